@@ -1,0 +1,43 @@
+"""higan_fast: find out which layer of an image generator decides what you see, and prove it."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from higan_fast.checkpoints import load_generator as load_generator
+    from higan_fast.predictors import load_predictor as load_predictor
+    from higan_fast.probing import (
+        fit_boundaries as fit_boundaries,
+        jitter as jitter,
+        manipulate as manipulate,
+        sample as sample,
+        verify as verify,
+    )
+    from higan_fast.report import write_report as write_report
+
+_HOME = {
+    "load_generator": "higan_fast.checkpoints",
+    "load_predictor": "higan_fast.predictors",
+    "sample": "higan_fast.probing",
+    "fit_boundaries": "higan_fast.probing",
+    "verify": "higan_fast.probing",
+    "manipulate": "higan_fast.probing",
+    "jitter": "higan_fast.probing",
+    "write_report": "higan_fast.report",
+}
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what is asked for when it is asked for: ``import higan_fast`` itself takes milliseconds."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
