@@ -1,0 +1,97 @@
+"""Upsample, pad, filter and downsample an image: every change of resolution in StyleGAN."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from higan_fast.ops.implementation import Impl, check_impl
+
+
+def setup_filter(taps: Sequence[float] = (1, 3, 3, 1), device: torch.device | None = None) -> Tensor:
+    """Separable taps → normalised FIR filter ``[k]`` (float32) whose sum is 1."""
+    filter_ = torch.tensor(taps, dtype=torch.float32, device=device)
+    return filter_ / filter_.sum()
+
+
+def upfirdn2d(
+    x: Tensor,
+    filter: Tensor,
+    *,
+    up: int = 1,
+    down: int = 1,
+    padding: int | Sequence[int] = 0,
+    flip_filter: bool = False,
+    gain: float = 1.0,
+    impl: Impl = "auto",
+) -> Tensor:
+    """Inserts zeros, pads, convolves with an FIR filter, and keeps every ``down``-th pixel.
+
+    Args:
+        x: ``[N, C, H, W]``.
+        filter: ``[k]``, separable, or ``[kh, kw]``.
+        up: each pixel is followed by ``up − 1`` zeros, on both axes.
+        down: stride of the result, on both axes.
+        padding: pixels (of the upsampled image) on every side; or ``[x, y]``; or
+            ``[left, right, top, bottom]``. Negative values crop.
+        flip_filter: False convolves, True correlates.
+        gain: factor on the result.
+        impl: ``"auto"`` or ``"reference"``.
+
+    Returns:
+        ``[N, C, (H·up + top + bottom − kh) // down + 1, …]`` in ``x``'s dtype.
+
+    Raises:
+        ValueError: on an input of another shape than stated.
+    """
+    check_impl(impl)
+    if x.ndim != 4:
+        raise ValueError(f"x: got shape {tuple(x.shape)}, expected [N, C, H, W]")
+    if filter.ndim not in (1, 2):
+        raise ValueError(f"filter: got shape {tuple(filter.shape)}, expected [k] or [kh, kw]")
+    return _reference(x, filter, up, down, _four_sides(padding), flip_filter, gain)
+
+
+def _four_sides(padding: int | Sequence[int]) -> tuple[int, int, int, int]:
+    sides = [padding] if isinstance(padding, int) else list(padding)
+    if len(sides) == 1:
+        sides = sides * 4
+    elif len(sides) == 2:
+        sides = [sides[0], sides[0], sides[1], sides[1]]
+    if len(sides) != 4:
+        raise ValueError(
+            f"padding: got {padding!r}, expected one number, [x, y] or [left, right, top, bottom]"
+        )
+    return sides[0], sides[1], sides[2], sides[3]
+
+
+def _reference(
+    x: Tensor,
+    filter: Tensor,
+    up: int,
+    down: int,
+    padding: tuple[int, int, int, int],
+    flip_filter: bool,
+    gain: float,
+) -> Tensor:
+    num, channels, height, width = x.shape
+    if up > 1:
+        x = x.reshape(num, channels, height, 1, width, 1)
+        x = F.pad(x, [0, up - 1, 0, 0, 0, up - 1]).reshape(num, channels, height * up, width * up)
+    x = F.pad(x, list(padding))
+    filter = (filter * gain ** (filter.ndim / 2)).to(x.dtype)
+    if not flip_filter:
+        filter = filter.flip(list(range(filter.ndim)))
+    if filter.ndim == 2:
+        weight = filter.expand(channels, 1, *filter.shape)
+        return F.conv2d(x, weight, stride=down, groups=channels)
+    taps = filter.shape[0]
+    x = F.conv2d(
+        x, filter.expand(channels, 1, taps).reshape(channels, 1, taps, 1), stride=(down, 1), groups=channels
+    )
+    return F.conv2d(
+        x, filter.expand(channels, 1, taps).reshape(channels, 1, 1, taps), stride=(1, down), groups=channels
+    )

@@ -1,0 +1,112 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from higan_fast.ops import bias_act, modulated_conv2d, setup_filter, to_rgb, upfirdn2d
+from higan_fast.ops.modulated_conv2d import square_weight
+
+
+def tensors(kernel=3, num=2, inputs=3, outputs=5, height=4, width=6):
+    torch.manual_seed(0)
+    shapes = [(num, inputs, height, width), (outputs, inputs, kernel, kernel), (num, inputs), (outputs,)]
+    return [torch.randn(shape, dtype=torch.float64) for shape in shapes]
+
+
+def by_definition(x, weight, styles, demodulate, up):
+    """With weights made for every sample, as the paper writes it."""
+    images = []
+    for sample, style in zip(x, styles, strict=True):
+        own = weight * style[None, :, None, None]
+        if demodulate:
+            own = own / (own.square().sum([1, 2, 3], keepdim=True) + 1e-8).sqrt()
+        if up == 1:
+            images.append(F.conv2d(sample[None], own, padding=weight.shape[-1] // 2))
+        else:
+            y = F.conv_transpose2d(sample[None], own.transpose(0, 1), stride=2)
+            taps = setup_filter().double()
+            pad = 1 if weight.shape[-1] == 3 else 2
+            images.append(upfirdn2d(y, torch.outer(taps, taps), padding=pad, gain=4))
+    return torch.cat(images)
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("demodulate", [False, True])
+@pytest.mark.parametrize("up", [1, 2])
+def test_equals_the_definition(kernel, demodulate, up):
+    x, weight, styles, _ = tensors(kernel)
+    found = modulated_conv2d(
+        x, weight, styles, demodulate=demodulate, up=up, resample_filter=setup_filter() if up == 2 else None
+    )
+    assert found.shape == (2, 5, 4 * up, 6 * up)
+    torch.testing.assert_close(found, by_definition(x, weight, styles, demodulate, up), atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("demodulate", [False, True])
+@pytest.mark.parametrize("activation", ["linear", "lrelu", "swish"])
+@pytest.mark.parametrize("gain", [None, 0.7, -1.5])
+def test_the_tail_comes_in_order(demodulate, activation, gain):
+    x, weight, styles, bias = tensors()
+    noise, next_styles = torch.randn(2, 1, 4, 6).double(), torch.randn(2, 5).double()
+    plain = by_definition(x, weight, styles, demodulate, 1)
+    expected = bias_act(plain + noise, bias, activation=activation, gain=gain, clamp=0.8)
+    found = modulated_conv2d(
+        x, weight, styles, demodulate=demodulate, noise=noise, bias=bias, activation=activation, gain=gain,
+        clamp=0.8, next_styles=next_styles,
+    )  # fmt: skip
+    torch.testing.assert_close(found, expected * next_styles[:, :, None, None], atol=1e-12, rtol=1e-12)
+
+
+def test_a_forwarded_style_and_a_given_square_change_nothing():
+    x, weight, styles, _ = tensors()
+    plain = modulated_conv2d(x, weight, styles)
+    scaled = x * styles[:, :, None, None]
+    assert torch.equal(modulated_conv2d(scaled, weight, styles, modulated=True), plain)
+    assert torch.equal(modulated_conv2d(x, weight, styles, weight_square=square_weight(weight)), plain)
+
+
+def test_gradients():
+    x, weight, styles, bias = (tensor.requires_grad_() for tensor in tensors(height=3, width=2))
+
+    def op(*args):
+        return modulated_conv2d(*args[:3], bias=args[3], up=2, resample_filter=setup_filter(), activation="lrelu")
+
+    assert torch.autograd.gradcheck(op, (x, weight, styles, bias))
+
+
+def test_half_precision_stays_near():
+    x, weight, styles, _ = tensors(inputs=64)
+    exact = modulated_conv2d(x, weight, styles)
+    rough = modulated_conv2d(x.bfloat16(), weight.float(), styles.float())
+    assert rough.dtype is torch.bfloat16
+    # bfloat16 keeps 8 bits: each product errs by 2^-8, and their sum of unit variance by a few times that.
+    assert (rough.double() - exact).abs().max() < 0.05
+
+
+def test_to_rgb_adds_the_upsampled_image():
+    x, weight, styles, _ = tensors(1, outputs=3)
+    rgb, bias, taps = torch.randn(2, 3, 2, 3).double(), torch.randn(3).double(), setup_filter().double()
+    new = by_definition(x, weight, styles, False, 1) + bias[:, None, None]
+    upsampled = upfirdn2d(rgb, torch.outer(taps, taps), up=2, padding=[2, 1, 2, 1], gain=4)
+    found = to_rgb(x, weight, styles, bias=bias, rgb=rgb, resample_filter=setup_filter())
+    torch.testing.assert_close(found, upsampled + new, atol=1e-12, rtol=1e-12)
+    assert to_rgb(x.bfloat16(), weight, styles).dtype is torch.float32
+    with pytest.raises(ValueError, match="resample_filter: needed"):
+        to_rgb(x, weight, styles, rgb=rgb)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"x": torch.zeros(2, 4, 4, 6)}, "x, weight: got shapes"),
+        ({"weight": torch.zeros(5, 3, 5, 5)}, "weight: got a 5×5 kernel"),
+        ({"styles": torch.zeros(2, 4)}, "styles: got shape"),
+        ({"next_styles": torch.zeros(2, 3)}, "next_styles: got shape"),
+        ({"up": 4}, "up: got 4"),
+        ({"up": 2}, "resample_filter: needed"),
+        ({"impl": "native"}, "impl: got 'native'"),
+    ],
+)
+def test_bad_input_is_named(change, message):
+    x, weight, styles, _ = tensors()
+    with pytest.raises(ValueError, match=message):
+        modulated_conv2d(**{"x": x, "weight": weight, "styles": styles, **change})
