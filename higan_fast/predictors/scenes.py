@@ -1,0 +1,105 @@
+"""The predictor of the embedded world: a small residual network from rooms to their semantics."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from higan_fast.files import write_whole
+from higan_fast.ops import image_to_input
+from higan_fast.predictors.base import Predictor, Semantic
+
+FEATURES = 128
+RESOLUTION = 64
+
+
+class ScenePredictor(Predictor):
+    """Rooms → one score per semantic, each about in [0, 1].
+
+    A binary semantic's score is its probability; a continuous one's is its value on the scale of its
+    range (0: the least, 1: the most that the renderer draws).
+
+    Args:
+        semantics: what each column means.
+        continuous: names of those that are not binary.
+    """
+
+    is_binary: Tensor
+
+    def __init__(self, semantics: Sequence[Semantic], continuous: Sequence[str]) -> None:
+        super().__init__()
+        self.semantics, self.continuous = tuple(semantics), tuple(continuous)
+        is_binary = torch.tensor([name not in self.continuous for name in self.names])
+        self.register_buffer("is_binary", is_binary, persistent=False)
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 32, 3, padding=1, stride=2, bias=False),  # 32²
+            nn.BatchNorm2d(32),
+            nn.ReLU(),
+            Residual(32, 64),  # 16²
+            Residual(64, 96),  # 8²
+            Residual(96, 128),  # 4²
+            nn.Flatten(),
+            nn.Linear(128 * 16, FEATURES),
+            nn.ReLU(),
+        )
+        self.head = nn.Linear(FEATURES, len(self.semantics))
+
+    def features(self, images: Tensor) -> Tensor:
+        """Images ``[N, 3, H, W]`` in [-1, 1] → the last layer's inputs ``[N, 128]``."""
+        x = image_to_input(images, RESOLUTION, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+        return self.body(x.contiguous(memory_format=torch.channels_last))
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Images → ``[N, num_semantics]``: log-odds of the binary semantics, values of the continuous ones."""
+        return self.head(self.features(images))
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = self.logits(images)
+        return torch.where(self.is_binary, logits.sigmoid(), logits)
+
+
+class Residual(nn.Module):
+    """Two 3×3 convolutions beside a 1×1 shortcut, at half the resolution."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv0 = nn.Conv2d(inputs, outputs, 3, padding=1, stride=2, bias=False)
+        self.norm0 = nn.BatchNorm2d(outputs)
+        self.conv1 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(outputs)
+        self.skip = nn.Conv2d(inputs, outputs, 1, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.norm0(self.conv0(x)))
+        return F.relu(self.norm1(self.conv1(y)) + self.skip(x))
+
+
+def save_scene_predictor(predictor: ScenePredictor, path: Path, about: dict[str, object]) -> None:
+    """Writes a predictor as safetensors; ``about`` says where it comes from and how well it scores."""
+    header = {
+        "semantics": [[semantic.name, semantic.level] for semantic in predictor.semantics],
+        "continuous": predictor.continuous,
+        "about": about,
+    }
+    tensors = {name: tensor.contiguous() for name, tensor in predictor.state_dict().items()}
+    with write_whole(path) as file:
+        file.write(save(tensors, metadata={"scene_predictor": json.dumps(header)}))
+
+
+def load_scene_predictor(path: Path) -> ScenePredictor:
+    """Reads what ``save_scene_predictor`` wrote."""
+    with safe_open(path, framework="pt") as file:
+        header = json.loads((file.metadata() or {}).get("scene_predictor", "null"))
+        if header is None:
+            raise ValueError(f"{path}: no scene predictor; expected a file that train_predictor wrote")
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    predictor = ScenePredictor([Semantic(*row) for row in header["semantics"]], header["continuous"])
+    predictor.load_state_dict(tensors)
+    return predictor.eval().requires_grad_(False)

@@ -1,0 +1,120 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from higan_fast.ops import setup_filter, upfirdn2d
+
+CONFIG = StyleGAN2Config(channels={4: 12, 8: 10, 16: 8}, latent_dim=16, code_dim=20, mapping_depth=2)
+
+
+@pytest.fixture(scope="module")
+def generator():
+    """Random weights in which nothing is zero, so that nothing can be forgotten unseen."""
+    torch.manual_seed(0)
+    generator = StyleGAN2(CONFIG).double().eval().requires_grad_(False)
+    for name, parameter in generator.named_parameters():
+        if name.endswith(("bias", "noise_strength")):
+            parameter.copy_(torch.randn_like(parameter) * 0.3)
+    generator.mapping_network.w_avg.copy_(torch.randn(20))
+    return generator
+
+
+def plain_forward(generator, codes):
+    """The network block by block, with weights made for every sample: another road to the same image."""
+    synthesis, num = generator.synthesis, len(codes)
+    x, rgb, index = synthesis.const.expand(num, -1, -1, -1), None, 0
+
+    def convolved(x, conv, code):
+        images = []
+        for sample, style in zip(x, conv.affine(code), strict=True):
+            weight = conv.weight * style[None, :, None, None]
+            weight = weight / (weight.square().sum([1, 2, 3], keepdim=True) + 1e-8).sqrt()
+            if conv.up == 2:
+                y = F.conv_transpose2d(sample[None], weight.transpose(0, 1), stride=2)
+                images.append(upfirdn2d(y, setup_filter(), padding=1, gain=4))
+            else:
+                images.append(F.conv2d(sample[None], weight, padding=1))
+        x = torch.cat(images) + conv.noise_const * conv.noise_strength + conv.bias[:, None, None]
+        return F.leaky_relu(x, 0.2) * 2**0.5
+
+    for block, to_rgb in enumerate(synthesis.rgbs):
+        for conv in synthesis.convs[:1] if block == 0 else synthesis.convs[2 * block - 1 : 2 * block + 1]:
+            x = convolved(x, conv, codes[:, index])
+            index += 1
+        styles = to_rgb.affine(codes[:, index]) / x.shape[1] ** 0.5  # the next block's first code
+        new = torch.einsum("nchw,nc,oc->nohw", x, styles, to_rgb.weight[:, :, 0, 0]) + to_rgb.bias[:, None, None]
+        if rgb is not None:
+            new = new + upfirdn2d(rgb, setup_filter(), up=2, padding=[2, 1, 2, 1], gain=4)
+        rgb = new
+    return rgb
+
+
+def test_equals_a_plain_forward(generator):
+    codes = torch.randn(3, 6, 20).double()
+    torch.testing.assert_close(generator.synthesize(codes), plain_forward(generator, codes), atol=1e-10, rtol=1e-10)
+
+
+def test_layers_are_described(generator):
+    assert [layer.name for layer in generator.layers] == [
+        "b4.conv1", "b8.conv0", "b8.conv1", "b16.conv0", "b16.conv1", "b16.torgb",
+    ]  # fmt: skip
+    assert [layer.index for layer in generator.layers] == list(range(6))
+    assert (generator.num_layers, generator.resolution, generator.latent_dim, generator.code_dim) == (6, 16, 16, 20)
+
+
+def test_groups_are_higans_at_its_own_size():
+    channels = {2**power: 4 for power in range(2, 9)}
+    groups = [layer.group for layer in StyleGAN2(StyleGAN2Config(channels=channels, mapping_depth=1)).layers]
+    assert groups == ["bottom"] * 2 + ["lower"] * 4 + ["upper"] * 6 + ["top"] * 2
+
+
+def test_a_layers_code_changes_nothing_below_it(generator):
+    codes = torch.randn(2, 6, 20).double()
+    for changed in range(6):
+        other = codes.clone()
+        other[:, changed] += 1
+        one, two = generator.start(2), generator.start(2)
+        for index in range(6):
+            one, two = generator.layer(index, one, codes[:, index]), generator.layer(index, two, other[:, index])
+            assert torch.equal(one.features, two.features) == (index < changed or index == changed == 5)
+        assert not torch.equal(generator.image(one), generator.image(two))
+
+
+def test_mapping_normalises_and_truncation_goes_to_the_average(generator):
+    z = torch.randn(4, 16).double()
+    torch.testing.assert_close(generator.mapping(z), generator.mapping(z * 7), atol=1e-6, rtol=1e-6)
+    w, center = generator.mapping(z), generator.mapping_network.w_avg
+    codes = generator.map(z, truncation_psi=0.5, truncation_layers=2)
+    torch.testing.assert_close(codes[:, 1], center + 0.5 * (w - center))
+    assert torch.equal(codes[:, 2], w)
+    assert torch.equal(generator.map(z)[:, 0], w)
+    torch.testing.assert_close(generator.map(z, truncation_psi=0.0)[3, 5], center)
+
+
+def test_noise_modes(generator):
+    codes = torch.randn(2, 6, 20).double()
+    generator.noise_mode = "random"
+    assert not torch.equal(generator.synthesize(codes), generator.synthesize(codes))
+    generator.noise_mode = "const"
+    assert torch.equal(generator.synthesize(codes), generator.synthesize(codes))
+
+
+def test_bfloat16_features_stay_near(generator):
+    import copy
+
+    rough = copy.deepcopy(generator).float()
+    rough.activation_dtype = torch.bfloat16
+    codes = torch.randn(2, 6, 20)
+    exact = generator.synthesize(codes.double())
+    # five layers with 8 bits each, of images whose values are of order 1 to 10
+    assert (rough.synthesize(codes).double() - exact).abs().max() < 0.03 * exact.abs().max()
+
+
+def test_bad_input_is_named(generator):
+    with pytest.raises(ValueError, match=r"z: got shape \(2, 20\), expected \[N, 16\]"):
+        generator.map(torch.zeros(2, 20).double())
+    with pytest.raises(ValueError, match="codes: got shape"):
+        generator.synthesize(torch.zeros(2, 5, 20).double())
+    with pytest.raises(ValueError, match="label: this generator is unconditional"):
+        generator.map(torch.zeros(2, 16).double(), label=torch.zeros(2))
