@@ -1,0 +1,184 @@
+"""What a room of the embedded world is made of: its named semantics, and the nuisance that nobody names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from higan_fast.predictors.base import Semantic
+
+SEMANTICS: tuple[Semantic, ...] = (
+    Semantic("view", "layout"),
+    Semantic("pitch", "layout"),
+    Semantic("depth", "layout"),
+    Semantic("bed", "object"),
+    Semantic("sofa", "object"),
+    Semantic("table", "object"),
+    Semantic("window", "object"),
+    Semantic("lamp", "object"),
+    Semantic("picture", "object"),
+    Semantic("lighting", "attribute"),
+    Semantic("wood_floor", "attribute"),
+    Semantic("clutter", "attribute"),
+    Semantic("warmth", "color"),
+    Semantic("saturation", "color"),
+)
+CONTINUOUS: tuple[str, ...] = ("view", "pitch", "depth", "lighting", "warmth", "saturation")
+FURNITURE: tuple[str, ...] = ("bed", "sofa", "table")  # exactly one of them stands in a room
+RANGES: dict[str, tuple[float, float]] = {
+    "view": (-22.0, 22.0),  # yaw, degrees; the camera orbits, so that the room stays in the frame
+    "pitch": (-18.0, 3.0),  # degrees; the camera sinks as it looks up, so that the floor stays in the frame
+    "depth": (3.6, 5.8),  # metres
+    "lighting": (0.0, 1.0),  # dim evening to bright day
+    "warmth": (0.0, 1.0),  # wall hue: blue-green to orange-red
+    "saturation": (0.08, 0.7),  # of the walls
+}
+MAX_CLUTTER = 5  # items on the floor of one room
+MIN_CLUTTER = 3
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Factors:
+    """The factors of N rooms. Everything from ``wall_tone`` on is nuisance: uniform numbers in [0, 1)."""
+
+    view: Floats  # [N] degrees
+    pitch: Floats  # [N] degrees
+    depth: Floats  # [N] metres
+    furniture: Ints  # [N] index into FURNITURE
+    window: Ints  # [N] 0 or 1
+    lamp: Ints  # [N] 0 or 1
+    picture: Ints  # [N] 0 or 1
+    lighting: Floats  # [N]
+    wood_floor: Ints  # [N] 0 or 1
+    clutter: Ints  # [N] 0 or 1
+    warmth: Floats  # [N]
+    saturation: Floats  # [N]
+    wall_tone: Floats  # [N]
+    floor_tone: Floats  # [N]
+    furniture_hue: Floats  # [N]
+    furniture_tone: Floats  # [N]
+    furniture_x: Floats  # [N]
+    furniture_z: Floats  # [N]
+    furniture_size: Floats  # [N]
+    window_x: Floats  # [N]
+    window_size: Floats  # [N]
+    picture_x: Floats  # [N]
+    picture_hue: Floats  # [N]
+    lamp_x: Floats  # [N]
+    clutter_num: Floats  # [N]
+    clutter_x: Floats  # [N, MAX_CLUTTER]
+    clutter_z: Floats  # [N, MAX_CLUTTER]
+    clutter_size: Floats  # [N, MAX_CLUTTER]
+    clutter_hue: Floats  # [N, MAX_CLUTTER]
+
+    def __len__(self) -> int:
+        return len(self.view)
+
+    def __getitem__(self, rows: slice | Ints) -> Factors:
+        """The rooms of some rows."""
+        return Factors(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+
+_PER_ITEM = ("clutter_x", "clutter_z", "clutter_size", "clutter_hue")
+_NAMES = tuple(semantic.name for semantic in SEMANTICS)
+
+
+def sample_factors(seed: int, indices: Iterable[int] | Ints) -> Factors:
+    """The factors of the samples ``indices`` of the world ``seed``; sample i depends on (seed, i) alone.
+
+    Raises:
+        ValueError: when the seed or an index is negative, or the indices are not a flat list of integers.
+    """
+    index = checked_indices(indices)
+    if seed < 0:
+        raise ValueError(f"seed: got {seed}, expected a non-negative integer")
+    width = sum(MAX_CLUTTER if field.name in _PER_ITEM else 1 for field in fields(Factors))
+    uniform = np.empty((len(index), width))  # [N, width]
+    for row, i in enumerate(index.tolist()):
+        np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, i])).random(out=uniform[row])
+    values: dict[str, Any] = {}
+    column = 0
+    for field in fields(Factors):
+        if field.name in _PER_ITEM:
+            values[field.name] = uniform[:, column : column + MAX_CLUTTER].copy()
+            column += MAX_CLUTTER
+            continue
+        drawn = uniform[:, column].copy()
+        column += 1
+        if field.name in RANGES:
+            low, high = RANGES[field.name]
+            values[field.name] = low + (high - low) * drawn
+        elif field.name == "furniture":
+            values[field.name] = (drawn * len(FURNITURE)).astype(np.int64)
+        elif field.name in _NAMES:
+            values[field.name] = (drawn < 0.5).astype(np.int64)
+        else:
+            values[field.name] = drawn
+    return Factors(**values)
+
+
+def checked_indices(indices: Iterable[int] | Ints) -> Ints:
+    """Sample indices as int64 ``[N]``; a ValueError says what is wrong with them otherwise."""
+    index = np.asarray(indices if isinstance(indices, np.ndarray) else list(indices))
+    if index.size == 0:
+        index = index.astype(np.int64)
+    if index.ndim != 1 or index.dtype.kind not in "iu":
+        raise ValueError(
+            f"indices: got shape {index.shape} of {index.dtype}, expected a flat list of integers"
+        )
+    if index.size and index.min() < 0:
+        raise ValueError(f"indices: got {index.min()}, expected non-negative sample numbers")
+    return index.astype(np.int64)
+
+
+def labels(factors: Factors) -> NDArray[np.float32]:
+    """The value of every semantic in [0, 1], float32 ``[N, 14]`` in the order of ``SEMANTICS``.
+
+    Continuous factors are scaled by their range; binary ones are 0 or 1.
+    """
+    columns = []
+    for name in _NAMES:
+        if name in RANGES:
+            low, high = RANGES[name]
+            columns.append((getattr(factors, name) - low) / (high - low))
+        elif name in FURNITURE:
+            columns.append(factors.furniture == FURNITURE.index(name))
+        else:
+            columns.append(getattr(factors, name))
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def with_factor(factors: Factors, name: str, value: float) -> Factors:
+    """A copy in which the semantic ``name`` has ``value`` in label units ([0, 1]) in every room.
+
+    One piece of furniture always remains: taking the bed out of a bedroom brings the sofa, taking any
+    other piece out brings the bed. Rooms without that piece stay as they are.
+
+    Raises:
+        ValueError: when the name is no semantic or the value is not allowed for it.
+    """
+    if name not in _NAMES:
+        raise ValueError(f"name: got {name!r}, expected one of {list(_NAMES)}")
+    allowed = 0.0 <= value <= 1.0 if name in RANGES else value in (0, 1)
+    if not allowed:
+        wanted = "a value in [0, 1]" if name in RANGES else "0 or 1"
+        raise ValueError(f"value: got {value} for {name!r}, expected {wanted}")
+    num = len(factors)
+    if name in RANGES:
+        low, high = RANGES[name]
+        return replace(factors, **{name: np.full(num, low + (high - low) * value)})
+    if name not in FURNITURE:
+        binary: dict[str, Any] = {name: np.full(num, int(value), dtype=np.int64)}
+        return replace(factors, **binary)
+    kind = FURNITURE.index(name)
+    if value:
+        return replace(factors, furniture=np.full(num, kind, dtype=np.int64))
+    other = 1 if kind == 0 else 0
+    return replace(factors, furniture=np.where(factors.furniture == kind, other, factors.furniture))

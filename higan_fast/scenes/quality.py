@@ -1,0 +1,126 @@
+"""How good the embedded generator is: ``python -m higan_fast.scenes.quality --out docs/scenes``.
+
+Fréchet distance (arXiv 1706.08500) between generated and rendered rooms in the predictor's features,
+beside two yardsticks: its noise floor, renders against other renders, and an untrained generator's; the
+frequency of each semantic beside the renderer's; and a contact sheet of both.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.linalg import sqrtm
+from torch import Tensor
+
+from higan_fast.checkpoints import load_generator
+from higan_fast.files import write_whole
+from higan_fast.generators.base import Generator
+from higan_fast.generators.stylegan2 import StyleGAN2
+from higan_fast.pictures import image_grid, save_png
+from higan_fast.predictors import load_predictor
+from higan_fast.predictors.scenes import ScenePredictor
+from higan_fast.probing.latents import make_codes
+from higan_fast.progress import progress
+from higan_fast.scenes.dataset import SceneDataset
+
+Array = NDArray[np.float64]
+
+RENDER_SEEDS = (2_000_003, 2_000_029)  # two worlds that neither network was trained on
+BATCH = 64
+
+
+@torch.inference_mode()
+def measure(generator: Generator, predictor: ScenePredictor, num: int = 5_000, seed: int = 7) -> dict[str, Any]:
+    """The figures of a generator on ``num`` images.
+
+    Returns:
+        ``frechet``: of ``generated``, ``rendered`` (the noise floor) and ``untrained``;
+        ``frequency``: for each semantic the mean score of ``generated`` and ``rendered`` rooms; for
+        a binary semantic that is the share of rooms which have it.
+    """
+    torch.manual_seed(seed)
+    untrained = StyleGAN2(generator.config) if isinstance(generator, StyleGAN2) else None
+    with progress("measuring", (4 if untrained else 3) * num) as advance:
+        rendered, other = (
+            _read(predictor, (_renders(s, start, min(start + BATCH, num)) for start in range(0, num, BATCH)), advance)
+            for s in RENDER_SEEDS
+        )
+        generated = _read(predictor, _images(generator, num, seed), advance)
+        frechet = {
+            "generated": frechet_distance(generated.features, rendered.features),
+            "rendered": frechet_distance(other.features, rendered.features),
+        }
+        if untrained:
+            read = _read(predictor, _images(untrained, num, seed), advance)
+            frechet["untrained"] = frechet_distance(read.features, rendered.features)
+    frequency = {
+        name: {"generated": float(generated.scores[:, i].mean()), "rendered": float(rendered.scores[:, i].mean())}
+        for i, name in enumerate(predictor.names)
+    }
+    return {"images": num, "frechet": frechet, "frequency": frequency}
+
+
+def frechet_distance(first: Array, second: Array) -> float:
+    """Between the Gaussians of two sets of features, ``[N, F]`` and ``[M, F]``."""
+    covariances = np.cov(first, rowvar=False), np.cov(second, rowvar=False)
+    root = sqrtm(covariances[0] @ covariances[1]).real
+    shift = first.mean(0) - second.mean(0)
+    return float(shift @ shift + np.trace(covariances[0] + covariances[1] - 2 * root))
+
+
+class _Reading:
+    """Features ``[N, F]`` and scores ``[N, S]`` of images."""
+
+    def __init__(self, features: Tensor, scores: Tensor) -> None:
+        self.features, self.scores = features.double().numpy(), scores.double().numpy()
+
+
+def _read(predictor: ScenePredictor, batches: Any, advance: Any) -> _Reading:
+    features, scores = [], []
+    for images in batches:
+        features.append(predictor.features(images))
+        scores.append(predictor(images))
+        advance(len(images))
+    return _Reading(torch.cat(features), torch.cat(scores))
+
+
+def _images(generator: Generator, num: int, seed: int) -> Any:
+    for start in range(0, num, BATCH):
+        yield generator.synthesize(make_codes(generator, seed, start, min(start + BATCH, num)).codes)
+
+
+def _renders(seed: int, start: int, stop: int) -> Tensor:
+    return SceneDataset(seed).batch(range(start, stop))[0].float() / 127.5 - 1
+
+
+@click.command()
+@click.option("--network", default="scenes", show_default=True)
+@click.option("--num", default=5_000, show_default=True, help="Images of each kind.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for quality.json and the contact sheet.")
+def main(network: str, num: int, out: Path | None) -> None:
+    """Measure the embedded generator."""
+    generator, predictor = load_generator(network), load_predictor("scenes")
+    assert isinstance(predictor, ScenePredictor)
+    figures = measure(generator, predictor, num)
+    for name, distance in figures["frechet"].items():
+        click.echo(f"Fréchet distance, {name:9} {distance:8.3f}")
+    for name, share in figures["frequency"].items():
+        gap = share["generated"] - share["rendered"]
+        click.echo(f"{name:11} generated {share['generated']:.3f}  rendered {share['rendered']:.3f}  {gap:+.3f}")
+    if out:
+        with write_whole(out / "quality.json") as file:
+            file.write(json.dumps(figures, indent=2).encode())
+        with torch.inference_mode():
+            generated = next(iter(_images(generator, 64, seed=7))).unflatten(0, (8, 8))
+        save_png(out / "generated.png", image_grid(generated))
+        save_png(out / "rendered.png", image_grid(_renders(RENDER_SEEDS[0], 0, 64).unflatten(0, (8, 8))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""Draws rooms: rays through a perspective camera, the nearest surface, and what it looks like there."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from higan_fast.scenes.factors import RANGES, Factors
+from higan_fast.scenes.furniture import HALF_WIDTH, HEIGHT, Boxes, furnish
+from higan_fast.scenes.materials import Materials, paint
+from higan_fast.scenes.shading import FACES_X, FACES_Y, FACES_Z, Hits, shade
+
+RENDERER_VERSION = 1  # raise it with every change of a pixel: caches of images are keyed by it
+FIELD_OF_VIEW = 75.0  # degrees
+CHUNK = 4  # rooms drawn at once: their tensors stay in the cache
+
+
+@torch.no_grad()
+def render(factors: Factors, resolution: int = 64, supersample: int = 2) -> Tensor:
+    """Rooms → images, uint8 ``[N, 3, resolution, resolution]``.
+
+    The image of a room does not depend on the others in the batch, to the last bit.
+
+    Args:
+        factors: the rooms.
+        resolution: height and width in pixels.
+        supersample: rays per pixel along each axis; their colours are averaged.
+    """
+    for name, value in (("resolution", resolution), ("supersample", supersample)):
+        if value < 1:
+            raise ValueError(f"{name}: got {value}, expected a positive integer")
+    images = torch.empty((len(factors), 3, resolution, resolution), dtype=torch.uint8)
+    if not len(factors):
+        return images
+    boxes = furnish(factors)
+    materials = paint(factors)
+    order = np.argsort(boxes.num, kind="stable")  # rooms with equally many boxes share a chunk
+    for start in range(0, len(factors), CHUNK):
+        rows = order[start : start + CHUNK]
+        images[torch.from_numpy(rows)] = _draw(factors[rows], boxes, materials, rows, resolution, supersample)
+    return images
+
+
+def _draw(
+    factors: Factors,
+    boxes: Boxes,
+    materials: Materials,
+    rows: NDArray[np.int64],
+    resolution: int,
+    supersample: int,
+) -> Tensor:
+    """One chunk of rooms → uint8 ``[n, 3, resolution, resolution]``; P below is the number of rays."""
+    eye, direction = _rays(factors, resolution, supersample)
+    inverse = [axis.reciprocal() for axis in direction]
+    depth = _column(factors.depth)
+    distance, axis = _hit_room(eye, inverse, depth)
+    num = int(boxes.num[rows].max())
+    centre = torch.from_numpy(boxes.centre[rows, :num]).float()  # [n, K, 3]
+    half = torch.from_numpy(boxes.half[rows, :num]).float()  # [n, K, 3]
+    nearest = _hit_boxes(eye, inverse, centre, half, distance)
+    hits = Hits(eye, direction, distance, axis, nearest, centre, half, depth)
+    colour = shade(hits, boxes, materials, rows)  # [n, 3, P] linear light
+    colour.mul_(-1.6).exp_().neg_().add_(1.0).sqrt_()  # film: bright light saturates softly, at gamma 2
+    samples = colour.view(len(rows), 3, supersample**2, resolution, resolution)
+    image = samples[:, :, 0].clone()
+    for sample in range(1, supersample**2):
+        image += samples[:, :, sample]
+    return image.mul_(255.0 / supersample**2).add_(0.5).clamp_(0, 255).to(torch.uint8)
+
+
+def _column(values: NDArray[np.float64]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))[:, None]  # [n, 1]
+
+
+def _rays(factors: Factors, resolution: int, supersample: int) -> tuple[list[Tensor], list[Tensor]]:
+    """Where the cameras stand, three of ``[n, 1]``, and where the rays point, three of ``[n, P]``.
+
+    The camera orbits a point in the room as it turns, and rises as it looks down.
+    """
+    yaw, pitch = np.radians(factors.view), np.radians(factors.pitch)
+    low, high = RANGES["pitch"]
+    look_up = (factors.pitch - low) / (high - low)
+    eye = [
+        _column(-np.tan(yaw) * 0.66 * factors.depth),
+        _column(1.95 - 0.83 * look_up),
+        _column(np.zeros(len(factors))),
+    ]
+    across, up = _grid(resolution, supersample)
+    zero = np.zeros(len(factors))
+    right = (np.cos(yaw), zero, -np.sin(yaw))
+    upward = (-np.sin(yaw) * np.sin(pitch), np.cos(pitch), -np.cos(yaw) * np.sin(pitch))
+    forward = (np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch))
+    direction = [
+        _column(r) * across + (_column(u) * up + _column(f))
+        for r, u, f in zip(right, upward, forward, strict=True)
+    ]
+    return eye, direction
+
+
+@lru_cache(maxsize=4)
+def _grid(resolution: int, supersample: int) -> tuple[Tensor, Tensor]:
+    """Ray positions on the image plane at distance 1, each ``[P]``; the subsamples are the outermost axis."""
+    reach = np.tan(np.radians(FIELD_OF_VIEW / 2))
+    offset = (np.arange(supersample) + 0.5) / supersample  # [S]
+    place = (np.arange(resolution)[None] + offset[:, None]) / resolution * 2 - 1  # [S, R]
+    shape = (supersample, supersample, resolution, resolution)
+    up = np.broadcast_to(-place[:, None, :, None], shape)
+    across = np.broadcast_to(place[None, :, None, :], shape)
+    flat = [torch.from_numpy((reach * axis).astype(np.float32).reshape(-1)) for axis in (across, up)]
+    return flat[0], flat[1]
+
+
+def _hit_room(eye: list[Tensor], inverse: list[Tensor], depth: Tensor) -> tuple[Tensor, Tensor]:
+    """Distance to walls, floor or ceiling ``[n, P]``, and the axis (0, 1, 2 as float) that was hit."""
+    side = inverse[0].abs().mul_(HALF_WIDTH).sub_(inverse[0] * eye[0])
+    level = torch.maximum(inverse[1] * -eye[1], inverse[1] * (HEIGHT - eye[1]))
+    back = inverse[2] * (depth - eye[2])
+    distance = torch.minimum(torch.minimum(side, level), back)
+    axis = torch.where(distance == level, FACES_Y, FACES_X).masked_fill_(distance == back, FACES_Z)
+    return distance, axis
+
+
+def _hit_boxes(
+    eye: list[Tensor], inverse: list[Tensor], centre: Tensor, half: Tensor, distance: Tensor
+) -> Tensor:
+    """The nearest box of each ray, float ``[n, P]`` (-1: none); lowers ``distance`` in place.
+
+    Slab tests; every box lies before the camera, and every ray points away from it (z > 0).
+    """
+    nearest = torch.full_like(distance, -1.0)
+    width = [inverse[0].abs(), inverse[1].abs()]
+    near, far, middle, reach = (torch.empty_like(distance) for _ in range(4))
+    for k in range(centre.shape[1]):
+        torch.mul(inverse[2], centre[:, k, 2:] - half[:, k, 2:] - eye[2], out=near)
+        torch.mul(inverse[2], centre[:, k, 2:] + half[:, k, 2:] - eye[2], out=far)
+        for a in (0, 1):
+            torch.mul(inverse[a], centre[:, k, a : a + 1] - eye[a], out=middle)
+            torch.mul(width[a], half[:, k, a : a + 1], out=reach)
+            torch.maximum(near, middle - reach, out=near)
+            torch.minimum(far, middle.add_(reach), out=far)
+        hit = (near < far).logical_and_(near < distance)
+        torch.where(hit, near, distance, out=distance)
+        nearest.masked_fill_(hit, float(k))
+    return nearest
