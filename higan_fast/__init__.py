@@ -12,9 +12,17 @@ if TYPE_CHECKING:
     from higan_fast.predictors import load_predictor as load_predictor
     from higan_fast.probing import (
         fit_boundaries as fit_boundaries,
+    )
+    from higan_fast.probing import (
         jitter as jitter,
+    )
+    from higan_fast.probing import (
         manipulate as manipulate,
+    )
+    from higan_fast.probing import (
         sample as sample,
+    )
+    from higan_fast.probing import (
         verify as verify,
     )
     from higan_fast.report import write_report as write_report

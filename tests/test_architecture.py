@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "higan_fast"
 
-# What each part may import of the package, besides itself. `files`, `pictures` and `progress` know nothing of it.
+# What each part may import of the package, besides itself.
 TOOLS = {"files", "pictures", "progress"}
 MAY_KNOW = {
     "files": set(),
@@ -72,7 +72,11 @@ def test_files_can_be_seen_across(path):
 def test_nothing_unpickles_but_the_allowlist():
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("torch.load", "np.load", "numpy.load"):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in (
+                "torch.load",
+                "np.load",
+                "numpy.load",
+            ):
                 safe = {"weights_only": True, "allow_pickle": False}
                 given = {k.arg: getattr(k.value, "value", None) for k in node.keywords}
                 assert any(given.get(name) is value for name, value in safe.items()), f"{path}:{node.lineno}"

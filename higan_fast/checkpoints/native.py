@@ -67,16 +67,16 @@ def load_native(path: str | Path) -> Generator:
         FileNotFoundError: when there is no such file.
         ValueError: when it is not a checkpoint of ours, or its tensors do not fit its architecture.
     """
-    config = dict(read_header(path).config)
-    channels = {int(resolution): width for resolution, width in config.pop("channels").items()}
-    generator = StyleGAN2(StyleGAN2Config(channels=channels, **config))
+    generator = StyleGAN2(StyleGAN2Config.from_json(read_header(path).config))
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     try:
         generator.load_state_dict(tensors)
     except RuntimeError as error:
         message = " ".join(str(error).split())
-        raise ValueError(f"{path}: the tensors do not fit the architecture in the header: {message}") from error
+        raise ValueError(
+            f"{path}: the tensors do not fit the architecture in the header: {message}"
+        ) from error
     broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
     if broken:
         raise ValueError(f"{path}: {broken[0]} has values that are not finite; the file is damaged")

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar
+from itertools import pairwise
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,12 @@ class StyleGAN2Config:
     @property
     def resolution(self) -> int:
         return max(self.channels)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> StyleGAN2Config:
+        """What ``asdict`` gave, after JSON has turned the resolutions into strings."""
+        channels = {int(resolution): width for resolution, width in values["channels"].items()}
+        return cls(**{**values, "channels": channels})
 
 
 class StyleGAN2(Generator):
@@ -150,8 +157,7 @@ class Mapping(nn.Module):
         super().__init__()
         widths = [config.latent_dim] + [config.code_dim] * config.mapping_depth
         self.fc = nn.ModuleList(
-            Linear(a, b, config.mapping_lr_multiplier, activation="lrelu")
-            for a, b in zip(widths, widths[1:], strict=False)
+            Linear(a, b, config.mapping_lr_multiplier, activation="lrelu") for a, b in pairwise(widths)
         )
         self.register_buffer("w_avg", torch.zeros(config.code_dim))
 

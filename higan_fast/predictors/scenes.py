@@ -57,7 +57,7 @@ class ScenePredictor(Predictor):
         return self.body(x.contiguous(memory_format=torch.channels_last))
 
     def logits(self, images: Tensor) -> Tensor:
-        """Images → ``[N, num_semantics]``: log-odds of the binary semantics, values of the continuous ones."""
+        """Images → ``[N, num_semantics]``: log-odds of binary semantics, values of continuous ones."""
         return self.head(self.features(images))
 
     def forward(self, images: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from higan_fast.files import write_whole
 from higan_fast.progress import progress
 from higan_fast.scenes.factors import checked_indices, labels, sample_factors
 from higan_fast.scenes.renderer import RENDERER_VERSION, render
@@ -105,20 +105,11 @@ class SceneDataset:
 
     def _draw(self, number: int, advance: Callable[[int], object] = lambda count: None) -> None:
         """Draws a shard into a temporary file of its own, which takes its name only when it is whole."""
-        path = self._path(number)
-        path.parent.mkdir(parents=True, exist_ok=True)
         images = np.empty((SHARD_SIZE, 3, self.resolution, self.resolution), dtype=np.uint8)
         for start in range(0, SHARD_SIZE, _STRIDE):
             stop = min(start + _STRIDE, SHARD_SIZE)
             index = np.arange(start, stop) + number * SHARD_SIZE
             images[start:stop] = render(sample_factors(self.seed, index), self.resolution).numpy()
             advance(stop - start)
-        temporary = path.with_name(f"{path.stem}-{os.getpid()}.tmp")
-        try:
-            with temporary.open("wb") as file:
-                np.save(file, images)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with write_whole(self._path(number)) as file:
+            np.save(file, images)

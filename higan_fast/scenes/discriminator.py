@@ -8,6 +8,7 @@ windows from the start, where a small discriminator otherwise spends most of its
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -63,7 +64,7 @@ class Discriminator(nn.Module):
         resolutions = sorted(channels, reverse=True)
         widths = [channels[resolution] for resolution in resolutions]
         self.from_rgb = Conv(3, widths[0], 1, "lrelu")
-        self.blocks = nn.ModuleList(Block(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.blocks = nn.ModuleList(Block(a, b) for a, b in pairwise(widths))
         self.conv = Conv(widths[-1] + 1, widths[-1], 3, "lrelu")
         self.fc = Linear(widths[-1] * 16, widths[-1], activation="lrelu")
         self.real = Linear(widths[-1], 1)

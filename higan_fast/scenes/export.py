@@ -19,8 +19,7 @@ from higan_fast.weights import embedded
 def main(run: Path, out: Path | None) -> None:
     """Write the averaged generator of a training run as safetensors."""
     state = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)
-    channels = {int(size): width for size, width in state["channels"].items()}
-    generator = StyleGAN2(StyleGAN2Config(channels=channels))
+    generator = StyleGAN2(StyleGAN2Config.from_json(state["config"]))
     generator.load_state_dict(state["average"])
     about = {
         "trained_on": f"rooms of higan_fast.scenes, renderer version {RENDERER_VERSION}",

@@ -8,6 +8,7 @@ frequency of each semantic beside the renderer's; and a contact sheet of both.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,9 @@ BATCH = 64
 
 
 @torch.inference_mode()
-def measure(generator: Generator, predictor: ScenePredictor, num: int = 5_000, seed: int = 7) -> dict[str, Any]:
+def measure(
+    generator: Generator, predictor: ScenePredictor, num: int = 5_000, seed: int = 7
+) -> dict[str, Any]:
     """The figures of a generator on ``num`` images.
 
     Returns:
@@ -47,10 +50,7 @@ def measure(generator: Generator, predictor: ScenePredictor, num: int = 5_000, s
     torch.manual_seed(seed)
     untrained = StyleGAN2(generator.config) if isinstance(generator, StyleGAN2) else None
     with progress("measuring", (4 if untrained else 3) * num) as advance:
-        rendered, other = (
-            _read(predictor, (_renders(s, start, min(start + BATCH, num)) for start in range(0, num, BATCH)), advance)
-            for s in RENDER_SEEDS
-        )
+        rendered, other = (_read(predictor, _renders(world, num), advance) for world in RENDER_SEEDS)
         generated = _read(predictor, _images(generator, num, seed), advance)
         frechet = {
             "generated": frechet_distance(generated.features, rendered.features),
@@ -59,9 +59,10 @@ def measure(generator: Generator, predictor: ScenePredictor, num: int = 5_000, s
         if untrained:
             read = _read(predictor, _images(untrained, num, seed), advance)
             frechet["untrained"] = frechet_distance(read.features, rendered.features)
+    means = generated.scores.mean(0).tolist(), rendered.scores.mean(0).tolist()
     frequency = {
-        name: {"generated": float(generated.scores[:, i].mean()), "rendered": float(rendered.scores[:, i].mean())}
-        for i, name in enumerate(predictor.names)
+        name: {"generated": ours, "rendered": theirs}
+        for name, ours, theirs in zip(predictor.names, *means, strict=True)
     }
     return {"images": num, "frechet": frechet, "frequency": frequency}
 
@@ -81,7 +82,7 @@ class _Reading:
         self.features, self.scores = features.double().numpy(), scores.double().numpy()
 
 
-def _read(predictor: ScenePredictor, batches: Any, advance: Any) -> _Reading:
+def _read(predictor: ScenePredictor, batches: Iterable[Tensor], advance: Callable[[int], None]) -> _Reading:
     features, scores = [], []
     for images in batches:
         features.append(predictor.features(images))
@@ -90,13 +91,14 @@ def _read(predictor: ScenePredictor, batches: Any, advance: Any) -> _Reading:
     return _Reading(torch.cat(features), torch.cat(scores))
 
 
-def _images(generator: Generator, num: int, seed: int) -> Any:
+def _images(generator: Generator, num: int, seed: int) -> Iterator[Tensor]:
     for start in range(0, num, BATCH):
         yield generator.synthesize(make_codes(generator, seed, start, min(start + BATCH, num)).codes)
 
 
-def _renders(seed: int, start: int, stop: int) -> Tensor:
-    return SceneDataset(seed).batch(range(start, stop))[0].float() / 127.5 - 1
+def _renders(seed: int, num: int) -> Iterator[Tensor]:
+    for start in range(0, num, BATCH):
+        yield SceneDataset(seed).batch(range(start, min(start + BATCH, num)))[0].float() / 127.5 - 1
 
 
 @click.command()
@@ -112,14 +114,16 @@ def main(network: str, num: int, out: Path | None) -> None:
         click.echo(f"Fréchet distance, {name:9} {distance:8.3f}")
     for name, share in figures["frequency"].items():
         gap = share["generated"] - share["rendered"]
-        click.echo(f"{name:11} generated {share['generated']:.3f}  rendered {share['rendered']:.3f}  {gap:+.3f}")
+        click.echo(
+            f"{name:11} generated {share['generated']:.3f}  rendered {share['rendered']:.3f}  {gap:+.3f}"
+        )
     if out:
         with write_whole(out / "quality.json") as file:
             file.write(json.dumps(figures, indent=2).encode())
         with torch.inference_mode():
-            generated = next(iter(_images(generator, 64, seed=7))).unflatten(0, (8, 8))
-        save_png(out / "generated.png", image_grid(generated))
-        save_png(out / "rendered.png", image_grid(_renders(RENDER_SEEDS[0], 0, 64).unflatten(0, (8, 8))))
+            sheets = {"generated": _images(generator, 64, seed=7), "rendered": _renders(RENDER_SEEDS[0], 64)}
+            for name, batches in sheets.items():
+                save_png(out / f"{name}.png", image_grid(next(batches).unflatten(0, (8, 8))))
 
 
 if __name__ == "__main__":

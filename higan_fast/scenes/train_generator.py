@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,6 @@ from higan_fast.scenes.dataset import SceneDataset
 from higan_fast.scenes.discriminator import Discriminator
 from higan_fast.scenes.factors import SEMANTICS
 
-LEARNING_RATE = 0.0025
 R1_INTERVAL = 16  # steps between two penalties, each that many times as strong
 MIXING_PROBABILITY = 0.9
 FACTOR_WEIGHT = 1.0  # of the discriminator's second task, reading the factors of renders
@@ -35,12 +35,23 @@ W_AVG_DECAY = 0.998
 
 
 class Trainer:
-    """Generator, its average, discriminator and both optimisers: all that a checkpoint holds."""
+    """Generator, its average, discriminator and both optimisers: all that a checkpoint holds.
+
+    Args:
+        config: the generator's architecture; the discriminator gets the same widths.
+        device: where to train.
+        learning_rate: of both networks (Adam).
+        r1_gamma: weight of the gradient penalty.
+    """
 
     def __init__(
-        self, config: StyleGAN2Config, device: torch.device, batch_size: int, r1_gamma: float
+        self,
+        config: StyleGAN2Config,
+        device: torch.device,
+        learning_rate: float = 0.0025,
+        r1_gamma: float = 2.0,
     ) -> None:
-        self.device, self.batch_size, self.r1_gamma = device, batch_size, r1_gamma
+        self.device, self.r1_gamma = device, r1_gamma
         self.generator = StyleGAN2(config).to(device)
         self.discriminator = Discriminator(config.channels, len(SEMANTICS)).to(device)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
@@ -48,8 +59,9 @@ class Trainer:
         self.generator.activation_dtype = self.discriminator.activation_dtype = torch.bfloat16
         # Lazy regularisation: the penalty's steps count too (arXiv 1912.04958, §3.1).
         lazy = R1_INTERVAL / (R1_INTERVAL + 1)
-        self.g_optimizer = _adam(self.generator, LEARNING_RATE, 0.99)
-        self.d_optimizer = _adam(self.discriminator, LEARNING_RATE * lazy, 0.99**lazy)
+        self._learning_rates = {"g_optimizer": learning_rate, "d_optimizer": learning_rate * lazy}
+        self.g_optimizer = _adam(self.generator, learning_rate, 0.99)
+        self.d_optimizer = _adam(self.discriminator, learning_rate * lazy, 0.99**lazy)
         self.step_index = self.images_seen = 0
 
     def step(self, renders: Tensor, factors: Tensor) -> dict[str, float]:
@@ -57,7 +69,7 @@ class Trainer:
         fakes = self.generator.synthesize(self._mixed_codes(len(renders)))
         losses = self._train_discriminator(renders, factors, fakes.detach())
         losses["g"] = self._train_generator(fakes)
-        self._update_average()
+        self._update_average(len(renders))
         self.step_index += 1
         self.images_seen += len(renders)
         return losses
@@ -90,7 +102,7 @@ class Trainer:
         return loss.item()
 
     def _mixed_codes(self, num: int) -> Tensor:
-        """Layer codes ``[N, L, D]``; most samples take theirs from two latents, changing at a random layer."""
+        """Layer codes ``[N, L, D]``; most samples change over to a second latent at a random layer."""
         generator = self.generator
         w = generator.mapping(torch.randn(2 * num, generator.latent_dim, device=self.device))
         with torch.no_grad():
@@ -102,9 +114,9 @@ class Trainer:
         return torch.where(late[:, :, None], second, first)
 
     @torch.no_grad()
-    def _update_average(self) -> None:
+    def _update_average(self, num: int) -> None:
         half_life = min(EMA_IMAGES, EMA_RAMP * self.images_seen)
-        decay = 0.5 ** (self.batch_size / max(half_life, 1e-8))
+        decay = 0.5 ** (num / max(half_life, 1e-8))
         trained = dict(self.generator.named_parameters())
         current = self.generator.state_dict()
         for name, average in self.average.state_dict().items():
@@ -117,19 +129,21 @@ class Trainer:
 
     def load(self, path: Path) -> None:
         state = torch.load(path, map_location=self.device, weights_only=True)
-        if state["channels"] != self._facts()["channels"]:
+        if state["config"] != asdict(self.generator.config):
             raise ValueError(
-                f"{path}: holds networks with channels {state['channels']}, and this command has "
-                f"{self._facts()['channels']}; use the same --resolution and --width, or another --out"
+                f"{path}: holds networks of {state['config']}, and this command has "
+                f"{asdict(self.generator.config)}; use the same --resolution and --width, or another --out"
             )
         for name in self._PARTS:
             getattr(self, name).load_state_dict(state[name])
         self.step_index, self.images_seen = state["step_index"], state["images_seen"]
         torch.set_rng_state(state["random"].cpu())
+        for name, learning_rate in self._learning_rates.items():  # this command's, not the last one's
+            getattr(self, name).param_groups[0]["lr"] = learning_rate
 
     def _facts(self) -> dict[str, Any]:
-        channels = {str(resolution): width for resolution, width in self.generator.config.channels.items()}
-        return {"step_index": self.step_index, "images_seen": self.images_seen, "channels": channels}
+        config = asdict(self.generator.config)
+        return {"step_index": self.step_index, "images_seen": self.images_seen, "config": config}
 
     _PARTS = ("generator", "average", "discriminator", "g_optimizer", "d_optimizer")
 
@@ -137,7 +151,8 @@ class Trainer:
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the training run.")
 @click.option("--kimg", default=400.0, show_default=True, help="Thousands of images to train on, in all.")
-@click.option("--batch", "batch_size", default=32, show_default=True)
+@click.option("--batch", "batch_size", default=16, show_default=True)
+@click.option("--learning-rate", default=0.0025, show_default=True)
 @click.option("--resolution", default=64, show_default=True, type=click.Choice(["64", "128"]))
 @click.option(
     "--width", default=32, show_default=True, help="Channels at full resolution; at most 4 times it below."
@@ -154,6 +169,7 @@ def main(
     out: Path,
     kimg: float,
     batch_size: int,
+    learning_rate: float,
     resolution: str,
     width: int,
     renders: int,
@@ -169,14 +185,14 @@ def main(
     torch.manual_seed(seed)
     out.mkdir(parents=True, exist_ok=True)
     channels = {r: min(width * int(resolution) // r, 4 * width) for r in _resolutions(int(resolution))}
-    trainer = Trainer(StyleGAN2Config(channels=channels), torch.device(device), batch_size, r1_gamma)
+    trainer = Trainer(StyleGAN2Config(channels=channels), torch.device(device), learning_rate, r1_gamma)
     checkpoint = out / "checkpoint.pt"
     if checkpoint.exists():
         trainer.load(checkpoint)
     dataset = SceneDataset(seed, int(resolution), cache=out / "renders")
     latents = torch.randn(64, 128, generator=torch.Generator().manual_seed(seed))
     begin, first = time.monotonic(), trainer.images_seen
-    snapshot = trainer.images_seen // int(snapshot_kimg * 1000)
+    snapshot_images, saved = int(snapshot_kimg * 1000), trainer.images_seen
     while trainer.images_seen < kimg * 1000:
         start = trainer.images_seen % (renders - batch_size + 1)
         images, factors = dataset.batch(range(start, start + batch_size))
@@ -191,8 +207,8 @@ def main(
             )
             with (out / "log.jsonl").open("a") as log:
                 log.write(json.dumps({"images": trainer.images_seen, **losses}) + "\n")
-        if trainer.images_seen // int(snapshot_kimg * 1000) > snapshot:
-            snapshot = trainer.images_seen // int(snapshot_kimg * 1000)
+        if trainer.images_seen // snapshot_images > saved // snapshot_images:
+            saved = trainer.images_seen
             _save_snapshot(trainer, latents, out)
     _save_snapshot(trainer, latents, out)
 

@@ -54,6 +54,8 @@ def test_wrong_and_broken_tensors_are_named(saved, tmp_path):
     save_file({**tensors, name: tensors[name][:2].clone()}, tmp_path / "shape.safetensors", metadata)
     with pytest.raises(ValueError, match=f"do not fit the architecture.*{name}"):
         load_generator(tmp_path / "shape.safetensors")
-    save_file({**tensors, name: torch.full_like(tensors[name], torch.nan)}, tmp_path / "nan.safetensors", metadata)
+    save_file(
+        {**tensors, name: torch.full_like(tensors[name], torch.nan)}, tmp_path / "nan.safetensors", metadata
+    )
     with pytest.raises(ValueError, match=f"{name} has values that are not finite"):
         load_generator(tmp_path / "nan.safetensors")

@@ -43,7 +43,10 @@ def plain_forward(generator, codes):
             x = convolved(x, conv, codes[:, index])
             index += 1
         styles = to_rgb.affine(codes[:, index]) / x.shape[1] ** 0.5  # the next block's first code
-        new = torch.einsum("nchw,nc,oc->nohw", x, styles, to_rgb.weight[:, :, 0, 0]) + to_rgb.bias[:, None, None]
+        new = (
+            torch.einsum("nchw,nc,oc->nohw", x, styles, to_rgb.weight[:, :, 0, 0])
+            + to_rgb.bias[:, None, None]
+        )
         if rgb is not None:
             new = new + upfirdn2d(rgb, setup_filter(), up=2, padding=[2, 1, 2, 1], gain=4)
         rgb = new
@@ -52,7 +55,9 @@ def plain_forward(generator, codes):
 
 def test_equals_a_plain_forward(generator):
     codes = torch.randn(3, 6, 20).double()
-    torch.testing.assert_close(generator.synthesize(codes), plain_forward(generator, codes), atol=1e-10, rtol=1e-10)
+    torch.testing.assert_close(
+        generator.synthesize(codes), plain_forward(generator, codes), atol=1e-10, rtol=1e-10
+    )
 
 
 def test_layers_are_described(generator):
@@ -60,7 +65,12 @@ def test_layers_are_described(generator):
         "b4.conv1", "b8.conv0", "b8.conv1", "b16.conv0", "b16.conv1", "b16.torgb",
     ]  # fmt: skip
     assert [layer.index for layer in generator.layers] == list(range(6))
-    assert (generator.num_layers, generator.resolution, generator.latent_dim, generator.code_dim) == (6, 16, 16, 20)
+    assert (generator.num_layers, generator.resolution, generator.latent_dim, generator.code_dim) == (
+        6,
+        16,
+        16,
+        20,
+    )
 
 
 def test_groups_are_higans_at_its_own_size():
@@ -76,7 +86,10 @@ def test_a_layers_code_changes_nothing_below_it(generator):
         other[:, changed] += 1
         one, two = generator.start(2), generator.start(2)
         for index in range(6):
-            one, two = generator.layer(index, one, codes[:, index]), generator.layer(index, two, other[:, index])
+            one, two = (
+                generator.layer(index, one, codes[:, index]),
+                generator.layer(index, two, other[:, index]),
+            )
             assert torch.equal(one.features, two.features) == (index < changed or index == changed == 5)
         assert not torch.equal(generator.image(one), generator.image(two))
 

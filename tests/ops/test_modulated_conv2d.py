@@ -38,7 +38,9 @@ def test_equals_the_definition(kernel, demodulate, up):
         x, weight, styles, demodulate=demodulate, up=up, resample_filter=setup_filter() if up == 2 else None
     )
     assert found.shape == (2, 5, 4 * up, 6 * up)
-    torch.testing.assert_close(found, by_definition(x, weight, styles, demodulate, up), atol=1e-12, rtol=1e-12)
+    torch.testing.assert_close(
+        found, by_definition(x, weight, styles, demodulate, up), atol=1e-12, rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("demodulate", [False, True])
@@ -68,7 +70,9 @@ def test_gradients():
     x, weight, styles, bias = (tensor.requires_grad_() for tensor in tensors(height=3, width=2))
 
     def op(*args):
-        return modulated_conv2d(*args[:3], bias=args[3], up=2, resample_filter=setup_filter(), activation="lrelu")
+        return modulated_conv2d(
+            *args[:3], bias=args[3], up=2, resample_filter=setup_filter(), activation="lrelu"
+        )
 
     assert torch.autograd.gradcheck(op, (x, weight, styles, bias))
 

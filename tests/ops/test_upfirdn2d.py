@@ -30,7 +30,9 @@ def test_equals_the_definition(up, down, flip, separable):
     kernel = np.outer(taps, taps) if separable else random.normal(size=(3, 2))
     given = torch.tensor(taps if separable else kernel)
     found = upfirdn2d(torch.tensor(x), given, up=up, down=down, padding=padding, flip_filter=flip, gain=1.7)
-    np.testing.assert_allclose(found.numpy(), by_definition(x, kernel, up, down, padding, flip, 1.7), atol=1e-12)
+    np.testing.assert_allclose(
+        found.numpy(), by_definition(x, kernel, up, down, padding, flip, 1.7), atol=1e-12
+    )
 
 
 def test_padding_of_one_number_and_of_two():
@@ -50,7 +52,12 @@ def test_gradient():
 
 
 def test_empty_batch():
-    assert upfirdn2d(torch.zeros(0, 3, 4, 4), setup_filter(), up=2, padding=[2, 1, 2, 1]).shape == (0, 3, 8, 8)
+    assert upfirdn2d(torch.zeros(0, 3, 4, 4), setup_filter(), up=2, padding=[2, 1, 2, 1]).shape == (
+        0,
+        3,
+        8,
+        8,
+    )
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,9 @@ def test_scene_predictor_comes_back_as_it_went(tmp_path):
 
 
 def test_an_unknown_predictor_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="got 'places', expected 'scenes', 'color' or a .safetensors"):
+    with pytest.raises(
+        FileNotFoundError, match=r"got 'places', expected 'scenes', 'color' or a \.safetensors"
+    ):
         load_predictor("places")
     from safetensors.torch import save_file
 

@@ -1,0 +1,333 @@
+"""The command line: the whole probe, its stages one by one, and questions about files and machines."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+Command = Callable[..., Any]
+
+INTERRUPTED = 130
+RUN = click.argument("run", type=click.Path(path_type=Path))
+
+
+class FriendlyGroup(click.Group):
+    """Bad input ends in one line that says what to do; an interrupted job says how to go on."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+        try:
+            return super().invoke(ctx)
+        except (ValueError, KeyError, OSError, RuntimeError) as error:
+            if ctx.params["debug"] or isinstance(error, BrokenPipeError):
+                raise
+            message = error.args[0] if isinstance(error, KeyError) else error
+            raise click.ClickException(str(message)) from error
+        except KeyboardInterrupt:
+            click.echo("\ninterrupted; run the same command again to go on from here", err=True)
+            sys.exit(INTERRUPTED)
+
+
+@click.group(cls=FriendlyGroup)
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.version_option(package_name="higan_fast")
+def main(debug: bool) -> None:
+    """Find out which layer of an image generator decides what you see, and prove it."""
+
+
+def _options(*options: Command) -> Command:
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def _sampling_options(num: int, required: bool = True) -> Command:
+    return _options(
+        click.option(
+            "--num", default=num, show_default=True, type=click.IntRange(1), help="How many samples."
+        ),
+        click.option("--seed", default=0, show_default=True, type=click.IntRange(0)),
+        click.option("--trunc", "truncation_psi", default=1.0, show_default=True, help="Truncation psi."),
+        click.option(
+            "--trunc-layers", "truncation_layers", type=click.IntRange(0), help="Default: all layers."
+        ),
+        click.option(
+            "--batch", default=32, show_default=True, type=click.IntRange(2), help="Images at once."
+        ),
+        click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, …"),
+    )
+
+
+NETWORKS = _options(
+    click.option("--network", required=True, help="'scenes', or a .safetensors file."),
+    click.option("--predictor", required=True, help="'scenes', 'color', or a .safetensors file."),
+    click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder."),
+)
+FITTING = _options(
+    click.option(
+        "--chosen-num",
+        default=2000.0,
+        show_default=True,
+        help="Samples per side; in (0, 1]: a ratio; at most half.",
+    ),
+    click.option("--space", default="w", show_default=True, type=click.Choice(["w", "layers", "z"])),
+)
+VERIFYING = _options(
+    click.option(
+        "--step", default=2.0, show_default=True, help="How far along each boundary (HiGAN's lambda)."
+    ),
+    click.option(
+        "--samples", default=200, show_default=True, type=click.IntRange(2), help="Base samples (HiGAN's K)."
+    ),
+    click.option(
+        "--null", "num_null", default=32, show_default=True, type=click.IntRange(2), help="Random directions."
+    ),
+    click.option("--batch", default=64, show_default=True, type=click.IntRange(2), help="Images at once."),
+)
+
+
+@main.command()
+@NETWORKS
+@_sampling_options(20_000)
+def sample(out: Path, num: int, batch: int, **settings: Any) -> None:
+    """Draw codes, synthesise their images, and score them."""
+    _sample(out, num, batch, settings)
+
+
+@main.command()
+@RUN
+@FITTING
+def fit(run: Path, chosen_num: float, space: str) -> None:
+    """Fit a boundary for each semantic to the samples in RUN."""
+    _fit(run, chosen_num, space)
+
+
+@main.command()
+@RUN
+@VERIFYING
+@click.option("--semantic", "semantics", multiple=True, help="Only this one; may be repeated.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def verify(run: Path, as_json: bool, semantics: tuple[str, ...], **options: Any) -> None:
+    """Measure what every boundary in RUN changes: all layers together, and each layer alone."""
+    verification = _verify(run, semantics=semantics or None, **options)
+    if as_json:
+        click.echo(json.dumps(verification.to_json(), indent=2))
+    else:
+        _print_ranking(verification)
+
+
+@main.command()
+@RUN
+def report(run: Path) -> None:
+    """Write RUN/report.html, one self-contained page."""
+    _report(run)
+
+
+@main.command()
+@NETWORKS
+@_sampling_options(20_000)
+@FITTING
+@VERIFYING
+def probe(out: Path, num: int, batch: int, chosen_num: float, space: str, **options: Any) -> None:
+    """Sample, fit, verify and report: the whole job in one run folder."""
+    _probe(out, num, batch, chosen_num, space, options)
+
+
+@main.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True)
+def demo(out: Path) -> None:
+    """Probe the embedded generator of rooms, and report."""
+    settings = {"network": "scenes", "predictor": "scenes", "seed": 0, "device": "cpu"}
+    truncation = {"truncation_psi": 1.0, "truncation_layers": None}
+    verifying = {"step": 2.0, "samples": 100, "num_null": 32}
+    _probe(out, 6_000, 64, 1_000, "w", settings | truncation | verifying)
+
+
+@main.command()
+@RUN
+@click.option(
+    "--semantic", "names", multiple=True, required=True, help="Repeat it to move along several at once."
+)
+@click.option("--layers", default="all", show_default=True, help="Such as 6-7 or 0,2-4.")
+@click.option("--steps", default="-3,0,3", show_default=True, help="Comma-separated.")
+@click.option("--num", default=8, show_default=True, type=click.IntRange(1), help="How many samples.")
+@click.option(
+    "--jitter", "variants", type=click.IntRange(1), help="Instead of steps: so many random variants."
+)
+@click.option("--scale", default=1.0, show_default=True, help="Standard deviation of a random step.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="PNG file; default: RUN/manipulate-NAMES-LAYERS.png."
+)
+def manipulate(
+    run: Path,
+    names: tuple[str, ...],
+    layers: str,
+    steps: str,
+    num: int,
+    variants: int | None,
+    scale: float,
+    out: Path | None,
+) -> None:
+    """Move samples along boundaries, and write a strip for each as one PNG."""
+    from higan_fast import probing
+    from higan_fast.pictures import image_grid, save_png
+    from higan_fast.run_folder import RunFolder
+
+    folder = RunFolder.open(run)
+    boundaries = [folder.boundaries[name] for name in names]
+    codes = folder.samples.codes[:num]
+    if variants is None:
+        distances = _numbers(steps)
+        images = probing.manipulate(
+            folder.generator, codes, boundaries, layers, distances, **folder.settings.truncation
+        )
+    elif len(boundaries) > 1:
+        raise click.UsageError("--jitter moves along one boundary; give one --semantic")
+    else:
+        images = probing.jitter(folder.generator, codes, boundaries[0], layers, variants, scale)
+    out = out or run / f"manipulate-{'+'.join(names)}-{layers}.png"
+    save_png(out, image_grid(images))
+    click.echo(out)
+
+
+@main.command()
+@click.argument("file")
+def inspect(file: str) -> None:
+    """Say what FILE ('scenes', or a .safetensors) holds: family, layers, codes, origin."""
+    from higan_fast.checkpoints import generator_file, load_generator, read_header
+
+    generator, header = load_generator(file), read_header(generator_file(file))
+    parameters = sum(parameter.numel() for parameter in generator.parameters())
+    click.echo(f"family      {header.family}")
+    click.echo(f"resolution  {generator.resolution} × {generator.resolution}")
+    click.echo(
+        f"codes       latent {generator.latent_dim}, {generator.num_layers} layers of {generator.code_dim}"
+    )
+    click.echo(f"parameters  {parameters:,}")
+    for layer in generator.layers:
+        click.echo(f"  layer {layer.index:2}  {layer.group:6}  {layer.name}")
+    for name, value in header.about.items():
+        click.echo(f"{name:11} {value}")
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def doctor(as_json: bool) -> None:
+    """Say what is installed, which devices there are, and which implementation each op runs."""
+    from higan_fast.environment import OPS, environment
+    from higan_fast.weights import embedded
+
+    found = environment()
+    found["embedded_weights"] = {name: embedded(name).is_file() for name in ("generator", "predictor")}
+    found["ops"] = dict.fromkeys(OPS, "reference (PyTorch)")
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for name, value in found.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{key}: {entry}" for key, entry in value.items())
+        elif isinstance(value, list):
+            value = ", ".join(value) or "none"
+        click.echo(f"{name:17} {'not installed' if value is None else value}")
+
+
+def _probe(out: Path, num: int, batch: int, chosen_num: float, space: str, options: dict[str, Any]) -> None:
+    verifying = {name: options.pop(name) for name in ("step", "samples", "num_null")}
+    _sample(out, num, batch, options)
+    _fit(out, chosen_num, space)
+    _print_ranking(_verify(out, batch=batch, **verifying))
+    _report(out)
+
+
+def _sample(out: Path, num: int, batch: int, settings: dict[str, Any]) -> None:
+    from higan_fast import probing
+    from higan_fast.run_folder import RunFolder, Settings
+
+    run = RunFolder(out, Settings(**settings))
+    generator, predictor = run.generator, run.predictor  # a wrong name fails before a folder is made
+    run.begin()
+    probing.sample(
+        generator, predictor, num, out, seed=run.settings.seed, batch_size=batch, **run.settings.truncation
+    )
+
+
+def _fit(out: Path, chosen_num: float, space: Any) -> None:
+    from higan_fast import probing
+    from higan_fast.run_folder import RunFolder
+
+    run = RunFolder.open(out)
+    boundaries = probing.fit_boundaries(run.samples, chosen_num=chosen_num, space=space)
+    boundaries.save(run.boundaries_file)
+    for name, boundary in boundaries.items():
+        click.echo(f"{name:16} held-out accuracy {boundary.accuracy:.3f}", err=True)
+    for name, reason in boundaries.skipped.items():
+        click.echo(f"{name:16} skipped: {reason}", err=True)
+
+
+def _verify(out: Path, *, samples: int, batch: int, **options: Any) -> Any:
+    from higan_fast import probing
+    from higan_fast.run_folder import RunFolder
+
+    run = RunFolder.open(out)
+    verification = probing.verify(
+        run.generator, run.predictor, run.boundaries, num=samples, batch_size=batch, seed=run.settings.seed,
+        out=out, **run.settings.truncation, **options,
+    )  # fmt: skip
+    verification.save(run.verification_file)
+    return verification
+
+
+def _report(out: Path) -> None:
+    from higan_fast.report import write_report
+    from higan_fast.run_folder import RunFolder
+
+    run = RunFolder.open(out)
+    path = write_report(
+        out / "report.html",
+        title=f"What each layer decides: {run.settings.network}",
+        settings=run.about,
+        generator=run.generator,
+        samples=run.samples,
+        boundaries=run.boundaries,
+        verification=run.verification,
+    )
+    click.echo(path)
+
+
+def _print_ranking(verification: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("semantic", "level", "effect", "interval", "null", "beats null", "best layer")
+    result = verification.to_json()
+    for row in result["semantics"]:
+        interval = f"{row['low']:+.3f} … {row['high']:+.3f}"
+        null = f"{row['null_low']:+.3f} … {row['null_high']:+.3f}"
+        beats = "yes" if row["beats_null"] else "no"
+        layer = "–" if row["best_layer"] is None else str(row["best_layer"])
+        table.add_row(row["name"], row["level"], f"{row['effect']:+.3f}", interval, null, beats, layer)
+    Console().print(table)
+    for level, mean in result["mean_layer_by_level"].items():
+        click.echo(f"mean layer of {level:9} {'–' if mean is None else f'{mean:.2f}'}")
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise click.UsageError(
+            f"--steps: got {text!r}, expected numbers with commas, such as -3,0,3"
+        ) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""The probe: sample, fit boundaries, verify them layer by layer, manipulate."""
+
+from higan_fast.probing.boundaries import Boundaries, Boundary
+from higan_fast.probing.boundary_files import export_boundary, import_boundary, read_boundary_list
+from higan_fast.probing.fitting import fit_boundaries
+from higan_fast.probing.layers import format_layers, parse_layers
+from higan_fast.probing.manipulation import jitter, manipulate
+from higan_fast.probing.samples import Samples, sample
+from higan_fast.probing.verification import Verification, verify
+
+__all__ = [
+    "Boundaries",
+    "Boundary",
+    "Samples",
+    "Verification",
+    "export_boundary",
+    "fit_boundaries",
+    "format_layers",
+    "import_boundary",
+    "jitter",
+    "manipulate",
+    "parse_layers",
+    "read_boundary_list",
+    "sample",
+    "verify",
+]

@@ -1,0 +1,180 @@
+"""Boundaries: a unit normal for every semantic, between the samples that score high and low on it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from higan_fast.files import write_whole
+from higan_fast.generators.base import Generator
+from higan_fast.predictors.base import LEVELS, Level
+
+Array = NDArray[np.float64]
+Space = Literal["w", "layers", "z"]
+SPACES: tuple[Space, ...] = get_args(Space)
+
+
+@dataclass(frozen=True, eq=False)
+class Boundary:
+    """The unit normal of the hyperplane that separates high from low scores of one semantic.
+
+    Attributes:
+        name: the semantic.
+        level: its level.
+        space: where it was fitted: "w", "layers" (layer codes, one normal per layer) or "z".
+        normal: float64 ``[D]``, or ``[L, D]``; every ``[D]`` has length 1.
+        accuracy: on held-out samples; over layers, their mean. None: not known.
+        remaining_accuracy: on the samples between top and bottom. None: not known, or there are none.
+        num_per_side: how many samples each side was fitted and held out from.
+        converged: whether the solver reached its tolerance.
+        layers: the layers on which its author recommends to use it, such as "6-11".
+        conditions: names of the semantics from which it was freed.
+    """
+
+    name: str
+    level: Level
+    space: Space
+    normal: Array = field(repr=False)
+    accuracy: float | None = None
+    remaining_accuracy: float | None = None
+    num_per_side: int | None = None
+    converged: bool | None = None
+    layers: str | None = None
+    conditions: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for what, got, known in (("level", self.level, LEVELS), ("space", self.space, SPACES)):
+            if got not in known:
+                raise ValueError(f"{what}: got {got!r}, expected one of {', '.join(known)}")
+        if self.normal.ndim != 1 and not (self.space == "layers" and self.normal.ndim == 2):
+            expected = "[D] or [num_layers, D]" if self.space == "layers" else "[D]"
+            raise ValueError(
+                f"normal of {self.name!r}: got shape {list(self.normal.shape)}, expected {expected}"
+            )
+        if not np.allclose(np.linalg.norm(self.normal, axis=-1), 1, atol=1e-6):
+            raise ValueError(f"normal of {self.name!r}: its length is not 1; divide it by its length")
+
+    def conditional_on(self, *others: Boundary) -> Boundary:
+        """The same boundary without what it shares with others, so that moving along it leaves them alone.
+
+        The normal minus its projection on the span of the others' normals, renormalised; layer by layer
+        when there is one normal per layer.
+
+        Raises:
+            ValueError: when a space differs, (almost) nothing of the normal is left, or the boundary has
+                conditions already: a second projection would bring the first ones back.
+        """
+        if self.conditions:
+            raise ValueError(
+                f"{self.name!r} is already freed from {', '.join(self.conditions)}; "
+                "start from the fitted boundary and give all conditions in one call"
+            )
+        if not others:
+            return self
+        for other in others:
+            if (other.space, other.normal.shape) != (self.space, self.normal.shape):
+                raise ValueError(
+                    f"cannot free {self.name!r} ({self.space}, {self.normal.shape}) from {other.name!r} "
+                    f"({other.space}, {other.normal.shape}): both must be fitted in the same space"
+                )
+        rows = self.normal.reshape(-1, self.normal.shape[-1])  # [L or 1, D]
+        condition_rows = np.stack([other.normal.reshape(rows.shape) for other in others], axis=1)
+        freed = np.stack(list(map(_reject, rows, condition_rows)))
+        length = np.linalg.norm(freed, axis=-1, keepdims=True)
+        names = tuple(other.name for other in others)
+        if length.min() < 1e-6:
+            raise ValueError(f"nothing is left of {self.name!r} without {', '.join(names)}")
+        return replace(
+            self,
+            normal=(freed / length).reshape(self.normal.shape),
+            accuracy=None,
+            remaining_accuracy=None,
+            conditions=names,
+        )
+
+    def check_fits(self, generator: Generator) -> None:
+        """Raises ValueError when the normal is not as long, or not as deep, as the generator's codes."""
+        dim = generator.latent_dim if self.space == "z" else generator.code_dim
+        if self.normal.shape not in ((dim,), (generator.num_layers, dim)):
+            raise ValueError(
+                f"boundary {self.name!r}: its normal has shape {list(self.normal.shape)}, and this generator "
+                f"needs [{dim}] or [{generator.num_layers}, {dim}]; was it fitted for another one?"
+            )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Boundaries(Mapping[str, Boundary]):
+    """Boundaries by name, in order; and why some semantics have none.
+
+    Attributes:
+        skipped: name of a semantic → why no boundary was fitted for it.
+        settings: how the boundaries were fitted.
+    """
+
+    boundaries: tuple[Boundary, ...]
+    skipped: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = [boundary.name for boundary in self.boundaries]
+        if len(set(names)) != len(names):
+            raise ValueError(f"boundaries: names must differ from each other, got {names}")
+
+    def __getitem__(self, name: str) -> Boundary:
+        for boundary in self.boundaries:
+            if boundary.name == name:
+                return boundary
+        raise KeyError(f"{name!r}: {self.skipped.get(name, 'no such boundary')}; there are {', '.join(self)}")
+
+    def __iter__(self) -> Iterator[str]:
+        return (boundary.name for boundary in self.boundaries)
+
+    def __len__(self) -> int:
+        return len(self.boundaries)
+
+    def __repr__(self) -> str:
+        return f"Boundaries({', '.join(self)})"
+
+    def save(self, path: str | Path) -> None:
+        """Writes a safetensors file: a normal per semantic, and everything else as JSON in its header."""
+        entries = [{k: v for k, v in asdict(b).items() if k != "normal"} for b in self.boundaries]
+        header = {"boundaries": entries, "skipped": self.skipped, "settings": self.settings}
+        normals = {boundary.name: np.ascontiguousarray(boundary.normal) for boundary in self.boundaries}
+        with write_whole(path) as file:
+            file.write(safetensors.numpy.save(normals, metadata={"higan_fast": json.dumps(header)}))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Boundaries:
+        """Reads what ``save`` wrote.
+
+        Raises:
+            ValueError: when the file is not one of those.
+        """
+        try:
+            with safetensors.safe_open(path, framework="numpy") as file:
+                header = json.loads(file.metadata()["higan_fast"])
+                entries = [
+                    entry | {"normal": file.get_tensor(entry["name"])} for entry in header["boundaries"]
+                ]
+        except (safetensors.SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+            raise ValueError(f"{path}: not a file of boundaries ({error})") from error
+        return cls(
+            tuple(Boundary(**entry | {"conditions": tuple(entry["conditions"])}) for entry in entries),
+            header["skipped"],
+            header["settings"],
+        )
+
+
+def _reject(vector: Array, others: Array) -> Array:
+    """``vector`` ``[D]`` minus its projection on the span of ``others`` ``[K, D]``."""
+    _, sizes, directions = np.linalg.svd(others, full_matrices=False)
+    basis = directions[sizes > 1e-9 * sizes[0]]  # conditions may repeat each other
+    return vector - basis.T @ (basis @ vector)

@@ -1,0 +1,171 @@
+"""HiGAN's boundary files: read as NumPy reads them, and never executed."""
+
+import io
+import os
+import pickle
+
+import numpy as np
+import pytest
+
+from higan_fast.probing import Boundary, export_boundary, import_boundary, read_boundary_list
+
+NORMAL = np.random.default_rng(0).normal(size=(1, 512))
+NORMAL /= np.linalg.norm(NORMAL)
+
+
+def save_object(path, value, protocol=2, numpy_1=False):
+    """Writes an object array as ``np.save`` does, with the pickle protocol and names of another NumPy."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|O", "fortran_order": False, "shape": ()})
+    array = np.empty((), object)
+    array[()] = value
+    payload = pickle.dumps(array, protocol=protocol)
+    if numpy_1:
+        assert b"numpy._core" in payload
+        payload = payload.replace(b"numpy._core", b"numpy.core")
+    path.write_bytes(header.getvalue() + payload)
+
+
+def test_a_plain_array_is_read(tmp_path):
+    np.save(tmp_path / "b.npy", NORMAL.astype(np.float32))
+    read = import_boundary(tmp_path / "b.npy", "wood", space="z", level="object")
+    assert (read.name, read.space, read.level, read.layers) == ("wood", "z", "object", None)
+    assert read.normal.shape == (512,)
+    np.testing.assert_allclose(read.normal, NORMAL[0], atol=1e-7)
+
+
+@pytest.mark.parametrize("numpy_1", [True, False])
+def test_a_pickled_dict_is_read(tmp_path, numpy_1):
+    content = {
+        "boundary": NORMAL,
+        "meta_data": {"type": "layout", "manipulate_layers": "0-4", "scale": np.float64(3)},
+    }
+    save_object(tmp_path / "b.npy", content, numpy_1=numpy_1)
+    read = import_boundary(tmp_path / "b.npy", "view")
+    np.testing.assert_allclose(read.normal, NORMAL[0])
+    assert (read.level, read.layers, read.space) == ("layout", "0-4", "w")
+
+
+def test_what_numpy_itself_saves_is_read(tmp_path):
+    np.save(tmp_path / "b.npy", {"boundary": NORMAL, "meta_data": {"type": "other"}}, allow_pickle=True)
+    read = import_boundary(tmp_path / "b.npy", "view")
+    np.testing.assert_allclose(read.normal, NORMAL[0])
+    assert (read.level, read.layers) == ("attribute", None)
+
+
+def test_a_file_from_python_2_is_read(tmp_path):
+    # Python 2 writes text and the raw bytes of an array alike, as byte strings (opcode U).
+    dict_of_python_2 = (
+        b"}(U\x08boundarycnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+        b"(K\x01K\x01K\x02\x86cnumpy\ndtype\nU\x02f8K\x00K\x01\x87R(K\x03U\x01<NNNJ\xff\xff\xff\xff"
+        b"J\xff\xff\xff\xffK\x00tb\x89U\x10" + np.array([-3.0, 4.0]).tobytes() + b"tb"
+        b"U\tmeta_data}U\x11manipulate_layersU\x046-11su"
+    )
+    array_of_python_2 = (
+        b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R(K\x01)"
+        b"cnumpy\ndtype\nU\x02O8K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK?tb\x89]"
+        + dict_of_python_2
+        + b"atb."
+    )
+    save_object(tmp_path / "b.npy", None)
+    data = (tmp_path / "b.npy").read_bytes()
+    (tmp_path / "b.npy").write_bytes(data[: data.index(b"\n") + 1] + array_of_python_2)
+    read = import_boundary(tmp_path / "b.npy", "view")
+    np.testing.assert_allclose(read.normal, [-0.6, 0.8])
+    assert read.layers == "6-11"
+
+
+def test_layerwise_boundaries_are_read(tmp_path):
+    normals = np.random.default_rng(0).normal(size=(14, 512))
+    np.save(tmp_path / "b.npy", normals[None].astype(np.float32))
+    read = import_boundary(tmp_path / "b.npy", "wood", space="layers")
+    assert read.normal.shape == (14, 512)
+    np.testing.assert_allclose(np.linalg.norm(read.normal, axis=1), 1)
+
+
+class Malicious:
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize(
+    ("function", "argument", "named"),
+    [
+        (os.system, "touch executed", f"{os.name}.system"),
+        (eval, "open('executed', 'w')", "__builtin__.eval"),
+        (np.load, "executed", "numpy.load"),
+        (getattr, "x", "__builtin__.getattr"),
+    ],
+)
+def test_a_file_that_would_execute_is_refused_by_name(tmp_path, monkeypatch, function, argument, named):
+    monkeypatch.chdir(tmp_path)
+    save_object(tmp_path / "b.npy", {"boundary": Malicious(function, argument)})
+    with pytest.raises(ValueError, match=f"refused {named} in .*b.npy"):
+        import_boundary(tmp_path / "b.npy", "x")
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"\x93NUMPY\x01\x00", b"\x93NUMPY\x09\x00\x04\x00    "])
+def test_a_broken_file_is_refused(tmp_path, content):
+    (tmp_path / "b.npy").write_bytes(content)
+    with pytest.raises(ValueError, match=r"b.npy: not a .npy file that can be read"):
+        import_boundary(tmp_path / "b.npy", "x")
+
+
+def test_a_truncated_pickle_is_refused(tmp_path):
+    save_object(tmp_path / "b.npy", {"boundary": NORMAL})
+    data = (tmp_path / "b.npy").read_bytes()
+    (tmp_path / "b.npy").write_bytes(data[:-100])
+    with pytest.raises(ValueError, match=r"not a \.npy file"):
+        import_boundary(tmp_path / "b.npy", "x")
+
+
+@pytest.mark.parametrize(
+    "content", [np.zeros((1, 4)), np.full((1, 4), np.nan), np.arange(4), np.empty((1, 0))]
+)
+def test_an_array_that_is_no_boundary_is_refused(tmp_path, content):
+    np.save(tmp_path / "b.npy", content)
+    with pytest.raises(ValueError, match=r"b\.npy: "):
+        import_boundary(tmp_path / "b.npy", "x")
+
+
+def test_exported_boundaries_are_what_higan_loads(tmp_path):
+    plain = Boundary("wood", "attribute", "w", NORMAL[0])
+    export_boundary(plain, tmp_path / "plain.npy")
+    loaded = np.load(tmp_path / "plain.npy")
+    assert (loaded.shape, loaded.dtype) == ((1, 512), np.float32)
+    np.testing.assert_allclose(import_boundary(tmp_path / "plain.npy", "wood").normal, NORMAL[0], atol=1e-7)
+
+    advised = Boundary("view", "layout", "w", NORMAL[0], layers="0-4")
+    export_boundary(advised, tmp_path / "dict.npy")
+    loaded = np.load(tmp_path / "dict.npy", allow_pickle=True)[()]
+    assert loaded["boundary"].shape == (1, 512)
+    assert loaded["meta_data"] == {"type": "layout", "manipulate_layers": "0-4"}
+    again = import_boundary(tmp_path / "dict.npy", "view")
+    assert (again.level, again.layers) == ("layout", "0-4")
+    np.testing.assert_allclose(again.normal, NORMAL[0], atol=1e-15)
+
+
+def test_a_list_is_read_and_disabled_lines_are_passed_over(tmp_path):
+    (tmp_path / "sub").mkdir()
+    for name in ("view", "wood"):
+        np.save(tmp_path / "sub" / f"{name}.npy", NORMAL)
+    (tmp_path / "list.txt").write_text(
+        "(view, w): sub/view.npy\n\nDISABLE(gone, w): sub/gone.npy\n"
+        "# a remark\n(indoor wood, wp): sub/wood.npy\n"
+    )
+    read = read_boundary_list(tmp_path / "list.txt", levels={"view": "layout"})
+    assert [(b.name, b.space, b.level) for b in read.values()] == [
+        ("view", "w", "layout"),
+        ("indoor wood", "layers", "attribute"),
+    ]
+
+
+@pytest.mark.parametrize("line", ["view: a.npy", "(view, s): a.npy", "(view, w) a.npy"])
+def test_a_line_that_cannot_be_read_is_shown(tmp_path, line):
+    (tmp_path / "list.txt").write_text(f"\n{line}\n")
+    with pytest.raises(ValueError, match=r"list\.txt, line 2: cannot read"):
+        read_boundary_list(tmp_path / "list.txt")

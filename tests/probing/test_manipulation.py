@@ -1,0 +1,91 @@
+"""Images moved along boundaries."""
+
+import numpy as np
+import pytest
+import torch
+
+from higan_fast.probing import jitter, manipulate
+from higan_fast.probing.boundaries import Boundary
+from tests.toy import LAYER_OF, SEMANTICS
+
+NAMES = [semantic.name for semantic in SEMANTICS]
+
+
+def test_steps_move_the_semantic_and_step_0_leaves_the_image(generator, predictor, samples, boundaries):
+    codes = samples.codes[:5]
+    images = manipulate(generator, codes, boundaries["view"], layers="0", steps=(-3, 0, 3), batch_size=4)
+    assert images.shape == (5, 3, 3, 16, 16)
+    with torch.no_grad():
+        plain = generator.synthesize(torch.tensor(codes))
+        torch.testing.assert_close(images[:, 1], plain, rtol=0, atol=1e-5)
+        scores = predictor(images.flatten(0, 1)).unflatten(0, (5, 3))[..., NAMES.index("view")]
+    assert (scores.diff(dim=1) > 1).all()
+
+
+def test_only_the_chosen_layers_move(generator, samples, boundaries):
+    codes = torch.tensor(samples.codes[:2])
+    images = manipulate(generator, codes, boundaries["wood"], layers="1,3", steps=(2.0,))
+    moved = codes.clone()
+    moved[:, [1, 3]] += 2.0 * torch.tensor(boundaries["wood"].normal).float()
+    with torch.no_grad():
+        torch.testing.assert_close(images[:, 0], generator.synthesize(moved), rtol=0, atol=1e-5)
+
+
+def test_truncation_shortens_steps_in_w(generator, samples, boundaries):
+    codes = samples.codes[:2]
+    options = {"layers": "all", "steps": (2.0,), "truncation_psi": 0.5}
+    short = manipulate(generator, codes, boundaries["view"], **options)
+    torch.testing.assert_close(short, manipulate(generator, codes, boundaries["view"], steps=(1.0,)))
+    layered = Boundary("view", "layout", "layers", np.tile(boundaries["view"].normal, (5, 1)))
+    full = manipulate(generator, codes, layered, **options)
+    torch.testing.assert_close(full, manipulate(generator, codes, boundaries["view"], steps=(2.0,)))
+
+
+def test_several_boundaries_move_together(generator, samples, boundaries):
+    codes = torch.tensor(samples.codes[:2])
+    both = manipulate(generator, codes, [boundaries["view"], boundaries["hue"]], steps=(1.5,))
+    normal = torch.tensor(boundaries["view"].normal + boundaries["hue"].normal).float()
+    with torch.no_grad():
+        torch.testing.assert_close(both[:, 0], generator.synthesize(codes + 1.5 * normal), rtol=0, atol=1e-5)
+
+
+def test_jitter_moves_along_the_boundary_alone(generator, predictor, samples, boundaries):
+    layer = LAYER_OF["hue"]
+    images = jitter(generator, samples.codes[:6], boundaries["hue"], layer, num=20, scale=0.5, seed=3)
+    assert images.shape == (6, 20, 3, 16, 16)
+    with torch.no_grad():
+        scores = predictor(images.flatten(0, 1)).unflatten(0, (6, 20))
+    assert (scores[..., NAMES.index("hue")].std(dim=1) > 0.2).all()
+    assert (scores[..., NAMES.index("view")].std(dim=1) < 0.1).all()
+    again = jitter(
+        generator, samples.codes[:6], boundaries["hue"], layer, num=20, scale=0.5, seed=3, batch_size=7
+    )
+    torch.testing.assert_close(again, images, rtol=0, atol=1e-5)
+    fewer = jitter(generator, samples.codes[:2], boundaries["hue"], layer, num=20, scale=0.5, seed=3)
+    torch.testing.assert_close(fewer, images[:2], rtol=0, atol=1e-5)
+    assert not torch.equal(
+        jitter(generator, samples.codes[:6], boundaries["hue"], layer, num=20, seed=4), images
+    )
+
+
+def test_images_can_be_used_for_gradients_and_hold_none(generator, samples, boundaries):
+    images = manipulate(generator, samples.codes[:1], boundaries["view"])
+    assert not images.requires_grad
+    (images * torch.ones(1, requires_grad=True)).sum().backward()
+
+
+def test_what_does_not_fit_is_refused(generator, samples, boundaries):
+    codes = samples.codes[:2]
+    in_z = Boundary("view", "layout", "z", np.eye(12)[0])
+    for arguments, message in [
+        ((codes, in_z), "'view' was fitted in z, which moves latents"),
+        ((codes, boundaries["view"], "5"), "no layer 5: this generator has layers 0 to 4"),
+        ((codes[:, 0], boundaries["view"]), r"codes: got shape \(2, 32\)"),
+        ((codes, Boundary("x", "object", "w", np.eye(8)[0])), r"normal has shape \[8\]"),
+        ((codes, boundaries["view"], "all", ()), "got 2 samples and 0 steps"),
+        ((codes[:0], boundaries["view"]), "got 0 samples and 3 steps"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            manipulate(generator, *arguments)
+    with pytest.raises(ValueError, match="num: got 0"):
+        jitter(generator, codes, boundaries["view"], num=0)

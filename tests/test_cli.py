@@ -1,0 +1,135 @@
+"""The command line, stage by stage, on small networks with random weights."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+from higan_fast.checkpoints import save_generator
+from higan_fast.cli import main
+from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from higan_fast.predictors.scenes import ScenePredictor, save_scene_predictor
+from higan_fast.scenes.factors import CONTINUOUS, SEMANTICS
+
+
+def run(*arguments, code=0):
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A generator of 16² with 6 layers, and a predictor of four semantics."""
+    folder = tmp_path_factory.mktemp("networks")
+    torch.manual_seed(0)
+    config = StyleGAN2Config(channels={4: 8, 8: 8, 16: 8}, latent_dim=8, code_dim=8, mapping_depth=1)
+    save_generator(StyleGAN2(config), folder / "generator.safetensors", {"origin": "a test"})
+    predictor = ScenePredictor(SEMANTICS[::4], CONTINUOUS)
+    save_scene_predictor(predictor, folder / "predictor.safetensors", {})
+    return folder / "generator.safetensors", folder / "predictor.safetensors"
+
+
+@pytest.fixture(scope="module")
+def probed(files, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "probe"
+    network, predictor = files
+    result = run(
+        "probe", "--network", network, "--predictor", predictor, "--out", out, "--num", 256, "--seed", 3,
+        "--trunc", 0.8, "--trunc-layers", 4, "--chosen-num", 0.4, "--samples", 4, "--null", 4,
+    )  # fmt: skip
+    return out, result
+
+
+def test_probe_leaves_everything(probed):
+    out, result = probed
+    assert "mean layer of layout" in result.output
+    for name in ("run.json", "samples.zarr", "boundaries.safetensors", "verification.npz", "report.html"):
+        assert (out / name).exists(), name
+    begun = json.loads((out / "run.json").read_text())
+    assert begun["settings"]["truncation_psi"] == 0.8 and begun["settings"]["seed"] == 3
+    assert begun["made_with"]["torch"].startswith("2.")
+
+
+def test_stages_one_by_one_give_the_same(files, probed, tmp_path):
+    network, predictor = files
+    common = ("--network", network, "--predictor", predictor, "--out", tmp_path, "--seed", 3)
+    run("sample", *common, "--num", 256, "--trunc", 0.8, "--trunc-layers", 4, "--batch", 7)
+    run("fit", tmp_path, "--chosen-num", 0.4)
+    result = run("verify", tmp_path, "--samples", 4, "--null", 4, "--json")
+    found = json.loads(result.stdout)
+    expected = json.loads(run("verify", probed[0], "--samples", 4, "--null", 4, "--json").stdout)
+    assert [row["name"] for row in found["semantics"]] == [row["name"] for row in expected["semantics"]]
+    # the scores differ by rounding between batch sizes, and so the boundaries do a little
+    np.testing.assert_allclose(
+        [row["effect"] for row in found["semantics"]],
+        [row["effect"] for row in expected["semantics"]],
+        atol=1e-3,
+    )
+    assert set(found) == {"semantics", "mean_layer_by_level", "images", "settings"}
+    first = found["semantics"][0]
+    assert {"name", "level", "effect", "low", "high", "null_low", "null_high", "beats_null"} <= set(first)
+    assert [entry["layer"] for entry in first["profile"]] == list(range(6))
+
+
+def test_verify_only_some(probed):
+    out, _ = probed
+    found = run("verify", out, "--samples", 4, "--null", 4, "--semantic", SEMANTICS[4].name, "--json")
+    assert [row["name"] for row in json.loads(found.stdout)["semantics"]] == [SEMANTICS[4].name]
+
+
+def test_manipulate_writes_strips(probed, tmp_path):
+    out, _ = probed
+    one, two = SEMANTICS[0].name, SEMANTICS[4].name
+    run("manipulate", out, "--semantic", one, "--layers", "1-2", "--steps=-2,0,1,2", "--num", 3)
+    with Image.open(out / f"manipulate-{one}-1-2.png") as picture:
+        assert picture.width > 4 * 16 and picture.height > 3 * 16
+    joint, jittered = tmp_path / "joint.png", tmp_path / "jittered.png"
+    run("manipulate", out, "--semantic", one, "--semantic", two, "--num", 2, "--out", joint)
+    run("manipulate", out, "--semantic", one, "--jitter", 5, "--num", 2, "--out", jittered)
+    with Image.open(jittered) as picture:
+        assert picture.width > 5 * 16
+    assert joint.exists()
+
+
+def test_inspect_says_what_a_file_is(files):
+    output = run("inspect", files[0]).output
+    for text in ("stylegan2", "16 × 16", "6 layers of 8", "b16.torgb", "a test"):
+        assert text in output
+
+
+def test_doctor():
+    found = json.loads(run("doctor", "--json").stdout)
+    assert found["torch"] and found["cpu_cores"] >= 1
+    assert found["ops"]["modulated_conv2d"].startswith("reference")
+    assert "cpu_capability" in run("doctor").output
+
+
+def test_bad_input_ends_in_one_line(files, probed, tmp_path):
+    network, predictor = files
+    out, _ = probed
+    cases = [
+        (("inspect", tmp_path / "none.safetensors"), "there is no such file"),
+        (("fit", tmp_path), "no probe was begun here"),
+        (("sample", "--network", network, "--predictor", "nobody", "--out", tmp_path / "x"), "got 'nobody'"),
+        (("sample", "--network", network, "--predictor", predictor, "--out", out), "was begun with seed = 3"),
+        (("manipulate", out, "--semantic", "cellar"), "no such boundary"),
+        (("manipulate", out, "--semantic", SEMANTICS[0].name, "--layers", "4-9"), "layers"),
+    ]
+    for arguments, message in cases:
+        result = run(*arguments, code=1)
+        assert message in result.output and "Traceback" not in result.output
+        assert len(result.output.strip().splitlines()) == 1
+    assert not (tmp_path / "x").exists(), "a wrong name leaves no folder behind"
+    assert "--steps" in run("manipulate", out, "--semantic", SEMANTICS[0].name, "--steps=a", code=2).output
+    with pytest.raises(FileNotFoundError):
+        CliRunner().invoke(main, ["--debug", "fit", str(tmp_path)], catch_exceptions=False)
+
+
+def test_a_stage_that_is_missing_is_named(files, tmp_path):
+    network, predictor = files
+    run("sample", "--network", network, "--predictor", predictor, "--out", tmp_path, "--num", 64)
+    assert "make it with higan-fast fit" in run("verify", tmp_path, code=1).output
