@@ -8,25 +8,21 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from higan_fast.checkpoints import load_generator as load_generator
-    from higan_fast.predictors import load_predictor as load_predictor
-    from higan_fast.probing import (
-        fit_boundaries as fit_boundaries,
-    )
-    from higan_fast.probing import (
-        jitter as jitter,
-    )
-    from higan_fast.probing import (
-        manipulate as manipulate,
-    )
-    from higan_fast.probing import (
-        sample as sample,
-    )
-    from higan_fast.probing import (
-        verify as verify,
-    )
-    from higan_fast.report import write_report as write_report
+    from higan_fast.checkpoints import load_generator
+    from higan_fast.predictors import load_predictor
+    from higan_fast.probing import fit_boundaries, jitter, manipulate, sample, verify
+    from higan_fast.report import write_report
 
+__all__ = [
+    "fit_boundaries",
+    "jitter",
+    "load_generator",
+    "load_predictor",
+    "manipulate",
+    "sample",
+    "verify",
+    "write_report",
+]
 _HOME = {
     "load_generator": "higan_fast.checkpoints",
     "load_predictor": "higan_fast.predictors",
@@ -37,7 +33,6 @@ _HOME = {
     "jitter": "higan_fast.probing",
     "write_report": "higan_fast.report",
 }
-__all__ = ["__version__", *_HOME]
 
 
 def __getattr__(name: str) -> Any:

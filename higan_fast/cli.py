@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -50,54 +51,39 @@ def _options(*options: Command) -> Command:
     return decorate
 
 
-def _sampling_options(num: int, required: bool = True) -> Command:
-    return _options(
-        click.option(
-            "--num", default=num, show_default=True, type=click.IntRange(1), help="How many samples."
-        ),
-        click.option("--seed", default=0, show_default=True, type=click.IntRange(0)),
-        click.option("--trunc", "truncation_psi", default=1.0, show_default=True, help="Truncation psi."),
-        click.option(
-            "--trunc-layers", "truncation_layers", type=click.IntRange(0), help="Default: all layers."
-        ),
-        click.option(
-            "--batch", default=32, show_default=True, type=click.IntRange(2), help="Images at once."
-        ),
-        click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, …"),
-    )
+def _option(*names: str, **settings: Any) -> Command:
+    return click.option(*names, show_default=True, **settings)
 
 
+COUNT, SEVERAL, INDEX = click.IntRange(1), click.IntRange(2), click.IntRange(0)
 NETWORKS = _options(
-    click.option("--network", required=True, help="'scenes', or a .safetensors file."),
-    click.option("--predictor", required=True, help="'scenes', 'color', or a .safetensors file."),
-    click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder."),
+    _option("--network", required=True, help="'scenes', or a .safetensors file."),
+    _option("--predictor", required=True, help="'scenes', 'color', or a .safetensors file."),
+    _option("--out", type=click.Path(path_type=Path), required=True, help="Run folder."),
+)
+SAMPLING = _options(
+    _option("--num", default=20_000, type=COUNT, help="How many samples."),
+    _option("--seed", default=0, type=INDEX),
+    _option("--trunc", "truncation_psi", default=1.0, help="Truncation psi."),
+    _option("--trunc-layers", "truncation_layers", type=INDEX, help="Default: all layers."),
+    _option("--device", default="cpu", help="cpu, cuda, cuda:1, …"),
 )
 FITTING = _options(
-    click.option(
-        "--chosen-num",
-        default=2000.0,
-        show_default=True,
-        help="Samples per side; in (0, 1]: a ratio; at most half.",
-    ),
-    click.option("--space", default="w", show_default=True, type=click.Choice(["w", "layers", "z"])),
+    _option("--chosen-num", default=2000.0, help="Samples per side; in (0, 1]: a ratio; at most half."),
+    _option("--space", default="w", type=click.Choice(["w", "layers", "z"])),
 )
 VERIFYING = _options(
-    click.option(
-        "--step", default=2.0, show_default=True, help="How far along each boundary (HiGAN's lambda)."
-    ),
-    click.option(
-        "--samples", default=200, show_default=True, type=click.IntRange(2), help="Base samples (HiGAN's K)."
-    ),
-    click.option(
-        "--null", "num_null", default=32, show_default=True, type=click.IntRange(2), help="Random directions."
-    ),
-    click.option("--batch", default=64, show_default=True, type=click.IntRange(2), help="Images at once."),
+    _option("--step", default=2.0, help="How far along each boundary (HiGAN's lambda)."),
+    _option("--samples", default=200, type=SEVERAL, help="Base samples (HiGAN's K)."),
+    _option("--null", "num_null", default=32, type=SEVERAL, help="Random directions."),
 )
+BATCH = _option("--batch", default=64, type=SEVERAL, help="Images at once.")
 
 
 @main.command()
 @NETWORKS
-@_sampling_options(20_000)
+@SAMPLING
+@BATCH
 def sample(out: Path, num: int, batch: int, **settings: Any) -> None:
     """Draw codes, synthesise their images, and score them."""
     _sample(out, num, batch, settings)
@@ -114,6 +100,7 @@ def fit(run: Path, chosen_num: float, space: str) -> None:
 @main.command()
 @RUN
 @VERIFYING
+@BATCH
 @click.option("--semantic", "semantics", multiple=True, help="Only this one; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def verify(run: Path, as_json: bool, semantics: tuple[str, ...], **options: Any) -> None:
@@ -134,16 +121,17 @@ def report(run: Path) -> None:
 
 @main.command()
 @NETWORKS
-@_sampling_options(20_000)
+@SAMPLING
 @FITTING
 @VERIFYING
+@BATCH
 def probe(out: Path, num: int, batch: int, chosen_num: float, space: str, **options: Any) -> None:
     """Sample, fit, verify and report: the whole job in one run folder."""
     _probe(out, num, batch, chosen_num, space, options)
 
 
 @main.command()
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True)
+@_option("--out", type=click.Path(path_type=Path), default=Path("runs/demo"))
 def demo(out: Path) -> None:
     """Probe the embedded generator of rooms, and report."""
     settings = {"network": "scenes", "predictor": "scenes", "seed": 0, "device": "cpu"}
@@ -157,13 +145,13 @@ def demo(out: Path) -> None:
 @click.option(
     "--semantic", "names", multiple=True, required=True, help="Repeat it to move along several at once."
 )
-@click.option("--layers", default="all", show_default=True, help="Such as 6-7 or 0,2-4.")
-@click.option("--steps", default="-3,0,3", show_default=True, help="Comma-separated.")
-@click.option("--num", default=8, show_default=True, type=click.IntRange(1), help="How many samples.")
+@_option("--layers", default="all", help="Such as 6-7 or 0,2-4.")
+@_option("--steps", default="-3,0,3", help="Comma-separated.")
+@_option("--num", default=8, type=click.IntRange(1), help="How many samples.")
 @click.option(
     "--jitter", "variants", type=click.IntRange(1), help="Instead of steps: so many random variants."
 )
-@click.option("--scale", default=1.0, show_default=True, help="Standard deviation of a random step.")
+@_option("--scale", default=1.0, help="Standard deviation of a random step.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="PNG file; default: RUN/manipulate-NAMES-LAYERS.png."
 )
@@ -243,8 +231,8 @@ def doctor(as_json: bool) -> None:
 def _probe(out: Path, num: int, batch: int, chosen_num: float, space: str, options: dict[str, Any]) -> None:
     verifying = {name: options.pop(name) for name in ("step", "samples", "num_null")}
     _sample(out, num, batch, options)
-    _fit(out, chosen_num, space)
-    _print_ranking(_verify(out, batch=batch, **verifying))
+    if _fit(out, chosen_num, space):
+        _print_ranking(_verify(out, batch=batch, **verifying))
     _report(out)
 
 
@@ -260,7 +248,7 @@ def _sample(out: Path, num: int, batch: int, settings: dict[str, Any]) -> None:
     )
 
 
-def _fit(out: Path, chosen_num: float, space: Any) -> None:
+def _fit(out: Path, chosen_num: float, space: Any) -> Any:
     from higan_fast import probing
     from higan_fast.run_folder import RunFolder
 
@@ -271,6 +259,7 @@ def _fit(out: Path, chosen_num: float, space: Any) -> None:
         click.echo(f"{name:16} held-out accuracy {boundary.accuracy:.3f}", err=True)
     for name, reason in boundaries.skipped.items():
         click.echo(f"{name:16} skipped: {reason}", err=True)
+    return boundaries
 
 
 def _verify(out: Path, *, samples: int, batch: int, **options: Any) -> Any:
@@ -294,30 +283,48 @@ def _report(out: Path) -> None:
     path = write_report(
         out / "report.html",
         title=f"What each layer decides: {run.settings.network}",
-        settings=run.about,
+        settings={**run.about, "command": _command(run, out)},
         generator=run.generator,
         samples=run.samples,
         boundaries=run.boundaries,
-        verification=run.verification,
+        verification=run.verification if run.boundaries else None,
     )
     click.echo(path)
 
 
-def _print_ranking(verification: Any) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _command(run: Any, out: Path) -> str:
+    """What makes this run again, from its first sample on."""
+    settings, samples, boundaries = run.settings, run.samples, run.boundaries
+    words = ["higan-fast", "probe", "--network", settings.network, "--predictor", settings.predictor]
+    words += ["--out", str(out), "--num", str(len(samples)), "--seed", str(settings.seed)]
+    words += ["--trunc", f"{settings.truncation_psi:g}"]
+    if settings.truncation_layers is not None:
+        words += ["--trunc-layers", str(settings.truncation_layers)]
+    words += [
+        "--chosen-num",
+        f"{boundaries.settings['chosen_num']:g}",
+        "--space",
+        boundaries.settings["space"],
+    ]
+    if boundaries:
+        verified = run.verification.settings
+        words += ["--step", f"{verified['step']:g}", "--samples", str(verified["num"])]
+        words += ["--null", str(verified["num_null"])]
+    return shlex.join(words)
 
-    table = Table("semantic", "level", "effect", "interval", "null", "beats null", "best layer")
+
+def _print_ranking(verification: Any) -> None:
     result = verification.to_json()
+    click.echo(f"{'semantic':16} {'level':9}  effect [interval]            null     best layer")
     for row in result["semantics"]:
-        interval = f"{row['low']:+.3f} … {row['high']:+.3f}"
-        null = f"{row['null_low']:+.3f} … {row['null_high']:+.3f}"
-        beats = "yes" if row["beats_null"] else "no"
-        layer = "–" if row["best_layer"] is None else str(row["best_layer"])
-        table.add_row(row["name"], row["level"], f"{row['effect']:+.3f}", interval, null, beats, layer)
-    Console().print(table)
+        effect = f"{row['effect']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
+        layer = "–" if row["best_layer"] is None else row["best_layer"]
+        verdict = "" if row["beats_null"] else "  within the null"
+        click.echo(
+            f"{row['name']:16} {row['level']:9}  {effect:26} ±{row['null_high']:.3f}  {layer:>4}{verdict}"
+        )
     for level, mean in result["mean_layer_by_level"].items():
-        click.echo(f"mean layer of {level:9} {'–' if mean is None else f'{mean:.2f}'}")
+        click.echo(f"mean layer, {level:9} {'–' if mean is None else f'{mean:.2f}'}")
 
 
 def _numbers(text: str) -> list[float]:

@@ -46,12 +46,16 @@ def probed(files, tmp_path_factory):
 
 def test_probe_leaves_everything(probed):
     out, result = probed
-    assert "mean layer of layout" in result.output
+    assert "mean layer, layout" in result.output
     for name in ("run.json", "samples.zarr", "boundaries.safetensors", "verification.npz", "report.html"):
         assert (out / name).exists(), name
     begun = json.loads((out / "run.json").read_text())
     assert begun["settings"]["truncation_psi"] == 0.8 and begun["settings"]["seed"] == 3
     assert begun["made_with"]["torch"].startswith("2.")
+    command = (
+        "--num 256 --seed 3 --trunc 0.8 --trunc-layers 4 --chosen-num 0.4 --space w --step 2 --samples 4"
+    )
+    assert command in (out / "report.html").read_text()
 
 
 def test_stages_one_by_one_give_the_same(files, probed, tmp_path):
@@ -133,3 +137,10 @@ def test_a_stage_that_is_missing_is_named(files, tmp_path):
     network, predictor = files
     run("sample", "--network", network, "--predictor", predictor, "--out", tmp_path, "--num", 64)
     assert "make it with higan-fast fit" in run("verify", tmp_path, code=1).output
+
+
+def test_a_probe_with_too_few_samples_still_reports(files, tmp_path):
+    network, predictor = files
+    result = run("probe", "--network", network, "--predictor", predictor, "--out", tmp_path, "--num", 64)
+    assert "skipped: 32 samples a side" in result.output
+    assert (tmp_path / "report.html").exists() and not (tmp_path / "verification.npz").exists()

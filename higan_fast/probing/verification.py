@@ -245,21 +245,26 @@ class Verification:
         """Effect of each boundary on every semantic, all layers together: ``[B, S]``."""
         return self.effect[:, 0]
 
-    def mean_layer_by_level(self) -> dict[str, float | None]:
-        """The effect-weighted mean layer of each level: the mean over its semantics that beat the null.
+    def mean_layer(self, name: str) -> float | None:
+        """The mean of the layers that beat the null, weighted by the size of their effects.
 
-        A semantic weighs the layers that beat the null (if none does, all layers) by the size of their
-        effects. Semantics count alike, because the scores of each have their own unit. None: no semantic
-        of the level beats the null.
+        None where the boundary does not beat the null, or no layer alone does: the mean over all layers
+        would then be one of noise, which lies in the middle.
+        """
+        row = self._row(name)
+        weights = np.abs(self.layer_profile(name)) * self.layer_beats_null[row]
+        if not (self.beats_null[row] and weights.any()):
+            return None
+        return float(np.average(np.arange(len(weights)), weights=weights))
+
+    def mean_layer_by_level(self) -> dict[str, float | None]:
+        """The mean of the mean layers of each level's semantics; None where none of them has one.
+
+        Semantics count alike, because the scores of each have their own unit.
         """
         means: dict[str, list[float]] = {level: [] for level in LEVELS}
-        for row, column in enumerate(self._columns()):
-            profile = self.effect[row, 1:, column]
-            weights = np.abs(profile) * self.layer_beats_null[row]
-            if not weights.any():
-                weights = np.abs(profile)
-            if self.beats_null[row] and weights.any():
-                mean = float(np.average(np.arange(len(weights)), weights=weights))
+        for name, column in zip(self.boundary_names, self._columns(), strict=True):
+            if (mean := self.mean_layer(name)) is not None:
                 means[self.semantics[column].level].append(mean)
         return {level: float(np.mean(values)) if values else None for level, values in means.items()}
 

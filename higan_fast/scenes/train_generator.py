@@ -2,13 +2,15 @@
 
 StyleGAN2's recipe (arXiv 1912.04958) at a small size: non-saturating loss, lazy R1, style mixing, an
 exponential moving average of the weights. Style mixing is what makes layers specialise. Run the same
-command again to go on where the last run ended; runs on the CPU (bfloat16) or on a GPU.
+command again to go on where the last run ended; runs on the CPU (bfloat16) or on a GPU. Under
+``torchrun --nproc-per-node K`` it runs on K cores or GPUs, each with a batch of its own.
 """
 
 from __future__ import annotations
 
 import copy
 import json
+import os
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Any
 
 import click
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -55,7 +58,9 @@ class Trainer:
         self.generator = StyleGAN2(config).to(device)
         self.discriminator = Discriminator(config.channels, len(SEMANTICS)).to(device)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
-        self.generator.noise_mode = "random"
+        # Rooms follow from their factors to the last pixel: with noise inputs the generator learnt to
+        # fake sharp edges by speckle, and stayed at it. Their strengths stay at 0.
+        self.generator.noise_mode = "none"
         self.generator.activation_dtype = self.discriminator.activation_dtype = torch.bfloat16
         # Lazy regularisation: the penalty's steps count too (arXiv 1912.04958, §3.1).
         lazy = R1_INTERVAL / (R1_INTERVAL + 1)
@@ -69,9 +74,10 @@ class Trainer:
         fakes = self.generator.synthesize(self._mixed_codes(len(renders)))
         losses = self._train_discriminator(renders, factors, fakes.detach())
         losses["g"] = self._train_generator(fakes)
-        self._update_average(len(renders))
+        num = len(renders) * _world_size()
+        self._update_average(num)
         self.step_index += 1
-        self.images_seen += len(renders)
+        self.images_seen += num
         return losses
 
     def _train_discriminator(self, renders: Tensor, factors: Tensor, fakes: Tensor) -> dict[str, float]:
@@ -89,6 +95,7 @@ class Trainer:
             penalty = gradient.square().sum([1, 2, 3]).mean()
             (penalty * (self.r1_gamma / 2 * R1_INTERVAL)).backward()
             losses["r1"] = penalty.item()
+        _average_gradients(self.discriminator)
         self.d_optimizer.step()
         return losses
 
@@ -98,6 +105,7 @@ class Trainer:
         loss = F.softplus(-self.discriminator(fakes)[0]).mean()
         loss.backward()
         self.discriminator.requires_grad_(True)
+        _average_gradients(self.generator)
         self.g_optimizer.step()
         return loss.item()
 
@@ -182,6 +190,7 @@ def main(
     """Train the generator of the embedded world, or go on training it."""
     if threads:
         torch.set_num_threads(threads)
+    rank = _join(device)
     torch.manual_seed(seed)
     out.mkdir(parents=True, exist_ok=True)
     channels = {r: min(width * int(resolution) // r, 4 * width) for r in _resolutions(int(resolution))}
@@ -189,16 +198,18 @@ def main(
     checkpoint = out / "checkpoint.pt"
     if checkpoint.exists():
         trainer.load(checkpoint)
+    if rank > 0:
+        torch.manual_seed(seed + 1_000_003 * rank + trainer.step_index)  # latents of its own
     dataset = SceneDataset(seed, int(resolution), cache=out / "renders")
     latents = torch.randn(64, 128, generator=torch.Generator().manual_seed(seed))
     begin, first = time.monotonic(), trainer.images_seen
     snapshot_images, saved = int(snapshot_kimg * 1000), trainer.images_seen
     while trainer.images_seen < kimg * 1000:
-        start = trainer.images_seen % (renders - batch_size + 1)
+        start = (trainer.images_seen + rank * batch_size) % (renders - batch_size + 1)
         images, factors = dataset.batch(range(start, start + batch_size))
         real = images.to(trainer.device).float() / 127.5 - 1
         losses = trainer.step(real, factors.to(trainer.device))
-        if trainer.step_index % 50 == 0:
+        if rank == 0 and trainer.step_index % 50 == 0:
             rate = (trainer.images_seen - first) / (time.monotonic() - begin)
             left = (kimg * 1000 - trainer.images_seen) / rate / 60
             text = " ".join(f"{name} {value:.3f}" for name, value in losses.items())
@@ -209,8 +220,33 @@ def main(
                 log.write(json.dumps({"images": trainer.images_seen, **losses}) + "\n")
         if trainer.images_seen // snapshot_images > saved // snapshot_images:
             saved = trainer.images_seen
-            _save_snapshot(trainer, latents, out)
-    _save_snapshot(trainer, latents, out)
+            if rank == 0:
+                _save_snapshot(trainer, latents, out)
+    if rank == 0:
+        _save_snapshot(trainer, latents, out)
+
+
+def _join(device: str) -> int:
+    """Joins the other processes of a ``torchrun``, if there are any; this one's number among them."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+        return dist.get_rank()
+    return 0
+
+
+def _world_size() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def _average_gradients(module: torch.nn.Module) -> None:
+    """Over all processes, each of which has seen a batch of its own."""
+    if _world_size() == 1:
+        return
+    gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients]) / _world_size()
+    dist.all_reduce(flat)
+    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient))
 
 
 def _adam(module: torch.nn.Module, learning_rate: float, beta: float) -> torch.optim.Adam:

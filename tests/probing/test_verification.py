@@ -1,6 +1,7 @@
 """Verification on a world whose truth is known: layers recovered, the null beaten by what is real alone."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -36,6 +37,17 @@ def test_every_semantic_is_found_on_its_layer(verification):
     assert found == [{LAYER_OF[name]} for name in verification.boundary_names]
     levels = verification.mean_layer_by_level()
     assert levels == {"layout": 0.0, "object": 1.0, "attribute": 3.0, "color": 4.0}
+
+
+def test_a_semantic_without_a_layer_of_its_own_has_no_mean_layer(verification):
+    none = replace(verification, layer_beats_null=np.zeros_like(verification.layer_beats_null))
+    assert none.mean_layer("view") is None
+    assert none.mean_layer_by_level() == dict.fromkeys(("layout", "object", "attribute", "color"))
+    two = np.zeros_like(verification.layer_beats_null)
+    two[:, [0, 4]] = True
+    found = replace(verification, layer_beats_null=two)
+    profile = np.abs(verification.layer_profile("view"))
+    assert found.mean_layer("view") == pytest.approx(4 * profile[4] / (profile[0] + profile[4]))
 
 
 def test_a_random_boundary_does_not_beat_the_null():

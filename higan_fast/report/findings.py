@@ -1,0 +1,81 @@
+"""The findings in words: computed from a verification, whatever it says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+from higan_fast.predictors.base import LEVELS
+from higan_fast.probing.verification import Verification
+from higan_fast.report.numerals import count, decimals, listing, number
+
+# Levels whose mean layers are closer than this are named as close: a mean over two or three
+# semantics does not place them any finer.
+CLOSE = 0.5
+
+
+def finding(verification: Verification | None) -> str:
+    """One sentence: how many semantics beat the null, and which moves most."""
+    if verification is None:
+        return "No boundary was fitted, so there is no effect to report; the reasons stand under Boundaries."
+    num, beating = len(verification.boundary_names), int(verification.beats_null.sum())
+    if beating == 0:
+        return (
+            f"None of the {count(num, 'semantic')} beats random directions of the same length: "
+            "on this evidence, no boundary controls its semantic."
+        )
+    first = verification.rank()[0]
+    row = verification.boundary_names.index(first)
+    names = [semantic.name for semantic in verification.semantics]
+    effect = verification.effect[row, 0, names.index(first)]
+    who = (
+        "The only semantic"
+        if num == 1
+        else f"All {num} semantics"
+        if beating == num
+        else f"{beating} of {num} semantics"
+    )
+    verb = "beats" if beating == 1 else "beat"
+    return (
+        f"{who} {verb} random directions of the same length; the largest effect is that of {first}, "
+        f"{number(effect, decimals([effect], 2), signed=True)} for one step on all layers."
+    )
+
+
+def order(verification: Verification | None) -> str:
+    """Whether the levels come in HiGAN's order by their mean layers; empty where there is nothing to say."""
+    if verification is None or not verification.beats_null.any():
+        return ""
+    if not verification.layers:
+        return "The boundaries lie in z, which moves all layers at once, so that no layer can be named."
+    return _order(verification.mean_layer_by_level())
+
+
+def _order(means: Mapping[str, float | None]) -> str:
+    present = {level: mean for level in LEVELS if (mean := means.get(level)) is not None}
+    found = sorted(present, key=lambda level: present[level])
+    if not found:
+        return ""
+    if len(found) == 1:
+        return (
+            f"Only the level {found[0]} has semantics that beat random directions "
+            f"(mean layer {present[found[0]]:.1f}), so there is no order of levels to see."
+        )
+    if found == list(present):
+        chain = " before ".join(f"{level} ({present[level]:.1f})" for level in found)
+        sentence = f"By mean layer, the levels come in HiGAN’s order: {chain}."
+    else:
+        chain = ", ".join(f"{level} ({present[level]:.1f})" for level in found)
+        sentence = (
+            f"By mean layer, the levels do not come in HiGAN’s order, {', '.join(present)}; "
+            f"here it is {chain}."
+        )
+    close = [
+        f"{below} and {above}" for below, above in pairwise(found) if present[above] - present[below] < CLOSE
+    ]
+    if close:
+        sentence += f" Less than half a layer lies between {listing(close)}: read no order into that."
+    missing = [level for level in LEVELS if level not in present]
+    if missing:
+        sentence += f" No {' or '.join(missing)} semantic beats random directions, so it has no place here."
+    return sentence

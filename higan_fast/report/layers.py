@@ -1,0 +1,103 @@
+"""Which layer controls what: the heat map of semantics and layers, and the mean layer of each level."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+
+from higan_fast.generators.base import Layer
+from higan_fast.predictors.base import LEVELS
+from higan_fast.probing.verification import Verification
+from higan_fast.report.charts import Cell, cell
+from higan_fast.report.numerals import NONE, decimals, interval, number
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One semantic, layer by layer."""
+
+    name: str
+    beats_null: bool
+    cells: tuple[Cell, ...]
+    mean: str
+    at: float | None  # the mean layer's place on the axis of layers, in per cent
+
+
+@dataclass(frozen=True)
+class LevelRows:
+    """The semantics of one level, and their mean layer (none when none of them beats the null)."""
+
+    level: str
+    profiles: tuple[Profile, ...]
+    num_beating: int
+    mean: str
+    at: float | None
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Semantics × layers."""
+
+    layers: tuple[Layer, ...]
+    groups: tuple[tuple[str, int], ...]  # name, and how many layers it spans
+    levels: tuple[LevelRows, ...]
+
+
+def heat_map(verification: Verification) -> HeatMap:
+    """The heat map, its rows in the order of the levels and within one by rank."""
+    num = len(verification.layers)
+    means = verification.mean_layer_by_level()
+    names = verification.rank()
+    places = decimals([verification.layer_profile(name) for name in names], 3)
+    level_of = {semantic.name: semantic.level for semantic in verification.semantics}
+    levels = []
+    for level in LEVELS:
+        profiles = tuple(_profile(verification, name, places) for name in names if level_of[name] == level)
+        mean = means[level]
+        levels.append(
+            LevelRows(
+                level=level,
+                profiles=profiles,
+                num_beating=sum(profile.beats_null for profile in profiles),
+                mean=NONE if mean is None else f"{mean:.1f}",
+                at=None if mean is None else _place(mean, num),
+            )
+        )
+    groups = [(name, len(list(run))) for name, run in groupby(layer.group for layer in verification.layers)]
+    return HeatMap(verification.layers, tuple(groups), tuple(levels))
+
+
+def _profile(verification: Verification, name: str, places: int) -> Profile:
+    row = verification.boundary_names.index(name)
+    column = [semantic.name for semantic in verification.semantics].index(name)
+    effects = verification.layer_profile(name)
+    null = verification.null_high[1:, column]
+    marks = verification.layer_beats_null[row]
+    full = float(np.abs(effects).max())
+    if not marks.any():  # noise would look like a finding if its largest value had the full colour
+        full = max(full, 2 * float(null.max()))
+    places = max(places, decimals(effects, 2))
+    cells = []
+    for index, (layer, effect) in enumerate(zip(verification.layers, effects, strict=True)):
+        low, high = (float(ends[row, 1 + index, column]) for ends in (verification.low, verification.high))
+        marked = bool(marks[index])
+        title = (
+            f"{name} on layer {layer.index} ({layer.name}): {number(effect, places + 1, signed=True)}, "
+            f"interval {interval(low, high, places + 1)}, null ± {number(null[index], places + 1)}"
+            f"{', beats the null' if marked else ''}"
+        )
+        cells.append(cell(number(effect, places), title, float(effect), full, "marked" if marked else ""))
+    mean = verification.mean_layer(name)
+    return Profile(
+        name=name,
+        beats_null=bool(verification.beats_null[row]),
+        cells=tuple(cells),
+        mean=NONE if mean is None else f"{mean:.1f}",
+        at=None if mean is None else _place(mean, len(verification.layers)),
+    )
+
+
+def _place(mean: float, num_layers: int) -> float:
+    return round(100 * (mean + 0.5) / num_layers, 2)

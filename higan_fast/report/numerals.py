@@ -1,0 +1,57 @@
+"""Numbers as a reader sees them: real minus signs, as many decimals as a column needs, no false precision."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+NONE = "–"
+
+
+def decimals(values: ArrayLike, significant: int) -> int:
+    """How many decimals give the largest of some values so many significant digits; 0 to 8."""
+    sizes = np.abs(np.asarray(values, np.float64))
+    largest = float(sizes.max(initial=0.0))
+    if not 0 < largest < math.inf:
+        return significant - 1
+    return min(max(significant - 1 - math.floor(math.log10(largest)), 0), 8)
+
+
+def number(value: float | None, places: int, *, signed: bool = False) -> str:
+    """``-0.1234`` → ``−0.123``; with ``signed`` also ``+0.123``. What rounds to zero has no sign."""
+    if value is None or not math.isfinite(value):
+        return NONE
+    text = f"{abs(value):,.{places}f}"
+    if not text.strip("0.,"):
+        return text
+    return ("−" if value < 0 else "+" if signed else "") + text
+
+
+def interval(low: float, high: float, places: int, *, signed: bool = False) -> str:
+    """``−0.01 to 0.32``: with a word, because a dash beside minus signs is hard to read."""
+    return f"{number(low, places, signed=signed)} to {number(high, places, signed=signed)}"
+
+
+def p_value(p: float) -> str:
+    """Two significant digits, and no more than four decimals."""
+    if p < 0.0001:
+        return "< 0.0001"
+    return number(p, min(decimals([p], 2), 4))
+
+
+def percent(part: float | None) -> str:
+    """``0.9731`` → ``97.3 %``."""
+    return NONE if part is None or not math.isfinite(part) else f"{100 * part:.1f} %"
+
+
+def count(num: int, one: str, many: str | None = None) -> str:
+    """``1,200 images``, ``1 image``."""
+    return f"{num:,} {one if num == 1 else many or one + 's'}"
+
+
+def listing(names: Sequence[str]) -> str:
+    """``a, b and c``."""
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)

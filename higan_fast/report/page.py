@@ -1,0 +1,176 @@
+"""Puts the report together: one HTML page that needs no other file and no network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from higan_fast.files import write_whole
+from higan_fast.generators.base import Generator
+from higan_fast.predictors.base import LEVELS
+from higan_fast.probing.boundaries import Boundaries
+from higan_fast.probing.fingerprint import fingerprint
+from higan_fast.probing.samples import Samples
+from higan_fast.probing.verification import Verification
+from higan_fast.report.entanglement import entanglement
+from higan_fast.report.findings import finding, order
+from higan_fast.report.histograms import histograms
+from higan_fast.report.layers import heat_map
+from higan_fast.report.numerals import count, decimals, number, percent
+from higan_fast.report.ranking import ranking
+from higan_fast.report.strips import NUM_SAMPLES, STEPS, contact_sheet, strips
+
+
+def write_report(
+    path: str | Path,
+    *,
+    title: str,
+    settings: Mapping[str, Any],
+    generator: Generator,
+    samples: Samples,
+    boundaries: Boundaries,
+    verification: Verification | None,
+    progress: bool = True,
+) -> Path:
+    """Writes the report of a probe, with pictures that the generator makes for it.
+
+    Args:
+        path: the HTML file.
+        title: of the page.
+        settings: what was run, shown as it is; of these names the page makes more: ``network`` and
+            ``predictor`` (what was probed), ``command`` (how to do it again).
+        generator: the one that was probed.
+        samples: the samples.
+        boundaries: those that were fitted; of those that were not, the reasons.
+        verification: their effects; None when there is no boundary.
+        progress: whether to show it.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: when the samples or the verification are another generator's, or have other semantics
+            than each other.
+        OSError: when the file cannot be written.
+    """
+    _check_that_they_belong_together(generator, samples, verification)
+    context: dict[str, Any] = {
+        "title": title,
+        "today": date.today(),
+        "about": _about(settings, generator, samples, verification),
+        "finding": finding(verification),
+        "order": order(verification),
+        "samples": samples,
+        "boundaries": boundaries,
+        "levels": LEVELS,
+        "command": settings.get("command"),
+        "settings": _settings(settings, samples, boundaries, verification),
+        "verification": verification,
+        "sheets": contact_sheet(generator, samples),
+        "histograms": histograms(samples, boundaries),
+    }
+    if verification is not None:
+        places = decimals([entry["effect"] for entry in verification.to_json()["semantics"]], 3)
+        pictured = strips(generator, boundaries, verification, places, progress)
+        context |= {
+            "ranking": ranking(verification, boundaries),
+            "heat_map": heat_map(verification) if verification.layers else None,
+            "strips": [strip for strip in pictured if strip.beats_null],
+            "other_strips": [strip for strip in pictured if not strip.beats_null],
+            "not_pictured": len(verification.boundary_names) - len(pictured),
+            "steps": [number(step, 1 if step % 1 else 0, signed=True) for step in STEPS],
+            "num_on_strips": NUM_SAMPLES,
+            "entanglement": entanglement(verification, samples),
+        }
+    page = _environment().get_template("page.html").render(context)
+    with write_whole(path) as file:
+        file.write(page.encode())
+    return Path(path)
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,  # names come from users
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": percent, "count": count}
+    return environment
+
+
+def _check_that_they_belong_together(
+    generator: Generator, samples: Samples, verification: Verification | None
+) -> None:
+    """A strip of one network beside the effects of another would be a false report."""
+    network = fingerprint(generator)
+    if samples.settings["generator"] != network:
+        raise ValueError("samples: another generator made them; give the one that was probed")
+    if verification is None:
+        return
+    if verification.settings["generator"] != network:
+        raise ValueError("verification: it is of another generator; give the one that was probed")
+    if set(verification.semantics) != set(samples.semantics):
+        raise ValueError(
+            f"verification: its semantics {[s.name for s in verification.semantics]} are not those of the "
+            f"samples, {[s.name for s in samples.semantics]}; verify with the predictor that scored them"
+        )
+
+
+def _about(
+    settings: Mapping[str, Any], generator: Generator, samples: Samples, verification: Verification | None
+) -> list[tuple[str, str, str]]:
+    """What was probed, in a few words: label, value, detail."""
+    size = f"{generator.resolution}²"
+    images = len(samples) + (verification.images if verification else 0)
+    fresh = f"and {verification.settings['num']:,} fresh ones to verify" if verification else "none verified"
+    return [
+        (
+            "Network",
+            str(settings.get("network", generator.family)),
+            f"{generator.family}, {size}, {count(generator.num_layers, 'layer')}",
+        ),
+        (
+            "Predictor",
+            str(settings.get("predictor", "given as a module")),
+            count(len(samples.semantics), "semantic"),
+        ),
+        ("Samples", f"{len(samples):,}", fresh),
+        ("Images", f"{images:,}", "made and scored"),
+    ]
+
+
+def _settings(
+    settings: Mapping[str, Any], samples: Samples, boundaries: Boundaries, verification: Verification | None
+) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Every setting of every stage, as text; the lists of semantics are in the tables already."""
+    stages = {
+        "Run": settings,
+        "Samples": samples.settings,
+        "Boundaries": boundaries.settings,
+        "Verification": verification.settings if verification else {},
+    }
+    skip = ("semantics", "command")
+    return [
+        (stage, [(name, text) for name, text in _flatten(values) if name not in skip])
+        for stage, values in stages.items()
+        if values
+    ]
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested settings → ``versions.torch`` and its text."""
+    rows = []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            rows += _flatten(value, f"{prefix}{name}.")
+        else:
+            rows.append(
+                (f"{prefix}{name}", "all" if name == "truncation_layers" and value is None else str(value))
+            )
+    return rows

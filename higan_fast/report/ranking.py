@@ -1,0 +1,80 @@
+"""The ranking: each semantic's effect on all layers, with its interval, beside the null's band."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from higan_fast.probing.boundaries import Boundaries
+from higan_fast.probing.statistics import holm
+from higan_fast.probing.verification import Verification
+from higan_fast.report.charts import Scale, Tick
+from higan_fast.report.numerals import NONE, decimals, interval, number, p_value, percent
+
+
+@dataclass(frozen=True)
+class Row:
+    """One semantic; positions are in per cent of the chart's width."""
+
+    name: str
+    level: str
+    beats_null: bool
+    effect: str
+    interval: str
+    null: str
+    p: str
+    higan_delta: str
+    best_layer: str
+    accuracy: str
+    at: float
+    low: float
+    high: float
+    null_low: float
+    null_high: float
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The rows as ranked, and their common axis."""
+
+    rows: tuple[Row, ...]
+    ticks: tuple[Tick, ...]
+    zero: float
+
+
+def ranking(verification: Verification, boundaries: Boundaries) -> Ranking:
+    """The chart and the table of the ranking."""
+    result = verification.to_json()["semantics"]  # as ranked
+    bounds = [entry[key] for entry in result for key in ("low", "high", "null_low", "null_high")]
+    scale = Scale.over(bounds)
+    places = decimals([entry["effect"] for entry in result], 3)
+    adjusted = dict(zip(verification.boundary_names, holm(verification.p_values), strict=True))
+    rows = []
+    for entry in result:
+        boundary = boundaries.get(entry["name"])
+        best = entry["best_layer"]
+        rows.append(
+            Row(
+                name=entry["name"],
+                level=entry["level"],
+                beats_null=entry["beats_null"],
+                effect=number(entry["effect"], places, signed=True),
+                interval=interval(entry["low"], entry["high"], places),
+                null=f"± {number(entry['null_high'], places)}",
+                p=p_value(adjusted[entry["name"]]),
+                higan_delta=number(entry["higan_delta"], places),
+                best_layer=NONE if best is None else layer_name(verification, best),
+                accuracy=percent(boundary.accuracy if boundary else None),
+                at=scale(entry["effect"]),
+                low=scale(entry["low"]),
+                high=scale(entry["high"]),
+                null_low=scale(entry["null_low"]),
+                null_high=scale(entry["null_high"]),
+            )
+        )
+    return Ranking(tuple(rows), tuple(scale.ticks()), scale(0.0))
+
+
+def layer_name(verification: Verification, index: int) -> str:
+    """``6 (16², upper)``."""
+    layer = verification.layers[index]
+    return f"{layer.index} ({layer.resolution}², {layer.group})"

@@ -1,0 +1,23 @@
+"""The README's example runs as it stands, with fewer samples."""
+
+import re
+from pathlib import Path
+
+README = Path(__file__).parent.parent / "README.md"
+SMALLER = {
+    "num=20_000": "num=512",
+    "predictor, boundaries)": "predictor, boundaries, num=4, num_null=4)",
+}
+
+
+def test_the_example(tmp_path, monkeypatch):
+    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    for text, smaller in SMALLER.items():
+        assert example.count(text) == 1, f"README: expected {text!r} once"
+        example = example.replace(text, smaller)
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(example, names)
+    assert names["images"].shape == (4, 3, 3, 64, 64)
+    assert len(names["verification"].rank()) >= 8
+    assert (tmp_path / "runs/scenes/samples.zarr").is_dir()
