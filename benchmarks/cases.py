@@ -1,0 +1,71 @@
+"""The jobs that are timed: a reference first, other backends after it, and a check that they agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+import higan_fast as hf
+from higan_fast.probing.engine import offset, paired_scores, strengths
+from higan_fast.probing.latents import make_codes
+from higan_fast.scenes.factors import sample_factors
+from higan_fast.scenes.renderer import render
+
+
+@dataclass(frozen=True)
+class Case:
+    """One job.
+
+    Attributes:
+        name: what is done.
+        images: how many images one call makes, for the rate.
+        backends: ways of doing it, the reference first; all return tensors that must agree.
+        tolerance: by how much they may differ, and ...
+        reason: ... why.
+    """
+
+    name: str
+    images: int
+    backends: dict[str, Callable[[], torch.Tensor]]
+    tolerance: float
+    reason: str
+
+
+def render_rooms() -> Case:
+    """The renderer, in batches and one room at a time."""
+    factors = sample_factors(0, range(64))
+
+    def one_by_one() -> torch.Tensor:
+        return torch.cat([render(factors[row : row + 1]) for row in range(len(factors))])
+
+    backends = {"one by one": one_by_one, "batched": lambda: render(factors)}
+    return Case("render 64²", len(factors), backends, 0.0, "a room does not depend on its batch")
+
+
+def verify_layers() -> Case:
+    """A direction on all layers and on each: plain full forwards, and forks that share the prefix."""
+    generator, predictor = hf.load_generator("scenes"), hf.load_predictor("scenes")
+    codes = make_codes(generator, 0, 0, 32).codes
+    layers = range(generator.num_layers)
+    normal = torch.nn.functional.normalize(torch.randn(generator.code_dim, dtype=torch.float64), dim=0)
+    move = offset(normal, layers, 2.0, strengths("w", len(layers)), codes)  # [L, D]
+
+    @torch.inference_mode()
+    def full_forwards() -> torch.Tensor:
+        rows = [move] + [offset(normal, [layer], 2.0, strengths("w", len(layers)), codes) for layer in layers]
+        scored = [predictor(generator.synthesize(codes + sign * row)) for row in rows for sign in (1, -1)]
+        return torch.stack(scored).unflatten(0, (len(rows), 2))  # [1 + L, 2, N, S]
+
+    @torch.inference_mode()
+    def shared_prefix() -> torch.Tensor:
+        scores: Any = paired_scores(generator, predictor, codes, move[None])
+        return torch.stack([scores.plus[0], scores.minus[0]], dim=1)
+
+    backends = {"full forwards": full_forwards, "shared prefix": shared_prefix}
+    return Case("verify 64²", 22 * len(codes), backends, 1e-4, "float32 sums in another order")
+
+
+CASES = {"render": render_rooms, "verify": verify_layers}
