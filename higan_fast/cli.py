@@ -22,7 +22,7 @@ class FriendlyGroup(click.Group):
     """Bad input ends in one line that says what to do; an interrupted job says how to go on."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+        previous = signal.signal(signal.SIGTERM, _interrupt)
         try:
             return super().invoke(ctx)
         except (ValueError, KeyError, OSError, RuntimeError) as error:
@@ -33,6 +33,13 @@ class FriendlyGroup(click.Group):
         except KeyboardInterrupt:
             click.echo("\ninterrupted; run the same command again to go on from here", err=True)
             sys.exit(INTERRUPTED)
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+
+
+def _interrupt(*_: object) -> None:
+    """A job that is told to end leaves as one does that is interrupted from the keyboard."""
+    raise KeyboardInterrupt
 
 
 @click.group(cls=FriendlyGroup)

@@ -10,8 +10,9 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "higan_fast"
 
 # What each part may import of the package, besides itself.
-TOOLS = {"files", "pictures", "progress"}
+TOOLS = {"devices", "files", "pictures", "progress"}
 MAY_KNOW = {
+    "devices": set(),
     "files": set(),
     "progress": set(),
     "pictures": {"files"},

@@ -1,6 +1,10 @@
 """The command line, stage by stage, on small networks with random weights."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -12,6 +16,7 @@ from higan_fast.checkpoints import save_generator
 from higan_fast.cli import main
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from higan_fast.predictors.scenes import ScenePredictor, save_scene_predictor
+from higan_fast.probing import Samples
 from higan_fast.scenes.factors import CONTINUOUS, SEMANTICS
 
 
@@ -114,13 +119,16 @@ def test_doctor():
 
 def test_bad_input_ends_in_one_line(files, probed, tmp_path):
     network, predictor = files
+    networks = ("--network", network, "--predictor", predictor)
     out, _ = probed
     cases = [
         (("inspect", tmp_path / "none.safetensors"), "there is no such file"),
         (("fit", tmp_path), "no probe was begun here"),
         (("sample", "--network", network, "--predictor", "nobody", "--out", tmp_path / "x"), "got 'nobody'"),
-        (("sample", "--network", network, "--predictor", predictor, "--out", out), "was begun with seed = 3"),
+        (("sample", *networks, "--out", out), "was begun with seed = 3"),
         (("manipulate", out, "--semantic", "cellar"), "no such boundary"),
+        (("sample", *networks, "--out", tmp_path / "x", "--device", "cuda:99"), "got 'cuda:99'"),
+        (("sample", *networks, "--out", tmp_path / "x", "--device", "abacus"), "expected cpu, cuda or"),
         (("manipulate", out, "--semantic", SEMANTICS[0].name, "--layers", "4-9"), "layers"),
     ]
     for arguments, message in cases:
@@ -144,3 +152,30 @@ def test_a_probe_with_too_few_samples_still_reports(files, tmp_path):
     result = run("probe", "--network", network, "--predictor", predictor, "--out", tmp_path, "--num", 64)
     assert "skipped: 32 samples a side" in result.output
     assert (tmp_path / "report.html").exists() and not (tmp_path / "verification.npz").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_job_says_how_to_go_on(files, tmp_path, number):
+    network, predictor = files
+    program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    program += "from higan_fast.cli import main; main()"
+    arguments = [
+        "sample",
+        "--network",
+        network,
+        "--predictor",
+        predictor,
+        "--out",
+        tmp_path,
+        "--num",
+        "1000000",
+    ]
+    job = subprocess.Popen([sys.executable, "-c", program, *arguments], stderr=subprocess.PIPE, text=True)
+    while job.poll() is None and not list((tmp_path / "samples.zarr").glob("scores/c/*")):
+        time.sleep(0.1)
+    job.send_signal(number)
+    _, message = job.communicate(timeout=60)
+    assert job.returncode == 130
+    assert message.rstrip().endswith("run the same command again to go on from here")
+    assert "Traceback" not in message
+    assert len(Samples.open(tmp_path)) >= 256

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from higan_fast.checkpoints.native import Header, load_native, read_header, save_generator
+from higan_fast.devices import usable_device
 from higan_fast.generators.base import Generator
 from higan_fast.weights import embedded
 
@@ -28,6 +29,6 @@ def load_generator(network: str | Path, device: str | torch.device = "cpu") -> G
 
     Raises:
         FileNotFoundError: when there is no such file.
-        ValueError: when the file holds no generator that can be read.
+        ValueError: when the file holds no generator that can be read, or there is no such device.
     """
-    return load_native(generator_file(network)).to(device)
+    return load_native(generator_file(network)).to(usable_device(device))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from higan_fast.devices import usable_device
 from higan_fast.predictors.base import ModulePredictor, Predictor, Semantic
 from higan_fast.predictors.color import ColorPredictor
 from higan_fast.predictors.scenes import load_scene_predictor
@@ -31,7 +32,7 @@ def load_predictor(
 
     Raises:
         FileNotFoundError: when there is no such file.
-        ValueError: when a module comes without names, or a file holds no predictor.
+        ValueError: when a module comes without names, a file holds no predictor, or there is no such device.
     """
     if isinstance(predictor, Predictor):
         loaded = predictor
@@ -48,4 +49,4 @@ def load_predictor(
                 f"predictor: got {str(predictor)!r}, expected 'scenes', 'color' or a .safetensors file"
             )
         loaded = load_scene_predictor(path)
-    return loaded.eval().to(device)
+    return loaded.eval().to(usable_device(device))
