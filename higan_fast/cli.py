@@ -7,6 +7,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -181,14 +182,12 @@ def manipulate(
     boundaries = [folder.boundaries[name] for name in names]
     codes = folder.samples.codes[:num]
     if variants is None:
-        distances = _numbers(steps)
-        images = probing.manipulate(
-            folder.generator, codes, boundaries, layers, distances, **folder.settings.truncation
-        )
-    elif len(boundaries) > 1:
-        raise click.UsageError("--jitter moves along one boundary; give one --semantic")
+        move = partial(probing.manipulate, boundary=boundaries, steps=_numbers(steps))
+    elif len(boundaries) == 1:
+        move = partial(probing.jitter, boundary=boundaries[0], num=variants, scale=scale)
     else:
-        images = probing.jitter(folder.generator, codes, boundaries[0], layers, variants, scale)
+        raise click.UsageError("--jitter moves along one boundary; give one --semantic")
+    images = move(folder.generator, codes, layers=layers, **folder.settings.truncation)
     out = out or run / f"manipulate-{'+'.join(names)}-{layers}.png"
     save_png(out, image_grid(images))
     click.echo(out)

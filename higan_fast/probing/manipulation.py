@@ -63,6 +63,8 @@ def jitter(
     scale: float = 1.0,
     seed: int = 0,
     *,
+    truncation_psi: float = 1.0,
+    truncation_layers: int | None = None,
     batch_size: int = 32,
 ) -> Tensor:
     """Variants of every sample: small random steps from N(0, scale²) along one boundary.
@@ -74,6 +76,8 @@ def jitter(
         num: how many variants of each sample.
         scale: standard deviation of a step.
         seed: of the steps; those of sample *i* depend on (seed, i) alone.
+        truncation_psi: with which the codes were made, as in ``manipulate``.
+        truncation_layers: with which the codes were made.
         batch_size: how many images are synthesised at once.
 
     Returns:
@@ -84,7 +88,8 @@ def jitter(
     """
     check_count("num", num)
     codes = as_codes(codes, generator)
-    moves = _move(generator, boundary, layers, strengths(boundary.space, generator.num_layers))
+    strength = strengths(boundary.space, generator.num_layers, truncation_psi, truncation_layers)
+    moves = _move(generator, boundary, layers, strength)
     steps = torch.tensor(latents(seed, 0, len(codes), num, stream=JITTER)).double() * scale  # [N, num]
     return _synthesize(generator, codes, moves, steps, batch_size)
 

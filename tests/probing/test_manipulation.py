@@ -66,6 +66,10 @@ def test_jitter_moves_along_the_boundary_alone(generator, predictor, samples, bo
     assert not torch.equal(
         jitter(generator, samples.codes[:6], boundaries["hue"], layer, num=20, seed=4), images
     )
+    halved = jitter(
+        generator, samples.codes[:6], boundaries["hue"], layer, num=20, seed=3, truncation_psi=0.5
+    )
+    torch.testing.assert_close(halved, images, rtol=0, atol=1e-5)  # scale 1 at psi 0.5 is scale 0.5
 
 
 def test_images_can_be_used_for_gradients_and_hold_none(generator, samples, boundaries):
