@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,14 @@ def test_import_is_quick_and_touches_no_torch():
     code = "import sys, higan_fast; assert 'torch' not in sys.modules; print(higan_fast.__version__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "0.1.0"
+
+
+def test_what_is_not_python_travels_with_the_package():
+    """Weights, templates and styles: what setuptools is told to take is what lies there."""
+    declared = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())
+    patterns = declared["tool"]["setuptools"]["package-data"]["higan_fast"]
+    taken = {path for pattern in patterns for path in PACKAGE.glob(pattern)}
+    others = {path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert others <= taken
+    assert {path.name for path in taken} >= {"generator.safetensors", "predictor.safetensors", "page.html"}
+    assert sum(path.stat().st_size for path in taken if path.suffix == ".safetensors") < 12e6
