@@ -85,7 +85,7 @@ VERIFYING = _options(
     _option("--samples", default=200, type=SEVERAL, help="Base samples (HiGAN's K)."),
     _option("--null", "num_null", default=32, type=SEVERAL, help="Random directions."),
 )
-BATCH = _option("--batch", default=64, type=SEVERAL, help="Images at once.")
+BATCH = _option("--batch", default=32, type=SEVERAL, help="Images at once.")
 
 
 @main.command()
@@ -145,7 +145,7 @@ def demo(out: Path) -> None:
     settings = {"network": "scenes", "predictor": "scenes", "seed": 0, "device": "cpu"}
     truncation = {"truncation_psi": 1.0, "truncation_layers": None}
     verifying = {"step": 2.0, "samples": 100, "num_null": 32}
-    _probe(out, 6_000, 64, 1_000, "w", settings | truncation | verifying)
+    _probe(out, 6_000, 32, 1_000, "w", settings | truncation | verifying)
 
 
 @main.command()

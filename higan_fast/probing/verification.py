@@ -55,7 +55,7 @@ def verify(
     truncation_psi: float = 1.0,
     truncation_layers: int | None = None,
     confidence: float = 0.95,
-    batch_size: int = 64,
+    batch_size: int = 32,
     out: str | Path | None = None,
     progress: bool = True,
 ) -> Verification:
