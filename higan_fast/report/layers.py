@@ -77,7 +77,7 @@ def _profile(verification: Verification, name: str, places: int) -> Profile:
     marks = verification.layer_beats_null[row]
     full = float(np.abs(effects).max())
     if not marks.any():  # noise would look like a finding if its largest value had the full colour
-        full = max(full, 2 * float(null.max()))
+        full = max(3 * full, 2 * float(null.max()))
     places = max(places, decimals(effects, 2))
     cells = []
     for index, (layer, effect) in enumerate(zip(verification.layers, effects, strict=True)):

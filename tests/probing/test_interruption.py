@@ -28,7 +28,7 @@ def sample_slowly(folder: Path) -> None:
     forward = predictor.forward
 
     def slow(images):
-        time.sleep(0.01)
+        time.sleep(0.1)
         return forward(images)
 
     predictor.forward = slow
