@@ -48,7 +48,7 @@ def render_rooms() -> Case:
 def verify_layers() -> Case:
     """A direction on all layers and on each: plain full forwards, and forks that share the prefix."""
     generator, predictor = hf.load_generator("scenes"), hf.load_predictor("scenes")
-    codes = make_codes(generator, 0, 0, 32).codes
+    codes = make_codes(generator, 0, 0, 16).codes  # both signs of a step make batches of 32
     layers = range(generator.num_layers)
     normal = torch.nn.functional.normalize(torch.randn(generator.code_dim, dtype=torch.float64), dim=0)
     move = offset(normal, layers, 2.0, strengths("w", len(layers)), codes)  # [L, D]
@@ -56,8 +56,9 @@ def verify_layers() -> Case:
     @torch.inference_mode()
     def full_forwards() -> torch.Tensor:
         rows = [move] + [offset(normal, [layer], 2.0, strengths("w", len(layers)), codes) for layer in layers]
-        scored = [predictor(generator.synthesize(codes + sign * row)) for row in rows for sign in (1, -1)]
-        return torch.stack(scored).unflatten(0, (len(rows), 2))  # [1 + L, 2, N, S]
+        moved = [torch.cat([codes + row, codes - row]) for row in rows]
+        scored = torch.stack([predictor(generator.synthesize(batch)) for batch in moved])
+        return scored.unflatten(1, (2, len(codes)))  # [1 + L, 2, N, S]
 
     @torch.inference_mode()
     def shared_prefix() -> torch.Tensor:
