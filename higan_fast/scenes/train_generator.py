@@ -22,6 +22,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
+from higan_fast.devices import usable_device
 from higan_fast.files import write_whole
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from higan_fast.pictures import image_grid, save_png
@@ -194,7 +195,7 @@ def main(
     torch.manual_seed(seed)
     out.mkdir(parents=True, exist_ok=True)
     channels = {r: min(width * int(resolution) // r, 4 * width) for r in _resolutions(int(resolution))}
-    trainer = Trainer(StyleGAN2Config(channels=channels), torch.device(device), learning_rate, r1_gamma)
+    trainer = Trainer(StyleGAN2Config(channels=channels), usable_device(device), learning_rate, r1_gamma)
     checkpoint = out / "checkpoint.pt"
     if checkpoint.exists():
         trainer.load(checkpoint)
@@ -228,10 +229,12 @@ def main(
 
 def _join(device: str) -> int:
     """Joins the other processes of a ``torchrun``, if there are any; this one's number among them."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
-        return dist.get_rank()
-    return 0
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return 0
+    if device == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))  # a GPU for each process
+    dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    return dist.get_rank()
 
 
 def _world_size() -> int:

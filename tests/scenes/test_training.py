@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from click.testing import CliRunner
 
 from higan_fast.checkpoints import load_generator, read_header
@@ -57,6 +58,28 @@ def test_a_resumed_run_equals_one_without_a_break(rooms, tmp_path):
             getattr(second, part).parameters(), getattr(whole, part).parameters(), strict=True
         ):
             assert torch.equal(ours, theirs)
+
+
+def train_one_of_two(rank, folder):
+    """A process with a batch of its own; leaves its networks in a file."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    ours = trainer()
+    torch.manual_seed(rank)
+    images, factors = SceneDataset(5, resolution=16).batch(range(8 * rank, 8 * rank + 8))
+    for _ in range(2):
+        ours.step(images.float() / 127.5 - 1, factors)
+    ours.save(folder / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_processes_with_batches_of_their_own_stay_the_same_network(tmp_path):
+    torch.multiprocessing.spawn(train_one_of_two, (tmp_path,), nprocs=2)
+    one, two = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
+    assert one["images_seen"] == two["images_seen"] == 2 * 2 * 8
+    for part in ("generator", "discriminator"):
+        learnt = [name for name in one[part] if not name.endswith("w_avg")]  # each tracks its own latents
+        assert all(torch.equal(one[part][name], two[part][name]) for name in learnt)
 
 
 def test_a_checkpoint_of_other_networks_is_refused(tmp_path):
