@@ -155,10 +155,8 @@ def demo(out: Path) -> None:
 )
 @_option("--layers", default="all", help="Such as 6-7 or 0,2-4.")
 @_option("--steps", default="-3,0,3", help="Comma-separated.")
-@_option("--num", default=8, type=click.IntRange(1), help="How many samples.")
-@click.option(
-    "--jitter", "variants", type=click.IntRange(1), help="Instead of steps: so many random variants."
-)
+@_option("--num", default=8, type=COUNT, help="How many samples.")
+@click.option("--jitter", "variants", type=COUNT, help="Instead of steps: so many random variants.")
 @_option("--scale", default=1.0, help="Standard deviation of a random step.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="PNG file; default: RUN/manipulate-NAMES-LAYERS.png."

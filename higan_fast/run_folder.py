@@ -100,7 +100,7 @@ class RunFolder:
     def predictor(self) -> Predictor:
         return load_predictor(self.settings.predictor, device=self.settings.device)
 
-    @property
+    @cached_property
     def samples(self) -> Samples:
         return Samples.open(self.path)
 
@@ -108,7 +108,7 @@ class RunFolder:
     def boundaries_file(self) -> Path:
         return self.path / "boundaries.safetensors"
 
-    @property
+    @cached_property
     def boundaries(self) -> Boundaries:
         self._need(self.boundaries_file, "fit")
         return Boundaries.load(self.boundaries_file)
@@ -117,7 +117,7 @@ class RunFolder:
     def verification_file(self) -> Path:
         return self.path / "verification.npz"
 
-    @property
+    @cached_property
     def verification(self) -> Verification:
         self._need(self.verification_file, "verify")
         return Verification.load(self.verification_file)
