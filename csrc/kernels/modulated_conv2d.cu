@@ -1,0 +1,230 @@
+// The implicit GEMM: a pipeline of copies and products, then the tail on what they leave in registers.
+//
+// The weight is [O, k, k, I] in memory: the convolution's [O, I, k, k] made channels-last, for up = 1 and up = 2
+// alike, nothing rotated or swapped:
+//     up = 1: out[m, o, y, x] = Σ_{a, b, i} weight[o, a, b, i] · v[m, i, y + a − k / 2, x + b − k / 2]
+//     up = 2: out[m, o, 2y + a, 2x + b] += weight[o, a, b, i] · v[m, i, y, x] over all y, x, a, b, i
+// with v[m, i] = x[m / P, i] · styles[m, i].
+// Styles and x · styles are rounded to the dtype of x, as PyTorch rounds them; sums are float.
+#include "modulated_conv2d.cuh"
+
+#include <algorithm>
+
+#include "../include/dispatch.h"
+
+namespace higan_fast {
+
+namespace implicit_gemm {
+
+// In shared memory: up to the end of the last step.
+HOST_DEVICE int num_styles(int num_channels) { return (num_channels + DEPTH - 1) / DEPTH * DEPTH; }
+
+template <class T, class Tile, bool MODULATED>
+__global__ void __launch_bounds__(Tile::THREADS, Tile::BLOCKS) modulated_conv2d_kernel(const Problem<T> problem) {
+    SHARED_MEMORY(T, stages);
+    Source* const sources = reinterpret_cast<Source*>(stages + Tile::STAGES * Tile::STAGE);
+    Place* const place = reinterpret_cast<Place*>(sources + Tile::ROWS);
+    T* const styles = reinterpret_cast<T*>(place + 1);
+
+    const int k = problem.weight.sizes[1], channels_in = problem.x.sizes[1];
+    const int parity_y = blockIdx.y / 2, parity_x = blockIdx.y % 2;
+    const Axis vertical(problem.x.sizes[2], k, problem.up, parity_y);
+    const Axis horizontal(problem.x.sizes[3], k, problem.up, parity_x);
+
+    // Blocks that share rows of x come one after another.
+    const int num_tiles_across = (problem.weight.sizes[0] - 1) / Tile::COLUMNS + 1;
+    const int first_column = blockIdx.x % num_tiles_across * Tile::COLUMNS;
+    const int tile = blockIdx.x / num_tiles_across;
+    const int num_samples = problem.out.sizes[0];
+    const int num_rows = vertical.size * horizontal.size * (problem.one_sample ? 1 : num_samples);
+    if (num_rows == 0) return;
+    const int num_tiles = (num_rows - 1) / Tile::ROWS + 1;
+    const int sample = tile / num_tiles;  // the first phase has the most tiles: others leave some blocks idle
+    if (sample >= (problem.one_sample ? num_samples : 1)) return;
+    const Rows rows{sample, tile % num_tiles * Tile::ROWS, num_rows, vertical.size, horizontal.size};
+    if (threadIdx.x == 0) *place = {rows, first_column, parity_y, parity_x};
+
+    Loader<T, Tile> loader(problem, {rows, first_column, parity_y, parity_x}, vertical, horizontal, sources);
+    __syncthreads();
+    AsyncCopies copies;
+    const int num_taps = vertical.taps * horizontal.taps;
+    const int num_steps = num_taps * ((channels_in - 1) / DEPTH + 1);
+    UNROLL for (int i = 0; i < Tile::STAGES - 1; ++i) {
+        loader.load(copies, stages + i * Tile::STAGE);
+        copies.commit();
+    }
+    if (MODULATED) {
+        for (int i = threadIdx.x; i < num_styles(channels_in); i += Tile::THREADS) {
+            styles[i] = narrow<T>(i < channels_in ? problem.styles(sample, i) : 0.0f);
+        }
+    }
+    copies.wait<Tile::STAGES - 2>();
+    __syncthreads();
+
+    const int warp = threadIdx.x / WARP;
+    const typename Fragments<T, Tile>::Addresses addresses(warp / Tile::WARPS_ACROSS * Tile::WARP_ROWS,
+                                                           warp % Tile::WARPS_ACROSS * Tile::WARP_COLUMNS);
+    float sums[Tile::WARP_ROWS / 16][Tile::WARP_COLUMNS / 8][4] = {};
+    Fragments<T, Tile> now, next;  // the first slice of a stage, and the second
+    int stage = 0, tap = 0;
+    const auto load = [&](Fragments<T, Tile>& fragments, int slice) {
+        fragments.load(stages + stage * Tile::STAGE, slice, addresses);
+    };
+    const T* style = styles;
+    const auto accumulate = [&](Fragments<T, Tile>& fragments, int slice) {
+        if (MODULATED) fragments.modulate(style + slice * SLICE);
+        fragments.accumulate(sums);
+    };
+    load(now, 0);
+    NO_UNROLL for (int step = 0; step < num_steps; ++step) {
+        load(next, 1);
+        const int freed = stage == 0 ? Tile::STAGES - 1 : stage - 1;  // by the step before, for all warps
+        loader.load(copies, stages + freed * Tile::STAGE);
+        copies.commit();
+        accumulate(now, 0);
+
+        copies.wait<Tile::STAGES - 2>();
+        __syncthreads();
+        stage = stage == Tile::STAGES - 1 ? 0 : stage + 1;
+        load(now, 0);  // after the last step: zeros, of no use
+        accumulate(next, 1);
+        if (++tap == num_taps) {
+            tap = 0;
+            style += DEPTH;
+        }
+    }
+    copies.wait<0>();
+    __syncthreads();
+    write<T, Tile>(problem, *place, sums, stages);
+}
+
+using Wide = Tile<128, 128, 64, 64, 3, 2>;
+using Tall = Tile<256, 64, 64, 64, 3, 2>;
+using Small = Tile<64, 64, 32, 32, 4, 4>;
+
+template <class Tile, class T>
+void launch(const Problem<T>& problem, Queue queue) {
+    const int styles = problem.styles ? num_styles(problem.x.sizes[1]) : 0;
+    const int shared_bytes = (Tile::STAGES * Tile::STAGE + styles) * int(sizeof(T)) +
+                             Tile::ROWS * int(sizeof(Source)) + int(sizeof(Place));
+    const std::int64_t num_tiles = problem.units() * ceil_div(problem.rows(), Tile::ROWS) *
+                                   ceil_div(problem.weight.sizes[0], Tile::COLUMNS);
+    const dim3 grid(num_blocks(num_tiles), problem.up * problem.up);
+    dispatch(bool(problem.styles), [&](auto modulated) {
+        LAUNCH((modulated_conv2d_kernel<T, Tile, modulated.value>), grid, Tile::THREADS, shared_bytes, queue,
+               problem);
+    });
+}
+
+// Whether a tile of this size leaves few of its rows empty, and enough tiles to fill a GPU of 100 multiprocessors.
+template <class Tile, class T>
+bool suits(const Problem<T>& problem) {
+    const std::int64_t num_tiles = problem.units() * ceil_div(problem.rows(), Tile::ROWS) *
+                                   ceil_div(problem.weight.sizes[0], Tile::COLUMNS) * problem.up * problem.up;
+    return problem.rows() >= Tile::ROWS && num_tiles >= 128;
+}
+
+// The choice of the tile, by shapes alone.
+template <class T>
+void launch(const Problem<T>& problem, Queue queue) {
+    const bool wide = ceil_div(problem.weight.sizes[0], 64) % 2 == 0;  // else its last tile would be half empty
+    if (wide && suits<Wide>(problem)) return launch<Wide>(problem, queue);
+    if (!wide && suits<Tall>(problem)) return launch<Tall>(problem, queue);
+    launch<Small>(problem, queue);
+}
+
+constexpr int MOST_CHANNELS = 16384;  // whose styles fit into shared memory
+constexpr std::int64_t MOST_PIXELS = 0x7fffffff - 1024;  // that are counted in 32 bits, with a tile to spare
+
+// Refuses memory that is not `fit`, or whose address is no multiple of 16 bytes.
+inline void expect_memory(const Tensor& tensor, const char* name, bool fit, const char* expected) {
+    const bool aligned = reinterpret_cast<std::uintptr_t>(tensor.data) % 16 == 0;
+    if (fit && aligned) return;
+    throw std::invalid_argument(std::string(name) + ": got strides " + expect::text(tensor.strides, tensor.rank) +
+                                (aligned ? "" : " at an address that is not 16-byte aligned") + ", expected " +
+                                expected + ", 16-byte aligned");
+}
+
+inline void expect_channels_last(const Tensor& x) {
+    bool fit = x.strides[1] == 1;
+    for (int i : {0, 2, 3}) fit = fit && (x.sizes[i] == 1 || x.strides[i] % VECTOR == 0);
+    expect_memory(x, "x", fit, "channels-last memory, its other strides multiples of 8");
+}
+
+inline void expect_contiguous(const Tensor& weight) {
+    bool fit = true;
+    std::int64_t stride = 1;
+    for (int i = 3; i >= 0; stride *= weight.sizes[i--]) {
+        fit = fit && (weight.sizes[i] == 1 || weight.strides[i] == stride);
+    }
+    expect_memory(weight, "weight", fit, "contiguous memory");
+}
+
+// The rows of a tile are found in x by 32-bit offsets from its first sample.
+inline void expect_near(const Tensor& x, std::int64_t fewest_pixels) {
+    const std::int64_t num_samples = std::min(x.sizes[0], (Tall::ROWS - 1) / fewest_pixels + 2);
+    const std::int64_t last = (num_samples - 1) * x.strides[0] + (x.sizes[2] - 1) * x.strides[2] +
+                              (x.sizes[3] - 1) * x.strides[3] + x.sizes[1];
+    if (last / VECTOR > 0x7fffffff) expect::refuse(x, "x", "strides under 2^34 elements within a few samples");
+}
+
+inline void expect_valid(const ModulatedConv2d& op) {
+    expect::rank(op.x, "x", 4);
+    expect::rank(op.weight, "weight", 4);
+    expect::rank(op.out, "out", 4);
+    if (op.up != 1 && op.up != 2) {
+        throw std::invalid_argument("up: got " + std::to_string(op.up) + ", expected 1 or 2");
+    }
+    const std::int64_t n = op.x.sizes[0], i = op.x.sizes[1], k = op.weight.sizes[1], m = op.out.sizes[0];
+    if (k != 1 && k != 3) expect::refuse(op.weight, "weight", "shape [O, k, k, I] with k = 1 or 3");
+    if (i % VECTOR != 0 || i > MOST_CHANNELS) {
+        expect::refuse(op.x, "x", "a number of channels that is a multiple of 8, at most " +
+                                      std::to_string(MOST_CHANNELS));
+    }
+    expect::shape(op.weight, "weight", {op.weight.sizes[0], k, k, i});
+    if (n == 0 ? m != 0 : m % n != 0) {
+        expect::refuse(op.out, "out", "a multiple of x's " + std::to_string(n) + " samples");
+    }
+    expect::shape_if_given(op.styles, "styles", {m, i});
+    const auto grown = [&](std::int64_t size) { return op.up == 1 ? size : 2 * size + k - 2; };
+    expect::shape(op.out, "out", {m, op.weight.sizes[0], grown(op.x.sizes[2]), grown(op.x.sizes[3])});
+    if (op.out.sizes[2] * op.out.sizes[3] > MOST_PIXELS) expect::refuse(op.out, "out", "under 2^31 pixels each");
+    expect_tail(op.tail, m, op.weight.sizes[0], op.out.sizes[2], op.out.sizes[3]);
+    const Tail& tail = op.tail;
+    const bool has_tail = tail.demod.given() || tail.noise.given() || tail.bias.given() ||
+                          tail.next_styles.given() || tail.activation != Activation::linear || tail.gain != 1 ||
+                          tail.clamp >= 0;
+    if (op.up == 2 && has_tail) throw std::invalid_argument("tail: got one with up = 2, expected none");
+}
+
+template <class T>
+void run(const ModulatedConv2d& op, Queue queue) {
+    const std::int64_t m = op.out.sizes[0], height = op.out.sizes[2], width = op.out.sizes[3];
+    const bool one_sample = op.styles.given() || m * height * width > MOST_PIXELS;
+    const std::int64_t fewest_pixels = std::max<std::int64_t>(1, (height / op.up) * (width / op.up));
+    expect_near(op.x, fewest_pixels);
+    launch(Problem<T>{view<const T, 4>(op.x, "x"), view<const T, 4>(op.weight, "weight"),
+                      view<const float, 2>(op.styles, "styles"), view<T, 4>(op.out, "out"), tail_view(op.tail, m),
+                      op.up, int(m / op.x.sizes[0]), one_sample,
+                      can_vectorize(op.out, 1, VECTOR, sizeof(T)) && is_rectifier(op.tail.activation)},
+           queue);
+}
+
+}  // namespace implicit_gemm
+
+namespace cuda {
+
+void modulated_conv2d(const ModulatedConv2d& op, Queue queue) {
+    implicit_gemm::expect_valid(op);
+    if (op.out.num_elements() == 0) return;
+    if (op.x.sizes[1] == 0) expect::refuse(op.x, "x", "at least 8 channels");
+    implicit_gemm::expect_channels_last(op.x);
+    implicit_gemm::expect_contiguous(op.weight);
+    if (op.x.dtype == DType::float16) return implicit_gemm::run<half_t>(op, queue);
+    if (op.x.dtype == DType::bfloat16) return implicit_gemm::run<bfloat16_t>(op, queue);
+    throw std::invalid_argument("x: got dtype code " + std::to_string(int(op.x.dtype)) +
+                                ", expected float16 or bfloat16");
+}
+
+}  // namespace cuda
+}  // namespace higan_fast

@@ -1,0 +1,330 @@
+// The parts of the implicit GEMM: what is computed where, copies into shared memory, products, output. Its rows are
+// the output's pixels, its columns the output channels; its depth runs through the taps of 32 input channels, then of
+// the next 32.
+#pragma once
+
+#include "../include/tensor_core.cuh"
+#include "conv_epilogue.cuh"
+#include "modulated_conv2d.h"
+
+namespace higan_fast::implicit_gemm {
+
+constexpr int VECTOR = 8;                // 16-bit numbers in a copy of 16 bytes
+constexpr int DEPTH = 32;                // input channels in a stage of the pipeline
+constexpr int VECTORS = DEPTH / VECTOR;  // in a row of a stage
+constexpr int SLICE = 16;                // the depth of one product
+
+// What a block computes, how its warps share it, how many stages are in shared memory, and how many blocks a
+// multiprocessor must have registers for.
+template <int ROWS_, int COLUMNS_, int WARP_ROWS_, int WARP_COLUMNS_, int STAGES_, int BLOCKS_>
+struct Tile {
+    static constexpr int ROWS = ROWS_, COLUMNS = COLUMNS_, STAGES = STAGES_, BLOCKS = BLOCKS_;
+    static constexpr int WARP_ROWS = WARP_ROWS_, WARP_COLUMNS = WARP_COLUMNS_;
+    static constexpr int WARPS_ACROSS = COLUMNS / WARP_COLUMNS;
+    static constexpr int WARPS = ROWS / WARP_ROWS * WARPS_ACROSS;
+    static constexpr int THREADS = WARPS * WARP;
+    static constexpr int STAGE = (ROWS + COLUMNS) * DEPTH;  // 16-bit numbers
+};
+
+template <class T>
+struct Problem {
+    View<const T, 4> x, weight;
+    View<const float, 2> styles;
+    View<T, 4> out;
+    TailView tail;
+    int up;
+    int repeat;       // so many samples of out have one sample of x
+    bool one_sample;  // a tile's pixels belong to one sample (they share a style), else to any
+    bool vectors;     // out can be written 16 bytes at a time, after a tail with a rectifier
+
+    // In the first phase, which has the most pixels: how many rows are cut into tiles at once, and how often.
+    std::int64_t rows() const {
+        const std::int64_t height = (out.sizes[2] + up - 1) / up, width = (out.sizes[3] + up - 1) / up;
+        return height * width * (one_sample ? 1 : out.sizes[0]);
+    }
+    std::int64_t units() const { return one_sample ? out.sizes[0] : 1; }
+};
+
+// One axis of one phase. The output's positions q·up + parity, q < size, read the input at q + shift + t·step
+// through the weight's position first + t·up, t < taps. For up = 1 that is a convolution with padding k / 2. For
+// up = 2 it is the transposed one: output 2y + j gets weight j of input y. The parity picks the j, and a j its y.
+struct Axis {
+    int size, taps, first, shift, step;
+
+    HOST_DEVICE Axis(int input_size, int k, int up, int parity)
+        : size(up == 1 ? input_size : (2 * input_size + k - 1 - parity) / 2),
+          taps(up == 1 ? k : (k + 1 - parity) / 2),
+          first(parity),
+          shift(up == 1 ? -(k / 2) : 0),
+          step(up == 1 ? 1 : -1) {}
+};
+
+struct Pixel {
+    int sample, y, x;  // in the phase; a sample of −1: none, the row lies beyond the last
+};
+
+// Which pixels are the rows of a tile.
+struct Rows {
+    int sample, first, num, height, width;
+
+    __device__ Pixel pixel(int row) const {
+        row += first;
+        if (row >= num) return {-1, 0, 0};
+        const int line = row / width;
+        return {sample + line / height, line % height, row % width};
+    }
+};
+
+// What a block computes. It waits in shared memory during the main loop, which needs every register.
+struct Place {
+    Rows rows;
+    int first_column, parity_y, parity_x;
+};
+
+// Where a row of a tile lies in x, in vectors from the tile's first sample on (32 bits then reach 2^34 numbers),
+// and a bit for each tap that reads inside of x.
+struct alignas(8) Source {
+    int from;
+    unsigned inside;
+};
+
+__device__ inline int vectors(int numbers) { return int(unsigned(numbers) / VECTOR); }
+
+// Where vector `vector` of a stage's row lies. Eight rows read at one vector, and two rows written, touch every
+// bank once.
+__device__ inline int swizzled(int row, int vector) { return row * DEPTH + (vector ^ (row / 2 % 4)) * VECTOR; }
+
+// Fills the stages: a thread copies one vector of every STRIDE-th row, first of x, then of weight.
+template <class T, class Tile>
+class Loader {
+public:
+    // All threads of the block make theirs at the same time; it needs a __syncthreads() before the first load.
+    __device__ Loader(const Problem<T>& problem, const Place& place, const Axis& vertical, const Axis& horizontal,
+                      Source* sources)
+        : vertical_(vertical),
+          horizontal_(horizontal),
+          x_(problem.x),
+          weight_(problem.weight),
+          sources_(sources),
+          up_(problem.up) {
+        const int first_sample = place.rows.pixel(0).sample / problem.repeat;
+        skip(x_, first_sample);
+        for (int i = threadIdx.x; i < Tile::ROWS; i += Tile::THREADS) {
+            const Pixel pixel = place.rows.pixel(i);
+            sources[i].from = (pixel.sample / problem.repeat - first_sample) * vectors(x_.strides[0]) +
+                              pixel.y * vectors(x_.strides[2]) + pixel.x * vectors(x_.strides[3]);
+            sources[i].inside = taps_inside(pixel);
+        }
+        row_ = opaque(threadIdx.x / VECTORS);
+        vector_ = threadIdx.x % VECTORS;
+        to_ = opaque(swizzled(row_, vector_));
+        if (vertical.taps * horizontal.taps == 0) vector_ = vectors(x_.sizes[1]);
+        skip(weight_, place.first_column);
+    }
+
+    // Copies the next 32 channels of the next tap; past the end, zeros.
+    __device__ void load(AsyncCopies& copies, T* stage) {
+        const bool has_channel = vector_ < vectors(x_.sizes[1]);
+        const unsigned tap = 1u << (tap_y_ * horizontal_.taps + tap_x_);
+        const int x_tap = (vertical_.shift + tap_y_ * vertical_.step) * vectors(x_.strides[2]) +
+                          (horizontal_.shift + tap_x_ * horizontal_.step) * vectors(x_.strides[3]) + vector_;
+        constexpr int NUM = Tile::ROWS / STRIDE;
+        Source sources[NUM];  // all read before the first copy: none can be moved across one
+        UNROLL for (int i = 0; i < NUM; ++i) sources[i] = sources_[row_ + i * STRIDE];
+        T* const rows = stage + to_;
+        UNROLL for (int i = 0; i < NUM; ++i) {
+            copies.copy(rows + i * STRIDE * DEPTH, x_, sources[i].from + x_tap,
+                        (sources[i].inside & tap) != 0 && has_channel);
+        }
+        const int weight_tap = (vertical_.first + tap_y_ * up_) * vectors(weight_.strides[1]) +
+                               (horizontal_.first + tap_x_ * up_) * vectors(weight_.strides[2]) + vector_;
+        T* const columns = rows + Tile::ROWS * DEPTH;
+        UNROLL for (int i = 0; i < Tile::COLUMNS / STRIDE; ++i) {
+            const int column = row_ + i * STRIDE;
+            copies.copy(columns + i * STRIDE * DEPTH, weight_, column * vectors(weight_.strides[0]) + weight_tap,
+                        column < weight_.sizes[0] && has_channel);
+        }
+        next_tap();
+    }
+
+private:
+    static constexpr int STRIDE = Tile::THREADS / VECTORS;
+    static_assert(STRIDE % 8 == 0, "one swizzle for all rows of a thread");
+
+    // Makes the view begin at index `num` of its first dimension.
+    __device__ static void skip(View<const T, 4>& view, int num) {
+        view.data = opaque(view.data + view.offset(num, 0, 0, 0));
+        view.sizes[0] -= num;
+    }
+
+    __device__ unsigned taps_inside(const Pixel& pixel) const {
+        if (pixel.sample < 0) return 0;
+        unsigned bits = 0, bit = 1;
+        for (int i = 0; i < vertical_.taps; ++i) {
+            const int y = pixel.y + vertical_.shift + i * vertical_.step;
+            for (int j = 0; j < horizontal_.taps; ++j, bit *= 2) {
+                const int x = pixel.x + horizontal_.shift + j * horizontal_.step;
+                if (y >= 0 && y < x_.sizes[2] && x >= 0 && x < x_.sizes[3]) bits += bit;
+            }
+        }
+        return bits;
+    }
+
+    __device__ void next_tap() {
+        const bool line_ends = ++tap_x_ >= horizontal_.taps;
+        tap_x_ = line_ends ? 0 : tap_x_;
+        tap_y_ += line_ends;
+        const bool taps_end = tap_y_ >= vertical_.taps;
+        tap_y_ = taps_end ? 0 : tap_y_;
+        vector_ += taps_end ? VECTORS : 0;
+    }
+
+    const Axis &vertical_, &horizontal_;
+    View<const T, 4> x_, weight_;  // from the first sample and column of the tile on
+    const Source* sources_;
+    int up_, row_, to_;
+    int vector_;  // of the input channels
+    int tap_y_ = 0, tap_x_ = 0;
+};
+
+// What a warp multiplies at once: a slice of its rows and of its columns.
+template <class T, class Tile>
+struct Fragments {
+    static constexpr int DOWN = Tile::WARP_ROWS / 16, ACROSS = Tile::WARP_COLUMNS / 8;
+
+    Pair x[DOWN][4], weight[ACROSS][2];
+
+    // Where a lane reads its row of the first matrix of x, and of weight, in the first slice of a stage.
+    struct Addresses {
+        int x, weight;
+
+        __device__ Addresses(int warp_row, int warp_column) {
+            const int lane = threadIdx.x % WARP;
+            x = opaque(swizzled(warp_row + lane % 16, lane / 16));
+            weight = opaque(Tile::ROWS * DEPTH + swizzled(warp_column + lane / 16 * 8 + lane % 8, lane / 8 % 2));
+        }
+    };
+
+    __device__ void load(const T* stage, int slice, const Addresses& addresses) {
+        const int flip = slice * SLICE;  // the same as swizzling two vectors further
+        UNROLL for (int i = 0; i < DOWN; ++i) load_matrices(x[i], stage + (addresses.x ^ flip) + i * 16 * DEPTH);
+        UNROLL for (int i = 0; i < ACROSS; i += 2) {
+            Pair both[4];
+            load_matrices(both, stage + (addresses.weight ^ flip) + i * 8 * DEPTH);
+            UNROLL for (int j = 0; j < 4; ++j) weight[i + j / 2][j % 2] = both[j];
+        }
+    }
+
+    // Multiplies x by the styles of the slice's channels.
+    __device__ void modulate(const T* styles) {
+        const int lane = threadIdx.x % WARP;
+        UNROLL for (int j = 0; j < 4; ++j) {
+            const Pair style = load_pair(styles + lane % 4 * 2 + j / 2 * 8);
+            UNROLL for (int i = 0; i < DOWN; ++i) x[i][j] = multiply_pairs<T>(x[i][j], style);
+        }
+    }
+
+    __device__ void accumulate(float (&sums)[DOWN][ACROSS][4]) const {
+        UNROLL for (int i = 0; i < DOWN; ++i) {
+            UNROLL for (int j = 0; j < ACROSS; ++j) multiply_matrices<T>(sums[i][j], x[i], weight[j]);
+        }
+    }
+};
+
+// Where a row of a tile goes, and what is added to all its channels.
+struct alignas(16) Target {
+    int sample, y, x;  // a sample of −1: nowhere
+    float noise;
+};
+
+// The output of 16 rows of a warp, whose sums lie in shared memory: a lane takes eight neighbouring channels of
+// some of the rows.
+template <class T, class Tile>
+struct Writer {
+    static constexpr int LANES = Tile::WARP_COLUMNS / VECTOR;  // for one row
+    static constexpr int WIDTH = Tile::WARP_COLUMNS + 8;       // of a row of sums: two lanes never want one bank
+
+    const Problem<T>& problem;
+    int channel;
+
+    // Whole vectors, and an activation of few instructions.
+    __device__ void write_vectors(const Target* targets, const float* sums) const {
+        const int lane = threadIdx.x % WARP;
+        int sample = targets[lane / LANES].sample;
+        if (sample < 0 || channel >= problem.out.sizes[1]) return;
+        ChannelTail<VECTOR> factors(problem.tail, sample, channel);
+        NO_UNROLL for (int row = lane / LANES; row < 16; row += WARP / LANES) {
+            const Target target = targets[row];
+            if (target.sample < 0) return;
+            if (target.sample != sample) {
+                sample = target.sample;
+                factors = ChannelTail<VECTOR>(problem.tail, sample, channel);
+            }
+            Vec<T, VECTOR> results;
+            UNROLL for (int i = 0; i < VECTOR; i += 4) {
+                const auto values = *reinterpret_cast<const Vec<float, 4>*>(sums + row * WIDTH + i);
+                UNROLL for (int j = 0; j < 4; ++j) {
+                    results[i + j] = narrow<T>(factors.template apply<true>(problem.tail, i + j, values[j],
+                                                                            target.noise));
+                }
+            }
+            vec_at<VECTOR>(problem.out, 1, sample, channel, target.y, target.x) = results;
+        }
+    }
+
+    // Anything else.
+    __device__ void write_numbers(const Target* targets, const float* sums) const {
+        const int lane = threadIdx.x % WARP;
+        NO_UNROLL for (int i = 0; i < 16 * LANES / WARP * VECTOR; ++i) {
+            const int row = lane / LANES + i / VECTOR * (WARP / LANES), c = channel + i % VECTOR;
+            const Target target = targets[row];
+            if (target.sample < 0 || c >= problem.out.sizes[1]) continue;
+            const ChannelTail<1> factors(problem.tail, target.sample, c);
+            problem.out(target.sample, c, target.y, target.x) = narrow<T>(
+                factors.template apply<false>(problem.tail, 0, sums[row * WIDTH + i % VECTOR], target.noise));
+        }
+    }
+};
+
+// Puts a block's sums through the tail into the output, 16 rows of each warp at a time.
+template <class T, class Tile>
+__device__ void write(const Problem<T>& problem, const Place& place,
+                      const float (&sums)[Tile::WARP_ROWS / 16][Tile::WARP_COLUMNS / 8][4], void* shared) {
+    using Out = Writer<T, Tile>;
+    constexpr int DOWN = Tile::WARP_ROWS / 16, ACROSS = Tile::WARP_COLUMNS / 8;
+    static_assert(Tile::ROWS * sizeof(Target) + Tile::WARPS * 16 * Out::WIDTH * sizeof(float) <=
+                  Tile::STAGES * Tile::STAGE * sizeof(T));
+    Target* const targets = static_cast<Target*>(shared);
+    for (int i = threadIdx.x; i < Tile::ROWS; i += Tile::THREADS) {
+        const Pixel pixel = place.rows.pixel(i);
+        const int y = pixel.y * problem.up + place.parity_y, x = pixel.x * problem.up + place.parity_x;
+        const bool noisy = pixel.sample >= 0 && problem.tail.noise;
+        targets[i] = {pixel.sample, y, x, noisy ? problem.tail.noise(pixel.sample, y, x) : 0};
+    }
+    __syncthreads();
+
+    const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+    const Target* const warp_targets = targets + warp / Tile::WARPS_ACROSS * Tile::WARP_ROWS;
+    float* const staged = reinterpret_cast<float*>(targets + Tile::ROWS) + warp * 16 * Out::WIDTH;
+    const int column = lane % Out::LANES * VECTOR;
+    const Out writer{problem, place.first_column + warp % Tile::WARPS_ACROSS * Tile::WARP_COLUMNS + column};
+    NO_UNROLL for (int part = 0; part < DOWN; ++part) {
+        UNROLL for (int i = 0; i < DOWN; ++i) {
+            if (i != part) continue;
+            UNROLL for (int j = 0; j < ACROSS * 2; ++j) {  // in the places that multiply_matrices names
+                float* const to = staged + (lane / 4 + j % 2 * 8) * Out::WIDTH + j / 2 * 8 + lane % 4 * 2;
+                const float* const two = sums[i][j / 2] + j % 2 * 2;
+                *reinterpret_cast<Vec<float, 2>*>(to) = {{two[0], two[1]}};
+            }
+        }
+        __syncwarp();
+        if (problem.vectors) {
+            writer.write_vectors(warp_targets + part * 16, staged + column);
+        } else {
+            writer.write_numbers(warp_targets + part * 16, staged + column);
+        }
+        __syncwarp();
+    }
+}
+
+}  // namespace higan_fast::implicit_gemm

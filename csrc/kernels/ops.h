@@ -1,0 +1,30 @@
+// Every op, once: a backend is one such table, and the bindings are made from it.
+#pragma once
+
+#include "adain.h"
+#include "bias_act.h"
+#include "conditional_batch_norm_act.h"
+#include "conv_epilogue.h"
+#include "image_to_input.h"
+#include "modulate.h"
+#include "modulated_conv2d.h"
+#include "perturb_styles.h"
+#include "to_rgb.h"
+#include "upfirdn2d.h"
+
+namespace higan_fast {
+
+struct Ops {
+    void (*bias_act)(const BiasAct&, Queue);
+    void (*upfirdn2d)(const Upfirdn2d&, Queue);
+    void (*modulate)(const Modulate&, Queue);
+    void (*conv_epilogue)(const ConvEpilogue&, Queue);
+    void (*modulated_conv2d)(const ModulatedConv2d&, Queue);  // null on the CPU
+    void (*perturb_styles)(const PerturbStyles&, Queue);
+    void (*adain)(const Adain&, Queue);
+    void (*conditional_batch_norm_act)(const ConditionalBatchNormAct&, Queue);
+    void (*to_rgb)(const ToRgb&, Queue);
+    void (*image_to_input)(const ImageToInput&, Queue);
+};
+
+}  // namespace higan_fast

@@ -1,0 +1,13 @@
+// The ops of the CUDA backend (and of its emulation, which is the same code).
+#pragma once
+
+#include "ops.h"
+
+namespace higan_fast::cuda {
+
+inline Ops ops() {
+    return {bias_act, upfirdn2d, modulate,                   conv_epilogue, modulated_conv2d, perturb_styles,
+            adain,    conditional_batch_norm_act, to_rgb, image_to_input};
+}
+
+}  // namespace higan_fast::cuda
