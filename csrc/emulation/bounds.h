@@ -1,0 +1,29 @@
+// What tensor views ask before they touch memory under emulation.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+
+namespace higan_fast::emulation {
+
+[[noreturn]] void fail_bounds(const int* index, const int* sizes, int rank, int width, int along);
+[[noreturn]] void fail_alignment(const void* address, std::size_t size);
+
+// Throws with the kernel's name when index, or one of the `width` elements along `along` that begin there, lies
+// outside sizes.
+inline void check_bounds(std::initializer_list<int> index, const int* sizes, int rank, int width, int along) {
+    const int* const at = index.begin();
+    bool inside = true;
+    for (int i = 0; i < rank; ++i) {
+        inside = inside && at[i] >= 0 && at[i] <= sizes[i] - (i == along ? width : 1);
+    }
+    if (!inside) fail_bounds(at, sizes, rank, width, along);
+}
+
+// Throws with the kernel's name when the address is no multiple of `size` bytes.
+inline void check_alignment(const void* address, std::size_t size) {
+    if (reinterpret_cast<std::uintptr_t>(address) % size != 0) fail_alignment(address, size);
+}
+
+}  // namespace higan_fast::emulation
