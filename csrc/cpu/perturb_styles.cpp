@@ -1,0 +1,147 @@
+// Styles on the way along directions, with the demodulation that each of them needs.
+#include "runs.h"
+#include "table.h"
+
+namespace higan_fast::cpu::HIGAN_FAST_ISA {
+
+namespace {
+
+// out[r, o] = Σ_i rows[r, i]·weights[o, i], for ROWS × OUTPUTS at once.
+constexpr int ROWS = 4, OUTPUTS = VECTOR_BYTES == 64 ? 4 : 2;
+
+template <class S>
+void multiply_block(S* out, Index outputs, const S* rows, int num_rows, const S* weights, int num_outputs,
+                    int channels) {
+    const S *r[ROWS], *w[OUTPUTS];
+    for (int i = 0; i < ROWS; ++i) r[i] = rows + Index(i < num_rows ? i : 0) * channels;
+    for (int j = 0; j < OUTPUTS; ++j) w[j] = weights + Index(j < num_outputs ? j : 0) * channels;
+    Vector<S> sums[ROWS][OUTPUTS] = {};
+    for_vectors<S>(channels, [&](int c, auto lanes) INLINE_LAMBDA {
+        Vector<S> weight[OUTPUTS];
+        for (int j = 0; j < OUTPUTS; ++j) weight[j] = load(w[j] + c, lanes);
+        for (int i = 0; i < ROWS; ++i) {
+            const Vector<S> value = load(r[i] + c, lanes);
+            for (int j = 0; j < OUTPUTS; ++j) sums[i][j] = multiply_add(value, weight[j], sums[i][j]);
+        }
+    });
+    for (int i = 0; i < num_rows; ++i) {
+        for (int j = 0; j < num_outputs; ++j) out[i * outputs + j] = sum_lanes<S>(sums[i][j]);
+    }
+}
+
+// Which product of two vectors a row of sums belongs to: base·base for each n, then directions·directions for each
+// m, then base·directions for each (n, m).
+struct Rows {
+    Index num, directions;
+
+    Index count() const { return num + directions + num * directions; }
+    Index of_base(Index n) const { return n; }
+    Index of_direction(Index m) const { return num + m; }
+    Index of_both(Index n, Index m) const { return num + directions + n * directions + m; }
+};
+
+template <class S>
+void multiply_vectors(S* product, const Rows& rows, Index row, const Factors<S>& base, const Factors<S>& directions,
+                      int channels) {
+    const Index pair = row - rows.of_both(0, 0);
+    const S *u, *v;
+    if (pair >= 0) {
+        u = base.at(pair / rows.directions, 0);
+        v = directions.at(pair % rows.directions, 0);
+    } else {
+        u = v = row < rows.num ? base.at(row, 0) : directions.at(row - rows.num, 0);
+    }
+    for_vectors<S>(channels, [&](int i, auto lanes) INLINE_LAMBDA {
+        store(product + i, load(u + i, lanes) * load(v + i, lanes), lanes);
+    });
+}
+
+// sums[row, o] = Σ_i weight_square[o, i]·product_of_row[i]
+template <class S>
+void sum_products(S* sums, const Rows& rows, const Factors<S>& base, const Factors<S>& directions, const S* weights,
+                  Index outputs, int channels, Queue queue) {
+    constexpr int BLOCK_ROWS = 4 * ROWS, BLOCK_OUTPUTS = 64;
+    const Index across = parts(outputs, BLOCK_OUTPUTS), down = parts(rows.count(), BLOCK_ROWS);
+    parallel_for(queue, across * down, rows.count() * outputs * channels, [&](Index job) {
+        const Index row = job / across * BLOCK_ROWS, output = job % across * BLOCK_OUTPUTS;
+        const int num_rows = int(smaller(BLOCK_ROWS, rows.count() - row));
+        const Index output_end = smaller(output + BLOCK_OUTPUTS, outputs);
+        Buffer<S> products(Index(num_rows) * channels);
+        for (int r = 0; r < num_rows; ++r) {
+            multiply_vectors(&products[Index(r) * channels], rows, row + r, base, directions, channels);
+        }
+        for (Index o = output; o < output_end; o += OUTPUTS) {
+            const int num_outputs = int(smaller(OUTPUTS, output_end - o));
+            for (int r = 0; r < num_rows; r += ROWS) {
+                multiply_block(sums + (row + r) * outputs + o, outputs, &products[Index(r) * channels],
+                               int(smaller(ROWS, num_rows - r)), weights + o * channels, num_outputs, channels);
+            }
+        }
+    });
+}
+
+// Calls row(to, n, m, s, i, size) for runs of the last dimension of out [N, M, S, length].
+template <class S, class Row>
+void for_each_step(const Array<S, 4>& out, const Rows& rows, Index num_steps, Index length, Queue queue,
+                   const Row& row) {
+    parallel_for(queue, rows.num * rows.directions * num_steps, rows.num * rows.directions * num_steps * length,
+                 [&](Index job) {
+                     const Index s = job % num_steps, m = job / num_steps % rows.directions;
+                     const Index n = job / num_steps / rows.directions;
+                     for (Index i = 0; i < length; i += LONGEST_RUN) {
+                         const int size = int(smaller(LONGEST_RUN, length - i));
+                         scattered(out.at(n, m, s, i), out.strides[3], size,
+                                   [&](S* to) INLINE_LAMBDA { row(to, n, m, s, i, size); });
+                     }
+                 });
+}
+
+template <class S>
+void perturb(const PerturbStyles& op, Queue queue) {
+    const Index num = op.styles.sizes[0], num_directions = op.styles.sizes[1], num_steps = op.styles.sizes[2];
+    const Index channels = op.styles.sizes[3], outputs = op.weight_square.given() ? op.weight_square.sizes[0] : 0;
+    const Factors<S> base(op.base, "base", num, channels, 0, 1);
+    const Factors<S> directions(op.directions, "directions", num_directions, channels, 0, 1);
+    const auto steps = array<const S>(op.steps, "steps", {num_steps});
+    const auto styles = array<S>(op.styles, "styles", {num, num_directions, num_steps, channels});
+    const Rows rows{num, num_directions};
+    for_each_step(styles, rows, num_steps, channels, queue, [&](S* to, Index n, Index m, Index s, Index c, int size) {
+        const S *const from = base.at(n, c), *const along = directions.at(m, c);
+        const Vector<S> step = broadcast(*steps.at(s));
+        for_vectors<S>(size, [&](int i, auto lanes) INLINE_LAMBDA {
+            store(to + i, multiply_add(load(along + i, lanes), step, load(from + i, lanes)), lanes);
+        });
+    });
+    if (outputs == 0) return;
+
+    const Factors<S> weights(op.weight_square, "weight_square", outputs, channels, 0, 1);
+    const auto demod = array<S>(op.demod, "demod", {num, num_directions, num_steps, outputs});
+    Buffer<S> sums(rows.count() * outputs);
+    sum_products(sums.data(), rows, base, directions, weights.at(0, 0), outputs, int(channels), queue);
+    for_each_step(demod, rows, num_steps, outputs, queue, [&](S* to, Index n, Index m, Index s, Index o, int size) {
+        const S* const a = &sums[rows.of_base(n) * outputs + o];
+        const S* const b = &sums[rows.of_both(n, m) * outputs + o];
+        const S* const c = &sums[rows.of_direction(m) * outputs + o];
+        const Vector<S> step = broadcast(*steps.at(s)), epsilon = broadcast(S(op.epsilon));
+        for_vectors<S>(size, [&](int i, auto lanes) INLINE_LAMBDA {
+            const Vector<S> slope = multiply_add(load(c + i, lanes), step, load(b + i, lanes) * S(2));
+            Vector<S> square = multiply_add(slope, step, load(a + i, lanes));
+            square = square < 0 ? Vector<S>{} : square;
+            store(to + i, S(1) / square_root(square + epsilon), lanes);
+        });
+    });
+}
+
+}  // namespace
+
+void perturb_styles(const PerturbStyles& op, Queue queue) {
+    if (op.styles.rank != 4) wrong_argument("styles", op.styles.rank, "rank 4");
+    if (op.styles.sizes[0] * op.styles.sizes[1] * op.styles.sizes[2] == 0) return;
+    if (op.styles.dtype == DType::float64) {
+        perturb<double>(op, queue);
+    } else {
+        perturb<float>(op, queue);
+    }
+}
+
+}  // namespace higan_fast::cpu::HIGAN_FAST_ISA

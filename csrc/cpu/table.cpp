@@ -1,0 +1,12 @@
+// Every op of one instruction set.
+#include "table.h"
+
+namespace higan_fast::cpu::HIGAN_FAST_ISA {
+
+const Ops& table() {
+    static constexpr Ops ops = {bias_act, upfirdn2d, modulate, conv_epilogue, nullptr, perturb_styles, adain,
+                                conditional_batch_norm_act, to_rgb, image_to_input};
+    return ops;
+}
+
+}  // namespace higan_fast::cpu::HIGAN_FAST_ISA
