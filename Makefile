@@ -3,29 +3,44 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+PIP := PIP_CONSTRAINT="$(CURDIR)/constraints.txt" $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help setup demo test lint clean
+NATIVE := build/native
+SOURCES := $(shell find csrc -type f)
+
+.PHONY: help setup demo test lint emulated kernel-report clean
 
 help:
-	@echo "make demo   set up, probe the embedded generator, write runs/demo/report.html"
-	@echo "make test   set up, run all the tests"
-	@echo "make lint   set up, ruff and mypy"
-	@echo "make clean  remove the environment and the demo's run folder"
+	@echo "make demo           set up, probe the embedded generator, write runs/demo/report.html"
+	@echo "make test           set up, run all the tests"
+	@echo "make lint           set up, ruff and mypy"
+	@echo "make kernel-report  registers, shared memory and spills of every CUDA kernel (needs nvcc)"
+	@echo "make clean          remove the environment, what was built, and the demo's run folder"
+	@echo "HIGAN_FAST_CUDA=0|1 builds without CUDA, or insists on it; HIGAN_FAST_CUDA_ARCHS says for which GPUs"
 
 setup: $(READY)
 
-$(READY): pyproject.toml setup.py constraints.txt
+# Without build isolation, so that the tools of .venv build, and a second build continues the first.
+$(READY): pyproject.toml setup.py constraints.txt $(SOURCES)
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "higan_fast needs Python 3.11 or newer"'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	PIP_CONSTRAINT="$(CURDIR)/constraints.txt" $(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	    --editable '.[dev]'
+	$(PIP) setuptools cmake ninja pybind11
+	HIGAN_FAST_WERROR=ON $(BIN)/python setup.py --quiet build_ext --inplace
+	HIGAN_FAST_WERROR=ON $(PIP) --no-build-isolation --editable '.[dev]'
 	touch $(READY)
 
 demo: setup
 	$(BIN)/higan-fast demo --out runs/demo
 
-test: setup
+test: setup emulated
 	$(BIN)/python -m pytest
+
+# The CUDA kernels compiled for the host, for the tests.
+emulated: setup
+	$(BIN)/cmake --build $(NATIVE) --target higan_fast_emulated
+
+kernel-report: setup
+	$(BIN)/python csrc/kernel_report.py
 
 lint: setup
 	$(BIN)/ruff check .
@@ -33,4 +48,4 @@ lint: setup
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv runs/demo
+	rm -rf .venv build runs/demo higan_fast/_extension.*

@@ -1,0 +1,104 @@
+#include "bind_ops.h"
+
+#include <pybind11/stl.h>
+
+#include <array>
+
+#include "tensor_caster.h"
+
+namespace higan_fast {
+namespace {
+
+namespace py = pybind11;
+using Release = py::call_guard<py::gil_scoped_release>;
+using Three = std::array<double, 3>;
+
+Tail tail(Tensor demod, Tensor noise, Tensor bias, Tensor next_styles, int activation, double alpha, double gain,
+          double clamp) {
+    return {demod, noise, bias, next_styles, Activation(activation), alpha, gain, clamp};
+}
+
+}  // namespace
+
+void bind_ops(py::module_ m, const Ops& ops) {
+    m.def(
+        "bias_act",
+        [op = ops.bias_act](Tensor x, Tensor bias, Tensor out, int activation, double alpha, double gain,
+                            double clamp, Queue queue) {
+            op({x, bias, out, Activation(activation), alpha, gain, clamp}, queue);
+        },
+        Release());
+    m.def(
+        "upfirdn2d",
+        [op = ops.upfirdn2d](Tensor x, Tensor filter, Tensor out, int up, int down, int pad_left, int pad_top,
+                             bool flip, double gain, Queue queue) {
+            op({x, filter, out, up, down, pad_left, pad_top, flip, gain}, queue);
+        },
+        Release());
+    m.def(
+        "modulate",
+        [op = ops.modulate](Tensor x, Tensor styles, Tensor out, Queue queue) { op({x, styles, out}, queue); },
+        Release());
+    m.def(
+        "conv_epilogue",
+        [op = ops.conv_epilogue](Tensor x, Tensor filter, int pad, Tensor demod, Tensor noise, Tensor bias,
+                                 Tensor next_styles, int activation, double alpha, double gain, double clamp,
+                                 Tensor out, Queue queue) {
+            op({x, filter, pad, tail(demod, noise, bias, next_styles, activation, alpha, gain, clamp), out}, queue);
+        },
+        Release());
+    if (ops.modulated_conv2d) {
+        m.def(
+            "modulated_conv2d",
+            [op = ops.modulated_conv2d](Tensor x, Tensor weight, Tensor styles, int up, Tensor demod, Tensor noise,
+                                        Tensor bias, Tensor next_styles, int activation, double alpha, double gain,
+                                        double clamp, Tensor out, Queue queue) {
+                op({x, weight, styles, up,
+                    tail(demod, noise, bias, next_styles, activation, alpha, gain, clamp), out},
+                   queue);
+            },
+            Release());
+    }
+    m.def(
+        "perturb_styles",
+        [op = ops.perturb_styles](Tensor base, Tensor directions, Tensor steps, Tensor weight_square, Tensor styles,
+                                  Tensor demod, double epsilon, Queue queue) {
+            op({base, directions, steps, weight_square, styles, demod, epsilon}, queue);
+        },
+        Release());
+    m.def(
+        "adain",
+        [op = ops.adain](Tensor x, Tensor noise, Tensor strength, Tensor bias, Tensor scale, Tensor shift, Tensor out,
+                         int activation, double alpha, double gain, double epsilon, Tensor workspace, Queue queue) {
+            op({x, noise, strength, bias, scale, shift, out, Activation(activation), alpha, gain, epsilon, workspace},
+               queue);
+        },
+        Release());
+    m.def(
+        "conditional_batch_norm_act",
+        [op = ops.conditional_batch_norm_act](Tensor x, Tensor mean, Tensor variance, Tensor scale, Tensor shift,
+                                              Tensor out, int activation, double alpha, double gain, double epsilon,
+                                              int up, Queue queue) {
+            op({x, mean, variance, scale, shift, out, Activation(activation), alpha, gain, epsilon, up}, queue);
+        },
+        Release());
+    m.def(
+        "to_rgb",
+        [op = ops.to_rgb](Tensor x, Tensor weight, Tensor styles, Tensor bias, Tensor rgb, Tensor filter, Tensor out,
+                          double clamp, Queue queue) {
+            op({x, weight, styles, bias, rgb, filter, out, clamp}, queue);
+        },
+        Release());
+    m.def(
+        "image_to_input",
+        [op = ops.image_to_input](Tensor images, Tensor out, Three mean, Three std, bool round_to_uint8,
+                                  bool antialias, Queue queue) {
+            ImageToInput params{images, out, {}, {}, round_to_uint8, antialias};
+            std::copy(mean.begin(), mean.end(), params.mean);
+            std::copy(std.begin(), std.end(), params.std);
+            op(params, queue);
+        },
+        Release());
+}
+
+}  // namespace higan_fast
