@@ -215,21 +215,29 @@ def inspect(file: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def doctor(as_json: bool) -> None:
     """Say what is installed, which devices there are, and which implementation each op runs."""
-    from higan_fast.environment import OPS, environment
+    from higan_fast.environment import environment, native
     from higan_fast.weights import embedded
 
     found = environment()
     found["embedded_weights"] = {name: embedded(name).is_file() for name in ("generator", "predictor")}
-    found["ops"] = dict.fromkeys(OPS, "reference (PyTorch)")
+    found.update(native())
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
     for name, value in found.items():
-        if isinstance(value, dict):
-            value = ", ".join(f"{key}: {entry}" for key, entry in value.items())
-        elif isinstance(value, list):
-            value = ", ".join(value) or "none"
-        click.echo(f"{name:17} {'not installed' if value is None else value}")
+        _print_found(name, value, 0)
+
+
+def _print_found(name: str, value: Any, depth: int) -> None:
+    label = f"{'  ' * depth}{name}".ljust(28)
+    if isinstance(value, dict):
+        click.echo(label.rstrip())
+        for key, entry in value.items():
+            _print_found(key, entry, depth + 1)
+        return
+    if isinstance(value, list):
+        value = ", ".join(value) or "none"
+    click.echo(f"{label} {'not installed' if value is None else value}")
 
 
 def _probe(out: Path, num: int, batch: int, chosen_num: float, space: str, options: dict[str, Any]) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import higan_fast
 
 PACKAGES = ("torch", "numpy", "scikit-learn", "zarr", "safetensors", "cupy-cuda13x")
-OPS = ("bias_act", "upfirdn2d", "modulated_conv2d", "to_rgb", "image_to_input")
 
 
 def environment() -> dict[str, Any]:
@@ -33,6 +32,47 @@ def environment() -> dict[str, Any]:
         if cuda
         else [],
     }
+
+
+def native() -> dict[str, Any]:
+    """What the extension was built with and finds here, and what each op runs on each device, and why."""
+    import torch
+
+    from higan_fast import _native, ops
+    from higan_fast.ops.implementation import why_not_native
+
+    extension, problem = _native.load()
+    found: dict[str, Any] = {"extension": problem or "loaded"}
+    if extension is not None:
+        found["instruction_set"] = extension.cpu.instruction_set
+        found["compiled_instruction_sets"] = list(extension.cpu.compiled_instruction_sets)
+        found["cuda"] = _cuda(extension)
+    devices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    found["ops"] = {}
+    for op in ops.OPS:
+        found["ops"][op] = {}
+        for device in devices:
+            reason = why_not_native(op, torch.device(device), torch.float32)
+            found["ops"][op][device] = f"reference, for {reason}" if reason else "native"
+    return found
+
+
+def _cuda(extension: Any) -> dict[str, Any]:
+    if not hasattr(extension, "cuda"):
+        return {"compiled": "no: nvcc was not found, or HIGAN_FAST_CUDA=0, when the extension was built"}
+    devices, problem = extension.cuda.devices()
+    driver = extension.cuda.driver_version()
+    return {
+        "compiled": f"for {extension.cuda.architectures}",
+        "runtime": _dotted(extension.cuda.runtime_version()),
+        "driver": _dotted(driver) if driver else "none",
+        "devices": [f"{name} (sm_{major}{minor})" for name, major, minor in devices] or problem,
+    }
+
+
+def _dotted(version: int) -> str:
+    """CUDA's 13000 → 13.0."""
+    return f"{version // 1000}.{version % 1000 // 10}"
 
 
 def _version(package: str) -> str | None:

@@ -1,6 +1,7 @@
 """Who may know whom: an import only ever points down the list of layers."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -18,14 +19,15 @@ MAY_KNOW = {
     "progress": set(),
     "pictures": {"files"},
     "weights": set(),
-    "ops": set(),
+    "_native": set(),
+    "ops": {"_native"},
     "generators": {"ops"} | TOOLS,
     "predictors": {"ops", "weights"} | TOOLS,
     "checkpoints": {"generators", "weights"} | TOOLS,
     "probing": {"generators", "predictors", "ops"} | TOOLS,
     "report": {"probing", "generators", "predictors"} | TOOLS,
     "scenes": {"generators", "predictors", "ops", "checkpoints", "weights", "probing"} | TOOLS,
-    "environment": set(),
+    "environment": {"_native", "ops"},
     "run_folder": {"checkpoints", "predictors", "generators", "probing", "environment"} | TOOLS,
     "cli": {"run_folder", "report", "probing", "checkpoints", "environment", "weights"} | TOOLS,
     "__init__": {"report", "probing", "predictors", "checkpoints"},
@@ -95,7 +97,54 @@ def test_what_is_not_python_travels_with_the_package():
     declared = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())
     patterns = declared["tool"]["setuptools"]["package-data"]["higan_fast"]
     taken = {path for pattern in patterns for path in PACKAGE.glob(pattern)}
-    others = {path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    built = (".py", ".pyc", ".so")
+    others = {path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix not in built}
     assert others <= taken
     assert {path.name for path in taken} >= {"generator.safetensors", "predictor.safetensors", "page.html"}
     assert sum(path.stat().st_size for path in taken if path.suffix == ".safetensors") < 12e6
+
+
+# What a file in each part of csrc may include of the others: as csrc/README.md's table says.
+CSRC = PACKAGE.parent / "csrc"
+MAY_INCLUDE = {
+    "include": {"emulation"},  # in its emulated half
+    "emulation": {"include"},
+    "kernels": {"include"},
+    "cpu": {"include", "kernels"},
+    "bindings": {"include", "kernels", "cpu", "emulation"},
+}
+SOURCES = sorted(path for path in CSRC.rglob("*") if path.suffix in (".h", ".cuh", ".cu", ".cpp"))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(CSRC)))
+def test_includes_point_downwards(path):
+    part = path.relative_to(CSRC).parts[0]
+    includes = re.findall(r'^\s*#include\s+([<"])([^>"]+)', path.read_text(), re.MULTILINE)
+    for bracket, name in includes:
+        if bracket == "<":
+            outside = "pybind11" if part != "bindings" else "torch"
+            assert not name.startswith((outside, "torch", "ATen", "c10")), f"{path}: includes {name}"
+            continue
+        target = (path.parent / name).resolve()
+        assert target.is_file(), f"{path}: {name} does not exist"
+        assert target.relative_to(CSRC).parts[0] in MAY_INCLUDE[part] | {part}, f"{path}: includes {name}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(CSRC)))
+def test_sources_can_be_seen_across(path):
+    assert len(path.read_text().splitlines()) <= 400
+
+
+def test_every_op_has_its_files_in_every_layer():
+    """One op has one name: its struct, its kernel, its CPU code, and for the public ones Python and tests."""
+    from higan_fast.ops import OPS
+
+    kernels = {path.stem for path in (CSRC / "kernels").glob("*.cu")} - {"device"}
+    headers = {path.stem for path in (CSRC / "kernels").glob("*.h")} - {"device", "ops", "table"}
+    assert kernels == headers
+    assert kernels == set(OPS) | {"modulate", "conv_epilogue"}
+    for op in OPS:
+        assert (PACKAGE / "ops" / f"{op}.py").is_file()
+        assert (PACKAGE.parent / "tests" / "ops" / f"test_{op}.py").is_file()
+    # the CPU has no convolution of its own
+    assert {path.stem for path in (CSRC / "cpu").glob("*.cpp")} >= kernels - {"modulated_conv2d"}

@@ -1,9 +1,34 @@
 """The operations that generators and predictors are built from, each with a PyTorch reference."""
 
+from higan_fast.ops.adain import adain
 from higan_fast.ops.bias_act import bias_act
+from higan_fast.ops.conditional_batch_norm_act import conditional_batch_norm_act
 from higan_fast.ops.image_to_input import image_to_input
 from higan_fast.ops.modulated_conv2d import modulated_conv2d
+from higan_fast.ops.perturb_styles import perturb_styles
 from higan_fast.ops.to_rgb import to_rgb
 from higan_fast.ops.upfirdn2d import setup_filter, upfirdn2d
 
-__all__ = ["bias_act", "image_to_input", "modulated_conv2d", "setup_filter", "to_rgb", "upfirdn2d"]
+OPS = (
+    "adain",
+    "bias_act",
+    "conditional_batch_norm_act",
+    "image_to_input",
+    "modulated_conv2d",
+    "perturb_styles",
+    "to_rgb",
+    "upfirdn2d",
+)
+
+__all__ = [
+    "OPS",
+    "adain",
+    "bias_act",
+    "conditional_batch_norm_act",
+    "image_to_input",
+    "modulated_conv2d",
+    "perturb_styles",
+    "setup_filter",
+    "to_rgb",
+    "upfirdn2d",
+]

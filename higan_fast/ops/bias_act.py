@@ -10,7 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from higan_fast.ops.implementation import Impl, check_impl
+from higan_fast import _native
+from higan_fast.ops.arrays import takes_arrays
+from higan_fast.ops.implementation import Impl, use_native
+from higan_fast.ops.layout import small
+from higan_fast.ops.registration import register
 
 
 class Activation(NamedTuple):
@@ -34,6 +38,7 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 
 
+@takes_arrays
 def bias_act(
     x: Tensor,
     bias: Tensor | None = None,
@@ -55,7 +60,7 @@ def bias_act(
         alpha: slope of ``lrelu`` below zero; None: 0.2.
         gain: factor after the activation; None: the activation's own (√2 for the rectifiers).
         clamp: the result is kept in [-clamp, clamp]; None: not clamped.
-        impl: ``"auto"`` or ``"reference"``.
+        impl: ``"auto"``, ``"reference"`` or ``"native"``.
 
     Returns:
         A tensor of ``x``'s shape and dtype.
@@ -63,14 +68,14 @@ def bias_act(
     Raises:
         ValueError: unknown activation or implementation, or a bias of the wrong shape.
     """
-    check_impl(impl)
+    native = use_native("bias_act", impl, x, bias)
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation: got {activation!r}, expected one of {sorted(ACTIVATIONS)}")
     if bias is not None and bias.shape != (x.shape[dim],):
         raise ValueError(
             f"bias: got shape {tuple(bias.shape)}, expected ({x.shape[dim]},), the size of x along dim {dim}"
         )
-    return _reference(x, bias, dim, activation, alpha, gain, clamp)
+    return (_op if native else _reference)(x, bias, dim, activation, alpha, gain, clamp)
 
 
 def _reference(
@@ -90,3 +95,45 @@ def _reference(
     if gain != 1:
         x = x * gain
     return x if clamp is None else x.clamp(-clamp, clamp)
+
+
+def tail_numbers(
+    activation: str, alpha: float | None, gain: float | None, clamp: float | None
+) -> tuple[int, float, float, float]:
+    """Activation's code, slope, gain and clamp as kernels read them; a clamp of −1 means none."""
+    found = ACTIVATIONS[activation]
+    return (
+        list(ACTIVATIONS).index(activation),
+        found.default_alpha if alpha is None else alpha,
+        found.default_gain if gain is None else gain,
+        -1.0 if clamp is None else clamp,
+    )
+
+
+def _native_bias_act(
+    x: Tensor,
+    bias: Tensor | None,
+    dim: int,
+    activation: str,
+    alpha: float | None,
+    gain: float | None,
+    clamp: float | None,
+) -> Tensor:
+    out = torch.empty_like(x)
+    if x.numel() == 0:
+        return out
+    strides = out.stride()
+    order = sorted(range(x.ndim), key=lambda i: -strides[i])  # as out lies in memory
+    source, result = x.permute(order).contiguous(), out.permute(order)
+    along = order.index(dim % x.ndim)
+    split = (-1, x.shape[dim], math.prod(result.shape[along + 1 :]))  # [A, C, B]
+    if bias is None:
+        split = (-1, 1, result.shape[-1])
+    _native.launch(
+        "bias_act", x.device, source.view(split), small(bias, x), result.view(split),
+        *tail_numbers(activation, alpha, gain, clamp),
+    )  # fmt: skip
+    return out
+
+
+_op = register("bias_act", _reference, _native_bias_act, lambda x, *_: torch.empty_like(x))

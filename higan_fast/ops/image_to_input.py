@@ -7,9 +7,14 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor
 
-from higan_fast.ops.implementation import Impl, check_impl
+from higan_fast import _native
+from higan_fast.ops.arrays import takes_arrays
+from higan_fast.ops.implementation import Impl, use_native
+from higan_fast.ops.layout import accumulator_dtype, empty_image
+from higan_fast.ops.registration import register
 
 
+@takes_arrays
 def image_to_input(
     images: Tensor,
     size: int | None = None,
@@ -28,18 +33,57 @@ def image_to_input(
         mean, std: per channel, for images in [0, 1].
         round_to_uint8: round to the 256 levels of a PNG first, as HiGAN's re-scoring does.
         antialias: bilinear with a support that grows when shrinking (as Pillow resizes), or plain bilinear.
-        impl: ``"auto"`` or ``"reference"``.
+        impl: ``"auto"``, ``"reference"`` or ``"native"``.
 
     Returns:
         ``[N, 3, size, size]`` in the dtype of ``images``.
     """
-    check_impl(impl)
+    native = use_native("image_to_input", impl, images)
     if images.ndim != 4 or images.shape[1] != 3:
         raise ValueError(f"images: got shape {tuple(images.shape)}, expected [N, 3, H, W]")
-    x = (images.clamp(-1, 1) + 1) / 2
+    height, width = images.shape[2:] if size is None else (size, size)
+    return (_op if native else _reference)(
+        images, height, width, list(mean), list(std), round_to_uint8, antialias
+    )
+
+
+def _reference(
+    images: Tensor,
+    height: int,
+    width: int,
+    mean: list[float],
+    std: list[float],
+    round_to_uint8: bool,
+    antialias: bool,
+) -> Tensor:
+    x = (images.to(accumulator_dtype(images.dtype)).clamp(-1, 1) + 1) / 2
     if round_to_uint8:
         # +0.5 and truncation, as in HiGAN's postprocess: half goes up, where round() would go to even.
         x = (x * 255 + 0.5).floor().clamp(0, 255) / 255
-    if size is not None and x.shape[-2:] != (size, size):
-        x = F.interpolate(x, (size, size), mode="bilinear", antialias=antialias, align_corners=False)
-    return (x - x.new_tensor(mean)[:, None, None]) / x.new_tensor(std)[:, None, None]
+    if x.shape[2:] != (height, width):
+        x = F.interpolate(x, (height, width), mode="bilinear", antialias=antialias, align_corners=False)
+    x = (x - x.new_tensor(mean)[:, None, None]) / x.new_tensor(std)[:, None, None]
+    return x.to(images.dtype)
+
+
+def _fake(images: Tensor, height: int, width: int, *_: object) -> Tensor:
+    return empty_image((*images.shape[:2], height, width), like=images)
+
+
+def _native_image_to_input(
+    images: Tensor,
+    height: int,
+    width: int,
+    mean: list[float],
+    std: list[float],
+    round_to_uint8: bool,
+    antialias: bool,
+) -> Tensor:
+    out = _fake(images, height, width)
+    _native.launch(
+        "image_to_input", images.device, images, out, tuple(mean), tuple(std), round_to_uint8, antialias
+    )
+    return out
+
+
+_op = register("image_to_input", _reference, _native_image_to_input, _fake)

@@ -1,13 +1,80 @@
-"""Which implementation of an op runs: so far, the PyTorch reference is the only one."""
+"""Which implementation of an op runs: the PyTorch reference, or a native kernel."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, get_args
 
-Impl = Literal["auto", "reference"]
+import torch
+from torch import Tensor
+
+from higan_fast import _native
+
+Impl = Literal["auto", "reference", "native"]
+
+# (op, device) → why its kernel is not used, once a self-test has found it wrong.
+_disabled: dict[tuple[str, torch.device], str] = {}
+_only_reference = False
 
 
 def check_impl(impl: str) -> None:
     """Raises ValueError on a name that is no implementation."""
     if impl not in get_args(Impl):
         raise ValueError(f"impl: got {impl!r}, expected one of {list(get_args(Impl))}")
+
+
+def use_native(op: str, impl: Impl, *tensors: Tensor | None) -> bool:
+    """Whether ``op`` runs its kernel on these tensors; the first of them decides device and dtype.
+
+    ``"auto"`` takes the kernel wherever there is one, unless a gradient is needed: the kernels' gradient
+    is the reference's, computed anew, so that the reference itself is faster then.
+
+    Raises:
+        ValueError: no such implementation.
+        RuntimeError: ``"native"`` is asked for and cannot run here; the message says why.
+    """
+    check_impl(impl)
+    x = tensors[0]
+    assert x is not None
+    if impl == "reference" or (impl == "auto" and _only_reference):
+        return False
+    if impl == "auto" and torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
+        return False
+    problem = why_not_native(op, x.device, x.dtype)
+    if problem and impl == "native":
+        raise RuntimeError(f"{op}: impl='native' cannot run: {problem}. impl='auto' takes the reference here")
+    return not problem
+
+
+@torch.compiler.assume_constant_result
+def why_not_native(op: str, device: torch.device, dtype: torch.dtype) -> str:
+    """Why ``op`` runs its reference on tensors of this device and dtype; empty when it runs its kernel."""
+    kernels, problem = _native.backend(device)
+    if kernels is None:
+        return problem
+    if dtype not in _native.DTYPE_CODES or (
+        dtype == torch.float64 and not hasattr(kernels, "instruction_set")
+    ):
+        return f"the kernels on {device.type} do not take {dtype}"
+    if device.type == "cuda":
+        from higan_fast.ops.self_test import self_test  # it imports the ops, which import this file
+
+        self_test(device)
+    return _disabled.get((op, device), "")
+
+
+def disable(op: str, device: torch.device, reason: str) -> None:
+    """From now on ``op`` runs its reference on this device."""
+    _disabled[op, device] = reason
+
+
+@contextmanager
+def only_reference() -> Iterator[None]:
+    """Within it ``"auto"`` takes the reference everywhere: what kernels are timed and checked against."""
+    global _only_reference
+    before, _only_reference = _only_reference, True
+    try:
+        yield
+    finally:
+        _only_reference = before

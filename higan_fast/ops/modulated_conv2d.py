@@ -7,24 +7,36 @@ demodulation scales the output's, so that no weight is ever made per sample:
 
 from __future__ import annotations
 
+import math
+from typing import Literal, get_args
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from higan_fast.ops.bias_act import ACTIVATIONS, bias_act
-from higan_fast.ops.implementation import Impl, check_impl
+from higan_fast import _native
+from higan_fast.ops.arrays import takes_arrays
+from higan_fast.ops.bias_act import ACTIVATIONS, bias_act, tail_numbers
+from higan_fast.ops.implementation import Impl, use_native
+from higan_fast.ops.layout import small
+from higan_fast.ops.registration import register
 from higan_fast.ops.upfirdn2d import upfirdn2d
 
+Convolution = Literal["library", "fused"]
 EPSILON = 1e-8
 RECTIFIERS = ("linear", "relu", "lrelu")
 
 
+@takes_arrays
 def modulated_conv2d(
     x: Tensor,
     weight: Tensor,
     styles: Tensor,
     *,
     demodulate: bool = True,
+    demod: Tensor | None = None,
     weight_square: Tensor | None = None,
+    weight_gain: Tensor | None = None,
     up: int = 1,
     resample_filter: Tensor | None = None,
     noise: Tensor | None = None,
@@ -34,6 +46,7 @@ def modulated_conv2d(
     clamp: float | None = None,
     next_styles: Tensor | None = None,
     modulated: bool = False,
+    convolution: Convolution = "library",
     impl: Impl = "auto",
 ) -> Tensor:
     """``next_styles · bias_act(demod · conv(x · styles, weight) + noise, bias)``.
@@ -41,36 +54,60 @@ def modulated_conv2d(
     Args:
         x: ``[N, I, H, W]``.
         weight: ``[O, I, k, k]``, k = 1 or 3, shared by all samples.
-        styles: ``[N, I]``.
+        styles: ``[N, I]``; or ``[N·P, I]``: sample n feeds the styles n·P … n·P + P − 1, uncopied.
         demodulate: scale each output channel to unit expected variance.
-        weight_square: ``W2``, ``[O, I]``, when it is at hand; None: computed here.
+        demod: the factors for it, ``[N·P, O]``, when they are at hand (from ``perturb_styles``).
+        weight_square: ``W2`` of weight·weight_gain, ``[O, I]``, when it is at hand; None: computed here.
+        weight_gain: ``[O]``: the true weight is ``weight · weight_gain`` (see ``normalize_weight``).
         up: 1, or 2: transposed convolution with stride 2, then ``resample_filter``.
         resample_filter: separable FIR ``[4]`` that sums to 1; needed when ``up`` is 2.
-        noise: broadcasts to ``[N, 1, H·up, W·up]``; added before the bias.
+        noise: broadcasts to ``[N·P, 1, H·up, W·up]``; added before the bias.
         bias: ``[O]``.
         activation, gain, clamp: as in ``bias_act``.
-        next_styles: ``[N, O]``: the result leaves multiplied by the next layer's style.
+        next_styles: ``[N·P, O]``: the result leaves multiplied by the next layer's style.
         modulated: ``x`` arrived multiplied by ``styles`` already (the layer before was given them
             as its ``next_styles``); here they only demodulate.
-        impl: ``"auto"`` or ``"reference"``.
+        convolution: for the native implementation: ``"library"``, torch's convolution and one kernel after
+            it; ``"fused"``, our own convolution on tensor cores with that kernel inside (CUDA, 16 bits,
+            I a multiple of 8).
+        impl: ``"auto"``, ``"reference"`` or ``"native"``.
 
     Returns:
-        ``[N, O, H·up, W·up]`` in ``x``'s dtype.
+        ``[N·P, O, H·up, W·up]`` in ``x``'s dtype.
+
+    In float16, weights and styles are brought to a maximum of about 1 before they meet, and the
+    demodulation takes that back: products of raw ones overflow.
 
     Raises:
         ValueError: shapes that do not fit each other, or ``up`` without a filter.
     """
-    check_impl(impl)
-    _check(x, weight, styles, up, resample_filter, next_styles)
-    return _reference(
-        x, weight, styles, demodulate, weight_square, up, resample_filter, noise, bias, activation, gain,
-        clamp, next_styles, modulated,
+    native = use_native("modulated_conv2d", impl, x, weight, styles, noise, bias, next_styles)
+    _check(x, weight, styles, up, resample_filter, next_styles, modulated, convolution)
+    if demodulate and demod is None:
+        if weight_square is None:
+            weight_square = square_weight(weight, weight_gain)
+        demod = demodulation(styles, weight_square)
+    if x.dtype == torch.float16:
+        if weight_gain is None:
+            weight, weight_gain = normalize_weight(weight)
+        if not modulated:
+            largest = styles.abs().amax(1, keepdim=True).clamp(min=1e-20)  # [N·P, 1]
+            styles = styles / largest
+            demod = largest.expand(-1, weight.shape[0]) if demod is None else demod * largest
+    if weight_gain is not None:
+        demod = weight_gain.expand(styles.shape[0], -1) if demod is None else demod * weight_gain
+    arguments = (
+        x, weight, None if modulated else styles, demod, up, resample_filter, noise, bias, activation, gain,
+        clamp, next_styles, convolution,
     )  # fmt: skip
+    result: Tensor = (_op if native else _reference)(*arguments)
+    return result
 
 
-def square_weight(weight: Tensor) -> Tensor:
+def square_weight(weight: Tensor, weight_gain: Tensor | None = None) -> Tensor:
     """``W2[o, i] = Σ_k weight[o, i, k]²``: all that demodulation needs to know of a weight."""
-    return weight.square().sum([2, 3])  # [O, I]
+    square = weight.to(torch.promote_types(weight.dtype, torch.float32)).square().sum([2, 3])  # [O, I]
+    return square if weight_gain is None else square * weight_gain.square()[:, None]
 
 
 def demodulation(styles: Tensor, weight_square: Tensor) -> Tensor:
@@ -78,12 +115,21 @@ def demodulation(styles: Tensor, weight_square: Tensor) -> Tensor:
     return (styles.square() @ weight_square.T + EPSILON).rsqrt()
 
 
+def normalize_weight(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """A weight whose outputs fit float16 ``[O, I, k, k]``, and the gain ``[O]`` that gives it its size back.
+
+    Each output channel is divided by its largest magnitude times √(I·k²), so that a sum over inputs of
+    magnitude 1 stays near 1 (the recipe of arXiv 2006.06676's official implementation).
+    """
+    largest = weight.abs().amax([1, 2, 3]).clamp(min=1e-20) * math.sqrt(weight[0].numel())  # [O]
+    return weight / largest[:, None, None, None], largest
+
+
 def _reference(
     x: Tensor,
     weight: Tensor,
-    styles: Tensor,
-    demodulate: bool,
-    weight_square: Tensor | None,
+    styles: Tensor | None,
+    demod: Tensor | None,
     up: int,
     resample_filter: Tensor | None,
     noise: Tensor | None,
@@ -92,9 +138,11 @@ def _reference(
     gain: float | None,
     clamp: float | None,
     next_styles: Tensor | None,
-    modulated: bool,
+    convolution: str,
 ) -> Tensor:
-    if not modulated:
+    if styles is not None:
+        if styles.shape[0] != x.shape[0]:
+            x = x.repeat_interleave(styles.shape[0] // x.shape[0], 0)
         x = x * _per_channel(styles, x)
     kernel = weight.to(x.dtype)
     if up == 1:
@@ -102,29 +150,100 @@ def _reference(
     else:
         assert resample_filter is not None
         x = F.conv_transpose2d(x, kernel.transpose(0, 1), stride=2)  # [N, O, 2H + k − 2, 2W + k − 2]
-        pad = (resample_filter.shape[0] - weight.shape[-1] + 1) // 2
-        x = upfirdn2d(x, resample_filter, padding=[pad, pad, pad, pad], gain=4)
+        pad = _fir_padding(weight, resample_filter)
+        x = upfirdn2d(x, resample_filter, padding=[pad] * 4, gain=4, impl="reference")
     if gain is None:
         gain = ACTIVATIONS[activation].default_gain
-    factors = None
-    if demodulate:
-        factors = demodulation(styles, square_weight(weight) if weight_square is None else weight_square)
+    if demod is not None:
         if activation in RECTIFIERS and gain > 0:
             # A rectifier lets a positive gain through, and it is cheaper on small tensors than on x.
-            factors = factors * gain
+            demod = demod * gain
             noise = None if noise is None else noise * gain
             bias = None if bias is None else bias * gain
             gain = 1
-    if factors is not None:
-        x = x * _per_channel(factors, x)
+        x = x * _per_channel(demod, x)
     if noise is not None:
         x = x + noise.to(x.dtype)
-    x = bias_act(x, bias, activation=activation, gain=gain, clamp=clamp)
+    x = bias_act(x, bias, activation=activation, gain=gain, clamp=clamp, impl="reference")
     return x if next_styles is None else x * _per_channel(next_styles, x)
 
 
 def _per_channel(factors: Tensor, x: Tensor) -> Tensor:
     return factors.to(x.dtype)[:, :, None, None]
+
+
+def _fir_padding(weight: Tensor, resample_filter: Tensor) -> int:
+    return (resample_filter.shape[0] - weight.shape[-1] + 1) // 2
+
+
+def _fake(
+    x: Tensor, weight: Tensor, styles: Tensor | None, demod: Tensor | None, up: int, *_: object
+) -> Tensor:
+    num = x.shape[0] if styles is None else styles.shape[0]
+    return _channels_last((num, weight.shape[0], x.shape[2] * up, x.shape[3] * up), x)
+
+
+def _channels_last(shape: tuple[int, ...], x: Tensor) -> Tensor:
+    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+
+
+def _native_modulated_conv2d(
+    x: Tensor,
+    weight: Tensor,
+    styles: Tensor | None,
+    demod: Tensor | None,
+    up: int,
+    resample_filter: Tensor | None,
+    noise: Tensor | None,
+    bias: Tensor | None,
+    activation: str,
+    gain: float | None,
+    clamp: float | None,
+    next_styles: Tensor | None,
+    convolution: str,
+) -> Tensor:
+    num = x.shape[0] if styles is None else styles.shape[0]
+    shape = (num, weight.shape[0], x.shape[2] * up, x.shape[3] * up)
+    if noise is not None:
+        noise = small(noise, x).expand(num, 1, *shape[2:])  # type: ignore[union-attr]
+    factors = (small(demod, x), noise, small(bias, x), small(next_styles, x))
+    tail = (*factors, *tail_numbers(activation, None, gain, clamp))
+    kernel = weight.to(x.dtype)
+    if convolution == "fused":
+        nothing = (None, None, None, None, *tail_numbers("linear", None, None, None))
+        out = _channels_last(shape, x) if up == 1 else _transposed(shape, weight, x)
+        _native.launch(
+            "modulated_conv2d", x.device, x.contiguous(memory_format=torch.channels_last),
+            kernel.permute(0, 2, 3, 1).contiguous(), small(styles, x), up, *(tail if up == 1 else nothing),
+            out,
+        )  # fmt: skip
+    else:
+        if styles is not None:
+            given, x = x, _channels_last((num, *x.shape[1:]), x)
+            _native.launch("modulate", x.device, given, small(styles, x), x)
+        if up == 1:
+            out = F.conv2d(x, kernel, padding=weight.shape[-1] // 2)
+        else:
+            out = F.conv_transpose2d(x, kernel.transpose(0, 1), stride=2)
+        out = out.contiguous(memory_format=torch.channels_last)
+        if up == 1:
+            _native.launch("conv_epilogue", x.device, out, None, 0, *tail, out)
+    if up == 1:
+        return out
+    assert resample_filter is not None
+    before, out = out, _channels_last(shape, x)
+    pad = _fir_padding(weight, resample_filter)
+    _native.launch("conv_epilogue", x.device, before, small(resample_filter, x), pad, *tail, out)
+    return out
+
+
+def _transposed(shape: tuple[int, ...], weight: Tensor, x: Tensor) -> Tensor:
+    """Where the fused convolution leaves the result of its transposed convolution."""
+    more = weight.shape[-1] - 2
+    return _channels_last((*shape[:2], shape[2] + more, shape[3] + more), x)
+
+
+_op = register("modulated_conv2d", _reference, _native_modulated_conv2d, _fake)
 
 
 def _check(
@@ -134,6 +253,8 @@ def _check(
     up: int,
     resample_filter: Tensor | None,
     next_styles: Tensor | None,
+    modulated: bool,
+    convolution: str,
 ) -> None:
     if x.ndim != 4 or weight.ndim != 4 or x.shape[1] != weight.shape[1]:
         raise ValueError(
@@ -142,12 +263,21 @@ def _check(
         )
     if weight.shape[2] != weight.shape[3] or weight.shape[2] not in (1, 3):
         raise ValueError(f"weight: got a {weight.shape[2]}×{weight.shape[3]} kernel, expected 1×1 or 3×3")
-    if styles.shape != x.shape[:2]:
-        raise ValueError(f"styles: got shape {tuple(styles.shape)}, expected [N, I] = {tuple(x.shape[:2])}")
-    if next_styles is not None and next_styles.shape != (x.shape[0], weight.shape[0]):
-        expected = (x.shape[0], weight.shape[0])
+    num, inputs = x.shape[:2]
+    if styles.ndim != 2 or styles.shape[1] != inputs or (styles.shape[0] % num if num else styles.shape[0]):
+        raise ValueError(
+            f"styles: got shape {tuple(styles.shape)}, expected [N, I] = {(num, inputs)}, or [N·P, I]"
+        )
+    if modulated and styles.shape[0] != num:
+        raise ValueError(f"styles: got {styles.shape[0]} for {num} samples of an x that is modulated already")
+    if next_styles is not None and next_styles.shape != (styles.shape[0], weight.shape[0]):
+        expected = (styles.shape[0], weight.shape[0])
         raise ValueError(f"next_styles: got shape {tuple(next_styles.shape)}, expected [N, O] = {expected}")
     if up not in (1, 2):
         raise ValueError(f"up: got {up}, expected 1 or 2")
     if up == 2 and resample_filter is None:
         raise ValueError("resample_filter: needed when up is 2; make one with setup_filter()")
+    if up == 2 and resample_filter is not None and resample_filter.shape != (4,):
+        raise ValueError(f"resample_filter: got shape {tuple(resample_filter.shape)}, expected [4]")
+    if convolution not in get_args(Convolution):
+        raise ValueError(f"convolution: got {convolution!r}, expected one of {list(get_args(Convolution))}")

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from higan_fast.ops.implementation import Impl
+from higan_fast import _native
+from higan_fast.ops.arrays import takes_arrays
+from higan_fast.ops.implementation import Impl, use_native
+from higan_fast.ops.layout import accumulator_dtype, empty_image, small
 from higan_fast.ops.modulated_conv2d import modulated_conv2d
+from higan_fast.ops.registration import register
 from higan_fast.ops.upfirdn2d import upfirdn2d
 
 
+@takes_arrays
 def to_rgb(
     x: Tensor,
     weight: Tensor,
@@ -30,20 +35,75 @@ def to_rgb(
         rgb: RGB of the block before: ``[N, 3, H/2, W/2]``, upsampled with ``resample_filter`` (``[4]``),
             or ``[N, 3, H, W]``, added as it is; None: there is none.
         clamp: bounds the new term, not the sum.
-        impl: ``"auto"`` or ``"reference"``.
+        impl: ``"auto"``, ``"reference"`` or ``"native"``.
 
     Returns:
         ``[N, 3, H, W]`` in float32, or in float64 for float64 features: RGB accumulates over all
         blocks, and lower precision would band it.
+
+    Raises:
+        ValueError: shapes that do not fit each other, or an rgb of half the size without a filter.
     """
-    new = modulated_conv2d(x, weight, styles, demodulate=False, bias=bias, clamp=clamp, impl=impl)
-    if new.dtype.itemsize < 4:
-        new = new.float()
+    native = use_native("to_rgb", impl, x, weight, styles, bias, rgb)
+    if x.ndim != 4 or weight.ndim != 4 or weight.shape[1:] != (x.shape[1], 1, 1) or weight.shape[0] > 4:
+        raise ValueError(
+            f"x, weight: got shapes {tuple(x.shape)} and {tuple(weight.shape)}, expected [N, I, H, W] and "
+            "[3, I, 1, 1] with the same I"
+        )
+    if styles.shape != x.shape[:2]:
+        raise ValueError(f"styles: got shape {tuple(styles.shape)}, expected [N, I] = {tuple(x.shape[:2])}")
+    if rgb is not None:
+        num, _, height, width = x.shape
+        whole, half = (num, weight.shape[0], height, width), (num, weight.shape[0], height // 2, width // 2)
+        if tuple(rgb.shape) not in (whole, half):
+            raise ValueError(f"rgb: got shape {tuple(rgb.shape)}, expected {whole} or {half}")
+        if rgb.shape[2:] != x.shape[2:] and resample_filter is None:
+            raise ValueError("resample_filter: needed to upsample rgb; make one with setup_filter()")
+    return (_op if native else _reference)(x, weight, styles, bias, rgb, resample_filter, clamp)
+
+
+def _reference(
+    x: Tensor,
+    weight: Tensor,
+    styles: Tensor,
+    bias: Tensor | None,
+    rgb: Tensor | None,
+    resample_filter: Tensor | None,
+    clamp: float | None,
+) -> Tensor:
+    new = modulated_conv2d(x, weight, styles, demodulate=False, bias=bias, clamp=clamp, impl="reference")
+    new = new.to(accumulator_dtype(x.dtype))
     if rgb is None:
         return new
-    if rgb.shape[-1] != new.shape[-1]:
-        if resample_filter is None:
-            raise ValueError("resample_filter: needed to upsample rgb; make one with setup_filter()")
+    if rgb.shape[2:] != new.shape[2:]:
+        assert resample_filter is not None
         before, after = resample_filter.shape[0] // 2, (resample_filter.shape[0] - 1) // 2
-        rgb = upfirdn2d(rgb, resample_filter, up=2, padding=[before, after, before, after], gain=4, impl=impl)
+        padding = [before, after, before, after]
+        rgb = upfirdn2d(rgb, resample_filter, up=2, padding=padding, gain=4, impl="reference")
     return rgb + new
+
+
+def _fake(x: Tensor, weight: Tensor, *_: object) -> Tensor:
+    num, _inputs, height, width = x.shape
+    return empty_image((num, weight.shape[0], height, width), like=x, dtype=accumulator_dtype(x.dtype))
+
+
+def _native_to_rgb(
+    x: Tensor,
+    weight: Tensor,
+    styles: Tensor,
+    bias: Tensor | None,
+    rgb: Tensor | None,
+    resample_filter: Tensor | None,
+    clamp: float | None,
+) -> Tensor:
+    out = _fake(x, weight)
+    same = rgb is not None and rgb.shape[2:] == x.shape[2:]
+    _native.launch(
+        "to_rgb", x.device, x, small(weight.flatten(1), x), small(styles, x), small(bias, x), small(rgb, x),
+        None if same or rgb is None else small(resample_filter, x), out, -1.0 if clamp is None else clamp,
+    )  # fmt: skip
+    return out
+
+
+_op = register("to_rgb", _reference, _native_to_rgb, _fake)

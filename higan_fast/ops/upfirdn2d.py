@@ -8,7 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from higan_fast.ops.implementation import Impl, check_impl
+from higan_fast import _native
+from higan_fast.ops.arrays import takes_arrays
+from higan_fast.ops.implementation import Impl, use_native
+from higan_fast.ops.layout import empty_image, small
+from higan_fast.ops.registration import register
 
 
 def setup_filter(taps: Sequence[float] = (1, 3, 3, 1), device: torch.device | None = None) -> Tensor:
@@ -17,6 +21,7 @@ def setup_filter(taps: Sequence[float] = (1, 3, 3, 1), device: torch.device | No
     return filter_ / filter_.sum()
 
 
+@takes_arrays
 def upfirdn2d(
     x: Tensor,
     filter: Tensor,
@@ -39,7 +44,7 @@ def upfirdn2d(
             ``[left, right, top, bottom]``. Negative values crop.
         flip_filter: False convolves, True correlates.
         gain: factor on the result.
-        impl: ``"auto"`` or ``"reference"``.
+        impl: ``"auto"``, ``"reference"`` or ``"native"``.
 
     Returns:
         ``[N, C, (H·up + top + bottom − kh) // down + 1, …]`` in ``x``'s dtype.
@@ -47,12 +52,26 @@ def upfirdn2d(
     Raises:
         ValueError: on an input of another shape than stated.
     """
-    check_impl(impl)
+    native = use_native("upfirdn2d", impl, x, filter)
     if x.ndim != 4:
         raise ValueError(f"x: got shape {tuple(x.shape)}, expected [N, C, H, W]")
     if filter.ndim not in (1, 2):
         raise ValueError(f"filter: got shape {tuple(filter.shape)}, expected [k] or [kh, kw]")
-    return _reference(x, filter, up, down, _four_sides(padding), flip_filter, gain)
+    sides = _four_sides(padding)
+    size = _output_size(x, filter, up, down, sides)
+    if min(size) < 1:
+        raise ValueError(
+            f"x: got shape {tuple(x.shape)}, which with up {up}, padding {list(sides)} and a filter of shape "
+            f"{tuple(filter.shape)} leaves {size[0]}×{size[1]} pixels; expected at least 1×1"
+        )
+    return (_op if native else _reference)(x, filter, up, down, list(sides), flip_filter, gain)
+
+
+def _output_size(x: Tensor, filter: Tensor, up: int, down: int, padding: Sequence[int]) -> tuple[int, int]:
+    left, right, top, bottom = padding
+    height = (x.shape[2] * up + top + bottom - filter.shape[0]) // down + 1
+    width = (x.shape[3] * up + left + right - filter.shape[-1]) // down + 1
+    return height, width
 
 
 def _four_sides(padding: int | Sequence[int]) -> tuple[int, int, int, int]:
@@ -73,7 +92,7 @@ def _reference(
     filter: Tensor,
     up: int,
     down: int,
-    padding: tuple[int, int, int, int],
+    padding: list[int],
     flip_filter: bool,
     gain: float,
 ) -> Tensor:
@@ -81,7 +100,7 @@ def _reference(
     if up > 1:
         x = x.reshape(num, channels, height, 1, width, 1)
         x = F.pad(x, [0, up - 1, 0, 0, 0, up - 1]).reshape(num, channels, height * up, width * up)
-    x = F.pad(x, list(padding))
+    x = F.pad(x, padding)
     filter = (filter * gain ** (filter.ndim / 2)).to(x.dtype)
     if not flip_filter:
         filter = filter.flip(list(range(filter.ndim)))
@@ -95,3 +114,22 @@ def _reference(
     return F.conv2d(
         x, filter.expand(channels, 1, taps).reshape(channels, 1, 1, taps), stride=(1, down), groups=channels
     )
+
+
+def _fake(
+    x: Tensor, filter: Tensor, up: int, down: int, padding: list[int], flip_filter: bool, gain: float
+) -> Tensor:
+    return empty_image((*x.shape[:2], *_output_size(x, filter, up, down, padding)), like=x)
+
+
+def _native_upfirdn2d(
+    x: Tensor, filter: Tensor, up: int, down: int, padding: list[int], flip_filter: bool, gain: float
+) -> Tensor:
+    out = _fake(x, filter, up, down, padding, flip_filter, gain)
+    _native.launch(
+        "upfirdn2d", x.device, x, small(filter, x), out, up, down, padding[0], padding[2], flip_filter, gain
+    )
+    return out
+
+
+_op = register("upfirdn2d", _reference, _native_upfirdn2d, _fake)

@@ -2,8 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from higan_fast.ops import bias_act, modulated_conv2d, setup_filter, to_rgb, upfirdn2d
-from higan_fast.ops.modulated_conv2d import square_weight
+from higan_fast.ops import bias_act, modulated_conv2d, perturb_styles, setup_filter, upfirdn2d
+from higan_fast.ops.modulated_conv2d import normalize_weight, square_weight
 
 
 def tensors(kernel=3, num=2, inputs=3, outputs=5, height=4, width=6):
@@ -86,18 +86,6 @@ def test_half_precision_stays_near():
     assert (rough.double() - exact).abs().max() < 0.05
 
 
-def test_to_rgb_adds_the_upsampled_image():
-    x, weight, styles, _ = tensors(1, outputs=3)
-    rgb, bias, taps = torch.randn(2, 3, 2, 3).double(), torch.randn(3).double(), setup_filter().double()
-    new = by_definition(x, weight, styles, False, 1) + bias[:, None, None]
-    upsampled = upfirdn2d(rgb, torch.outer(taps, taps), up=2, padding=[2, 1, 2, 1], gain=4)
-    found = to_rgb(x, weight, styles, bias=bias, rgb=rgb, resample_filter=setup_filter())
-    torch.testing.assert_close(found, upsampled + new, atol=1e-12, rtol=1e-12)
-    assert to_rgb(x.bfloat16(), weight, styles).dtype is torch.float32
-    with pytest.raises(ValueError, match="resample_filter: needed"):
-        to_rgb(x, weight, styles, rgb=rgb)
-
-
 @pytest.mark.parametrize(
     "change, message",
     [
@@ -107,10 +95,50 @@ def test_to_rgb_adds_the_upsampled_image():
         ({"next_styles": torch.zeros(2, 3)}, "next_styles: got shape"),
         ({"up": 4}, "up: got 4"),
         ({"up": 2}, "resample_filter: needed"),
-        ({"impl": "native"}, "impl: got 'native'"),
+        ({"impl": "cuda"}, "impl: got 'cuda'"),
+        ({"styles": torch.zeros(3, 3)}, "styles: got shape"),
+        ({"convolution": "own"}, "convolution: got 'own'"),
     ],
 )
 def test_bad_input_is_named(change, message):
     x, weight, styles, _ = tensors()
     with pytest.raises(ValueError, match=message):
         modulated_conv2d(**{"x": x, "weight": weight, "styles": styles, **change})
+
+
+def test_one_sample_feeds_several_styles():
+    x, weight, _, _ = tensors()
+    styles = torch.randn(6, 3, dtype=torch.float64)
+    found = modulated_conv2d(x, weight, styles)
+    expected = by_definition(x.repeat_interleave(3, 0), weight, styles, True, 1)
+    torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-12)
+
+
+def test_perturbed_styles_come_with_their_demodulation():
+    x, weight, styles, _ = tensors()
+    directions, steps = torch.randn(2, 3).double(), torch.tensor([-2.0, 0.0, 1.0]).double()
+    perturbed, demod = perturb_styles(styles, directions, steps, weight_square=square_weight(weight))
+    flat = perturbed.flatten(0, 2)
+    found = modulated_conv2d(x, weight, flat, demod=demod.flatten(0, 2))
+    expected = by_definition(x.repeat_interleave(6, 0), weight, flat, True, 1)
+    torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("demodulate", [False, True])
+def test_a_normalised_weight_with_its_gain_changes_nothing(demodulate):
+    x, weight, styles, _ = tensors()
+    small, gain = normalize_weight(weight * 1000)
+    assert small.abs().amax([1, 2, 3]).allclose(torch.tensor(27.0).double().rsqrt())
+    found = modulated_conv2d(x, small, styles, weight_gain=gain, demodulate=demodulate)
+    expected = by_definition(x, weight * 1000, styles, demodulate, 1)
+    torch.testing.assert_close(found, expected, atol=1e-10, rtol=1e-10)
+
+
+@pytest.mark.parametrize("impl", ["reference", "native"])
+def test_float16_does_not_overflow(impl):
+    """Products of these weights and styles reach 1e6; what leaves is of size 1."""
+    x, weight, styles, _ = tensors(inputs=64)
+    exact = modulated_conv2d(x, weight * 1000, styles * 1000)
+    found = modulated_conv2d(x.half(), (weight * 1000).float(), (styles * 1000).float(), impl=impl)
+    assert found.dtype is torch.float16
+    assert (found.double() - exact).abs().max() < 0.01 * exact.abs().max()

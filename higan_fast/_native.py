@@ -1,0 +1,65 @@
+"""The compiled extension: loaded when it is first needed, and why it cannot be used where it cannot."""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+DTYPE_CODES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2, torch.float64: 3}
+
+# Takes the place of the CPU's kernels while tests run the CUDA kernels under emulation.
+_stand_in: ModuleType | None = None
+
+
+@cache
+def load() -> tuple[ModuleType | None, str]:
+    """The extension, or None and the reason why it is missing."""
+    try:
+        return importlib.import_module("higan_fast._extension"), ""
+    except ModuleNotFoundError:
+        return None, "the extension has not been built: pip install . (or make setup) builds it"
+    except ImportError as error:
+        return None, f"the extension cannot be loaded: {error}"
+
+
+def backend(device: torch.device) -> tuple[ModuleType | None, str]:
+    """The kernels for tensors on ``device``, or None and the reason why there are none."""
+    extension, problem = load()
+    if device.type == "cpu":
+        if _stand_in is not None:
+            return _stand_in, ""
+        return (None, problem) if extension is None else (extension.cpu, "")
+    if device.type != "cuda":
+        return None, f"there are no kernels for {device.type} devices"
+    if extension is None:
+        return None, problem
+    if not hasattr(extension, "cuda"):
+        return None, "the extension was built without CUDA: put nvcc on PATH and install again"
+    return extension.cuda, ""
+
+
+def launch(name: str, device: torch.device, *arguments: Any) -> None:
+    """Runs one kernel: ``arguments`` in the order of its struct in ``csrc/kernels``, tensors as they are.
+
+    On CUDA it is queued on torch's current stream; on the CPU it runs on torch's number of threads.
+    """
+    module, problem = backend(device)
+    if module is None:
+        raise RuntimeError(problem)
+    function = getattr(module, name)
+    described = [describe(argument) if isinstance(argument, Tensor) else argument for argument in arguments]
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            function(*described, torch.cuda.current_stream(device).cuda_stream)
+    else:
+        function(*described, torch.get_num_threads())
+
+
+def describe(tensor: Tensor) -> tuple[int, int, tuple[int, ...], tuple[int, ...]]:
+    """What a kernel is told of a tensor: address, dtype code, sizes, strides (in elements)."""
+    return tensor.data_ptr(), DTYPE_CODES[tensor.dtype], tuple(tensor.shape), tensor.stride()

@@ -1,0 +1,153 @@
+"""StyleGAN's layer tail in one op: noise, bias, activation, instance normalisation, style.
+
+Source: Karras et al., arXiv 1812.04948, §2, and its official TensorFlow code. There the activation has no
+gain (√2 is in the weights), ``epsilon`` is 1e-8, and a style ``(s, t)`` scales by ``s + 1``: pass that sum.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from higan_fast import _native
+from higan_fast.ops.arrays import takes_arrays
+from higan_fast.ops.bias_act import ACTIVATIONS, bias_act, tail_numbers
+from higan_fast.ops.implementation import Impl, use_native
+from higan_fast.ops.layout import accumulator_dtype, empty_image, small
+from higan_fast.ops.registration import register
+
+# A plane larger than this is shared by several blocks of the CUDA kernel, up to a number of them.
+PIXELS_PER_BLOCK, MOST_BLOCKS = 1024, 256
+
+
+@takes_arrays
+def adain(
+    x: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    *,
+    noise: Tensor | None = None,
+    strength: Tensor | None = None,
+    bias: Tensor | None = None,
+    activation: str = "lrelu",
+    alpha: float | None = None,
+    gain: float = 1.0,
+    epsilon: float = 1e-8,
+    impl: Impl = "auto",
+) -> Tensor:
+    """``normalise(gain · activation(x + strength · noise + bias)) · scale + shift``.
+
+    Args:
+        x: ``[N, C, H, W]``.
+        scale, shift: ``[N, C]``, the style: what each plane's standard deviation and mean become.
+        noise: broadcasts to ``[N, 1, H, W]``; None: there is none.
+        strength: ``[C]``, of the noise in each channel; given when ``noise`` is.
+        bias: ``[C]``, or None.
+        activation: a key of ``ACTIVATIONS``.
+        alpha: slope of ``lrelu`` below zero; None: 0.2.
+        gain: factor after the activation; the normalisation takes it away again, but for ``epsilon``.
+        epsilon: added to the (biased) variance of each sample's plane ``[H, W]`` before its root is taken.
+        impl: ``"auto"``, ``"reference"`` or ``"native"``.
+
+    Returns:
+        ``[N, C, H, W]`` in ``x``'s dtype; statistics are kept in float32 at least.
+
+    Raises:
+        ValueError: unknown activation or implementation, shapes that do not fit each other, or noise without
+            strength.
+    """
+    native = use_native("adain", impl, x, scale, shift, noise, strength, bias)
+    _check(x, scale, shift, noise, strength, bias, activation)
+    return (_op if native else _reference)(
+        x, scale, shift, noise, strength, bias, activation, alpha, gain, epsilon
+    )
+
+
+def _reference(
+    x: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    noise: Tensor | None,
+    strength: Tensor | None,
+    bias: Tensor | None,
+    activation: str,
+    alpha: float | None,
+    gain: float,
+    epsilon: float,
+) -> Tensor:
+    y = x.to(accumulator_dtype(x.dtype))
+    if noise is not None and strength is not None:
+        y = y + (noise * strength[:, None, None]).to(y.dtype)
+    y = bias_act(y, bias, activation=activation, alpha=alpha, gain=gain, impl="reference")
+    mean = y.mean([2, 3], keepdim=True)
+    y = y - mean
+    variance = y.square().mean([2, 3], keepdim=True)
+    y = y * (variance + epsilon).rsqrt() * _per_channel(scale, y) + _per_channel(shift, y)
+    return y.to(x.dtype)
+
+
+def _per_channel(factors: Tensor, x: Tensor) -> Tensor:
+    return factors.to(x.dtype)[:, :, None, None]
+
+
+def _native_adain(
+    x: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    noise: Tensor | None,
+    strength: Tensor | None,
+    bias: Tensor | None,
+    activation: str,
+    alpha: float | None,
+    gain: float,
+    epsilon: float,
+) -> Tensor:
+    out = empty_image(x.shape, like=x)
+    num, channels, height, width = x.shape
+    if noise is not None:
+        noise = noise.expand(num, 1, height, width)
+    parts = min(-(-height * width // PIXELS_PER_BLOCK), MOST_BLOCKS)
+    workspace = None
+    if parts > 1:
+        workspace = torch.empty(parts, num, channels, 2, dtype=torch.float32, device=x.device)
+    _native.launch(
+        "adain", x.device, x, small(noise, x), small(strength, x), small(bias, x), small(scale, x),
+        small(shift, x), out, *tail_numbers(activation, alpha, gain, None)[:3], epsilon, workspace,
+    )  # fmt: skip
+    return out
+
+
+_op = register("adain", _reference, _native_adain, lambda x, *_: empty_image(x.shape, like=x))
+
+
+def _check(
+    x: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    noise: Tensor | None,
+    strength: Tensor | None,
+    bias: Tensor | None,
+    activation: str,
+) -> None:
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation: got {activation!r}, expected one of {sorted(ACTIVATIONS)}")
+    if x.ndim != 4:
+        raise ValueError(f"x: got shape {tuple(x.shape)}, expected [N, C, H, W]")
+    num, channels, height, width = x.shape
+    for name, tensor in {"scale": scale, "shift": shift}.items():
+        if tensor.shape != (num, channels):
+            raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, expected [N, C] = {(num, channels)}")
+    for name, vector in {"strength": strength, "bias": bias}.items():
+        if vector is not None and vector.shape != (channels,):
+            raise ValueError(f"{name}: got shape {tuple(vector.shape)}, expected [C] = {(channels,)}")
+    if (noise is None) != (strength is None):
+        missing, given = ("noise", "strength") if noise is None else ("strength", "noise")
+        raise ValueError(f"{missing}: got None, expected a tensor, since {given} is given")
+    if noise is not None and not _broadcasts(noise.shape, (num, 1, height, width)):
+        goal = (num, 1, height, width)
+        raise ValueError(f"noise: got shape {tuple(noise.shape)}, expected one that broadcasts to {goal}")
+
+
+def _broadcasts(shape: torch.Size, goal: tuple[int, ...]) -> bool:
+    pairs = zip(reversed(shape), reversed(goal), strict=False)
+    return len(shape) <= len(goal) and all(size in (1, wanted) for size, wanted in pairs)

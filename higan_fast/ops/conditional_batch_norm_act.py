@@ -1,0 +1,139 @@
+"""BigGAN's batch normalisation with stored statistics and a class's scale and shift, activation, upsampling.
+
+Source: Brock et al., arXiv 1809.11096, and its official PyTorch code, where a class embedding gives ``g`` and
+``b``, the scale is ``1 + g``, and ``epsilon`` is 1e-5 (1e-4 in the checkpoints that came from TensorFlow).
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from higan_fast import _native
+from higan_fast.ops.arrays import takes_arrays
+from higan_fast.ops.bias_act import ACTIVATIONS, bias_act, tail_numbers
+from higan_fast.ops.implementation import Impl, use_native
+from higan_fast.ops.layout import accumulator_dtype, empty_image, small
+from higan_fast.ops.registration import register
+
+
+@takes_arrays
+def conditional_batch_norm_act(
+    x: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    *,
+    activation: str = "relu",
+    alpha: float | None = None,
+    gain: float = 1.0,
+    up: int = 1,
+    epsilon: float = 1e-5,
+    impl: Impl = "auto",
+) -> Tensor:
+    """``upsample(gain · activation((x − mean) · rsqrt(variance + epsilon) · scale + shift))``.
+
+    Args:
+        x: ``[N, C, H, W]``.
+        mean, variance: ``[C]``, as training stored them.
+        scale, shift: ``[N, C]``, of each sample's class; ``expand`` those that all samples share.
+        activation: a key of ``ACTIVATIONS``.
+        alpha: slope of ``lrelu`` below zero; None: 0.2.
+        gain: factor after the activation.
+        up: 1, or 2: each pixel becomes 2×2 of its value (nearest neighbour).
+        epsilon: added to the variance before its root is taken.
+        impl: ``"auto"``, ``"reference"`` or ``"native"``.
+
+    Returns:
+        ``[N, C, H·up, W·up]`` in ``x``'s dtype; computed in float32 at least.
+
+    Raises:
+        ValueError: unknown activation or implementation, an ``up`` that is neither 1 nor 2, or shapes that do
+            not fit each other.
+    """
+    native = use_native("conditional_batch_norm_act", impl, x, mean, variance, scale, shift)
+    _check(x, mean, variance, scale, shift, activation, up)
+    return (_op if native else _reference)(
+        x, mean, variance, scale, shift, activation, alpha, gain, up, epsilon
+    )
+
+
+def _reference(
+    x: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    activation: str,
+    alpha: float | None,
+    gain: float,
+    up: int,
+    epsilon: float,
+) -> Tensor:
+    dtype = accumulator_dtype(x.dtype)
+    factor = (variance.to(dtype) + epsilon).rsqrt() * scale.to(dtype)  # [N, C]
+    offset = shift.to(dtype) - mean.to(dtype) * factor
+    y = x.to(dtype) * factor[:, :, None, None] + offset[:, :, None, None]
+    y = bias_act(y, activation=activation, alpha=alpha, gain=gain, impl="reference").to(x.dtype)
+    return y if up == 1 else y.repeat_interleave(up, 2).repeat_interleave(up, 3)
+
+
+def _empty(x: Tensor, up: int) -> Tensor:
+    num, channels, height, width = x.shape
+    return empty_image((num, channels, height * up, width * up), like=x)
+
+
+def _fake(
+    x: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    activation: str,
+    alpha: float | None,
+    gain: float,
+    up: int,
+    epsilon: float,
+) -> Tensor:
+    return _empty(x, up)
+
+
+def _native_conditional_batch_norm_act(
+    x: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    activation: str,
+    alpha: float | None,
+    gain: float,
+    up: int,
+    epsilon: float,
+) -> Tensor:
+    out = _empty(x, up)
+    _native.launch(
+        "conditional_batch_norm_act", x.device, x, small(mean, x), small(variance, x), small(scale, x),
+        small(shift, x), out, *tail_numbers(activation, alpha, gain, None)[:3], epsilon, up,
+    )  # fmt: skip
+    return out
+
+
+_op = register("conditional_batch_norm_act", _reference, _native_conditional_batch_norm_act, _fake)
+
+
+def _check(
+    x: Tensor, mean: Tensor, variance: Tensor, scale: Tensor, shift: Tensor, activation: str, up: int
+) -> None:
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation: got {activation!r}, expected one of {sorted(ACTIVATIONS)}")
+    if up not in (1, 2):
+        raise ValueError(f"up: got {up}, expected 1 or 2")
+    if x.ndim != 4:
+        raise ValueError(f"x: got shape {tuple(x.shape)}, expected [N, C, H, W]")
+    num, channels = x.shape[:2]
+    for name, vector in {"mean": mean, "variance": variance}.items():
+        if vector.shape != (channels,):
+            raise ValueError(f"{name}: got shape {tuple(vector.shape)}, expected [C] = {(channels,)}")
+    for name, table in {"scale": scale, "shift": shift}.items():
+        if table.shape != (num, channels):
+            raise ValueError(f"{name}: got shape {tuple(table.shape)}, expected [N, C] = {(num, channels)}")

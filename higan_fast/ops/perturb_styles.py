@@ -1,0 +1,119 @@
+"""Styles on the way along directions, with the demodulation that each of them needs.
+
+A style is affine in its layer code, so that a step along a boundary adds a multiple of one direction to it,
+and its demodulation is a quadratic in that step: with ``W2`` as in ``modulated_conv2d``,
+``Σ W2·(s + λδ)² = Σ W2·s² + 2λ·Σ W2·s·δ + λ²·Σ W2·δ²``. However many steps there are, the sums are taken
+once, and no weight is ever made per sample.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from higan_fast import _native
+from higan_fast.ops.arrays import takes_arrays
+from higan_fast.ops.implementation import Impl, use_native
+from higan_fast.ops.layout import accumulator_dtype, small
+from higan_fast.ops.modulated_conv2d import EPSILON
+from higan_fast.ops.registration import register
+
+
+@takes_arrays
+def perturb_styles(
+    base: Tensor,
+    directions: Tensor,
+    steps: Tensor,
+    *,
+    weight_square: Tensor | None = None,
+    epsilon: float = EPSILON,
+    impl: Impl = "auto",
+) -> tuple[Tensor, Tensor | None]:
+    """``base + steps · directions`` for all combinations, and their demodulation factors.
+
+    Args:
+        base: styles ``[N, C]``.
+        directions: ``[M, C]``: the change of the style for a step of 1 along each boundary.
+        steps: ``[S]``.
+        weight_square: the layer's ``W2``, ``[O, C]`` (``square_weight`` makes it); None: the layer does not
+            demodulate.
+        epsilon: added to the sum of squares before its root is taken.
+        impl: ``"auto"``, ``"reference"`` or ``"native"``.
+
+    Returns:
+        Styles ``[N, M, S, C]``, and factors ``rsqrt(Σ_i W2[o, i]·styles[n, m, s, i]² + epsilon)``
+        ``[N, M, S, O]`` or None; in ``base``'s dtype.
+
+    Raises:
+        ValueError: shapes that do not fit each other, or different dtypes.
+    """
+    native = use_native("perturb_styles", impl, base, directions, steps, weight_square)
+    _check(base, directions, steps, weight_square)
+    operation = _op if native else _reference
+    styles, demod = operation(base, directions, steps, weight_square, epsilon)
+    return styles, None if weight_square is None else demod
+
+
+def _reference(
+    base: Tensor, directions: Tensor, steps: Tensor, weight_square: Tensor | None, epsilon: float
+) -> tuple[Tensor, Tensor]:
+    """Without a weight the factors are those of no outputs: ``[N, M, S, 0]``."""
+    styles = base[:, None, None] + steps[:, None] * directions[None, :, None]  # [N, M, S, C]
+    if weight_square is None:
+        return styles, styles.new_empty(*styles.shape[:3], 0)
+    along = base.square() @ weight_square.T  # [N, O]
+    across = directions.square() @ weight_square.T  # [M, O]
+    mixed = (base[:, None] * directions) @ weight_square.T  # [N, M, O]
+    steps = steps[:, None]
+    square = along[:, None, None] + steps * (2 * mixed[:, :, None] + steps * across[:, None])  # [N, M, S, O]
+    # It is a sum of squares: what rounding leaves below zero is zero.
+    return styles, (square.clamp(min=0) + epsilon).rsqrt()
+
+
+def _empty(
+    base: Tensor, directions: Tensor, steps: Tensor, weight_square: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    combinations = (base.shape[0], directions.shape[0], steps.shape[0])
+    outputs = 0 if weight_square is None else weight_square.shape[0]
+    return base.new_empty(*combinations, base.shape[1]), base.new_empty(*combinations, outputs)
+
+
+def _fake(
+    base: Tensor, directions: Tensor, steps: Tensor, weight_square: Tensor | None, epsilon: float
+) -> tuple[Tensor, Tensor]:
+    return _empty(base, directions, steps, weight_square)
+
+
+def _native_perturb_styles(
+    base: Tensor, directions: Tensor, steps: Tensor, weight_square: Tensor | None, epsilon: float
+) -> tuple[Tensor, Tensor]:
+    dtype = base.dtype
+    base = base.to(accumulator_dtype(dtype))
+    styles, demod = _empty(base, directions, steps, weight_square)
+    _native.launch(
+        "perturb_styles", base.device, base, small(directions, base), small(steps, base),
+        small(weight_square, base), styles, None if weight_square is None else demod, epsilon,
+    )  # fmt: skip
+    return styles.to(dtype), demod.to(dtype)
+
+
+_op = register("perturb_styles", _reference, _native_perturb_styles, _fake)
+
+
+def _check(base: Tensor, directions: Tensor, steps: Tensor, weight_square: Tensor | None) -> None:
+    if base.ndim != 2:
+        raise ValueError(f"base: got shape {tuple(base.shape)}, expected [N, C]")
+    channels = base.shape[1]
+    if directions.ndim != 2 or directions.shape[1] != channels:
+        raise ValueError(
+            f"directions: got shape {tuple(directions.shape)}, expected [M, C] with C = {channels}"
+        )
+    if steps.ndim != 1:
+        raise ValueError(f"steps: got shape {tuple(steps.shape)}, expected [S]")
+    if weight_square is not None and (weight_square.ndim != 2 or weight_square.shape[1] != channels):
+        raise ValueError(
+            f"weight_square: got shape {tuple(weight_square.shape)}, expected [O, C] with C = {channels}"
+        )
+    others = {"directions": directions, "steps": steps, "weight_square": weight_square}
+    for name, tensor in others.items():
+        if tensor is not None and tensor.dtype != base.dtype:
+            raise ValueError(f"{name}: got {tensor.dtype}, expected base's {base.dtype}")

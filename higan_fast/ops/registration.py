@@ -1,0 +1,64 @@
+"""Makes a kernel an operator of torch: ``torch.ops.higan_fast.NAME``, with shapes and gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.library import custom_op, infer_schema
+
+
+def register(
+    name: str,
+    reference: Callable[..., Any],
+    native: Callable[..., Any],
+    fake: Callable[..., Any],
+) -> Callable[..., Any]:
+    """Registers ``native`` under ``reference``'s signature, and returns the operator.
+
+    Args:
+        name: the op's name.
+        reference: the same in differentiable PyTorch; its annotations become the schema.
+        native: allocates the result and fills it by kernels.
+        fake: allocates the result only, in the same shape, dtype and strides.
+
+    The gradient runs the reference anew and differentiates that, as often as one likes.
+    """
+    schema = infer_schema(reference, mutates_args=())
+    op = custom_op(f"higan_fast::{name}", native, mutates_args=(), schema=schema)
+    op.register_fake(fake)
+
+    def save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.others = [None if isinstance(value, Tensor) else value for value in inputs]
+        ctx.places = [i for i, value in enumerate(inputs) if isinstance(value, Tensor)]
+        ctx.save_for_backward(*[inputs[i] for i in ctx.places])
+
+    def differentiate(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        again = torch.is_grad_enabled()  # the gradient is to be differentiated itself
+        with torch.enable_grad():
+            args = list(ctx.others)
+            for i, tensor in zip(ctx.places, ctx.saved_tensors, strict=True):
+                # An alias: the partial derivative alone, though one argument may have been made from another.
+                args[i] = tensor.view_as(tensor) if again else tensor.detach()
+                if ctx.needs_input_grad[i] and not again:
+                    args[i].requires_grad_()
+            outputs = reference(*args)
+            outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+            pairs = [(o, g) for o, g in zip(outputs, grads, strict=True) if o.requires_grad]
+            wanted = [arg for arg, need in zip(args, ctx.needs_input_grad, strict=True) if need]
+            found = iter(
+                torch.autograd.grad(
+                    [output for output, _ in pairs],
+                    wanted,
+                    [grad for _, grad in pairs],
+                    create_graph=again,
+                    allow_unused=True,
+                    materialize_grads=True,
+                )
+            )
+        return tuple(next(found) if need else None for need in ctx.needs_input_grad)
+
+    op.register_autograd(differentiate, setup_context=save)
+    return op

@@ -1,0 +1,128 @@
+"""Checks every kernel when a device is first used, so that a wrong kernel never draws an image."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from higan_fast.ops import implementation
+from higan_fast.ops.adain import adain
+from higan_fast.ops.bias_act import bias_act
+from higan_fast.ops.conditional_batch_norm_act import conditional_batch_norm_act
+from higan_fast.ops.image_to_input import image_to_input
+from higan_fast.ops.modulated_conv2d import modulated_conv2d
+from higan_fast.ops.perturb_styles import perturb_styles
+from higan_fast.ops.to_rgb import to_rgb
+from higan_fast.ops.upfirdn2d import setup_filter, upfirdn2d
+
+# Far above rounding in float16 and in TF32 convolutions, far below what a wrong index or a lost barrier does.
+TOLERANCE = 0.03
+
+_tested: set[torch.device] = set()
+
+Draw = Callable[..., Tensor]
+
+
+def examples(draw: Draw, fused: bool) -> dict[str, list[Callable[..., Any]]]:
+    """For each op, small calls of it that reach its kernels; each takes ``impl``.
+
+    Args:
+        draw: ``draw(*shape)`` gives activations, ``draw(*shape, small=True)`` styles, biases and the like.
+        fused: whether our own convolution can run on what ``draw`` gives.
+    """
+    x, weight = draw(2, 16, 5, 7), draw(24, 16, 3, 3)
+    styles, bias, noise = (draw(*shape, small=True) for shape in ((2, 16), (24,), (1, 1, 5, 7)))
+    half_rgb, scale = draw(2, 3, 3, 4, small=True), draw(2, 16, small=True)
+    per_channel = [draw(16, small=True) for _ in range(2)]
+    taps = setup_filter().to(styles)
+
+    def convolve(convolution: Any) -> list[Callable[..., Any]]:
+        tail: dict[str, Any] = {"bias": bias, "activation": "lrelu", "convolution": convolution}
+        return [
+            lambda impl: modulated_conv2d(x, weight, styles, noise=noise, impl=impl, **tail),
+            lambda impl: modulated_conv2d(x, weight, styles, up=2, resample_filter=taps, impl=impl, **tail),
+            lambda impl: modulated_conv2d(x, weight, styles.repeat_interleave(2, 0), impl=impl, **tail),
+        ]
+
+    return {
+        "bias_act": [lambda impl: bias_act(x, styles[0], activation="swish", clamp=1.0, impl=impl)],
+        "upfirdn2d": [lambda impl: upfirdn2d(x, taps, up=2, padding=[2, 1, 2, 1], gain=4, impl=impl)],
+        "modulated_conv2d": convolve("library") + (convolve("fused") if fused else []),
+        "perturb_styles": [
+            lambda impl: perturb_styles(styles, scale, styles[0, :3], weight_square=scale.square(), impl=impl)
+        ],
+        "adain": [lambda impl: adain(x, styles, scale, bias=per_channel[0], impl=impl)],
+        "conditional_batch_norm_act": [
+            lambda impl: conditional_batch_norm_act(
+                x, per_channel[0], per_channel[1].square() + 0.1, styles, scale, up=2, impl=impl
+            )
+        ],
+        "to_rgb": [
+            lambda impl: to_rgb(
+                _even(x), weight[:3, :, :1, :1], styles, rgb=half_rgb, resample_filter=taps, impl=impl
+            )
+        ],
+        "image_to_input": [
+            lambda impl: image_to_input(x[:, :3], 4, std=(0.2, 0.3, 0.4), round_to_uint8=False, impl=impl)
+        ],
+    }
+
+
+def _even(x: Tensor) -> Tensor:
+    """``[2, 16, 5, 7]`` → ``[2, 16, 6, 8]``, by repeating the last row and column."""
+    return torch.nn.functional.pad(x, [0, 1, 0, 1], mode="replicate")
+
+
+def self_test(device: torch.device) -> None:
+    """Runs once per process and device; a kernel that differs is disabled there, with one warning."""
+    if device in _tested:
+        return
+    _tested.add(device)
+    for dtype in (torch.float32, torch.float16):
+        _test(device, dtype)
+
+
+def _test(device: torch.device, dtype: torch.dtype) -> None:
+    def drawer(on: torch.device, activations: torch.dtype, others: torch.dtype) -> Draw:
+        random = torch.Generator().manual_seed(0)
+
+        def draw(*shape: int, small: bool = False) -> Tensor:
+            # rounded to dtype on both sides, so that only the arithmetic differs
+            values = torch.randn(shape, generator=random).to(dtype).to(others if small else activations)
+            return values.to(on)
+
+        return draw
+
+    here = examples(drawer(device, dtype, torch.float32), fused=dtype != torch.float32)
+    there = examples(drawer(torch.device("cpu"), torch.float64, torch.float64), fused=dtype != torch.float32)
+    with torch.inference_mode():
+        for op in here:
+            problem = _compare(here[op], there[op])
+            if problem:
+                implementation.disable(op, device, f"its self-test failed: {problem}")
+                warnings.warn(
+                    f"higan_fast: the kernel of {op} failed its self-test on {device} ({problem}); "
+                    "its PyTorch reference runs instead",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+
+
+def _compare(native: list[Callable[..., Any]], exact: list[Callable[..., Any]]) -> str:
+    """What is wrong with the native calls, beside the same calls in float64; empty when nothing is."""
+    for call, check in zip(native, exact, strict=True):
+        try:
+            found, expected = call(impl="native"), check(impl="reference")
+        except RuntimeError as error:
+            return str(error)
+        pairs = zip(found, expected, strict=True) if isinstance(found, tuple) else [(found, expected)]
+        for value, wanted in pairs:
+            largest = wanted.abs().max().clamp(min=1)
+            difference = ((value.cpu().double() - wanted).abs().max() / largest).item()
+            if not difference <= TOLERANCE:  # NaN too
+                return f"relative difference {difference:.3g} on {value.dtype}, tolerated {TOLERANCE}"
+    return ""

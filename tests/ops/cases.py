@@ -1,0 +1,289 @@
+"""What every implementation of every op is asked: calls with their tensors, in all layouts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from higan_fast.ops import (
+    adain,
+    bias_act,
+    conditional_batch_norm_act,
+    image_to_input,
+    modulated_conv2d,
+    perturb_styles,
+    setup_filter,
+    to_rgb,
+    upfirdn2d,
+)
+from tests.tolerances import CONVOLUTION, SINGLE_PASS
+
+LAYOUTS = ["contiguous", "channels_last", "sliced", "empty"]
+FILTER = setup_filter()
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call.
+
+    Attributes:
+        op: the public function.
+        name: which of its features it reaches.
+        activations: shapes of what comes in the dtype under test; the first leads layout and batch size.
+        others: shapes of what stays float32 beside 16-bit activations (styles, biases, noise).
+        given: tensors with fixed values, float32.
+        options: the remaining arguments.
+        roundings: how many roundings to the dtype the result may be off.
+        positive: names of tensors that are made positive.
+        only: implementations that can run it; empty: all.
+        needs_16_bits: whether it has no float32 kernel.
+    """
+
+    op: Callable[..., Any]
+    name: str
+    activations: dict[str, tuple[int, ...]]
+    others: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    given: dict[str, Tensor] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    roundings: float = SINGLE_PASS
+    positive: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    needs_16_bits: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.op.__name__}-{self.name}"
+
+    def tensors(self, dtype: torch.dtype, layout: str) -> dict[str, Tensor]:
+        """Every tensor in float64 with values that ``dtype`` (and float32) can hold, in ``layout``."""
+        random = torch.Generator().manual_seed(len(str(self)))
+        made = {}
+        for shapes, kept in ((self.activations, dtype), (self.others, torch.float32)):
+            for name, shape in shapes.items():
+                values = torch.randn(_emptied(shape, name, layout), generator=random, dtype=torch.float64)
+                values = values.abs() + 0.1 if name in self.positive else values
+                made[name] = values.to(kept).double()
+        made.update({name: values.double() for name, values in self.given.items()})
+        return made
+
+    def call(self, tensors: dict[str, Tensor], impl: str) -> tuple[Tensor, ...]:
+        result = self.op(**tensors, **self.options, impl=impl)
+        return tuple(r for r in result if r is not None) if isinstance(result, tuple) else (result,)
+
+    def cast(
+        self, tensors: dict[str, Tensor], dtype: torch.dtype, layout: str, device: str
+    ) -> dict[str, Tensor]:
+        """The tensors as the op is given them: activations in ``dtype`` and ``layout``."""
+        cast = {}
+        for name, values in tensors.items():
+            if name not in self.activations:
+                cast[name] = values.to(device, torch.float64 if dtype == torch.float64 else torch.float32)
+            else:
+                cast[name] = arranged(values.to(device, dtype), layout)
+        return cast
+
+
+def _emptied(shape: tuple[int, ...], name: str, layout: str) -> tuple[int, ...]:
+    """Without samples, where the layout says so and the tensor has samples."""
+    per_sample = name not in (
+        "weight",
+        "weight_square",
+        "bias",
+        "mean",
+        "variance",
+        "strength",
+        "steps",
+        "directions",
+        "filter",
+    )
+    return (0, *shape[1:]) if layout == "empty" and per_sample and shape[0] != 1 else shape
+
+
+def arranged(x: Tensor, layout: str) -> Tensor:
+    """The same values in another place: ``sliced`` leaves gaps between rows and between channels."""
+    if layout == "channels_last" and x.ndim == 4:
+        return x.contiguous(memory_format=torch.channels_last)
+    if layout == "sliced" and x.ndim >= 2:
+        wide = x.new_full([size + 2 * (i > 0) for i, size in enumerate(x.shape)], float("nan"))
+        part = wide[(slice(None), *[slice(1, size + 1) for size in x.shape[1:]])]
+        part.copy_(x)
+        return part
+    return x
+
+
+def convolution(
+    name: str,
+    k: int = 3,
+    inputs: int = 16,
+    outputs: int = 24,
+    size: tuple[int, int] = (5, 7),
+    per_sample: int = 1,
+    tail: bool = True,
+    **options: Any,
+) -> Case:
+    """A modulated convolution of two samples, with all of its tail or none."""
+    up, num = options.get("up", 1), 2 * per_sample
+    others = {"styles": (num, inputs)}
+    if tail:
+        others |= {
+            "noise": (1, 1, size[0] * up, size[1] * up),
+            "bias": (outputs,),
+            "next_styles": (num, outputs),
+        }
+        options = {"activation": "lrelu", "clamp": 3.0, **options}
+    return Case(
+        modulated_conv2d,
+        name,
+        {"x": (2, inputs, *size), "weight": (outputs, inputs, k, k)},
+        others,
+        {"resample_filter": FILTER} if up == 2 else {},
+        options,
+        roundings=CONVOLUTION,
+    )
+
+
+def fused(name: str, **arguments: Any) -> Case:
+    made = convolution(name, convolution="fused", **arguments)
+    return Case(**{**made.__dict__, "only": ("emulated", "cuda"), "needs_16_bits": True})
+
+
+PLAIN = {"x": (2, 16, 5, 7)}
+CASES = [
+    *[
+        Case(bias_act, name, {"x": (3, 5, 4, 7)}, {"bias": (5,)}, options={"activation": name, "clamp": 1.1})
+        for name in ("linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish")
+    ],
+    Case(bias_act, "rows", {"x": (9, 33)}, {"bias": (33,)}, options={"activation": "lrelu", "gain": -0.7}),
+    Case(
+        bias_act,
+        "dim 2",
+        {"x": (3, 4, 5)},
+        {"bias": (5,)},
+        options={"dim": 2, "alpha": 0.3, "activation": "lrelu"},
+    ),
+    Case(bias_act, "no bias", {"x": (2, 8, 4, 8)}, options={"activation": "relu"}),
+    Case(
+        upfirdn2d,
+        "up",
+        PLAIN,
+        given={"filter": FILTER},
+        options={"up": 2, "padding": [2, 1, 2, 1], "gain": 4},
+    ),
+    Case(upfirdn2d, "down", PLAIN, given={"filter": FILTER}, options={"down": 2, "padding": 1}),
+    Case(upfirdn2d, "blur", {"x": (2, 3, 6, 5)}, given={"filter": FILTER}, options={"padding": [2, 1, 0, 3]}),
+    Case(
+        upfirdn2d,
+        "2-D",
+        PLAIN,
+        {"filter": (3, 2)},
+        options={"up": 3, "down": 2, "padding": [3, 0, 1, 2], "flip_filter": True},
+    ),
+    Case(upfirdn2d, "crop", {"x": (1, 4, 9, 8)}, {"filter": (5,)}, options={"padding": [-1, 4, 2, -2]}),
+    Case(
+        upfirdn2d,
+        "12 taps",
+        {"x": (1, 8, 9, 8)},
+        {"filter": (12,)},
+        options={"up": 4, "padding": [6, 7, 8, 5]},
+    ),
+    convolution("plain", tail=False),
+    convolution("whole tail"),
+    convolution("1×1", k=1),
+    convolution("up", up=2),
+    convolution("up 1×1", up=2, k=1),
+    convolution("odd", inputs=3, outputs=5, size=(1, 9)),
+    convolution("odd up", inputs=5, outputs=3, size=(3, 1), up=2),
+    convolution("three styles each", per_sample=3),
+    convolution("no demodulation", demodulate=False, clamp=None),
+    convolution("swish", activation="swish", gain=-1.5),
+    fused("fused"),
+    fused("fused, plain", tail=False, inputs=8, outputs=40),
+    fused("fused 1×1", k=1, inputs=72, outputs=130),
+    fused("fused up", up=2, inputs=40),
+    fused("fused up 1×1", up=2, k=1, inputs=24, size=(9, 3)),
+    fused("fused, three styles each", per_sample=3, size=(8, 16), outputs=7),
+    Case(
+        perturb_styles,
+        "with demodulation",
+        {},
+        {"base": (3, 17), "directions": (5, 17), "steps": (4,), "weight_square": (9, 17)},
+        positive=("weight_square",),
+    ),
+    Case(
+        perturb_styles,
+        "wide",
+        {},
+        {"base": (2, 512), "directions": (3, 512), "steps": (1,), "weight_square": (70, 512)},
+        positive=("weight_square",),
+    ),
+    Case(perturb_styles, "styles only", {}, {"base": (2, 8), "directions": (1, 8), "steps": (2,)}),
+    Case(
+        adain,
+        "whole",
+        PLAIN,
+        {"scale": (2, 16), "shift": (2, 16), "noise": (1, 1, 5, 7), "strength": (16,), "bias": (16,)},
+    ),
+    Case(
+        adain,
+        "plain",
+        {"x": (2, 5, 9, 11)},
+        {"scale": (2, 5), "shift": (2, 5)},
+        options={"activation": "linear"},
+    ),
+    Case(
+        adain,
+        "noise of each sample",
+        {"x": (2, 24, 33, 32)},
+        {"scale": (2, 24), "shift": (2, 24), "noise": (2, 1, 33, 32), "strength": (24,)},
+    ),
+    Case(
+        conditional_batch_norm_act,
+        "as it is",
+        PLAIN,
+        {"mean": (16,), "variance": (16,), "scale": (2, 16), "shift": (2, 16)},
+        positive=("variance",),
+    ),
+    Case(
+        conditional_batch_norm_act,
+        "up",
+        {"x": (2, 5, 3, 6)},
+        {"mean": (5,), "variance": (5,), "scale": (2, 5), "shift": (2, 5)},
+        positive=("variance",),
+        options={"up": 2, "activation": "swish"},
+    ),
+    Case(
+        to_rgb,
+        "alone",
+        PLAIN | {"weight": (3, 16, 1, 1)},
+        {"styles": (2, 16), "bias": (3,)},
+        options={"clamp": 2.0},
+    ),
+    Case(
+        to_rgb,
+        "upsampled",
+        {"x": (2, 37, 6, 8), "weight": (3, 37, 1, 1)},
+        {"styles": (2, 37), "bias": (3,), "rgb": (2, 3, 3, 4)},
+        given={"resample_filter": FILTER},
+    ),
+    Case(
+        to_rgb,
+        "same size",
+        {"x": (2, 64, 5, 7), "weight": (3, 64, 1, 1)},
+        {"styles": (2, 64), "rgb": (2, 3, 5, 7)},
+    ),
+    Case(
+        image_to_input,
+        "normalise",
+        {"images": (2, 3, 6, 7)},
+        options={"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4)},
+    ),
+    Case(image_to_input, "shrink", {"images": (2, 3, 23, 17)}, options={"size": 7}),
+    Case(image_to_input, "enlarge", {"images": (2, 3, 5, 6)}, options={"size": 13}),
+    Case(
+        image_to_input, "four neighbours", {"images": (2, 3, 23, 17)}, options={"size": 7, "antialias": False}
+    ),
+    Case(image_to_input, "rounded", {"images": (2, 3, 16, 16)}, options={"size": 9, "round_to_uint8": True}),
+]

@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+import torch
+
+from higan_fast.ops import bias_act, perturb_styles, upfirdn2d
+from tests.ops.implementations import needs_gpu
+
+
+def test_numpy_in_numpy_out():
+    x = np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype(np.float32)
+    found = upfirdn2d(x, np.ones(3, np.float32) / 3, padding=1)
+    assert isinstance(found, np.ndarray)
+    expected = upfirdn2d(torch.from_numpy(x), torch.ones(3) / 3, padding=1)
+    np.testing.assert_array_equal(found, expected.numpy())
+
+
+def test_arrays_that_torch_cannot_share_are_copied():
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)[:, ::-1]
+    x.flags.writeable = False
+    np.testing.assert_array_equal(bias_act(x, activation="linear"), x)
+
+
+def test_tuples_come_back_as_arrays():
+    styles, demod = perturb_styles(np.ones((2, 3)), np.ones((1, 3)), np.ones(4))
+    assert isinstance(styles, np.ndarray) and styles.shape == (2, 1, 4, 3)
+    assert demod is None
+
+
+def test_other_things_are_named():
+    with pytest.raises(TypeError, match="got list, expected a torch"):
+        bias_act([1.0, 2.0])
+
+
+@pytest.mark.parametrize("cupy", [pytest.param(None, marks=needs_gpu)])
+def test_cupy_in_cupy_out(cupy):
+    cupy = pytest.importorskip("cupy")
+    x = cupy.ones((2, 3, 4, 5), cupy.float32)
+    found = bias_act(x, cupy.ones(3, cupy.float32), activation="lrelu", gain=1)
+    assert isinstance(found, cupy.ndarray)
+    assert bool((found == 2).all())
