@@ -111,10 +111,20 @@ class Generator(torch.nn.Module, abc.ABC):
                 f"codes: got shape {tuple(codes.shape)}, expected [N, {self.num_layers}, {self.code_dim}]; "
                 "make them with generator.map(z)"
             )
+        parts = codes.split(self.samples_at_once() or max(1, len(codes)))
+        images = [self.image(self.walk(part)) for part in parts]
+        return images[0] if len(images) == 1 else torch.cat(images)
+
+    def walk(self, codes: Tensor) -> Activation:
+        """Layer codes ``[N, num_layers, code_dim]`` → the activation after the last layer."""
         activation = self.start(codes.shape[0])
         for index in range(self.num_layers):
             activation = self.layer(index, activation, codes[:, index])
-        return self.image(activation)
+        return activation
+
+    def samples_at_once(self) -> int | None:
+        """How many samples ``synthesize`` walks through the layers together; None: all that it is given."""
+        return None
 
     def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """Latents → images, without truncation."""

@@ -20,7 +20,12 @@ import torch
 from torch import Tensor, nn
 
 from higan_fast.generators.base import Activation, Generator, Group, Layer
+from higan_fast.generators.prepared import Prepared, WeightCache
 from higan_fast.ops import bias_act, modulated_conv2d, setup_filter, to_rgb
+
+# On CPUs the features of a layer stay below this: they fit the last cache of a few cores, and the C library's
+# allocator keeps blocks of this size, where larger ones cost a page fault for every 4 KiB at every layer.
+CACHE_BYTES = 17 * 2**20
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,28 @@ class StyleGAN2(Generator):
     def image(self, activation: Activation) -> Tensor:
         assert activation.rgb is not None
         return activation.rgb
+
+    def walk(self, codes: Tensor) -> Activation:
+        """As layer by layer, but a block's first convolution leaves its result modulated for the second."""
+        convs: Any = self.synthesis.convs
+        rgbs = self.synthesis.rgbs
+        activation = self.layer(0, self.start(codes.shape[0]), codes[:, 0])
+        for index in range(1, self.num_layers - 1, 2):
+            features, rgb = activation
+            code, next_code = codes[:, index], codes[:, index + 1]
+            rgb = rgbs[index // 2](features, rgb, code)
+            next_styles = convs[index + 1].styles(next_code, features.dtype)
+            features = convs[index](features, code, self.noise_mode, next_styles=next_styles)
+            features = convs[index + 1](features, next_code, self.noise_mode, modulated_by=next_styles)
+            activation = Activation(features, rgb)
+        return self.layer(self.num_layers - 1, activation, codes[:, -1])
+
+    def samples_at_once(self) -> int | None:
+        if self.device.type != "cpu":
+            return None
+        itemsize = (self.activation_dtype or self.synthesis.const.dtype).itemsize
+        largest = max(width * resolution**2 for resolution, width in self.config.channels.items())
+        return max(1, CACHE_BYTES // (largest * itemsize))
 
 
 def _layers(config: StyleGAN2Config) -> tuple[Layer, ...]:
@@ -200,21 +227,54 @@ class StyledConv(nn.Module):
         self.register_buffer("resample_filter", setup_filter())
         self.up = up
 
-    def forward(self, x: Tensor, code: Tensor, noise_mode: str) -> Tensor:
+        self.cache = WeightCache()
+
+    def styles(self, code: Tensor, dtype: torch.dtype) -> Tensor:
+        """Styles ``[N, inputs]`` for features of this dtype: in float16, a sample's largest is 1.
+
+        That changes nothing but what products may reach, for demodulation takes the factor out again.
+        """
+        styles: Tensor = self.affine(code)
+        if dtype == torch.float16:
+            styles = styles / styles.abs().amax(1, keepdim=True).clamp(min=1e-20)
+        return styles
+
+    def forward(
+        self,
+        x: Tensor,
+        code: Tensor,
+        noise_mode: str,
+        next_styles: Tensor | None = None,
+        modulated_by: Tensor | None = None,
+    ) -> Tensor:
+        """Features ``[N, inputs, H, W]`` → ``[N, outputs, H·up, W·up]``.
+
+        Args:
+            x: the features; or, where ``modulated_by`` gives this layer's styles, the features times them.
+            code: ``[N, code_dim]``.
+            noise_mode: as ``StyleGAN2.noise_mode``.
+            next_styles: the result leaves multiplied by them.
+            modulated_by: the styles with which ``x`` arrived multiplied; None: it arrived as it is.
+        """
         noise = None
         if noise_mode == "const":
             noise = self.noise_const
         elif noise_mode == "random":
             noise = torch.randn(x.shape[0], 1, *self.noise_const.shape, dtype=x.dtype, device=x.device)
+        weight: Prepared = self.cache.get(self.weight, x.dtype, self.up)
         return modulated_conv2d(
             x,
-            self.weight,
-            self.affine(code),
+            weight.kernel,
+            self.styles(code, x.dtype) if modulated_by is None else modulated_by,
+            weight_square=weight.square,
+            weight_gain=weight.gain,
             up=self.up,
             resample_filter=self.resample_filter,
             noise=None if noise is None else noise * self.noise_strength.to(noise.dtype),
             bias=self.bias,
             activation="lrelu",
+            next_styles=next_styles,
+            modulated=modulated_by is not None,
         )
 
 

@@ -1,7 +1,10 @@
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
 
+from higan_fast.generators import stylegan2
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from higan_fast.ops import setup_filter, upfirdn2d
 
@@ -131,3 +134,68 @@ def test_bad_input_is_named(generator):
         generator.synthesize(torch.zeros(2, 5, 20).double())
     with pytest.raises(ValueError, match="label: this generator is unconditional"):
         generator.map(torch.zeros(2, 16).double(), label=torch.zeros(2))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_forwarded_styles_and_slices_change_nothing(generator, dtype, monkeypatch):
+    """``synthesize`` forwards styles within a block and walks few samples at once; layer by layer not."""
+    network = copy.deepcopy(generator).to(dtype)
+    codes = torch.randn(5, 6, 20).to(dtype)
+    activation = network.start(5)
+    for index in range(network.num_layers):
+        activation = network.layer(index, activation, codes[:, index])
+    exact = 1e-10 if dtype == torch.float64 else 2e-5  # float32: another order of factors
+    torch.testing.assert_close(network.synthesize(codes), activation.rgb, atol=exact, rtol=exact)
+    monkeypatch.setattr(stylegan2, "CACHE_BYTES", 2 * 8 * 16**2 * dtype.itemsize)
+    assert network.samples_at_once() == 2
+    torch.testing.assert_close(network.synthesize(codes), activation.rgb, atol=exact, rtol=exact)
+    assert network.synthesize(codes[:0]).shape == (0, 3, 16, 16)
+
+
+@pytest.mark.parametrize("dtype, share", [(torch.float16, 2e-3), (torch.bfloat16, 2e-2)])
+def test_16_bit_features_stay_near(generator, dtype, share):
+    """Six layers, each with three roundings of 2^-11 or 2^-8 that mostly cancel; RGB is float32."""
+    network = copy.deepcopy(generator).float()
+    codes = torch.randn(3, 6, 20)
+    exact = generator.synthesize(codes.double())
+    network.activation_dtype = dtype
+    found = network.synthesize(codes)
+    assert found.dtype is torch.float32
+    assert (found - exact).abs().max() < share * exact.abs().max()
+
+
+def test_float16_does_not_overflow_on_large_weights_and_styles(generator):
+    """Both times 300: demodulation cancels it, but raw products of float16 would pass 65504."""
+    network = copy.deepcopy(generator).float()
+    codes = torch.randn(2, 6, 20)
+    for conv in network.synthesis.convs:
+        conv.weight.mul_(300)
+        for parameter in conv.affine.parameters():
+            parameter.mul_(300)
+    exact = network.synthesize(codes)
+    network.activation_dtype = torch.float16
+    found = network.synthesize(codes)
+    assert found.isfinite().all()
+    assert (found - exact).abs().max() < 5e-3 * exact.abs().max()
+
+
+def test_a_changed_weight_is_noticed(generator):
+    network = copy.deepcopy(generator).float()
+    codes = torch.randn(1, 6, 20)
+    before = network.synthesize(codes)
+    network.synthesis.convs[2].weight[0].add_(1)  # in place: the same tensor, another version
+    after = network.synthesize(codes)
+    assert not torch.equal(before, after)
+    network.load_state_dict(copy.deepcopy(generator).float().state_dict())
+    assert torch.equal(network.synthesize(codes), before)
+    network.activation_dtype = torch.bfloat16
+    network.synthesize(codes)
+    network.activation_dtype = None
+    assert torch.equal(network.synthesize(codes), before)
+
+
+def test_gradients_reach_the_weights(generator):
+    network = copy.deepcopy(generator).float().requires_grad_()
+    network.synthesize(torch.randn(2, 6, 20)).square().sum().backward()
+    gradients = [p.grad for p in network.synthesis.parameters()]
+    assert all(g is not None and g.abs().sum() > 0 for g in gradients)
