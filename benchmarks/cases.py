@@ -1,37 +1,17 @@
-"""The jobs that are timed: a reference first, other backends after it, and a check that they agree."""
+"""Jobs of the embedded world and of the engine, each beside the plain way to do it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 import higan_fast as hf
+from benchmarks.case import Backend, Case
 from higan_fast.probing.engine import offset, paired_scores, strengths
 from higan_fast.probing.latents import make_codes
 from higan_fast.scenes.factors import sample_factors
 from higan_fast.scenes.renderer import render
-
-
-@dataclass(frozen=True)
-class Case:
-    """One job.
-
-    Attributes:
-        name: what is done.
-        images: how many images one call makes, for the rate.
-        backends: ways of doing it, the reference first; all return tensors that must agree.
-        tolerance: by how much they may differ, and ...
-        reason: ... why.
-    """
-
-    name: str
-    images: int
-    backends: dict[str, Callable[[], torch.Tensor]]
-    tolerance: float
-    reason: str
 
 
 def render_rooms() -> Case:
@@ -41,8 +21,8 @@ def render_rooms() -> Case:
     def one_by_one() -> torch.Tensor:
         return torch.cat([render(factors[row : row + 1]) for row in range(len(factors))])
 
-    backends = {"one by one": one_by_one, "batched": lambda: render(factors)}
-    return Case("render 64²", len(factors), backends, 0.0, "a room does not depend on its batch")
+    backends = (Backend("one by one", one_by_one), Backend("batched", lambda: render(factors)))
+    return Case("render 64²", backends, "a room does not depend on its batch", images=len(factors))
 
 
 def verify_layers() -> Case:
@@ -65,8 +45,11 @@ def verify_layers() -> Case:
         scores: Any = paired_scores(generator, predictor, codes, move[None])
         return torch.stack([scores.plus[0], scores.minus[0]], dim=1)
 
-    backends = {"full forwards": full_forwards, "shared prefix": shared_prefix}
-    return Case("verify 64²", 22 * len(codes), backends, 1e-4, "float32 sums in another order")
+    backends = (
+        Backend("full forwards", full_forwards),
+        Backend("shared prefix", shared_prefix, tolerance=1e-4),
+    )
+    return Case("verify 64²", backends, "float32 sums in another order", images=22 * len(codes))
 
 
 CASES = {"render": render_rooms, "verify": verify_layers}

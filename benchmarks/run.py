@@ -5,79 +5,169 @@ Run it alone: beside another busy process the figures mean nothing.
 
 from __future__ import annotations
 
-import csv
-import platform
-import re
+import itertools
+import sys
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import torch
 
-from benchmarks.cases import CASES
+from benchmarks import generator, ops, rows
+from benchmarks.case import Backend, Case, error, exact_result
+from benchmarks.cases import render_rooms, verify_layers
+from benchmarks.generator import generator_cases
+from benchmarks.ops import op_cases
+from benchmarks.roofline import Ceilings, measure
 from benchmarks.timing import in_turn
+from higan_fast import _native
 from higan_fast.environment import environment
 
-RESULTS = Path(__file__).parent / "results"
+# name → the cases for (device, peer)
+CASES: dict[str, Callable[[str, Path | None], Iterable[Case]]] = {
+    "render": lambda device, peer: [render_rooms()],
+    "verify": lambda device, peer: [verify_layers()],
+    "ops": lambda device, peer: itertools.chain(op_cases(device), generator_cases(device, peer)),
+    "generator": generator_cases,
+}
+KERNELS = {"ops", "generator"}  # these run native kernels, on the CPU or on CUDA
+DEFAULT = {"cpu": ("ops", "render", "verify"), "cuda": ("ops",)}
 
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[CASE ...]", type=click.Choice(sorted(CASES)))
-@click.option("--repeats", default=7, show_default=True)
+@click.option("--repeats", default=7, show_default=True, help="Rounds at the least; short jobs take more.")
 @click.option("--threads", type=int, help="CPU threads.")
-def main(names: tuple[str, ...], repeats: int, threads: int | None) -> None:
-    """Time the cases (all, when none is named), check that their backends agree, and keep the rows."""
+@click.option("--device", default="cpu", show_default=True, type=click.Choice(["cpu", "cuda"]))
+@click.option(
+    "--peer",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A checkout of stylegan2-ada-pytorch, to be timed in the same run.",
+)
+def main(names: tuple[str, ...], repeats: int, threads: int | None, device: str, peer: Path | None) -> None:
+    """Time cases, check that their backends agree, and keep one row for each backend.
+
+    CASE is render, verify, ops (each op at the shapes of real layers, then the generator) or generator (a
+    whole StyleGAN2). All run when none is named; on CUDA there are ops and generator. An interrupted run
+    keeps the rows that it has printed.
+    """
+    names = names or DEFAULT[device]
     if threads:
         torch.set_num_threads(threads)
+    ceilings = _prepare(device, names)
+    click.echo(rows.header())
+    problems = []
+    for name in names:
+        try:
+            for case in CASES[name](device, peer):
+                new = _run(case, ceilings, repeats, device)
+                problems += new
+                click.echo("".join(f"{problem}\n" for problem in new), nl=False)
+        except ImportError as missing:
+            if peer is None:
+                raise
+            raise click.ClickException(f"--peer: {missing}") from missing
+    if problems:
+        raise click.ClickException("\n".join(["these failed, and left no row:", *problems]))
+
+
+def _prepare(device: str, names: tuple[str, ...]) -> Ceilings | None:
+    """Says and measures what all cases share; None where no case needs it.
+
+    Raises:
+        click.UsageError, click.ClickException: the cases cannot run on the device.
+    """
+    if device == "cuda":
+        if not torch.cuda.is_available():
+            raise click.UsageError(f"--device cuda: torch {torch.__version__} sees no CUDA device")
+        if not KERNELS.issuperset(names):
+            raise click.UsageError("render and verify are for --device cpu")
+        # float32 means float32: no TF32. Convolutions take the fastest algorithm, for every backend.
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.benchmark = True
+    click.echo(f"{rows.machine(device)}, torch {torch.__version__}, {torch.get_num_threads()} threads")
+    if KERNELS.isdisjoint(names):
+        return None
+    kernels, problem = _native.backend(torch.device(device))
+    if kernels is None:
+        raise click.ClickException(problem)
+    dtypes = tuple(dict.fromkeys(("float32", *ops.DTYPES[device], *generator.DTYPES[device])))
+    ceilings = measure(device, dtypes)
+    click.echo(
+        f"{ceilings}\n"
+        "roofline_share: the least time that the bytes (at the rate of a copy of as many) or the products\n"
+        "(at the convolution's rate) need, as a share of ms. What stays in a cache between calls, or a\n"
+        "convolution of another shape, may beat a ceiling: a share may exceed 1.\n"
+    )
+    return ceilings
+
+
+def _run(case: Case, ceilings: Ceilings | None, repeats: int, device: str) -> list[str]:
+    """Checks, times and records one case; says what is wrong with the backends that leave no row."""
+    if sys.stdout.isatty():
+        click.echo(f"{case.name} …\r", nl=False)
+    found, problems = _checked(case)
+    good = [backend for backend in case.backends if backend.label in found]
+    seconds = in_turn({backend.label: backend.run for backend in good}, repeats, device)
+    for backend in good:
+        row = _measured(case, backend, seconds, found[backend.label], ceilings)
+        click.echo(rows.line(row))
+        rows.append({**_circumstances(), **row}, rows.machine(device))
+    return problems
+
+
+def _checked(case: Case) -> tuple[dict[str, float], list[str]]:
+    """The error of each backend that is right, by label, and what is wrong with the others."""
+    exact = exact_result(case)
+    found, problems = {}, []
+    for backend in case.backends:
+        try:
+            off = error(case, backend, exact)
+        except RuntimeError as problem:  # of one kernel: the others go on
+            problems.append(f"{case.name}: {backend.label}: {problem}")
+            continue
+        if off <= backend.tolerance:
+            found[backend.label] = off
+        else:  # NaN too
+            problems.append(
+                f"{case.name}: {backend.label} differs by {off:.3g} of the largest magnitude, "
+                f"tolerated {backend.tolerance:.3g} ({case.reason})"
+            )
+    return found, problems
+
+
+def _measured(
+    case: Case, backend: Backend, seconds: dict[str, float], off: float, ceilings: Ceilings | None
+) -> dict[str, object]:
+    """One row."""
+    median, first = seconds[backend.label], seconds.get(case.backends[0].label)
+    row: dict[str, object] = {
+        "case": case.name,
+        "dtype": backend.dtype,
+        "backend": backend.name,
+        "ms": f"{median * 1e3:.4g}",
+        "max_error": f"{off:.1e}",
+    }
+    if first is not None:
+        row["ratio"] = f"{first / median:.2f}"
+    if case.images is not None:
+        row["images_per_s"] = f"{case.images / median:.1f}"
+    if backend.flop:
+        row["gflop_per_s"] = f"{backend.flop / median / 1e9:.1f}"
+    if backend.work and ceilings is not None:
+        row["roofline_share"] = f"{ceilings.limit(backend.work, backend.dtype) / median:.2f}"
+    return row
+
+
+def _circumstances() -> dict[str, object]:
     found = environment()
-    common = {
+    return {
         "date": datetime.now(UTC).date().isoformat(),
         "commit": found["commit"],
         "torch": found["torch"],
         "threads": torch.get_num_threads(),
     }
-    for name in names or sorted(CASES):
-        case = CASES[name]()
-        results = {backend: run() for backend, run in case.backends.items()}
-        reference, *others = results.values()
-        error = max((other.double() - reference.double()).abs().max().item() for other in others)
-        if error > case.tolerance:
-            raise click.ClickException(
-                f"{case.name}: backends differ by {error:g}, more than {case.tolerance:g} ({case.reason})"
-            )
-        seconds = in_turn(case.backends, repeats)
-        slowest = seconds[next(iter(seconds))]
-        for backend, median in seconds.items():
-            row = {
-                **common,
-                "case": case.name,
-                "backend": backend,
-                "images_per_s": f"{case.images / median:.1f}",
-                "ratio": f"{slowest / median:.2f}",
-                "max_error": f"{error:.1e}",
-            }
-            click.echo("  ".join(str(value) for value in row.values()))
-            _append(row)
-
-
-def _append(row: dict[str, object]) -> None:
-    path = RESULTS / f"{_machine()}.csv"
-    path.parent.mkdir(exist_ok=True)
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-
-
-def _machine() -> str:
-    """The processor's name and its number of cores, as a file name."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists() and (found := re.search(r"model name\s*:\s*(.+)", info.read_text())):
-        name = found.group(1)
-    return re.sub(r"[^a-z0-9]+", "-", f"{name} {environment()['cpu_cores']} cores".lower()).strip("-")
 
 
 if __name__ == "__main__":

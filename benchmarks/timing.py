@@ -1,21 +1,55 @@
-"""Times two implementations of one job in turn, so that a machine that drifts slows both alike."""
+"""Times several ways of doing one job in turn, so that a machine that drifts slows all alike."""
 
 from __future__ import annotations
 
+import functools
 import statistics
 import time
 from collections.abc import Callable
 from typing import Any
 
+import torch
 
-def in_turn(backends: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Median seconds of each backend, after one call to warm up, A B A B …"""
+# Short jobs are repeated more often than asked for, until this much time has gone by, …
+SECONDS = 0.3
+# … but not more than this many times as often.
+MOST = 20
+
+
+def in_turn(backends: dict[str, Callable[[], Any]], repeats: int, device: str = "cpu") -> dict[str, float]:
+    """Median seconds of each backend over at least ``repeats`` rounds A B A B …, after one to warm up."""
     seconds: dict[str, list[float]] = {name: [] for name in backends}
     for backend in backends.values():
         backend()
-    for _ in range(repeats):
+    begin, rounds = time.perf_counter(), 0
+    while rounds < repeats or (rounds < MOST * repeats and time.perf_counter() - begin < SECONDS):
         for name, backend in backends.items():
-            begin = time.perf_counter()
-            backend()
-            seconds[name].append(time.perf_counter() - begin)
+            seconds[name].append(seconds_of(backend, device))
+        rounds += 1
     return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def seconds_of(run: Callable[[], Any], device: str = "cpu") -> float:
+    """How long one call takes: by the clock on the CPU, by the device's events on CUDA.
+
+    On CUDA the L2 cache is overwritten before the call. The host queues the call's kernels meanwhile, so
+    that the gaps between short ones count only as far as the host cannot keep ahead.
+    """
+    if torch.device(device).type != "cuda":
+        begin = time.perf_counter()
+        run()
+        return time.perf_counter() - begin
+    begin_event, end_event = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize()
+    _larger_than_l2(device).zero_()
+    begin_event.record()
+    run()
+    end_event.record()
+    torch.cuda.synchronize()
+    return begin_event.elapsed_time(end_event) / 1e3
+
+
+@functools.cache
+def _larger_than_l2(device: str) -> torch.Tensor:
+    size = 4 * torch.cuda.get_device_properties(device).L2_cache_size
+    return torch.empty(max(size, 2**28), dtype=torch.int8, device=device)

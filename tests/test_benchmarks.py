@@ -1,44 +1,338 @@
 """The benchmarks run and check themselves; what they measure is for a quiet machine to say."""
 
 import csv
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from click.testing import CliRunner
 
-from benchmarks import cases, run
+from benchmarks import generator, ops, peer, roofline, rows, run, shapes, timing
+from benchmarks.case import Backend, Case, error, exact_result
+from benchmarks.cases import render_rooms, verify_layers
+from benchmarks.roofline import MIB, Ceilings, Work
 from benchmarks.timing import in_turn
+from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from higan_fast.ops import implementation
+
+ROOT = Path(__file__).parent.parent
+CEILINGS = Ceilings({MIB: 4e9, 64 * MIB: 1e9}, {"float32": 1e11, "bfloat16": 4e11})
 
 
-def test_rows_are_appended(tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "RESULTS", tmp_path)
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    """No more rounds than a test asks for."""
+    monkeypatch.setattr(timing, "SECONDS", 0.0)
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    monkeypatch.setattr(rows, "RESULTS", tmp_path)
+    return tmp_path
+
+
+def made(name, *backends, **options):
+    return Case(name, tuple(Backend(*backend) for backend in backends), "a test", **options)
+
+
+def invoke(monkeypatch, *cases):
+    monkeypatch.setitem(run.CASES, "render", lambda device, peer: cases)
+    return CliRunner().invoke(run.main, ["render", "--repeats", "1", "--threads", "1"])
+
+
+def test_rows_are_appended(results, monkeypatch):
+    case = made("plain", ("a", lambda: torch.ones(3)), ("b", lambda: torch.ones(3)), images=4)
     for _ in range(2):
-        result = CliRunner().invoke(run.main, ["render", "--repeats", "1", "--threads", "1"])
+        result = invoke(monkeypatch, case)
         assert result.exit_code == 0, result.output
-    (file,) = tmp_path.iterdir()
-    rows = list(csv.DictReader(file.read_text().splitlines()))
-    assert [row["backend"] for row in rows] == ["one by one", "batched"] * 2
-    assert all(float(row["images_per_s"]) > 0 and row["threads"] == "1" for row in rows)
+    (file,) = results.iterdir()
+    found = list(csv.DictReader(file.read_text().splitlines()))
+    assert [row["backend"] for row in found] == ["a", "b"] * 2
+    assert all(float(row["images_per_s"]) > 0 and row["threads"] == "1" for row in found)
+    assert all(row["roofline_share"] == "" for row in found)
 
 
-def test_backends_that_differ_leave_no_row(tmp_path, monkeypatch):
-    wrong = cases.Case("wrong", 1, {"a": lambda: torch.zeros(1), "b": lambda: torch.ones(1)}, 0.5, "a test")
-    monkeypatch.setattr(run, "RESULTS", tmp_path)
-    monkeypatch.setitem(run.CASES, "render", lambda: wrong)
-    result = CliRunner().invoke(run.main, ["render"])
-    assert "backends differ by 1, more than 0.5" in result.output and result.exit_code == 1
-    assert not list(tmp_path.iterdir())
+def test_rows_of_several_kinds_share_one_file(results, monkeypatch):
+    def ones():
+        return torch.ones(3)
+
+    plain = made("plain", ("a", ones), ("b", ones), images=4)
+    counted = made("counted", ("c", ones, "bfloat16", 0.0, (Work(MIB, 10**6),)))
+    monkeypatch.setattr(run, "_prepare", lambda device, names: CEILINGS)
+    result = invoke(monkeypatch, plain, counted)
+    assert result.exit_code == 0, result.output
+    (file,) = results.iterdir()
+    first, second, third = csv.DictReader(file.read_text().splitlines())
+    assert first["images_per_s"] and second["ratio"] and not first["gflop_per_s"]
+    assert third["dtype"] == "bfloat16" and third["gflop_per_s"] and not third["images_per_s"]
+    limit = MIB / 4e9
+    assert float(third["roofline_share"]) == pytest.approx(limit / (float(third["ms"]) / 1e3), abs=0.006)
 
 
-@pytest.mark.parametrize("name", cases.CASES)
-def test_backends_agree(name):
-    case = cases.CASES[name]()
-    reference, *others = [backend() for backend in case.backends.values()]
-    for other in others:
-        assert (other.double() - reference.double()).abs().max() <= case.tolerance
+def test_backends_that_differ_or_fail_leave_no_row_and_stop_nothing(results, monkeypatch):
+    def fail():
+        raise RuntimeError("kernel: no such device")
+
+    one = ("a", lambda: torch.ones(1))
+    wrong = made("wrong", one, ("b", lambda: 2 * torch.ones(1), "float32", 0.5), ("c", fail))
+    off = made("off", ("first", lambda: torch.zeros(1)), one, exact=lambda: torch.ones(1))
+    result = invoke(monkeypatch, wrong, off)
+    assert result.exit_code == 1
+    assert result.output.count("wrong: b float32 differs by 1 of the largest magnitude, tolerated 0.5") == 2
+    assert "wrong: c float32: kernel: no such device" in result.output
+    (file,) = results.iterdir()
+    found = list(csv.DictReader(file.read_text().splitlines()))
+    assert [(row["case"], row["backend"], row["ratio"]) for row in found] == [
+        ("wrong", "a", "1.00"),
+        ("off", "a", ""),
+    ]
+
+
+def test_a_file_with_other_columns_is_left_alone(results):
+    (results / "there.csv").write_text("date,case\n")
+    with pytest.raises(ValueError, match=r"there\.csv: got the columns"):
+        rows.append({"case": "a"}, "there")
+    assert (results / "there.csv").read_text() == "date,case\n"
+
+
+def test_committed_rows_have_the_columns():
+    for path in (ROOT / "benchmarks" / "results").glob("*.csv"):
+        header, *lines = csv.reader(path.read_text().splitlines())
+        assert header == list(rows.COLUMNS), path
+        assert lines and all(len(line) == len(header) for line in lines), path
+
+
+@pytest.mark.parametrize("case", [render_rooms, verify_layers])
+def test_backends_agree(case):
+    case = case()
+    found, problems = run._checked(case)
+    assert len(found) == len(case.backends) and not problems
+
+
+def test_what_nobody_writes_shows():
+    good = torch.ones(1000)
+
+    def half():
+        out = torch.empty(1000)
+        out[:500] = 1
+        return out
+
+    for _ in range(3):  # whatever lies in reused memory
+        case = made("half", ("a", lambda: good.clone()), ("b", half))
+        assert not error(case, case.backends[1], exact_result(case)) <= 1e9
 
 
 def test_backends_take_turns():
     calls = []
     in_turn({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2)
     assert calls == ["a", "b"] * 3
+
+
+def test_short_jobs_take_more_rounds(monkeypatch):
+    monkeypatch.setattr(timing, "SECONDS", 1e9)
+    calls = []
+    in_turn({"a": lambda: calls.append("a")}, 2)
+    assert len(calls) == 1 + timing.MOST * 2
+
+
+def test_the_limit_is_the_larger_of_bytes_and_products():
+    assert CEILINGS.limit((Work(2 * MIB),), "float32") == pytest.approx(2 * MIB / 4e9)
+    assert CEILINGS.limit((Work(2 * MIB, 10**9),), "float32") == pytest.approx(1e9 / 1e11)
+    assert CEILINGS.limit((Work(2 * MIB, 10**9),), "bfloat16") == pytest.approx(1e9 / 4e11)
+    assert CEILINGS.limit((Work(2 * MIB), Work(0, 10**9)), "float32") == pytest.approx(2 * MIB / 4e9 + 0.01)
+
+
+def test_a_copy_of_the_nearest_size_counts():
+    assert CEILINGS.bandwidth(7 * MIB) == CEILINGS.bandwidth(0) == 4e9
+    assert CEILINGS.bandwidth(9 * MIB) == CEILINGS.bandwidth(10**12) == 1e9
+
+
+def test_ceilings_are_measured():
+    found = roofline.measure("cpu", ("float32", "bfloat16"), sizes=(MIB,), shape=(1, 8, 8))
+    assert set(found.bandwidths) == {MIB} and set(found.peaks) == {"float32", "bfloat16"}
+    assert min(*found.bandwidths.values(), *found.peaks.values()) > 0
+    assert "copy" in str(found)
+
+
+def test_layers_of_a_256_generator():
+    small, large = (shapes.stylegan2(shapes.widths(base)) for base in (16384, 32768))
+    # shared/facts: 29.7 GFLOP an image in the convolutions, 90.2 for config-f with its RGB
+    convs = sum(layer.flop(1) for layer in small if isinstance(layer, shapes.Conv))
+    assert convs == pytest.approx(29.75e9, rel=1e-3)
+    assert sum(layer.flop(1) for layer in large) == pytest.approx(90.2e9, rel=1e-3)
+    assert str(small[-3]) == "256² 128→64 up" and str(small[-1]) == "256² 64→3"
+    assert len(small) == 13 + 7
+
+
+def test_work_of_layers_by_hand():
+    up = shapes.Conv(8, inputs=2, outputs=3, up=2)
+    # multiplications and additions: 5 samples × 4×4 pixels × 3·2 channels × 9 taps
+    assert up.flop(5) == 2 * 5 * 16 * 6 * 9
+    # read: 5 × 2 channels × 4×4, 54 weights; written: 5 × 3 channels × 8×8; noise 8×8 in float32
+    assert up.work(5, 2).bytes == 2 * (160 + 54 + 960) + 4 * 64
+    rgb = shapes.Rgb(8, inputs=2)
+    assert rgb.flop(5) == 2 * 5 * 64 * 2 * 3
+    assert rgb.work(5, 2).bytes == 2 * 5 * 2 * 64 + 4 * 3 * 5 * (64 + 16)
+    assert shapes.Rgb(4, inputs=2).work(1, 4).bytes == 4 * (2 * 16 + 3 * 16)
+
+
+def test_an_ops_bytes_are_counted_from_its_tensors():
+    layer = shapes.Conv(8, inputs=16, outputs=24)
+    (work,) = ops.convolution(ops.Maker("cpu", "bfloat16"), layer, 2).backends[0].work
+    smaller = 4 * (2 * 16 + 24 * 16 + 24)  # styles, weight_square, bias
+    assert work == Work(layer.work(2, 2).bytes + smaller, layer.flop(2))
+
+
+def test_biggan_layers():
+    found = shapes.biggan()
+    assert (1536, 4, 2) in found and (96, 128, 1) in found and (96, 256, 1) in found
+    assert (192, 128, 2) in found and len(found) == len(set(found))
+
+
+def test_every_op_runs_and_agrees(results):
+    names = set()
+    for case in ops.op_cases("cpu", batch=2, resolution=8):
+        assert run._run(case, CEILINGS, 1, "cpu") == []
+        names.add(case.name.split()[0])
+    assert names == {
+        "modulated_conv2d", "fused_epilogue", "to_rgb", "modulate", "bias_act", "adain",
+        "conditional_batch_norm_act", "upfirdn2d", "image_to_input", "perturb_styles",
+    }  # fmt: skip
+    (file,) = results.iterdir()
+    found = list(csv.DictReader(file.read_text().splitlines()))
+    assert {row["dtype"] for row in found} == {"float32", "bfloat16"}
+    assert all(row["roofline_share"] for row in found)
+
+
+def test_a_whole_generator_runs_and_agrees(results, monkeypatch):
+    monkeypatch.setitem(generator.BATCHES, "cpu", (2,))
+    (case,) = generator.generator_cases("cpu", channel_bases=(128,), resolution=8)
+    assert run._run(case, CEILINGS, 1, "cpu") == []
+    (file,) = results.iterdir()
+    found = list(csv.DictReader(file.read_text().splitlines()))
+    assert [(row["backend"], row["dtype"]) for row in found] == [
+        ("reference", "float32"),
+        ("native", "float32"),
+        ("reference", "bfloat16"),
+        ("native", "bfloat16"),
+    ]
+    assert all(row["gflop_per_s"] and row["images_per_s"] and row["roofline_share"] for row in found)
+
+
+def test_only_reference_reaches_every_op(monkeypatch):
+    monkeypatch.setattr(implementation, "why_not_native", lambda op, device, dtype: "")
+    x = torch.ones(1, 2, 4, 4)
+    with implementation.only_reference():
+        assert not implementation.use_native("bias_act", "auto", x)
+        with pytest.raises(RuntimeError), implementation.only_reference():
+            raise RuntimeError
+        assert not implementation.use_native("bias_act", "auto", x)
+    assert implementation.use_native("bias_act", "auto", x)
+
+
+def test_weights_under_the_peers_names():
+    net = StyleGAN2(StyleGAN2Config({4: 6, 8: 5, 16: 4}))
+    state = peer.peer_state(net)
+    assert state["b4.const"].shape == (6, 4, 4)
+    assert torch.equal(state["b4.conv1.weight"], net.synthesis.convs[0].weight)
+    assert torch.equal(state["b16.conv0.weight"], net.synthesis.convs[3].weight)
+    assert torch.equal(state["b16.conv1.noise_const"], net.synthesis.convs[4].noise_const)
+    assert torch.equal(state["b8.torgb.affine.bias"], net.synthesis.rgbs[1].affine.bias)
+    parts = {name.split(".", 2)[2] for name in state if ".conv0." in name}
+    assert parts == {"affine.weight", "affine.bias", "weight", "bias", "noise_strength", "noise_const"}
+    assert len(state) == 1 + 5 * 6 + 3 * 4
+
+
+def test_a_folder_that_is_no_peer(tmp_path):
+    with pytest.raises(ImportError, match="no checkout of stylegan2-ada-pytorch"):
+        peer.load_peer(tmp_path, StyleGAN2(StyleGAN2Config({4: 8, 8: 8})))
+
+
+def test_a_device_that_is_missing(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    result = CliRunner().invoke(run.main, ["ops", "--device", "cuda"])
+    assert result.exit_code == 2 and "sees no CUDA device" in result.output
+
+
+@pytest.fixture(scope="module")
+def kernel_report():
+    spec = importlib.util.spec_from_file_location("kernel_report", ROOT / "csrc" / "kernel_report.py")
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look there
+    spec.loader.exec_module(module)
+    return module
+
+
+# nvcc 13.0 on one kernel of ours and one made to spill, with shared memory
+PTXAS = """\
+ptxas info    : Overriding maximum register limit 256 for '_Z5spillILi3EEvPfi' with  64 of maxrregcount option
+ptxas info    : 0 bytes gmem
+ptxas info    : Compiling entry function '_Z5spillILi3EEvPfi' for 'sm_80'
+ptxas info    : Function properties for _Z5spillILi3EEvPfi
+    2424 bytes stack frame, 3284 bytes spill stores, 3432 bytes spill loads
+ptxas info    : Used 64 registers, used 1 barriers, 2424 bytes cumulative stack size, 256 bytes smem, \
+364 bytes cmem[0]
+ptxas info    : Compile time = 144.067 ms
+ptxas info    : Compiling entry function \
+'_ZN10higan_fast12_GLOBAL__N_123modulated_conv2d_kernelI6__halfLi8EEEvT_' for 'sm_90a'
+ptxas info    : Function properties for \
+_ZN10higan_fast12_GLOBAL__N_123modulated_conv2d_kernelI6__halfLi8EEEvT_
+    0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
+ptxas info    : Used 240 registers, used 1 barriers
+ptxas info    : Compile time = 47.002 ms
+"""
+
+
+def test_ptxas_is_read(kernel_report):
+    spilling, ours = kernel_report.parse(PTXAS)
+    assert spilling == kernel_report.Kernel("_Z5spillILi3EEvPfi", "sm_80", 64, 256, 2424, 3284, 3432)
+    assert spilling.spills and not ours.spills
+    assert (ours.architecture, ours.registers, ours.shared, ours.stack) == ("sm_90a", 240, 0, 0)
+    lines = kernel_report.table([spilling, ours], {spilling.name: "spill", ours.name: "ours"}).splitlines()
+    assert lines[1].split() == ["ours", "sm_90a", "240", "0", "0", "0", "0"]
+    assert lines[2].split() == ["spill", "sm_80", "64", "256", "2424", "3284", "3432"]
+
+
+def test_names_are_shortened(kernel_report):
+    full = (
+        "void higan_fast::(anonymous namespace)::f<__nv_bfloat16, higan_fast::Tile<(int)64, 32>, (bool)1>"
+        "(higan_fast::Problem<__nv_bfloat16>, int (*)(int))"
+    )
+    assert kernel_report.shortened(full) == "f<bfloat16, Tile<64, 32>, 1>"
+
+
+@pytest.mark.parametrize("stores, status", [(0, 0), (4, 1)])
+def test_only_the_convolution_must_not_spill(kernel_report, monkeypatch, capsys, stores, status):
+    kernels = [
+        kernel_report.Kernel("modulated_conv2d_kernel", "sm_80", 240, 0, 0, stores, 0),
+        kernel_report.Kernel("upfirdn2d_kernel", "sm_80", 80, 0, 8, 4, 4),
+    ]
+    monkeypatch.setenv("CUDACXX", "nvcc")
+    monkeypatch.setattr(kernel_report, "compile_all", lambda nvcc, sources: (kernels, []))
+    assert kernel_report.main() == status
+    printed = capsys.readouterr()
+    assert "upfirdn2d_kernel" in printed.out and ("spills" in printed.err) == bool(status)
+
+
+def test_a_warning_fails_the_report(kernel_report, monkeypatch, capsys):
+    kernel = kernel_report.Kernel("f", "sm_80", 1, 0, 0, 0, 0)
+    monkeypatch.setenv("CUDACXX", "nvcc")
+    for found in (([kernel], [Path("a.cu")]), ([], [])):
+        monkeypatch.setattr(kernel_report, "compile_all", lambda nvcc, sources, found=found: found)
+        assert kernel_report.main() == 1
+
+
+def test_a_report_without_nvcc(kernel_report, monkeypatch, capsys):
+    monkeypatch.delenv("CUDACXX", raising=False)
+    monkeypatch.setenv("PATH", "")
+    assert kernel_report.main() == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_gpu_check_is_well_formed():
+    script = ROOT / "benchmarks" / "gpu_check.sh"
+    subprocess.run(["bash", "-n", script], check=True)
+    done = subprocess.run(["bash", script, "nonsense"], capture_output=True, text=True)
+    assert done.returncode == 2 and "nonsense: expected --peer CHECKOUT or one of build tests" in done.stderr

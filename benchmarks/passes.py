@@ -1,0 +1,79 @@
+"""Kernels that are only steps of an op, under the signature of an op, with the PyTorch that they replace."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from higan_fast import _native
+from higan_fast.ops import bias_act, upfirdn2d
+from higan_fast.ops.bias_act import ACTIVATIONS, tail_numbers
+from higan_fast.ops.layout import small
+
+
+def modulate(x: Tensor, styles: Tensor, impl: str) -> Tensor:
+    """Features ``[N, C, H, W]`` times styles ``[N, C]``."""
+    if impl == "reference":
+        return x * _per_channel(styles, x)
+    out = torch.empty_like(x)
+    _native.launch("modulate", x.device, x, small(styles, x), out)
+    return out
+
+
+def fused_epilogue(
+    x: Tensor,
+    demod: Tensor,
+    noise: Tensor,
+    bias: Tensor,
+    next_styles: Tensor | None,
+    resample_filter: Tensor | None,
+    impl: str,
+    out: Tensor | None = None,
+) -> Tensor:
+    """All that follows the convolution in ``modulated_conv2d``, as it does it.
+
+    Args:
+        x: the convolution's result, ``[N, C, H, W]``; with a filter, ``[N, C, H + 1, W + 1]``.
+        demod: ``[N, C]``.
+        noise: ``[H, W]``.
+        bias: ``[C]``.
+        next_styles: ``[N, C]``, or None.
+        resample_filter: ``[4]``, or None: there was no upsampling.
+        impl: ``"reference"`` or ``"native"``.
+        out: where the kernel leaves its result; None: in new memory.
+    """
+    if impl == "reference":
+        return _passes(x, demod, noise, bias, next_styles, resample_filter)
+    fir = resample_filter is not None
+    num, channels, height, width = x.shape
+    shape = (num, channels, height - fir, width - fir)
+    if out is None:
+        out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+    _native.launch(
+        "conv_epilogue", x.device, x, small(resample_filter, x), int(fir), small(demod, x),
+        small(noise.expand(num, 1, *shape[2:]), x), small(bias, x), small(next_styles, x),
+        *tail_numbers("lrelu", None, None, None), out,
+    )  # fmt: skip
+    return out
+
+
+def _passes(
+    x: Tensor,
+    demod: Tensor,
+    noise: Tensor,
+    bias: Tensor,
+    next_styles: Tensor | None,
+    resample_filter: Tensor | None,
+) -> Tensor:
+    """The reference's chain; the gain is folded into what is small, as the reference does it."""
+    gain = ACTIVATIONS["lrelu"].default_gain
+    if resample_filter is not None:
+        x = upfirdn2d(x, resample_filter, padding=1, gain=4, impl="reference")
+    x = x * _per_channel(demod * gain, x)
+    x = x + (noise * gain).to(x.dtype)
+    x = bias_act(x, bias * gain, activation="lrelu", gain=1, impl="reference")
+    return x if next_styles is None else x * _per_channel(next_styles, x)
+
+
+def _per_channel(factors: Tensor, x: Tensor) -> Tensor:
+    return factors.to(x.dtype)[:, :, None, None]

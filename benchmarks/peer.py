@@ -1,0 +1,76 @@
+"""stylegan2-ada-pytorch's generator from a checkout of it, with our generator's weights."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from higan_fast.generators.stylegan2 import StyleGAN2
+
+
+def load_peer(checkout: Path, generator: StyleGAN2, half: bool = False) -> Any:
+    """The peer's synthesis network; it computes what ``generator`` computes.
+
+    Args:
+        checkout: folder that holds its ``training/networks.py``.
+        generator: whose weights and device it gets.
+        half: its fast path: float16 and channels-last in the four highest resolutions, clamped to ±256.
+
+    Raises:
+        ImportError: there is no such checkout, or it needs something that is missing here.
+    """
+    networks = _networks(checkout)
+    config = generator.config
+    options: dict[str, Any] = {"num_fp16_res": 0}
+    if half:
+        options = {"num_fp16_res": 4, "conv_clamp": 256, "fp16_channels_last": True}
+    network = networks.Generator(
+        config.latent_dim, 0, config.code_dim, config.resolution, 3,
+        synthesis_kwargs={
+            "channel_base": config.resolution * config.channels[config.resolution],
+            "channel_max": max(config.channels.values()),
+            **options,
+        },
+    )  # fmt: skip
+    synthesis = network.synthesis.eval().requires_grad_(False).to(generator.device)
+    missing, unexpected = synthesis.load_state_dict(peer_state(generator), strict=False)
+    assert not unexpected and all(name.endswith("resample_filter") for name in missing), (missing, unexpected)
+    return synthesis
+
+
+def peer_state(generator: StyleGAN2) -> dict[str, Tensor]:
+    """Our synthesis weights under the peer's names; all but its FIR filters, which never change."""
+    synthesis = generator.synthesis
+    state = {"b4.const": synthesis.const[0]}
+    for index, resolution in enumerate(sorted(generator.config.channels)):
+        parts = {"conv1": synthesis.convs[2 * index], "torgb": synthesis.rgbs[index]}
+        if index > 0:
+            parts["conv0"] = synthesis.convs[2 * index - 1]
+        for part, module in parts.items():
+            for name, value in module.state_dict().items():
+                if name != "resample_filter":
+                    state[f"b{resolution}.{part}.{name}"] = value
+    return {name: value.detach() for name, value in state.items()}
+
+
+def lacks_plugins() -> bool:
+    """Whether the peer, once it has been used on CUDA, failed to compile its own kernels."""
+    ops: list[Any] = [sys.modules[f"torch_utils.ops.{name}"] for name in ("bias_act", "upfirdn2d")]
+    return any(op._plugin is None for op in ops)
+
+
+def _networks(checkout: Path) -> types.ModuleType:
+    """The peer's module; it imports requests to download files, which nothing here does."""
+    if not (checkout / "training" / "networks.py").exists():
+        raise ImportError(f"{checkout}: no training/networks.py, so no checkout of stylegan2-ada-pytorch")
+    if importlib.util.find_spec("requests") is None:
+        sys.modules.setdefault("requests", types.ModuleType("requests"))
+    if str(checkout) not in sys.path:
+        sys.path.append(str(checkout))
+    return importlib.import_module("training.networks")

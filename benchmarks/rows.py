@@ -1,0 +1,77 @@
+"""What a run leaves: a row for each measurement in ``results/MACHINE.csv``, and a line of a table."""
+
+from __future__ import annotations
+
+import csv
+import platform
+import re
+from pathlib import Path
+
+import torch
+
+from higan_fast.environment import environment
+
+RESULTS = Path(__file__).parent / "results"
+
+# ms: median of one call. ratio: to the case's first backend. roofline_share: the least time that bytes or
+# products take, as a share of ms. max_error: as a share of the exact result's largest magnitude. A field is
+# empty where it does not apply.
+COLUMNS = (
+    "date", "commit", "torch", "threads", "case", "dtype", "backend", "ms", "images_per_s", "gflop_per_s",
+    "ratio", "roofline_share", "max_error",
+)  # fmt: skip
+# column → width in the table; the first three are texts
+WIDTHS = {
+    "case": 50, "dtype": 8, "backend": 30, "ms": 9, "ratio": 7, "roofline_share": 14, "gflop_per_s": 11,
+    "images_per_s": 12, "max_error": 9,
+}  # fmt: skip
+TEXTS = ("case", "dtype", "backend")
+
+
+def append(row: dict[str, object], machine: str) -> None:
+    """Adds one row to the machine's file; a new file begins with its header.
+
+    Raises:
+        ValueError: when the file has other columns.
+    """
+    path = RESULTS / f"{machine}.csv"
+    path.parent.mkdir(exist_ok=True)
+    if path.exists():
+        with path.open(newline="") as file:
+            header = next(csv.reader(file), [])
+        if header != list(COLUMNS):
+            raise ValueError(f"{path.name}: got the columns {header}, expected {list(COLUMNS)}")
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def header() -> str:
+    return line({column: column for column in WIDTHS})
+
+
+def line(row: dict[str, object]) -> str:
+    """The row as a line of an aligned table."""
+    cells = []
+    for column, width in WIDTHS.items():
+        text = str(row.get(column, ""))
+        cells.append(text.ljust(width) if column in TEXTS else text.rjust(width))
+    return "  ".join(cells).rstrip()
+
+
+def machine(device: str) -> str:
+    """As a file name: the GPU's name; or the processor's, and its number of cores."""
+    if torch.device(device).type == "cuda":
+        return _file_name(torch.cuda.get_device_name(device))
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists() and (found := re.search(r"model name\s*:\s*(.+)", info.read_text())):
+        name = found.group(1)
+    return _file_name(f"{name} {environment()['cpu_cores']} cores")
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

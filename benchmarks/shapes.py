@@ -1,0 +1,89 @@
+"""The layers of the generators whose ops are timed: shapes, products, bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from benchmarks.roofline import Work
+
+FLOAT32 = 4  # bytes
+
+
+def widths(channel_base: int, resolution: int = 256) -> dict[int, int]:
+    """Channels of StyleGAN2 at each of its resolutions (512 at most; channel_base 32768 is its config-f).
+
+    With a channel base of 16384 they are StyleGAN's too.
+    """
+    powers = range(2, resolution.bit_length())
+    return {2**power: min(512, channel_base // 2**power) for power in powers}
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A modulated 3×3 convolution of StyleGAN2.
+
+    Attributes:
+        resolution: of its result.
+        inputs, outputs: channels.
+        up: 2, a transposed convolution and an FIR filter, or 1.
+    """
+
+    resolution: int
+    inputs: int
+    outputs: int
+    up: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.resolution}² {self.inputs}→{self.outputs}{' up' if self.up == 2 else ''}"
+
+    def flop(self, batch: int) -> int:
+        return 2 * batch * self.inputs * self.outputs * 9 * (self.resolution // self.up) ** 2
+
+    def work(self, batch: int, itemsize: int) -> Work:
+        """One fused kernel: features, weight and noise are read, features are written."""
+        read = batch * self.inputs * (self.resolution // self.up) ** 2 + 9 * self.inputs * self.outputs
+        written = batch * self.outputs * self.resolution**2
+        return Work(itemsize * (read + written) + FLOAT32 * self.resolution**2, self.flop(batch))
+
+
+@dataclass(frozen=True)
+class Rgb:
+    """A modulated 1×1 convolution to RGB, added to the upsampled RGB of the block before (at 4², to none)."""
+
+    resolution: int
+    inputs: int
+
+    def __str__(self) -> str:
+        return f"{self.resolution}² {self.inputs}→3"
+
+    def flop(self, batch: int) -> int:
+        return 2 * batch * self.inputs * 3 * self.resolution**2
+
+    def work(self, batch: int, itemsize: int) -> Work:
+        """One fused kernel: features and the smaller RGB are read, RGB is written, in float32."""
+        before = 0 if self.resolution == 4 else (self.resolution // 2) ** 2
+        rgb = FLOAT32 * 3 * batch * (self.resolution**2 + before)
+        return Work(itemsize * batch * self.inputs * self.resolution**2 + rgb, self.flop(batch))
+
+
+def stylegan2(channels: dict[int, int]) -> list[Conv | Rgb]:
+    """The layers of StyleGAN2's synthesis, in the order in which they run."""
+    layers: list[Conv | Rgb] = [Conv(4, channels[4], channels[4]), Rgb(4, channels[4])]
+    for before, resolution in pairwise(channels):
+        layers.append(Conv(resolution, channels[before], channels[resolution], up=2))
+        layers.append(Conv(resolution, channels[resolution], channels[resolution]))
+        layers.append(Rgb(resolution, channels[resolution]))
+    return layers
+
+
+def biggan(width: int = 96) -> list[tuple[int, int, int]]:
+    """Channels, resolution and upsampling of each normalisation in BigGAN's blocks at 128² and 256²."""
+    networks = {128: (16, 16, 8, 4, 2, 1), 256: (16, 16, 8, 8, 4, 2, 1)}  # channels after each block
+    layers = []
+    for multiples in networks.values():
+        for index, (inputs, outputs) in enumerate(pairwise(multiples)):
+            resolution = 4 * 2**index
+            layers.append((inputs * width, resolution, 2))
+            layers.append((outputs * width, 2 * resolution, 1))
+    return sorted(set(layers), key=lambda layer: (layer[1] * layer[2], layer))
