@@ -33,9 +33,8 @@ class Activated {
         T scratch[LONGEST_RUN];
         S noise_scratch[LONGEST_RUN];
         const T* const from = gathered(x.at(n, c, h, w), x.strides[ALONG<CHANNELS>], length, scratch);
-        const S* const noise = !noise_ ? nullptr
-                               : CHANNELS ? noise_.at(n, 0, h, w)
-                                          : gathered(noise_.at(n, 0, h, w), noise_.strides[3], length, noise_scratch);
+        const S* noise = noise_ ? noise_.at(n, 0, h, w) : nullptr;
+        if (noise && !CHANNELS) noise = gathered(noise, noise_.strides[3], length, noise_scratch);
         const S *const strength = &strength_[c], *const bias = &bias_[c];
         const Vector<S> before = broadcast(activation_.before());
         activation_.with([&](const auto activated) INLINE_LAMBDA {
@@ -67,7 +66,8 @@ struct Statistics {
 
 // Along pixels, plane by plane: the mean first, then the squares of what is left.
 template <class T, class S>
-void measure_planes(const Activated<T>& activated, const Sizes& sizes, const Statistics<S>& statistics, Queue queue) {
+void measure_planes(const Activated<T>& activated, const Sizes& sizes, const Statistics<S>& statistics,
+                    Queue queue) {
     parallel_for(queue, sizes.num * sizes.channels, sizes.elements(), [&](Index plane) {
         S values[LONGEST_RUN];
         const auto sum = [&](const auto& term) INLINE_LAMBDA {
@@ -93,8 +93,8 @@ void measure_planes(const Activated<T>& activated, const Sizes& sizes, const Sta
     });
 }
 
-// Along channels, in pieces of a few rows, whatever the number of threads: mean and sum of squares about it for each
-// piece, then of all pieces in their order.
+// Along channels, in pieces of a few rows, whatever the number of threads: mean and sum of squares about it for
+// each piece, then of all pieces in their order.
 template <class T, class S>
 void measure_channels(const Activated<T>& activated, const Sizes& sizes, const Statistics<S>& statistics,
                       Queue queue) {
@@ -156,7 +156,8 @@ void normalise(const Activated<T>& activated, const Statistics<S>& statistics, c
         S values[LONGEST_RUN];
         activated.template run<CHANNELS>(values, n, c, h, w, length);
         const Index plane = n * sizes.channels + c;
-        const S *const mean = &statistics.mean[plane], *const factors = &factor[plane], *const shifts = shift.at(n, c);
+        const S *const mean = &statistics.mean[plane], *const factors = &factor[plane];
+        const S* const shifts = shift.at(n, c);
         scattered(out.at(n, c, h, w), out.strides[ALONG<CHANNELS>], length, [&](T* to) INLINE_LAMBDA {
             for_vectors<S>(length, [&](int i, auto lanes) INLINE_LAMBDA {
                 const auto channel = [&](const S* each) INLINE_LAMBDA {
@@ -179,7 +180,8 @@ void adain(const Adain& op, Queue queue) {
         using S = accumulator_t<T>;
         const Activated<T> activated(op, sizes);
         const auto out = array<T>(op.out, "out", {sizes.num, sizes.channels, sizes.height, sizes.width});
-        const Statistics<S> statistics{Buffer<S>(sizes.num * sizes.channels), Buffer<S>(sizes.num * sizes.channels)};
+        const Index planes = sizes.num * sizes.channels;
+        const Statistics<S> statistics{Buffer<S>(planes), Buffer<S>(planes)};
         if (runs_along_channels(activated.x, out, sizes)) {
             measure_channels(activated, sizes, statistics, queue);
             normalise<true>(activated, statistics, op, out, sizes, queue);

@@ -19,13 +19,14 @@ void filter_tile(const Plane<T>& plane, const Array<T, 4>& out, const Tile& tile
     Buffer<S> columns(Index(num_columns) * inner), row(four ? 0 : Index(width) * inner);
     for (Index h = tile.h; h < tile.h_end; ++h) {
         sum_rows(columns.data(), plane, axis.at(h), column, num_columns);
-        if (!four) sum_columns(row.data(), false, columns.data(), column, axis, tile.w, width, inner);
+        if (!four) sum_columns(row.data(), columns.data(), column, axis, tile.w, width, inner);
         const Index next = axis.end(h);  // the row that the next row of the tile will need, besides those of this
         const bool comes = h + 1 < tile.h_end && next >= 0 && next < plane.height;
         for (Index w = tile.w; w < (CHANNELS ? tile.w_end : tile.w + 1); ++w) {
             if (comes && w < plane.width) prefetch(plane, next, w, CHANNELS ? 1 : width);
             const S* const from = (four ? columns.data() : row.data()) + (w - tile.w) * inner;
-            scattered(out.at(tile.n, tile.c, h, w), out.strides[ALONG<CHANNELS>], length, [&](T* to) INLINE_LAMBDA {
+            T* const first = out.at(tile.n, tile.c, h, w);
+            scattered(first, out.strides[ALONG<CHANNELS>], length, [&](T* to) INLINE_LAMBDA {
                 const auto finish = [&](const auto& values) INLINE_LAMBDA {
                     tail.template finish<CHANNELS>(to, tile.n, tile.c, h, w, length, values);
                 };

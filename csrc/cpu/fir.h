@@ -81,8 +81,9 @@ class Axis {
           taps_(Index(filter.columns) * up * most_) {
         for (int j = 0; j < filter.columns; ++j) {
             for (int i = 0; i < num_taps_; ++i) {
-                const S tap = filter.taps[(flip ? i : num_taps_ - 1 - i) * filter.row_stride + j * filter.column_stride];
-                taps_[(Index(j) * up + i % up) * most_ + i / up] = tap * gain;
+                const Index row = flip ? i : num_taps_ - 1 - i;
+                const S* const tap = filter.taps + row * filter.row_stride + j * filter.column_stride;
+                taps_[(Index(j) * up + i % up) * most_ + i / up] = *tap * gain;
             }
         }
     }
@@ -98,6 +99,11 @@ class Axis {
         const Index tap = start * up_ - (o * down_ - pad_);
         const S* const taps = taps_.data() + (j * up_ + tap) * most_;
         return {taps, int(tap < num_taps_ ? (num_taps_ - 1 - tap) / up_ + 1 : 0), start};
+    }
+    // The same for tap i alone.
+    ALWAYS_INLINE Neighbours tap(Index o, int i) const {
+        const Index at = o * down_ - pad_ + i, first = floor_div(at, up_);
+        return {taps_.data() + i % up_ * most_ + i / up_, first * up_ == at, first};
     }
     ALWAYS_INLINE Index begin(Index o) const { return floor_div(o * down_ - pad_, up_); }
     ALWAYS_INLINE Index end(Index o) const { return floor_div(o * down_ - pad_ + num_taps_ - 1, up_) + 1; }
@@ -138,7 +144,8 @@ void sum_rows(S* columns, const Plane<T>& plane, typename Axis<S>::Neighbours ro
         return;
     }
     std::memset(columns, 0, std::size_t(begin - column) * plane.inner * sizeof(S));
-    std::memset(columns + (end - column) * plane.inner, 0, std::size_t(column + num - end) * plane.inner * sizeof(S));
+    const std::size_t beyond = std::size_t(column + num - end) * plane.inner;
+    std::memset(columns + (end - column) * plane.inner, 0, beyond * sizeof(S));
     // one run where pixels are neighbours in memory, else one for each pixel
     Index num_runs = end - begin, stride = plane.inner_stride;
     int length = plane.inner;
@@ -165,15 +172,16 @@ void sum_rows(S* columns, const Plane<T>& plane, typename Axis<S>::Neighbours ro
 }
 
 // sum_columns for pixels of one number: every up-th output has its inputs `down` apart.
-template <class S>
-void sum_combs(S* row, bool add, const S* columns, Index column, const Axis<S>& axis, Index begin, int num) {
+template <class S, class At>
+void sum_combs(S* row, bool add, const S* columns, Index column, const Axis<S>& axis, const At& at_output,
+               Index begin, int num) {
     S comb[LONGEST_RUN];
     const int up = axis.up(), down = axis.down();
     for (int first = 0; first < up; ++first) {
         for (int o = first; o < num; o += LONGEST_RUN * up) {
-            const auto at = axis.at(begin + o);
+            const auto at = at_output(begin + o);
             const int length = int(smaller((num - o - 1) / up + 1, LONGEST_RUN));
-            std::memset(comb, 0, sizeof comb);
+            if (at.count == 0) std::memset(comb, 0, sizeof comb);
             for (int k = 0; k < at.count; k += GROUP) {
                 const int count = int(smaller(at.count - k, GROUP));
                 const S* sources[GROUP];
@@ -185,18 +193,18 @@ void sum_combs(S* row, bool add, const S* columns, Index column, const Axis<S>& 
     }
 }
 
-// row[o, c] (+)= Σ_k taps[k]·columns[first + k, c] for `num` pixels from o = begin on, where columns[0] is the
-// input's pixel `column`.
-template <class S>
-void sum_columns(S* row, bool add, const S* columns, Index column, const Axis<S>& axis, Index begin, int num,
-                 int inner) {
+// row[o, c] (+)= Σ_k taps[k]·columns[first + k, c] for `num` pixels from o = begin on, where at_output(o) are the axis's
+// neighbours of o, all or some of them, and columns[0] is the input's pixel `column`.
+template <class S, class At>
+void sum_columns(S* row, bool add, const S* columns, Index column, const Axis<S>& axis, const At& at_output,
+                 Index begin, int num, int inner) {
     // Without up and down the neighbour of an output is made of the neighbours of its inputs: one long sum. Else
     // pixels are summed one by one or, where a pixel is one number, in `up` interleaved combs.
     const bool whole = axis.up() == 1 && axis.down() == 1;
-    if (!whole && inner == 1) return sum_combs(row, add, columns, column, axis, begin, num);
+    if (!whole && inner == 1) return sum_combs(row, add, columns, column, axis, at_output, begin, num);
     const int num_sums = whole ? 1 : num, length = whole ? num * inner : inner;
     for (int o = 0; o < num_sums; ++o) {
-        const auto at = axis.at(begin + o);
+        const auto at = at_output(begin + o);
         S* const sum = row + Index(o) * inner;
         if (at.count == 0 && !add) std::memset(sum, 0, std::size_t(length) * sizeof(S));
         for (int k = 0; k < at.count; k += GROUP) {
@@ -206,6 +214,12 @@ void sum_columns(S* row, bool add, const S* columns, Index column, const Axis<S>
             weighted_sum(sum, add || k > 0, sources, at.taps + k, count, 1, length);
         }
     }
+}
+
+template <class S>
+void sum_columns(S* row, const S* columns, Index column, const Axis<S>& axis, Index begin, int num, int inner) {
+    const auto at = [&](Index o) { return axis.at(o); };
+    sum_columns(row, false, columns, column, axis, at, begin, num, inner);
 }
 
 // A part of the result, of some channels (or, along pixels, of one).
@@ -236,7 +250,8 @@ void for_each_tile(Queue queue, const Sizes& sizes, const Body& body) {
 
 template <class T>
 ALWAYS_INLINE Plane<T> plane_of(const Array<const T, 4>& x, const Sizes& sizes, const Tile& tile) {
-    return {x.at(tile.n, tile.c, 0, 0), sizes.height, sizes.width, x.strides[2], x.strides[3], x.strides[1], tile.inner};
+    const T* const data = x.at(tile.n, tile.c, 0, 0);
+    return {data, sizes.height, sizes.width, x.strides[2], x.strides[3], x.strides[1], tile.inner};
 }
 
 }  // namespace higan_fast::cpu::HIGAN_FAST_ISA

@@ -1,4 +1,7 @@
 # The CPU kernels once for each instruction set, each in a namespace of its own; cpu/select.cpp chooses at run time.
+# Whatever the linker might take for several of them (inline functions, templates of std) must not be in them: it
+# would pick one copy, and that may need instructions that the machine lacks. So: headers outside of cpu/ are always
+# inlined, exceptions are thrown by checks.cpp, and the plainest set is linked first.
 set(INSTRUCTION_SETS baseline)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     list(APPEND INSTRUCTION_SETS avx2 avx512)
@@ -12,7 +15,8 @@ list(FILTER CPU_SOURCES EXCLUDE REGEX "/(select|checks)\\.cpp$")
 foreach(set ${INSTRUCTION_SETS})
     add_library(cpu_${set} OBJECT ${CPU_SOURCES})
     target_compile_definitions(cpu_${set} PRIVATE HIGAN_FAST_ISA=${set})
-    target_compile_options(cpu_${set} PRIVATE -O3 -ffp-contract=fast ${FLAGS_${set}})
+    target_compile_options(cpu_${set} PRIVATE -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math
+        ${FLAGS_${set}})
     target_link_libraries(cpu_${set} PRIVATE OpenMP::OpenMP_CXX)
     target_link_libraries(_extension PRIVATE cpu_${set})
 endforeach()

@@ -6,7 +6,7 @@
 
 namespace higan_fast::cpu::HIGAN_FAST_ISA {
 
-constexpr int LONGEST_RUN = 512;
+constexpr int LONGEST_RUN = 512, FEWEST_CHANNELS = 8;
 
 struct Sizes {
     Index num, channels, height, width;
@@ -22,11 +22,13 @@ inline Sizes sizes_of(const Tensor& image, const char* name) {
 ALWAYS_INLINE Index smaller(Index a, Index b) { return a < b ? a : b; }
 ALWAYS_INLINE Index parts(Index whole, Index part) { return (whole + part - 1) / part; }
 
-// Whether runs go along the channels of a pixel (else along the pixels of a row) for an op from x to out.
+// Whether runs go along the channels of a pixel (else along the pixels of a row) for an op from x to out. A few
+// channels are no run: it pays to gather pixels.
 template <class T, class U>
 bool runs_along_channels(const Array<T, 4>& x, const Array<U, 4>& out, const Sizes& sizes) {
     const bool channels = x.strides[1] == 1 && out.strides[1] == 1;
     const bool pixels = x.strides[3] == 1 && out.strides[3] == 1;
+    if (sizes.channels < FEWEST_CHANNELS && sizes.channels < sizes.width) return false;
     return channels == pixels ? sizes.channels >= sizes.width : channels;
 }
 
@@ -59,7 +61,9 @@ ALWAYS_INLINE void for_each_run(Queue queue, const Sizes& sizes, const Body& bod
         parallel_for(queue, sizes.num * sizes.height, sizes.elements(), [&](Index job) {
             const Index h = job % sizes.height, n = job / sizes.height;
             for (Index w = 0; w < sizes.width; ++w) {
-                for (Index c = 0; c < sizes.channels; c += LONGEST_RUN) body(n, c, h, w, length(sizes.channels - c));
+                for (Index c = 0; c < sizes.channels; c += LONGEST_RUN) {
+                    body(n, c, h, w, length(sizes.channels - c));
+                }
             }
         });
     } else {

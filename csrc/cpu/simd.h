@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #include "../include/number.h"
 
@@ -43,7 +44,11 @@ constexpr int LANES = VECTOR_BYTES / int(sizeof(S));
 using Words = VectorType<std::uint32_t>::type;
 using HalfWords = VectorType<std::uint16_t, VECTOR_BYTES / 2>::type;
 
-// How much of a vector a load or store touches.
+// As many elements as a vector has lanes, as they lie in memory.
+template <class T>
+using Stored = std::conditional_t<sizeof(T) == 2, HalfWords, Vector<accumulator_t<T>>>;
+
+// How much of a vector a load or store touches; lanes beyond are zero when loaded, and not stored.
 struct Full {};
 struct Partial {
     int count;
@@ -61,79 +66,111 @@ ALWAYS_INLINE Vector<S> broadcast(S value) {
     return value - Vector<S>{};
 }
 
-template <class V, class P>
-ALWAYS_INLINE V bits_at(const P* p) {
-    V bits;
+template <class T>
+ALWAYS_INLINE Stored<T> read(const T* p, Full) {
+    Stored<T> bits;
     std::memcpy(&bits, p, sizeof bits);
     return bits;
 }
 
-ALWAYS_INLINE Vector<float> load(const float* p, Full) { return bits_at<Vector<float>>(p); }
-ALWAYS_INLINE Vector<double> load(const double* p, Full) { return bits_at<Vector<double>>(p); }
+template <class T>
+ALWAYS_INLINE void write(T* p, Stored<T> bits, Full) {
+    std::memcpy(static_cast<void*>(p), &bits, sizeof bits);
+}
 
-ALWAYS_INLINE Vector<float> load(const bfloat16_t* p, Full) {
+template <class T>
+ALWAYS_INLINE Stored<T> read(const T* p, Partial lanes) {
 #if defined(__AVX512F__)
-    return Vector<float>(Words(_mm512_maskz_cvtepu16_epi32(ALL, bits_at<__m256i>(p))) << 16);
-#elif defined(__AVX2__)
-    return Vector<float>(Words(_mm256_cvtepu16_epi32(bits_at<__m128i>(p))) << 16);
+    const auto mask = (1u << lanes.count) - 1u;
+    if constexpr (sizeof(T) == 2) return Stored<T>(_mm256_maskz_loadu_epi16(__mmask16(mask), p));
+    if constexpr (sizeof(T) == 4) return Stored<T>(_mm512_maskz_loadu_epi32(__mmask16(mask), p));
+    if constexpr (sizeof(T) == 8) return Stored<T>(_mm512_maskz_loadu_epi64(__mmask8(mask), p));
 #else
-    return Vector<float>(__builtin_convertvector(bits_at<HalfWords>(p), Words) << 16);
+    Stored<T> bits = {};
+    std::memcpy(&bits, p, std::size_t(lanes.count) * sizeof(T));
+    return bits;
 #endif
 }
 
-ALWAYS_INLINE Vector<float> load(const half_t* p, Full) {
+template <class T>
+ALWAYS_INLINE void write(T* p, Stored<T> bits, Partial lanes) {
 #if defined(__AVX512F__)
-    return Vector<float>(_mm512_maskz_cvtph_ps(ALL, bits_at<__m256i>(p)));
+    const auto mask = (1u << lanes.count) - 1u;
+    if constexpr (sizeof(T) == 2) _mm256_mask_storeu_epi16(p, __mmask16(mask), __m256i(bits));
+    if constexpr (sizeof(T) == 4) _mm512_mask_storeu_epi32(p, __mmask16(mask), __m512i(bits));
+    if constexpr (sizeof(T) == 8) _mm512_mask_storeu_epi64(p, __mmask8(mask), __m512i(bits));
+#else
+    std::memcpy(static_cast<void*>(p), &bits, std::size_t(lanes.count) * sizeof(T));
+#endif
+}
+
+ALWAYS_INLINE Vector<float> widen_half(HalfWords bits) {
+#if defined(__AVX512F__)
+    return Vector<float>(_mm512_maskz_cvtph_ps(ALL, __m256i(bits)));
 #elif defined(__AVX2__)
-    return Vector<float>(_mm256_cvtph_ps(bits_at<__m128i>(p)));
+    return Vector<float>(_mm256_cvtph_ps(__m128i(bits)));
 #else
     Vector<float> x;
-    for (int i = 0; i < LANES<float>; ++i) x[i] = widen(p[i]);
+    for (int i = 0; i < LANES<float>; ++i) x[i] = widen(half_t{bits[i]});
     return x;
 #endif
 }
 
-ALWAYS_INLINE void store(float* p, Vector<float> x, Full) { std::memcpy(p, &x, sizeof x); }
-ALWAYS_INLINE void store(double* p, Vector<double> x, Full) { std::memcpy(p, &x, sizeof x); }
+ALWAYS_INLINE HalfWords narrow_half(Vector<float> x) {
+#if defined(__AVX512F__)
+    return HalfWords(_mm512_maskz_cvtps_ph(ALL, __m512(x), _MM_FROUND_TO_NEAREST_INT));
+#elif defined(__AVX2__)
+    return HalfWords(_mm256_cvtps_ph(__m256(x), _MM_FROUND_TO_NEAREST_INT));
+#else
+    HalfWords bits;
+    for (int i = 0; i < LANES<float>; ++i) bits[i] = narrow<half_t>(x[i]).bits;
+    return bits;
+#endif
+}
 
-// As narrow<bfloat16_t>, all lanes at once. The processors' own conversion would flush subnormals to zero.
-ALWAYS_INLINE void store(bfloat16_t* p, Vector<float> x, Full) {
+ALWAYS_INLINE Vector<float> widen_bfloat16(HalfWords bits) {
+#if defined(__AVX512F__)
+    return Vector<float>(Words(_mm512_maskz_cvtepu16_epi32(ALL, __m256i(bits))) << 16);
+#elif defined(__AVX2__)
+    return Vector<float>(Words(_mm256_cvtepu16_epi32(__m128i(bits))) << 16);
+#else
+    return Vector<float>(__builtin_convertvector(bits, Words) << 16);
+#endif
+}
+
+// The processors' own conversion would flush subnormals to zero.
+ALWAYS_INLINE HalfWords narrow_bfloat16(Vector<float> x) {
     const Words bits = Words(x);
     Words rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
     rounded = (x == x ? rounded : (bits | 0x400000u)) >> 16;
 #if defined(__AVX512F__)
-    const __m256i narrowed = _mm512_maskz_cvtepi32_epi16(ALL, __m512i(rounded));
+    return HalfWords(_mm512_maskz_cvtepi32_epi16(ALL, __m512i(rounded)));
 #else
-    const HalfWords narrowed = __builtin_convertvector(rounded, HalfWords);
-#endif
-    std::memcpy(static_cast<void*>(p), &narrowed, sizeof narrowed);
-}
-
-ALWAYS_INLINE void store(half_t* p, Vector<float> x, Full) {
-#if defined(__AVX512F__)
-    const __m256i narrowed = _mm512_maskz_cvtps_ph(ALL, __m512(x), _MM_FROUND_TO_NEAREST_INT);
-    std::memcpy(static_cast<void*>(p), &narrowed, sizeof narrowed);
-#elif defined(__AVX2__)
-    const __m128i narrowed = _mm256_cvtps_ph(__m256(x), _MM_FROUND_TO_NEAREST_INT);
-    std::memcpy(static_cast<void*>(p), &narrowed, sizeof narrowed);
-#else
-    for (int i = 0; i < LANES<float>; ++i) p[i] = narrow<half_t>(x[i]);
+    return __builtin_convertvector(rounded, HalfWords);
 #endif
 }
 
-// The end of a run: lanes beyond it are zero when loaded, and not stored.
-template <class T>
-ALWAYS_INLINE Vector<accumulator_t<T>> load(const T* p, Partial lanes) {
-    T padded[LANES<accumulator_t<T>>] = {};
-    std::memcpy(static_cast<void*>(padded), p, std::size_t(lanes.count) * sizeof(T));
-    return load(padded, Full{});
+template <class T, class Lanes>
+ALWAYS_INLINE Vector<accumulator_t<T>> load(const T* p, Lanes lanes) {
+    const Stored<T> bits = read(p, lanes);
+    if constexpr (std::is_same_v<T, half_t>) {
+        return widen_half(bits);
+    } else if constexpr (std::is_same_v<T, bfloat16_t>) {
+        return widen_bfloat16(bits);
+    } else {
+        return bits;
+    }
 }
 
-template <class T>
-ALWAYS_INLINE void store(T* p, Vector<accumulator_t<T>> x, Partial lanes) {
-    T padded[LANES<accumulator_t<T>>];
-    store(padded, x, Full{});
-    std::memcpy(static_cast<void*>(p), padded, std::size_t(lanes.count) * sizeof(T));
+template <class T, class Lanes>
+ALWAYS_INLINE void store(T* p, Vector<accumulator_t<T>> x, Lanes lanes) {
+    if constexpr (std::is_same_v<T, half_t>) {
+        write(p, narrow_half(x), lanes);
+    } else if constexpr (std::is_same_v<T, bfloat16_t>) {
+        write(p, narrow_bfloat16(x), lanes);
+    } else {
+        write(p, x, lanes);
+    }
 }
 
 // a·b + c, rounded once where the instruction set can.
@@ -187,14 +224,36 @@ ALWAYS_INLINE Vector<S> round_down(Vector<S> x) {
     return x == x ? rounded : x;
 }
 
-// The sum of all lanes, in an order that depends on the vector's width alone.
+// Lane i of the result is the sum of all lanes of x[i], in an order that depends on the vectors' width alone. Each
+// step halves the number of vectors: two of them, folded, fit one.
+template <class S, int BLOCK, std::size_t... I>
+ALWAYS_INLINE Vector<S> fold(const Vector<S>& x, const Vector<S>& y, std::index_sequence<I...>) {
+    using Integer = std::conditional_t<sizeof(S) == 4, std::int32_t, std::int64_t>;
+    using Places = typename VectorType<Integer>::type;
+    const Places low = {Integer(I / BLOCK * 2 * BLOCK + I % BLOCK)...};
+    return __builtin_shuffle(x, y, low) + __builtin_shuffle(x, y, low + BLOCK);
+}
+
+template <class S, int BLOCK = LANES<S> / 2>
+ALWAYS_INLINE Vector<S> sum_each(const Vector<S>* x) {
+    Vector<S> folded[BLOCK];
+    for (int i = 0; i < BLOCK; ++i) {
+        folded[i] = fold<S, BLOCK>(x[2 * i], x[2 * i + 1], std::make_index_sequence<LANES<S>>());
+    }
+    if constexpr (BLOCK == 1) {
+        return folded[0];
+    } else {
+        return sum_each<S, BLOCK / 2>(folded);
+    }
+}
+
+// The sum of all lanes of one vector.
 template <class S, int BYTES = VECTOR_BYTES>
 ALWAYS_INLINE S sum_lanes(const typename VectorType<S, BYTES>::type& x) {
     if constexpr (BYTES == int(sizeof(S))) {
         return x[0];
     } else {
-        using Half = typename VectorType<S, BYTES / 2>::type;
-        Half halves[2];
+        typename VectorType<S, BYTES / 2>::type halves[2];
         std::memcpy(halves, &x, sizeof x);
         return sum_lanes<S, BYTES / 2>(halves[0] + halves[1]);
     }

@@ -8,25 +8,33 @@ namespace {
 
 constexpr int MOST_COLOURS = 4;
 
-// sums[k·LONGEST_RUN + p] = Σ_i weights[k, i]·x[p, i] for `length` pixels, each of them neighbouring channels.
+// sums[k·LONGEST_RUN + p] = Σ_i weights[k, i]·x[p, i] for `length` pixels, each of them neighbouring channels (and
+// whatever beyond, up to a whole block).
 template <int COLOURS, class T, class S>
 void mix_channels(S* sums, const T* x, Index pixel_stride, const S* weights, int channels, int length) {
-    constexpr int PIXELS = 4;  // at once, so that a weight is loaded once for all of them
-    for (int p = 0; p < length; p += PIXELS) {
-        const int num = int(smaller(PIXELS, length - p));
-        const T* pixels[PIXELS];
-        for (int q = 0; q < PIXELS; ++q) pixels[q] = x + (p + (q < num ? q : 0)) * pixel_stride;
-        Vector<S> partial[COLOURS][PIXELS] = {};
-        for_vectors<S>(channels, [&](int i, auto lanes) INLINE_LAMBDA {
-            Vector<S> values[PIXELS];
-            for (int q = 0; q < PIXELS; ++q) values[q] = load(pixels[q] + i, lanes);
+    constexpr int PIXELS = 4, BLOCK = 16;  // PIXELS at once, so that a weight is loaded once for all of them
+    for (int first = 0; first < length; first += BLOCK) {
+        Vector<S> partial[COLOURS][BLOCK];
+        for (int p = 0; p < BLOCK; p += PIXELS) {
+            const T* pixels[PIXELS];
+            for (int q = 0; q < PIXELS; ++q) pixels[q] = x + smaller(first + p + q, length - 1) * pixel_stride;
+            Vector<S> v[COLOURS][PIXELS] = {};
+            for_vectors<S>(channels, [&](int i, auto lanes) INLINE_LAMBDA {
+                for (int k = 0; k < COLOURS; ++k) {
+                    const Vector<S> weight = load(weights + Index(k) * channels + i, lanes);
+                    for (int q = 0; q < PIXELS; ++q) {
+                        v[k][q] = multiply_add(load(pixels[q] + i, lanes), weight, v[k][q]);
+                    }
+                }
+            });
             for (int k = 0; k < COLOURS; ++k) {
-                const Vector<S> weight = load(weights + Index(k) * channels + i, lanes);
-                for (int q = 0; q < PIXELS; ++q) partial[k][q] = multiply_add(values[q], weight, partial[k][q]);
+                for (int q = 0; q < PIXELS; ++q) partial[k][p + q] = v[k][q];
             }
-        });
+        }
         for (int k = 0; k < COLOURS; ++k) {
-            for (int q = 0; q < num; ++q) sums[k * LONGEST_RUN + p + q] = sum_lanes<S>(partial[k][q]);
+            for (int p = 0; p < BLOCK; p += LANES<S>) {
+                store(sums + k * LONGEST_RUN + first + p, sum_each<S>(partial[k] + p), Full{});
+            }
         }
     }
 }
@@ -66,9 +74,11 @@ void modulate_weights(S* weights, const ToRgb& op, Index num, Index colours, Ind
 }
 
 template <class T, class S>
-void mix(S* sums, const T* x, const Array<const T, 4>& image, const S* weights, int colours, int channels, int length) {
-    const Index step = image.strides[3];
-    if (image.strides[1] != 1) return mix_pixels(sums, x, image.strides[1], step, weights, colours, channels, length);
+void mix(S* sums, const T* x, Index channel_stride, Index step, const S* weights, int colours, int channels,
+         int length) {
+    if (channel_stride != 1) {
+        return mix_pixels(sums, x, channel_stride, step, weights, colours, channels, length);
+    }
     if (colours == 1) mix_channels<1>(sums, x, step, weights, channels, length);
     if (colours == 2) mix_channels<2>(sums, x, step, weights, channels, length);
     if (colours == 3) mix_channels<3>(sums, x, step, weights, channels, length);
@@ -94,11 +104,13 @@ void make_rgb(const ToRgb& op, const Sizes& sizes, Queue queue) {
 
     const Index across = parts(sizes.width, LONGEST_RUN), work = sizes.num * channels * sizes.height * sizes.width;
     parallel_for(queue, sizes.num * sizes.height * across, work, [&](Index job) {
-        const Index w = job % across * LONGEST_RUN, h = job / across % sizes.height, n = job / across / sizes.height;
+        const Index w = job % across * LONGEST_RUN, row = job / across;
+        const Index h = row % sizes.height, n = row / sizes.height;
         const int length = int(smaller(LONGEST_RUN, sizes.width - w));
         S sums[MOST_COLOURS * LONGEST_RUN], upsampled[LONGEST_RUN] = {};
         if (channels == 0) std::memset(sums, 0, sizeof sums);
-        mix(sums, x.at(n, 0, h, w), x, &weights[n * colours * channels], colours, int(channels), length);
+        const S* const mine = &weights[n * colours * channels];
+        mix(sums, x.at(n, 0, h, w), x.strides[1], x.strides[3], mine, colours, int(channels), length);
         const Index column = axis.begin(w);
         const int num_columns = int(axis.end(w + length - 1) - column);
         Buffer<S> columns(num_columns);
@@ -106,7 +118,7 @@ void make_rgb(const ToRgb& op, const Sizes& sizes, Queue queue) {
             if (rgb) {
                 const Plane<S> plane = plane_of(rgb, before, {n, k, 0, 0, 0, 0, 1});
                 sum_rows(columns.data(), plane, axis.at(h), column, num_columns);
-                sum_columns(upsampled, false, columns.data(), column, axis, w, length, 1);
+                sum_columns(upsampled, columns.data(), column, axis, w, length, 1);
             }
             const S shift = bias ? *bias.at(k) : S(0);
             const S* const sum = sums + k * LONGEST_RUN;

@@ -12,41 +12,53 @@ void store_row(const S* row, const Array<T, 4>& out, const Tile& tile, Index h) 
     const bool whole = !CHANNELS || (out.strides[1] == 1 && out.strides[3] == tile.inner);
     const int length = whole ? width * tile.inner : tile.inner;
     for (Index w = tile.w; w < (whole ? tile.w + 1 : tile.w_end); ++w) {
-        scattered(out.at(tile.n, tile.c, h, w), out.strides[ALONG<CHANNELS>], length, [&](T* to) INLINE_LAMBDA {
-            for_vectors<S>(length, [&](int i, auto lanes) INLINE_LAMBDA { store(to + i, load(row + i, lanes), lanes); });
+        T* const first = out.at(tile.n, tile.c, h, w);
+        scattered(first, out.strides[ALONG<CHANNELS>], length, [&](T* to) INLINE_LAMBDA {
+            for_vectors<S>(length, [&](int i, auto lanes) INLINE_LAMBDA {
+                store(to + i, load(row + i, lanes), lanes);
+            });
         });
         row += length;
     }
 }
 
+// Both axes. A separable filter sums rows, then columns. Another one is the sum of its columns: each sums rows in its
+// own way, which then meet a single tap of 1 on the other axis.
 template <class S>
-struct Geometry {
-    int up, down, pad_left, pad_top;
-    bool flip;
-    S gain;
+struct Axes {
+    bool separable;
+    int num_columns;
+    Axis<S> rows, across;
+
+    Axes(const Upfirdn2d& op, const Filter<S>& filter)
+        : separable(op.filter.rank == 1),
+          num_columns(filter.columns),
+          rows(filter, op.flip, separable ? S(1) : S(op.gain), op.up, op.down, op.pad_top),
+          across(separable ? filter : Filter<S>{&ONE, 0, 0, filter.columns, 1}, op.flip,
+                 separable ? S(op.gain) : S(1), op.up, op.down, op.pad_left) {}
+
+  private:
+    static constexpr S ONE = 1;
 };
 
-// A separable filter: sums of rows, then of columns. One that is not is the sum of its columns: each makes sums of
-// rows of its own, which then meet a single tap.
 template <bool CHANNELS, class T, class S>
-void filter_tile(const Plane<T>& plane, const Array<T, 4>& out, const Tile& tile, const Filter<S>& filter,
-                 bool separable, const Geometry<S>& g) {
-    const S one = 1;
-    const int taps_across = separable ? filter.rows : filter.columns;
-    const Axis<S> rows(filter, g.flip, separable ? S(1) : g.gain, g.up, g.down, g.pad_top);
-    const auto tap_across = [&](int j) { return Axis<S>(Filter<S>{&one, 0, 0, 1, 1}, true, 1, g.up, g.down, g.pad_left - j); };
-    const Axis<S> across(filter, g.flip, g.gain, g.up, g.down, g.pad_left);
+void filter_tile(const Plane<T>& plane, const Array<T, 4>& out, const Tile& tile, const Axes<S>& axes, bool flip) {
     const int width = int(tile.w_end - tile.w), inner = tile.inner;
-    const Index column = tap_across(0).begin(tile.w);
-    const int num_columns = int(tap_across(taps_across - 1).end(tile.w_end - 1) - column);
+    const Index column = axes.across.begin(tile.w);
+    const int num_columns = int(axes.across.end(tile.w_end - 1) - column);
     Buffer<S> columns(Index(num_columns) * inner), row(Index(width) * inner);
     for (Index h = tile.h; h < tile.h_end; ++h) {
-        for (int j = 0; j < filter.columns; ++j) {
-            sum_rows(columns.data(), plane, rows.at(h, g.flip ? j : filter.columns - 1 - j), column, num_columns);
-            const auto sum = [&](const Axis<S>& axis) {
-                sum_columns(row.data(), j > 0, columns.data(), column, axis, tile.w, width, inner);
+        for (int j = 0; j < axes.num_columns; ++j) {
+            const auto rows = axes.rows.at(h, flip ? j : axes.num_columns - 1 - j);
+            sum_rows(columns.data(), plane, rows, column, num_columns);
+            const auto sum = [&](const auto& at) {
+                sum_columns(row.data(), j > 0, columns.data(), column, axes.across, at, tile.w, width, inner);
             };
-            separable ? sum(across) : sum(tap_across(j));
+            if (axes.separable) {
+                sum([&](Index w) { return axes.across.at(w); });
+            } else {
+                sum([&](Index w) { return axes.across.tap(w, j); });
+            }
         }
         store_row<CHANNELS>(row.data(), out, tile, h);
     }
@@ -64,11 +76,10 @@ void upfirdn2d(const Upfirdn2d& op, Queue queue) {
         using S = accumulator_t<T>;
         const auto x = array<const T>(op.x, "x", {sizes.num, sizes.channels, before.height, before.width});
         const auto out = array<T>(op.out, "out", {sizes.num, sizes.channels, sizes.height, sizes.width});
-        const auto filter = filter_of<S>(op.filter);
-        const Geometry<S> geometry{op.up, op.down, op.pad_left, op.pad_top, op.flip, S(op.gain)};
+        const Axes<S> axes(op, filter_of<S>(op.filter));
         with_bool(runs_along_channels(x, out, sizes), [&](auto channels) {
             for_each_tile<channels>(queue, sizes, [&](const Tile& tile) {
-                filter_tile<channels>(plane_of(x, before, tile), out, tile, filter, op.filter.rank == 1, geometry);
+                filter_tile<channels>(plane_of(x, before, tile), out, tile, axes, op.flip);
             });
         });
     });

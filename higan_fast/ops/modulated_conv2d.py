@@ -25,6 +25,9 @@ from higan_fast.ops.upfirdn2d import upfirdn2d
 Convolution = Literal["library", "fused"]
 EPSILON = 1e-8
 RECTIFIERS = ("linear", "relu", "lrelu")
+# Where the fused convolution applies styles itself, a tile of its output stays within one sample: features of
+# fewer pixels than this would leave most of a tile empty, and are modulated first.
+FEWEST_FUSED_PIXELS = 256
 
 
 @takes_arrays
@@ -209,6 +212,10 @@ def _native_modulated_conv2d(
     factors = (small(demod, x), noise, small(bias, x), small(next_styles, x))
     tail = (*factors, *tail_numbers(activation, None, gain, clamp))
     kernel = weight.to(x.dtype)
+    if styles is not None and (convolution == "library" or x.shape[2] * x.shape[3] < FEWEST_FUSED_PIXELS):
+        given, x = x, _channels_last((num, *x.shape[1:]), x)
+        _native.launch("modulate", x.device, given, small(styles, x), x)
+        styles = None
     if convolution == "fused":
         nothing = (None, None, None, None, *tail_numbers("linear", None, None, None))
         out = _channels_last(shape, x) if up == 1 else _transposed(shape, weight, x)
@@ -218,9 +225,6 @@ def _native_modulated_conv2d(
             out,
         )  # fmt: skip
     else:
-        if styles is not None:
-            given, x = x, _channels_last((num, *x.shape[1:]), x)
-            _native.launch("modulate", x.device, given, small(styles, x), x)
         if up == 1:
             out = F.conv2d(x, kernel, padding=weight.shape[-1] // 2)
         else:
