@@ -26,7 +26,7 @@ class CMakeBuild(build_ext):
         # cmake and ninja may be packages of an environment that is not activated
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         options = {
-            "CMAKE_LIBRARY_OUTPUT_DIRECTORY": target,
+            "HIGAN_FAST_OUTPUT": target,
             "Python_EXECUTABLE": sys.executable,
             "pybind11_DIR": pybind11.get_cmake_dir(),
             "HIGAN_FAST_CUDA": os.environ.get("HIGAN_FAST_CUDA", "auto"),

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import torch
+
 README = Path(__file__).parent.parent / "README.md"
 SMALLER = {
     "num=20_000": "num=512",
@@ -11,7 +13,7 @@ SMALLER = {
 
 
 def test_the_example(tmp_path, monkeypatch):
-    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    example, _ = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     for text, smaller in SMALLER.items():
         assert example.count(text) == 1, f"README: expected {text!r} once"
         example = example.replace(text, smaller)
@@ -21,3 +23,17 @@ def test_the_example(tmp_path, monkeypatch):
     assert names["images"].shape == (4, 3, 3, 64, 64)
     assert len(names["verification"].rank()) >= 8
     assert (tmp_path / "runs/scenes/samples.zarr").is_dir()
+
+
+def test_the_example_of_an_op():
+    _, example = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    torch.manual_seed(0)
+    names: dict = {
+        "x": torch.randn(2, 8, 4, 4),
+        "weight": torch.randn(5, 8, 3, 3),
+        "styles": torch.randn(2, 8),
+        "noise": torch.randn(8, 8),
+        "bias": torch.randn(5),
+    }
+    exec(example, names)
+    assert names["y"].shape == (2, 5, 8, 8)
