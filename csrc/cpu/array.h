@@ -78,24 +78,36 @@ class Buffer {
     S* data_;
 };
 
-// A copy of a small tensor [N, C] times gain, channels side by side; one row of `missing` if it is not given.
+// A tensor [N, C] times gain, channels side by side: the tensor itself or a copy; if it is not given, one row of
+// `missing` times gain.
 template <class S>
 class Factors {
   public:
     Factors(const Tensor& tensor, const char* name, Index num, Index channels, S missing, S gain)
-        : stride_(tensor.given() ? channels : 0), values_(tensor.given() ? num * channels : channels) {
-        const auto given = optional_array<const S>(tensor, name, {num, channels});
-        for (Index n = 0; n < (given ? num : 1); ++n) {
+        : given_(optional_array<const S>(tensor, name, {num, channels})),
+          stride_(given_ ? channels : 0),
+          copy_(as_it_is(gain) ? 0 : given_ ? num * channels : channels),
+          data_(copy_.data()) {
+        if (as_it_is(gain)) {
+            data_ = given_.data;
+            stride_ = given_.strides[0];
+            return;
+        }
+        for (Index n = 0; n < (given_ ? num : 1); ++n) {
             for (Index c = 0; c < channels; ++c) {
-                values_[n * stride_ + c] = (given ? *given.at(n, c) : missing) * gain;
+                copy_[n * stride_ + c] = (given_ ? *given_.at(n, c) : missing) * gain;
             }
         }
     }
-    ALWAYS_INLINE const S* at(Index n, Index c) const { return values_.data() + n * stride_ + c; }
+    ALWAYS_INLINE const S* at(Index n, Index c) const { return data_ + n * stride_ + c; }
 
   private:
+    bool as_it_is(S gain) const { return given_ && given_.strides[1] == 1 && gain == 1; }
+
+    Array<const S, 2> given_;
     Index stride_;
-    Buffer<S> values_;
+    Buffer<S> copy_;
+    const S* data_;
 };
 
 }  // namespace higan_fast::cpu::HIGAN_FAST_ISA

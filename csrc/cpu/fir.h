@@ -193,7 +193,7 @@ void sum_combs(S* row, bool add, const S* columns, Index column, const Axis<S>& 
     }
 }
 
-// row[o, c] (+)= Σ_k taps[k]·columns[first + k, c] for `num` pixels from o = begin on, where at_output(o) are the axis's
+// row[o, c] (+)= Σ_k taps[k]·columns[first + k, c] for `num` pixels from o = begin on, where at_output(o) are the
 // neighbours of o, all or some of them, and columns[0] is the input's pixel `column`.
 template <class S, class At>
 void sum_columns(S* row, bool add, const S* columns, Index column, const Axis<S>& axis, const At& at_output,

@@ -1,7 +1,7 @@
-# The CPU kernels once for each instruction set, each in a namespace of its own; cpu/select.cpp chooses at run time.
-# Whatever the linker might take for several of them (inline functions, templates of std) must not be in them: it
-# would pick one copy, and that may need instructions that the machine lacks. So: headers outside of cpu/ are always
-# inlined, exceptions are thrown by checks.cpp, and the plainest set is linked first.
+# The CPU kernels once for each instruction set, each in a namespace of its own; cpu/select.cpp chooses one.
+# What several of them would share (inline functions, templates of std) must not be in them: the linker would pick
+# one copy, which may need instructions that the machine lacks. So functions of headers outside of cpu/ are inlined
+# always, exceptions are thrown by checks.cpp, and the plainest set is linked first.
 set(INSTRUCTION_SETS baseline)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     list(APPEND INSTRUCTION_SETS avx2 avx512)

@@ -6,15 +6,15 @@ namespace higan_fast::cpu::HIGAN_FAST_ISA {
 
 namespace {
 
-// out[r, o] = Σ_i rows[r, i]·weights[o, i], for ROWS × OUTPUTS at once.
+// out[r, o] = Σ_i rows[r, i]·weights[output + o, i], for ROWS × OUTPUTS at once.
 constexpr int ROWS = 4, OUTPUTS = VECTOR_BYTES == 64 ? 4 : 2;
 
 template <class S>
-void multiply_block(S* out, Index outputs, const S* rows, int num_rows, const S* weights, int num_outputs,
-                    int channels) {
+void multiply_block(S* out, Index outputs, const S* rows, int num_rows, const Factors<S>& weights, Index output,
+                    int num_outputs, int channels) {
     const S *r[ROWS], *w[OUTPUTS];
     for (int i = 0; i < ROWS; ++i) r[i] = rows + Index(i < num_rows ? i : 0) * channels;
-    for (int j = 0; j < OUTPUTS; ++j) w[j] = weights + Index(j < num_outputs ? j : 0) * channels;
+    for (int j = 0; j < OUTPUTS; ++j) w[j] = weights.at(output + (j < num_outputs ? j : 0), 0);
     Vector<S> sums[ROWS][OUTPUTS] = {};
     for_vectors<S>(channels, [&](int c, auto lanes) INLINE_LAMBDA {
         Vector<S> weight[OUTPUTS];
@@ -29,37 +29,37 @@ void multiply_block(S* out, Index outputs, const S* rows, int num_rows, const S*
     }
 }
 
-// Which product of two vectors a row of sums belongs to: base·base for each n, then directions·directions for each
-// m, then base·directions for each (n, m).
+// The rows of the three sums, each for a product of two vectors: base·base for each n, then direction·direction
+// for each m, then base·direction for each (n, m).
+template <class S>
 struct Rows {
-    Index num, directions;
+    const Factors<S>&base, &directions;
+    Index num, num_directions;
 
-    Index count() const { return num + directions + num * directions; }
+    Index count() const { return num + num_directions + num * num_directions; }
     Index of_base(Index n) const { return n; }
     Index of_direction(Index m) const { return num + m; }
-    Index of_both(Index n, Index m) const { return num + directions + n * directions + m; }
-};
+    Index of_both(Index n, Index m) const { return num + num_directions + n * num_directions + m; }
 
-template <class S>
-void multiply_vectors(S* product, const Rows& rows, Index row, const Factors<S>& base, const Factors<S>& directions,
-                      int channels) {
-    const Index pair = row - rows.of_both(0, 0);
-    const S *u, *v;
-    if (pair >= 0) {
-        u = base.at(pair / rows.directions, 0);
-        v = directions.at(pair % rows.directions, 0);
-    } else {
-        u = v = row < rows.num ? base.at(row, 0) : directions.at(row - rows.num, 0);
+    void multiply(S* product, Index row, int channels) const {
+        const Index pair = row - of_both(0, 0);
+        const S *u, *v;
+        if (pair >= 0) {
+            u = base.at(pair / num_directions, 0);
+            v = directions.at(pair % num_directions, 0);
+        } else {
+            u = v = row < num ? base.at(row, 0) : directions.at(row - num, 0);
+        }
+        for_vectors<S>(channels, [&](int i, auto lanes) INLINE_LAMBDA {
+            store(product + i, load(u + i, lanes) * load(v + i, lanes), lanes);
+        });
     }
-    for_vectors<S>(channels, [&](int i, auto lanes) INLINE_LAMBDA {
-        store(product + i, load(u + i, lanes) * load(v + i, lanes), lanes);
-    });
-}
+};
 
 // sums[row, o] = Σ_i weight_square[o, i]·product_of_row[i]
 template <class S>
-void sum_products(S* sums, const Rows& rows, const Factors<S>& base, const Factors<S>& directions, const S* weights,
-                  Index outputs, int channels, Queue queue) {
+void sum_products(S* sums, const Rows<S>& rows, const Factors<S>& weights, Index outputs, int channels,
+                  Queue queue) {
     constexpr int BLOCK_ROWS = 4 * ROWS, BLOCK_OUTPUTS = 64;
     const Index across = parts(outputs, BLOCK_OUTPUTS), down = parts(rows.count(), BLOCK_ROWS);
     parallel_for(queue, across * down, rows.count() * outputs * channels, [&](Index job) {
@@ -67,33 +67,36 @@ void sum_products(S* sums, const Rows& rows, const Factors<S>& base, const Facto
         const int num_rows = int(smaller(BLOCK_ROWS, rows.count() - row));
         const Index output_end = smaller(output + BLOCK_OUTPUTS, outputs);
         Buffer<S> products(Index(num_rows) * channels);
-        for (int r = 0; r < num_rows; ++r) {
-            multiply_vectors(&products[Index(r) * channels], rows, row + r, base, directions, channels);
-        }
+        for (int r = 0; r < num_rows; ++r) rows.multiply(&products[Index(r) * channels], row + r, channels);
         for (Index o = output; o < output_end; o += OUTPUTS) {
             const int num_outputs = int(smaller(OUTPUTS, output_end - o));
             for (int r = 0; r < num_rows; r += ROWS) {
                 multiply_block(sums + (row + r) * outputs + o, outputs, &products[Index(r) * channels],
-                               int(smaller(ROWS, num_rows - r)), weights + o * channels, num_outputs, channels);
+                               int(smaller(ROWS, num_rows - r)), weights, o, num_outputs, channels);
             }
         }
     });
 }
 
-// Calls row(to, n, m, s, i, size) for runs of the last dimension of out [N, M, S, length].
-template <class S, class Row>
-void for_each_step(const Array<S, 4>& out, const Rows& rows, Index num_steps, Index length, Queue queue,
-                   const Row& row) {
-    parallel_for(queue, rows.num * rows.directions * num_steps, rows.num * rows.directions * num_steps * length,
-                 [&](Index job) {
-                     const Index s = job % num_steps, m = job / num_steps % rows.directions;
-                     const Index n = job / num_steps / rows.directions;
-                     for (Index i = 0; i < length; i += LONGEST_RUN) {
-                         const int size = int(smaller(LONGEST_RUN, length - i));
-                         scattered(out.at(n, m, s, i), out.strides[3], size,
-                                   [&](S* to) INLINE_LAMBDA { row(to, n, m, s, i, size); });
-                     }
-                 });
+// A run of the last dimension of a result [N, M, S, …].
+struct Run {
+    Index n, m, s, begin;
+    int length;
+};
+
+// Calls fill(to, run) for each of them.
+template <class S, class Fill>
+void for_each_step(const Array<S, 4>& out, const Rows<S>& rows, Index num_steps, Index length, Queue queue,
+                   const Fill& fill) {
+    const Index jobs = rows.num * rows.num_directions * num_steps;
+    parallel_for(queue, jobs, jobs * length, [&](Index job) {
+        const Index s = job % num_steps, pair = job / num_steps;
+        for (Index i = 0; i < length; i += LONGEST_RUN) {
+            const int left = int(smaller(LONGEST_RUN, length - i));
+            const Run run{pair / rows.num_directions, pair % rows.num_directions, s, i, left};
+            scattered(out.at(run.n, run.m, s, i), out.strides[3], run.length, [&](S* to) { fill(to, run); });
+        }
+    });
 }
 
 template <class S>
@@ -104,11 +107,11 @@ void perturb(const PerturbStyles& op, Queue queue) {
     const Factors<S> directions(op.directions, "directions", num_directions, channels, 0, 1);
     const auto steps = array<const S>(op.steps, "steps", {num_steps});
     const auto styles = array<S>(op.styles, "styles", {num, num_directions, num_steps, channels});
-    const Rows rows{num, num_directions};
-    for_each_step(styles, rows, num_steps, channels, queue, [&](S* to, Index n, Index m, Index s, Index c, int size) {
-        const S *const from = base.at(n, c), *const along = directions.at(m, c);
-        const Vector<S> step = broadcast(*steps.at(s));
-        for_vectors<S>(size, [&](int i, auto lanes) INLINE_LAMBDA {
+    const Rows<S> rows{base, directions, num, num_directions};
+    for_each_step(styles, rows, num_steps, channels, queue, [&](S* to, const Run& run) {
+        const S *const from = base.at(run.n, run.begin), *const along = directions.at(run.m, run.begin);
+        const Vector<S> step = broadcast(*steps.at(run.s));
+        for_vectors<S>(run.length, [&](int i, auto lanes) INLINE_LAMBDA {
             store(to + i, multiply_add(load(along + i, lanes), step, load(from + i, lanes)), lanes);
         });
     });
@@ -117,13 +120,13 @@ void perturb(const PerturbStyles& op, Queue queue) {
     const Factors<S> weights(op.weight_square, "weight_square", outputs, channels, 0, 1);
     const auto demod = array<S>(op.demod, "demod", {num, num_directions, num_steps, outputs});
     Buffer<S> sums(rows.count() * outputs);
-    sum_products(sums.data(), rows, base, directions, weights.at(0, 0), outputs, int(channels), queue);
-    for_each_step(demod, rows, num_steps, outputs, queue, [&](S* to, Index n, Index m, Index s, Index o, int size) {
-        const S* const a = &sums[rows.of_base(n) * outputs + o];
-        const S* const b = &sums[rows.of_both(n, m) * outputs + o];
-        const S* const c = &sums[rows.of_direction(m) * outputs + o];
-        const Vector<S> step = broadcast(*steps.at(s)), epsilon = broadcast(S(op.epsilon));
-        for_vectors<S>(size, [&](int i, auto lanes) INLINE_LAMBDA {
+    sum_products(sums.data(), rows, weights, outputs, int(channels), queue);
+    for_each_step(demod, rows, num_steps, outputs, queue, [&](S* to, const Run& run) {
+        const S* const a = &sums[rows.of_base(run.n) * outputs + run.begin];
+        const S* const b = &sums[rows.of_both(run.n, run.m) * outputs + run.begin];
+        const S* const c = &sums[rows.of_direction(run.m) * outputs + run.begin];
+        const Vector<S> step = broadcast(*steps.at(run.s)), epsilon = broadcast(S(op.epsilon));
+        for_vectors<S>(run.length, [&](int i, auto lanes) INLINE_LAMBDA {
             const Vector<S> slope = multiply_add(load(c + i, lanes), step, load(b + i, lanes) * S(2));
             Vector<S> square = multiply_add(slope, step, load(a + i, lanes));
             square = square < 0 ? Vector<S>{} : square;
