@@ -48,6 +48,9 @@ def _interrupt(*_: object) -> None:
 @click.version_option(package_name="higan_fast")
 def main(debug: bool) -> None:
     """Find out which layer of an image generator decides what you see, and prove it."""
+    from higan_fast.memory import keep_freed_memory
+
+    keep_freed_memory()
 
 
 def _options(*options: Command) -> Command:

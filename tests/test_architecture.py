@@ -12,9 +12,10 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "higan_fast"
 
 # What each part may import of the package, besides itself.
-TOOLS = {"devices", "files", "pictures", "progress"}
+TOOLS = {"devices", "files", "memory", "pictures", "progress"}
 MAY_KNOW = {
     "devices": set(),
+    "memory": set(),
     "files": set(),
     "progress": set(),
     "pictures": {"files"},

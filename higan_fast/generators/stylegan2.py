@@ -115,25 +115,53 @@ class StyleGAN2(Generator):
 
     def walk(self, codes: Tensor) -> Activation:
         """As layer by layer, but a block's first convolution leaves its result modulated for the second."""
-        convs: Any = self.synthesis.convs
-        rgbs = self.synthesis.rgbs
         activation = self.layer(0, self.start(codes.shape[0]), codes[:, 0])
         for index in range(1, self.num_layers - 1, 2):
-            features, rgb = activation
-            code, next_code = codes[:, index], codes[:, index + 1]
-            rgb = rgbs[index // 2](features, rgb, code)
-            next_styles = convs[index + 1].styles(next_code, features.dtype)
-            features = convs[index](features, code, self.noise_mode, next_styles=next_styles)
-            features = convs[index + 1](features, next_code, self.noise_mode, modulated_by=next_styles)
-            activation = Activation(features, rgb)
+            activation = self._block(index, activation, codes)
         return self.layer(self.num_layers - 1, activation, codes[:, -1])
 
+    def _block(self, index: int, activation: Activation, codes: Tensor) -> Activation:
+        """The two layers of the block that begins at layer ``index``."""
+        convs: Any = self.synthesis.convs
+        features, rgb = activation
+        code, next_code = codes[:, index], codes[:, index + 1]
+        rgb = self.synthesis.rgbs[index // 2](features, rgb, code)
+        next_styles = convs[index + 1].styles(next_code, features.dtype)
+        features = convs[index](features, code, self.noise_mode, next_styles=next_styles)
+        features = convs[index + 1](features, next_code, self.noise_mode, modulated_by=next_styles)
+        return Activation(features, rgb)
+
+    def draw(self, codes: Tensor) -> Tensor:
+        activation = self.layer(0, self.start(codes.shape[0]), codes[:, 0])
+        return self._draw_blocks(1, activation, codes)
+
+    def _draw_blocks(self, first: int, activation: Activation, codes: Tensor) -> Tensor:
+        """The blocks from layer ``first`` on, in ever smaller slices: features grow with the resolution."""
+        for index in range(first, self.num_layers - 1, 2):
+            most = self._samples_at_once(self.layers[index].resolution)
+            if most is not None and most < len(codes):
+                slices = [slice(start, start + most) for start in range(0, len(codes), most)]
+                parts = [_part(activation, s) for s in slices]
+                drawn = [self._draw_blocks(index, a, codes[s]) for a, s in zip(parts, slices, strict=True)]
+                return torch.cat(drawn)
+            activation = self._block(index, activation, codes)
+        return self.image(self.layer(self.num_layers - 1, activation, codes[:, -1]))
+
     def samples_at_once(self) -> int | None:
+        found = [self._samples_at_once(resolution) for resolution in self.config.channels]
+        return None if found[0] is None else min(most for most in found if most is not None)
+
+    def _samples_at_once(self, resolution: int) -> int | None:
+        """How many samples' features of this resolution stay within the cache; None: it does not matter."""
         if self.device.type != "cpu":
             return None
         itemsize = (self.activation_dtype or self.synthesis.const.dtype).itemsize
-        largest = max(width * resolution**2 for resolution, width in self.config.channels.items())
-        return max(1, CACHE_BYTES // (largest * itemsize))
+        return max(1, CACHE_BYTES // (self.config.channels[resolution] * resolution**2 * itemsize))
+
+
+def _part(activation: Activation, samples: slice) -> Activation:
+    features, rgb = activation
+    return Activation(features[samples], None if rgb is None else rgb[samples])
 
 
 def _layers(config: StyleGAN2Config) -> tuple[Layer, ...]:
@@ -171,8 +199,11 @@ class Linear(nn.Module):
         self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x @ (self.weight * self.weight_gain).T
-        return bias_act(x, self.bias * self.bias_gain, activation=self.activation)
+        bias = self.bias * self.bias_gain
+        # The gain goes to the codes, which are smaller than the weight.
+        if self.activation == "linear":
+            return torch.addmm(bias, x * self.weight_gain, self.weight.T)
+        return bias_act((x * self.weight_gain) @ self.weight.T, bias, activation=self.activation)
 
 
 class Mapping(nn.Module):
