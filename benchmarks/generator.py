@@ -13,6 +13,7 @@ from torch import Tensor
 from benchmarks.case import Backend, Case
 from benchmarks.ops import CHANNEL_BASES
 from benchmarks.peer import lacks_plugins, load_peer
+from benchmarks.peer_process import PeerProcess
 from benchmarks.roofline import Work
 from benchmarks.shapes import stylegan2, widths
 from higan_fast.generators.stylegan2 import StyledConv, StyleGAN2, StyleGAN2Config
@@ -53,12 +54,14 @@ class Network:
         self.generators, self.base = generators, base
         self.exact = generators["float32"]
         self.peers: dict[tuple[str, str], Callable[[Tensor], Tensor]] = {}
-        if peer is not None:
+        if peer is None:
+            return
+        if self.exact.device.type == "cpu":
+            self.peers["stylegan2-ada", "float32"] = PeerProcess(peer, self.exact)
+        else:
             self._add_peer("stylegan2-ada", "float32", load_peer(peer, self.exact))
-            if self.exact.device.type == "cuda":
-                self._add_peer(
-                    "stylegan2-ada, channels-last", "float16", load_peer(peer, self.exact, half=True)
-                )
+            fast = load_peer(peer, self.exact, half=True)
+            self._add_peer("stylegan2-ada, channels-last", "float16", fast)
 
     def _add_peer(self, name: str, dtype: str, synthesis: torch.nn.Module) -> None:
         @torch.inference_mode()
@@ -67,7 +70,7 @@ class Network:
             return images
 
         run(torch.zeros(1, self.exact.num_layers, self.exact.code_dim, device=self.exact.device))
-        if self.exact.device.type == "cuda" and lacks_plugins():
+        if lacks_plugins():
             name += ", without its plugins"
         self.peers[name, dtype] = run
 

@@ -23,6 +23,7 @@ from benchmarks.roofline import Ceilings, measure
 from benchmarks.timing import in_turn
 from higan_fast import _native
 from higan_fast.environment import environment
+from higan_fast.memory import keep_freed_memory
 
 # name → the cases for (device, peer)
 CASES: dict[str, Callable[[str, Path | None], Iterable[Case]]] = {
@@ -52,6 +53,7 @@ def main(names: tuple[str, ...], repeats: int, threads: int | None, device: str,
     whole StyleGAN2). All run when none is named; on CUDA there are ops and generator. An interrupted run
     keeps the rows that it has printed.
     """
+    keep_freed_memory()  # as the command line does; a peer on the CPU runs in a process of its own
     names = names or DEFAULT[device]
     if threads:
         torch.set_num_threads(threads)

@@ -14,8 +14,8 @@ def keep_freed_memory() -> None:
     """Blocks below 32 MiB come from memory that the process keeps, up to 512 MiB; on Linux with glibc.
 
     By itself glibc hands freed memory back and faults it in again, a page at a time: 25,000 pages for eight
-    images at 256², a tenth of their time. The command line calls this; a program of your own may: it holds for
-    the whole process, which is why the benchmarks leave it to glibc for ours and for a peer alike.
+    images at 256², a tenth of their time. The command line and the benchmarks call this; a program of your
+    own may: it holds for the whole process, which is why an import alone does not do it.
     """
     if not sys.platform.startswith("linux"):
         return
