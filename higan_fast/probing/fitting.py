@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,9 +14,11 @@ from higan_fast.predictors.base import Semantic
 from higan_fast.probing.boundaries import SPACES, Boundaries, Boundary, Space
 from higan_fast.probing.checks import check_names, check_seed
 from higan_fast.probing.samples import Samples
+from higan_fast.probing.svm import Loss, fit_linear_svms
 from higan_fast.progress import progress as show_progress
 
 MIN_PER_SIDE = 50
+ROWS_AT_ONCE = 8192  # of codes, when the samples are classified
 
 Array = NDArray[np.float64]
 
@@ -29,20 +31,24 @@ def fit_boundaries(
     space: Space = "w",
     held_out: float = 0.3,
     C: float = 1.0,  # noqa: N803 (the field's name for it)
+    loss: Loss = "hinge",
     seed: int = 0,
     progress: bool = True,
 ) -> Boundaries:
     """Fits a boundary for each semantic, as HiGAN does (arXiv 1911.09267).
 
     The samples with the highest and the lowest scores are the two classes; a part is held out; a linear
-    support vector machine with hinge loss separates the rest; its unit normal is the boundary.
+    support vector machine separates the rest; its unit normal is the boundary. All machines are fitted by
+    one solver (``svm.py``), which proves how near each normal comes to the exact one; a boundary for which
+    that is not near enough is not ``converged``, and named in a warning.
 
     Args:
         semantics: names, or one name; None: all that the samples have scores for.
         chosen_num: samples per class: a count, or a ratio of all in (0, 1]. At most half of all.
         space: "w" and "z" give normals ``[D]``; "layers" gives one normal per layer, ``[L, D]``.
         held_out: the part of each class on which the accuracy is measured.
-        C: the weight of the hinge loss.
+        C: the weight of the loss.
+        loss: "hinge" or "squared_hinge".
         seed: of the shuffle.
         progress: whether to show it.
 
@@ -58,28 +64,31 @@ def fit_boundaries(
     check_seed(seed)
     if not 0 < held_out < 1:
         raise ValueError(f"held_out: got {held_out!r}, expected a part between 0 and 1")
-    if not C > 0:
-        raise ValueError(f"C: got {C!r}, expected a positive number")
     num = _num_per_side(chosen_num, len(samples))
     codes, scores = _codes(samples, space), samples.scores
     for what, values in ((f"the codes in {space}", codes), ("the scores", scores)):
         if not np.isfinite(values).all():
             raise ValueError(f"samples: {what} are not all finite (NaN or infinite)")
-    fitted, skipped = [], {}
-    with show_progress("fitting", len(names), unit="boundaries", enabled=progress) as advance:
-        for name in names:
-            column = known.index(name)
-            try:
-                sides = _choose(scores[:, column], num, held_out, seed)
-                fitted.append(_fit(samples.semantics[column], space, codes, sides, C))
-            except _CannotFitError as reason:
-                skipped[name] = str(reason)
-            advance(1)
+    chosen, skipped = {}, {}
+    for name in names:
+        try:
+            chosen[name] = _choose(scores[:, known.index(name)], num, held_out, seed)
+        except _CannotFitError as reason:
+            skipped[name] = str(reason)
+    fitted = []
+    planes = _separate(codes, list(chosen.values()), C, loss, progress) if chosen else []
+    for (name, sides), own in zip(chosen.items(), planes, strict=True):
+        try:
+            fitted.append(_boundary(samples.semantics[known.index(name)], space, codes, sides, own))
+        except _CannotFitError as reason:
+            skipped[name] = str(reason)
+    _warn_of_unconverged(fitted)
     settings = {
         "chosen_num": float(chosen_num) if chosen_num <= 1 else int(chosen_num),
         "space": space,
         "held_out": float(held_out),
         "C": float(C),
+        "loss": loss,
         "seed": int(seed),
         "num_samples": len(samples),
         "samples": samples.settings,
@@ -126,18 +135,72 @@ def _choose(scores: NDArray[np.float32], num: int, held_out: float, seed: int) -
     )
 
 
-def _fit(
-    semantic: Semantic, space: Space, codes: NDArray[np.float32], sides: _Sides, weight: float
-) -> Boundary:
-    """Codes ``[N, D]`` or ``[N, L, D]`` → a boundary of their space."""
+class _Plane(NamedTuple):
+    """A separating hyperplane in the codes of one layer."""
+
+    weights: Array  # [D]
+    accuracy: float
+    remaining_accuracy: float
+    converged: bool
+
+
+def _separate(
+    codes: NDArray[np.float32], chosen: list[_Sides], weight: float, loss: Loss, progress: bool
+) -> list[list[_Plane]]:
+    """The planes of each semantic, one per layer, in codes ``[N, D]`` or ``[N, L, D]``."""
+    labels = np.zeros((len(chosen), len(codes)), np.int8)  # [S, N]
+    for row, sides in zip(labels, chosen, strict=True):
+        rows, high = sides.train
+        row[rows] = np.where(high, 1, -1)
     layers = codes[:, None] if codes.ndim == 2 else codes  # [N, L or 1, D]
-    planes: list[_Plane] = []
-    for index in range(layers.shape[1]):
-        if index > 0 and np.array_equal(layers[:, index], layers[:, index - 1]):
-            planes.append(planes[-1])  # a StyleGAN feeds all layers the same code
-        else:
-            planes.append(_separate(layers[:, index], sides, weight))
-    normals = np.stack([plane.normal for plane in planes])
+    # A StyleGAN feeds all layers the same code: what repeats the layer before is not fitted again.
+    new = [i == 0 or not np.array_equal(layers[:, i], layers[:, i - 1]) for i in range(layers.shape[1])]
+    planes: list[list[_Plane]] = []  # for each layer, of each semantic
+    total = sum(new) * len(chosen)
+    with show_progress("fitting", total, unit="normals", enabled=progress) as advance:
+        for index, is_new in enumerate(new):
+            planes.append(
+                _separate_layer(layers[:, index], labels, chosen, weight, loss, advance)
+                if is_new
+                else planes[-1]
+            )
+    return [list(own) for own in zip(*planes, strict=True)]
+
+
+def _separate_layer(
+    codes: NDArray[np.float32],
+    labels: NDArray[np.int8],
+    chosen: list[_Sides],
+    weight: float,
+    loss: Loss,
+    advance: Callable[[int], None],
+) -> list[_Plane]:
+    """The plane of each semantic in codes ``[N, D]``."""
+    machines = fit_linear_svms(codes, labels, C=weight, loss=loss, advance=advance)
+    blocks = range(0, len(codes), ROWS_AT_ONCE)
+    scores = (codes[i : i + ROWS_AT_ONCE] @ machines.weights.T + machines.intercepts for i in blocks)
+    high = np.concatenate([block > 0 for block in scores]).T  # [S, N]
+    planes = []
+    for row, sides in enumerate(chosen):
+        held_out, remaining = (
+            float((high[row, rows] == labels).mean()) if len(rows) else math.nan
+            for rows, labels in (sides.test, sides.remaining)
+        )
+        planes.append(_Plane(machines.weights[row], held_out, remaining, bool(machines.converged[row])))
+    return planes
+
+
+def _boundary(
+    semantic: Semantic, space: Space, codes: NDArray[np.float32], sides: _Sides, planes: list[_Plane]
+) -> Boundary:
+    """The planes of one semantic, one for each layer, as a boundary."""
+    weights = np.stack([plane.weights for plane in planes])  # [L or 1, D]
+    length = np.linalg.norm(weights, axis=-1, keepdims=True)
+    if not length.min() > 0:
+        layer = codes[:, int(length.argmin())] if codes.ndim == 3 else codes
+        constant = (layer == layer[0]).all()
+        raise _CannotFitError("the codes do not vary" if constant else "the two sides cannot be told apart")
+    normals = weights / length
     remaining = [plane.remaining_accuracy for plane in planes]
     return Boundary(
         name=semantic.name,
@@ -151,42 +214,14 @@ def _fit(
     )
 
 
-class _Plane(NamedTuple):
-    normal: Array  # [D]
-    accuracy: float
-    remaining_accuracy: float
-    converged: bool
-
-
-def _separate(codes: NDArray[np.float32], sides: _Sides, weight: float) -> _Plane:
-    """The separating hyperplane in codes ``[N, D]``."""
-    from sklearn.exceptions import ConvergenceWarning  # here, because scikit-learn is slow to import
-    from sklearn.svm import LinearSVC
-
-    rows, labels = sides.train
-    centre = codes[rows].mean(axis=0, dtype=np.float64)
-    data = codes[rows] - centre  # [rows, D], float64
-    spread = data.std()
-    if not spread > 1e-9:
-        raise _CannotFitError("the codes do not vary")
-    # LinearSVC shrinks the intercept like a weight, which the machine it stands for does not. With the
-    # data centred the intercept is small, and scaled up it costs next to nothing; a larger scale would
-    # slow the solver. So the normal agrees with SVC(kernel="linear") to a cosine of 0.999.
-    machine = LinearSVC(
-        loss="hinge", C=weight, intercept_scaling=3 * spread, tol=1e-2, max_iter=10_000, random_state=0
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # it is recorded instead
-        machine.fit(data, labels)
-    length = np.linalg.norm(machine.coef_)
-    if not length > 0:
-        raise _CannotFitError("the two sides cannot be told apart")
-
-    def accuracy(rows: NDArray[np.intp], labels: NDArray[np.bool_]) -> float:
-        return float((machine.predict(codes[rows] - centre) == labels).mean()) if len(rows) else math.nan
-
-    converged = machine.n_iter_ < machine.max_iter
-    return _Plane(machine.coef_[0] / length, accuracy(*sides.test), accuracy(*sides.remaining), converged)
+def _warn_of_unconverged(boundaries: list[Boundary]) -> None:
+    names = [boundary.name for boundary in boundaries if not boundary.converged]
+    if names:
+        warnings.warn(
+            f"the solver did not converge for {', '.join(names)}; a smaller C makes the problem easier",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def _codes(samples: Samples, space: Space) -> NDArray[np.float32]:
