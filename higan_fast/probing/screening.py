@@ -1,0 +1,138 @@
+"""Screening: a first-order guess of every layer's profile from gradients, to order the work. No effect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from higan_fast.generators.base import Generator
+from higan_fast.predictors.base import Predictor
+from higan_fast.probing.boundaries import Boundary
+from higan_fast.probing.checks import check_count, check_names
+from higan_fast.probing.engine import as_codes, offset, prepare, score, strengths
+from higan_fast.progress import progress as show_progress
+
+Array = NDArray[np.float64]
+
+
+@torch.inference_mode(False)
+@torch.enable_grad()
+def screen(
+    generator: Generator,
+    predictor: Predictor,
+    codes: Any,
+    boundaries: Mapping[str, Boundary],
+    *,
+    step: float = 2.0,
+    truncation_psi: float = 1.0,
+    truncation_layers: int | None = None,
+    batch_size: int = 8,
+    progress: bool = True,
+) -> Array:
+    """How much a step along each boundary, on each layer alone, would change its score to first order.
+
+    That is the mean over the samples of ``∂score / ∂code_l · step · normal``: one backward pass for each
+    semantic gives it for all layers and all boundaries of that semantic. It says nothing of how far the
+    score goes on in that direction, and is 0 where a score is saturated: it orders the work and is
+    reported beside the measured profile, and never takes its place. Both networks are put into evaluation
+    mode; the gradients of their parameters stay as they are.
+
+    Args:
+        codes: layer codes ``[N, L, D]``, as torch, NumPy or CuPy array; a few dozen samples are enough.
+        boundaries: fitted in "w" or "layers"; each is named after its semantic.
+        step: how far to move.
+        truncation_psi: with which the codes were made; it shortens the steps along boundaries in w.
+        truncation_layers: with which the codes were made.
+        batch_size: how many samples are differentiated at once; their activations are all kept.
+        progress: whether to show it.
+
+    Returns:
+        Profiles as a NumPy array, float64 ``[M, L]``, one row for each boundary in order.
+
+    Raises:
+        ValueError: when the codes or a boundary do not fit the networks, or a score has no finite gradient.
+    """
+    check_count("batch_size", batch_size)
+    prepare(generator, predictor)
+    codes = as_codes(codes, generator)
+    if len(codes) == 0:
+        raise ValueError("codes: got no samples, expected at least one")
+    moves = _moves(generator, predictor, boundaries, codes, (step, truncation_psi, truncation_layers))
+    profiles = torch.zeros(len(boundaries), generator.num_layers, dtype=torch.float64, device=codes.device)
+    total = len(codes) * len(moves)
+    with show_progress("screening", total, unit="gradients", enabled=progress) as advance:
+        for batch in codes.split(batch_size):
+            leaf = batch.detach().clone().requires_grad_()  # [n, L, D]
+            scores = score(predictor, generator.synthesize(leaf))  # [n, S]
+            if not scores.requires_grad:
+                raise ValueError(
+                    "predictor: its scores carry no gradient back to the codes, so nothing to screen"
+                )
+            for index, (column, (rows, displacement)) in enumerate(moves.items()):
+                (gradient,) = torch.autograd.grad(
+                    scores[:, column].sum(),
+                    leaf,
+                    retain_graph=index + 1 < len(moves),
+                    materialize_grads=True,
+                )
+                if not gradient.isfinite().all():
+                    raise ValueError(
+                        f"scores: the gradient of semantic {predictor.names[column]!r} is NaN or infinite"
+                    )
+                profiles[rows] += torch.einsum("nld,mld->ml", gradient.double(), displacement)
+                advance(len(leaf))
+    return (profiles / len(codes)).cpu().numpy()
+
+
+def profile_correlation(screened: ArrayLike, measured: ArrayLike) -> Array:
+    """Correlation over the layers (Pearson's) of screened and measured profiles: ``[M, L]`` twice → ``[M]``.
+
+    NaN where one of the two does not vary from layer to layer.
+    """
+    first, second = (_centred(np.asarray(profiles, np.float64)) for profiles in (screened, measured))
+    if first.shape != second.shape:
+        raise ValueError(
+            f"measured: got shape {list(second.shape)}, expected that of screened, {list(first.shape)}"
+        )
+    products = (first * second).sum(axis=-1)
+    sizes = np.linalg.norm(first, axis=-1) * np.linalg.norm(second, axis=-1)
+    return np.divide(products, sizes, out=np.full(sizes.shape, np.nan), where=sizes > 0)
+
+
+def _centred(profiles: Array) -> Array:
+    return profiles - profiles.mean(axis=-1, keepdims=True)
+
+
+def _moves(
+    generator: Generator,
+    predictor: Predictor,
+    boundaries: Mapping[str, Boundary],
+    codes: Tensor,
+    move: tuple[float, float, int | None],
+) -> dict[int, tuple[list[int], Tensor]]:
+    """Column of a semantic → the rows of its boundaries and their displacements, float64 ``[m, L, D]``."""
+    step, psi, truncated = move
+    if not boundaries:
+        raise ValueError("boundaries: got none; fit some first")
+    check_names(tuple(boundary.name for boundary in boundaries.values()), predictor.names, "the predictor")
+    layers = range(generator.num_layers)
+    found: dict[int, list[tuple[int, Tensor]]] = {}
+    for row, boundary in enumerate(boundaries.values()):
+        if boundary.space == "z":
+            raise ValueError(
+                f"boundaries: {boundary.name!r} was fitted in z, which moves all layers together; "
+                "fit one in w or layers"
+            )
+        boundary.check_fits(generator)
+        strength = strengths(boundary.space, len(layers), psi, truncated)
+        displacement = offset(boundary.normal, layers, step, strength, like=codes.double())  # [L, D]
+        found.setdefault(predictor.names.index(boundary.name), []).append((row, displacement))
+    return {
+        column: ([row for row, _ in entries], torch.stack([displacement for _, displacement in entries]))
+        for column, entries in found.items()
+    }
