@@ -85,17 +85,27 @@ FITTING = _options(
 )
 VERIFYING = _options(
     _option("--step", default=2.0, help="How far along each boundary (HiGAN's lambda)."),
-    _option("--samples", default=200, type=SEVERAL, help="Base samples (HiGAN's K)."),
+    click.option(
+        "--decide",
+        type=click.Choice(["effect", "top-layer", "ranking"]),
+        help="The question; samples are drawn until it is answered.  "
+        "[default: top-layer; effect in z, which moves all layers]",
+    ),
+    _option("--confidence", default=0.99, help="Of the decisions and of the intervals."),
+    _option("--max-samples", default=2000, type=SEVERAL, help="Where to stop at the latest (HiGAN's K)."),
+    _option("--exhaustive", is_flag=True, help="Measure everything on all of --max-samples, as HiGAN does."),
     _option("--null", "num_null", default=32, type=SEVERAL, help="Random directions."),
+    _option("--precision", default="exact", type=click.Choice(["exact", "fast"]), help="fast: in 16 bits."),
+    _option("--screening", default=0, type=INDEX, help="Samples for profiles by gradients, beside."),
 )
-BATCH = _option("--batch", default=32, type=SEVERAL, help="Images at once.")
+BATCH = click.option("--batch", type=COUNT, help="Images at once.  [default: as many as are worth it]")
 
 
 @main.command()
 @NETWORKS
 @SAMPLING
 @BATCH
-def sample(out: Path, num: int, batch: int, **settings: Any) -> None:
+def sample(out: Path, num: int, batch: int | None, **settings: Any) -> None:
     """Draw codes, synthesise their images, and score them."""
     _sample(out, num, batch, settings)
 
@@ -136,7 +146,7 @@ def report(run: Path) -> None:
 @FITTING
 @VERIFYING
 @BATCH
-def probe(out: Path, num: int, batch: int, chosen_num: float, space: str, **options: Any) -> None:
+def probe(out: Path, num: int, batch: int | None, chosen_num: float, space: str, **options: Any) -> None:
     """Sample, fit, verify and report: the whole job in one run folder."""
     _probe(out, num, batch, chosen_num, space, options)
 
@@ -147,8 +157,17 @@ def demo(out: Path) -> None:
     """Probe the embedded generator of rooms, and report."""
     settings = {"network": "scenes", "predictor": "scenes", "seed": 0, "device": "cpu"}
     truncation = {"truncation_psi": 1.0, "truncation_layers": None}
-    verifying = {"step": 2.0, "samples": 100, "num_null": 32}
-    _probe(out, 6_000, 32, 1_000, "w", settings | truncation | verifying)
+    verifying = {
+        "step": 2.0,
+        "decide": "top-layer",
+        "confidence": 0.99,
+        "max_samples": 1_000,
+        "exhaustive": False,
+        "num_null": 32,
+        "precision": "exact",
+        "screening": 8,
+    }
+    _probe(out, 6_000, None, 1_000, "w", settings | truncation | verifying)
 
 
 @main.command()
@@ -243,15 +262,20 @@ def _print_found(name: str, value: Any, depth: int) -> None:
     click.echo(f"{label} {'not installed' if value is None else value}")
 
 
-def _probe(out: Path, num: int, batch: int, chosen_num: float, space: str, options: dict[str, Any]) -> None:
-    verifying = {name: options.pop(name) for name in ("step", "samples", "num_null")}
+def _probe(
+    out: Path, num: int, batch: int | None, chosen_num: float, space: str, options: dict[str, Any]
+) -> None:
+    names = (
+        "step", "decide", "confidence", "max_samples", "exhaustive", "num_null", "precision", "screening",
+    )  # fmt: skip
+    verifying = {name: options.pop(name) for name in names}
     _sample(out, num, batch, options)
     if _fit(out, chosen_num, space):
         _print_ranking(_verify(out, batch=batch, **verifying))
     _report(out)
 
 
-def _sample(out: Path, num: int, batch: int, settings: dict[str, Any]) -> None:
+def _sample(out: Path, num: int, batch: int | None, settings: dict[str, Any]) -> None:
     from higan_fast import probing
     from higan_fast.run_folder import RunFolder, Settings
 
@@ -277,14 +301,15 @@ def _fit(out: Path, chosen_num: float, space: Any) -> Any:
     return boundaries
 
 
-def _verify(out: Path, *, samples: int, batch: int, **options: Any) -> Any:
+def _verify(out: Path, *, exhaustive: bool, max_samples: int, batch: int | None, **options: Any) -> Any:
     from higan_fast import probing
     from higan_fast.run_folder import RunFolder
 
     run = RunFolder.open(out)
     verification = probing.verify(
-        run.generator, run.predictor, run.boundaries, num=samples, batch_size=batch, seed=run.settings.seed,
-        out=out, **run.settings.truncation, **options,
+        run.generator, run.predictor, run.boundaries, num=max_samples if exhaustive else None,
+        max_samples=max_samples, batch_size=batch, seed=run.settings.seed, out=out,
+        **run.settings.truncation, **options,
     )  # fmt: skip
     verification.save(run.verification_file)
     return verification
@@ -323,8 +348,13 @@ def _command(run: Any, out: Path) -> str:
     ]
     if boundaries:
         verified = run.verification.settings
-        words += ["--step", f"{verified['step']:g}", "--samples", str(verified["num"])]
-        words += ["--null", str(verified["num_null"])]
+        words += ["--step", f"{verified['step']:g}", "--confidence", f"{verified['confidence']:g}"]
+        if verified["decide"] is None:
+            words += ["--exhaustive", "--max-samples", str(verified["num"])]
+        else:
+            words += ["--decide", verified["decide"], "--max-samples", str(verified["max_samples"])]
+        words += ["--null", str(verified["num_null"]), "--precision", verified["precision"]]
+        words += ["--screening", str(verified["screening"])]
     return shlex.join(words)
 
 
@@ -332,14 +362,21 @@ def _print_ranking(verification: Any) -> None:
     result = verification.to_json()
     click.echo(f"{'semantic':16} {'level':9}  effect [interval]            null     best layer")
     for row in result["semantics"]:
-        effect = f"{row['effect']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
+        effect, low, high, null = (
+            "–" if row[name] is None else f"{row[name]:+.3f}"
+            for name in ("effect", "low", "high", "null_high")
+        )
         layer = "–" if row["best_layer"] is None else row["best_layer"]
         verdict = "" if row["beats_null"] else "  within the null"
+        figures = f"{effect} [{low}, {high}]"
         click.echo(
-            f"{row['name']:16} {row['level']:9}  {effect:26} ±{row['null_high']:.3f}  {layer:>4}{verdict}"
+            f"{row['name']:16} {row['level']:9}  {figures:26} ±{null.removeprefix('+')}  {layer:>4}{verdict}"
         )
     for level, mean in result["mean_layer_by_level"].items():
         click.echo(f"mean layer, {level:9} {'–' if mean is None else f'{mean:.2f}'}")
+    saved = result["images_fixed"] - result["images"]
+    if saved:
+        click.echo(f"{result['images']:,} images; {saved:,} were not needed to decide")
 
 
 def _numbers(text: str) -> list[float]:

@@ -1,6 +1,7 @@
 """The command line, stage by stage, on small networks with random weights."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,7 +45,8 @@ def probed(files, tmp_path_factory):
     network, predictor = files
     result = run(
         "probe", "--network", network, "--predictor", predictor, "--out", out, "--num", 256, "--seed", 3,
-        "--trunc", 0.8, "--trunc-layers", 4, "--chosen-num", 0.4, "--samples", 4, "--null", 4,
+        "--trunc", 0.8, "--trunc-layers", 4, "--chosen-num", 0.4, "--exhaustive", "--max-samples", 4,
+        "--null", 4,
     )  # fmt: skip
     return out, result
 
@@ -58,7 +60,8 @@ def test_probe_leaves_everything(probed):
     assert begun["settings"]["truncation_psi"] == 0.8 and begun["settings"]["seed"] == 3
     assert begun["made_with"]["torch"].startswith("2.")
     command = (
-        "--num 256 --seed 3 --trunc 0.8 --trunc-layers 4 --chosen-num 0.4 --space w --step 2 --samples 4"
+        "--num 256 --seed 3 --trunc 0.8 --trunc-layers 4 --chosen-num 0.4 --space w --step 2 "
+        "--confidence 0.99 --exhaustive --max-samples 4 --null 4 --precision exact --screening 0"
     )
     assert command in (out / "report.html").read_text()
 
@@ -68,9 +71,11 @@ def test_stages_one_by_one_give_the_same(files, probed, tmp_path):
     common = ("--network", network, "--predictor", predictor, "--out", tmp_path, "--seed", 3)
     run("sample", *common, "--num", 256, "--trunc", 0.8, "--trunc-layers", 4, "--batch", 7)
     run("fit", tmp_path, "--chosen-num", 0.4)
-    result = run("verify", tmp_path, "--samples", 4, "--null", 4, "--json")
+    result = run("verify", tmp_path, "--exhaustive", "--max-samples", 4, "--null", 4, "--json")
     found = json.loads(result.stdout)
-    expected = json.loads(run("verify", probed[0], "--samples", 4, "--null", 4, "--json").stdout)
+    expected = json.loads(
+        run("verify", probed[0], "--exhaustive", "--max-samples", 4, "--null", 4, "--json").stdout
+    )
     assert [row["name"] for row in found["semantics"]] == [row["name"] for row in expected["semantics"]]
     # the scores differ by rounding between batch sizes, and so the boundaries do a little
     np.testing.assert_allclose(
@@ -78,7 +83,7 @@ def test_stages_one_by_one_give_the_same(files, probed, tmp_path):
         [row["effect"] for row in expected["semantics"]],
         atol=1e-3,
     )
-    assert set(found) == {"semantics", "mean_layer_by_level", "images", "settings"}
+    assert set(found) == {"semantics", "mean_layer_by_level", "images", "images_fixed", "settings"}
     first = found["semantics"][0]
     assert {"name", "level", "effect", "low", "high", "null_low", "null_high", "beats_null"} <= set(first)
     assert [entry["layer"] for entry in first["profile"]] == list(range(6))
@@ -86,8 +91,31 @@ def test_stages_one_by_one_give_the_same(files, probed, tmp_path):
 
 def test_verify_only_some(probed):
     out, _ = probed
-    found = run("verify", out, "--samples", 4, "--null", 4, "--semantic", SEMANTICS[4].name, "--json")
+    found = run(
+        "verify",
+        out,
+        "--exhaustive",
+        "--max-samples",
+        4,
+        "--null",
+        4,
+        "--semantic",
+        SEMANTICS[4].name,
+        "--json",
+    )
     assert [row["name"] for row in json.loads(found.stdout)["semantics"]] == [SEMANTICS[4].name]
+
+
+def test_verify_stops_when_its_question_is_answered(files, probed, tmp_path):
+    shutil.copytree(probed[0], tmp_path / "run")
+    options = ("verify", tmp_path / "run", "--max-samples", 40, "--null", 4)
+    assert "were not needed to decide" in run(*options, "--precision", "fast", "--screening", 2).output
+    found = json.loads(run(*options, "--decide", "effect", "--json").stdout)
+    assert found["settings"]["decide"] == "effect" and found["settings"]["max_samples"] == 40
+    assert found["images"] <= found["images_fixed"] == 40 * (1 + 2 * (len(found["semantics"]) + 4))
+    assert all(row["best_layer"] is None for row in found["semantics"])
+    run("report", tmp_path / "run")
+    assert "--decide effect --max-samples 40" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_manipulate_writes_strips(probed, tmp_path):

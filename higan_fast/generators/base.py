@@ -34,9 +34,11 @@ class Generator(torch.nn.Module, abc.ABC):
 
     ``map`` turns latents into layer codes and ``synthesize`` turns layer codes into images. Beneath
     them lies the staged interface ``start`` → ``layer`` (for each of ``num_layers``) → ``image``:
-    whoever changes the code of layer *l* alone may keep the activation that enters layer *l*.
+    whoever changes the code of layer *l* alone may keep the activation that enters layer *l*, and
+    ``fork`` there.
 
     Attributes:
+        activation_dtype: dtype of the features where a family lets one choose it; None: the parameters'.
         latent_dim: length of a latent ``z``.
         code_dim: length of one layer's code.
         resolution: height and width of an image, in pixels.
@@ -48,6 +50,7 @@ class Generator(torch.nn.Module, abc.ABC):
     code_dim: int
     resolution: int
     layers: tuple[Layer, ...]
+    activation_dtype: torch.dtype | None = None
 
     @property
     def num_layers(self) -> int:
@@ -118,12 +121,41 @@ class Generator(torch.nn.Module, abc.ABC):
         parts = codes.split(self.samples_at_once() or max(1, len(codes)))
         return torch.cat([self.image(self.walk(part)) for part in parts])
 
-    def walk(self, codes: Tensor) -> Activation:
-        """Layer codes ``[N, num_layers, code_dim]`` → the activation after the last layer."""
-        activation = self.start(codes.shape[0])
-        for index in range(self.num_layers):
+    def walk(self, codes: Tensor, first: int = 0, activation: Activation | None = None) -> Activation:
+        """Layer codes ``[N, num_layers, code_dim]`` → the activation after the last layer.
+
+        Args:
+            first: the layer to begin with ...
+            activation: ... and what enters it; None: ``start``'s.
+        """
+        if activation is None:
+            activation = self.start(codes.shape[0])
+        for index in range(first, self.num_layers):
             activation = self.layer(index, activation, codes[:, index])
         return activation
+
+    def fork(
+        self, index: int, activation: Activation, codes: Tensor, moves: Tensor, steps: Tensor
+    ) -> Activation:
+        """Runs the layers from ``index`` on for every sample with every step along every direction.
+
+        Families that can share work between the perturbations of one sample do it here.
+
+        Args:
+            index: the first layer whose code moves.
+            activation: what enters it, of N samples.
+            codes: of the same samples, ``[N, num_layers, code_dim]``.
+            moves: what a step of 1 along each direction adds to the codes, ``[M, num_layers, code_dim]``.
+            steps: ``[T]``.
+
+        Returns:
+            The activation after the last layer of N·M·T samples: all steps of all directions of the first
+            sample, then those of the next.
+        """
+        repeats = len(moves) * len(steps)
+        features, rgb = (None if part is None else part.repeat_interleave(repeats, 0) for part in activation)
+        assert features is not None
+        return self.walk(moved_codes(codes, moves, steps), index, Activation(features, rgb))
 
     def samples_at_once(self) -> int | None:
         """How many samples walk fastest through all layers together; None: as many as there are."""
@@ -132,3 +164,18 @@ class Generator(torch.nn.Module, abc.ABC):
     def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """Latents → images, without truncation."""
         return self.synthesize(self.map(z, label))
+
+
+def moved_codes(codes: Tensor, moves: Tensor, steps: Tensor) -> Tensor:
+    """``codes + steps · moves`` for all combinations.
+
+    Args:
+        codes: ``[N, ...]``, layer codes or latents.
+        moves: ``[M, ...]``.
+        steps: ``[T]``.
+
+    Returns:
+        ``[N·M·T, ...]``: all steps of all directions of the first sample, then those of the next.
+    """
+    along = steps.reshape(-1, *[1] * (moves.ndim - 1)) * moves[:, None]  # [M, T, ...]
+    return (codes[:, None, None] + along).flatten(0, 2)

@@ -11,7 +11,6 @@ code of the next block's first convolution, so stage *l* is:
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -19,9 +18,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from higan_fast.generators.base import Activation, Generator, Group, Layer
-from higan_fast.generators.prepared import Prepared, WeightCache
-from higan_fast.ops import bias_act, modulated_conv2d, setup_filter, to_rgb
+from higan_fast.generators.base import Activation, Generator, Group, Layer, moved_codes
+from higan_fast.generators.stylegan2_layers import RGB, Linear, StyledConv
 
 # On CPUs the features of a layer stay below this: they fit the last cache of a few cores, and the C library's
 # allocator keeps blocks of this size, where larger ones cost a page fault for every 4 KiB at every layer.
@@ -113,12 +111,41 @@ class StyleGAN2(Generator):
         assert activation.rgb is not None
         return activation.rgb
 
-    def walk(self, codes: Tensor) -> Activation:
+    def walk(self, codes: Tensor, first: int = 0, activation: Activation | None = None) -> Activation:
         """As layer by layer, but a block's first convolution leaves its result modulated for the second."""
-        activation = self.layer(0, self.start(codes.shape[0]), codes[:, 0])
-        for index in range(1, self.num_layers - 1, 2):
+        if activation is None:
+            activation = self.start(codes.shape[0])
+        if first == self.num_layers:
+            return activation
+        if first % 2 == 0:  # in the middle of a block
+            activation = self.layer(first, activation, codes[:, first])
+        for index in range(first + 1 - first % 2, self.num_layers - 1, 2):
             activation = self._block(index, activation, codes)
         return self.layer(self.num_layers - 1, activation, codes[:, -1])
+
+    def fork(
+        self, index: int, activation: Activation, codes: Tensor, moves: Tensor, steps: Tensor
+    ) -> Activation:
+        """At the fork all perturbations of a sample read the same features, and share their styles' sums."""
+        synthesis: Any = self.synthesis
+        features, rgb = activation
+        moved = moved_codes(codes, moves, steps)  # [N M T, L, D]
+        along = (codes[:, index], moves[:, index], steps)
+        if index % 2 == 1:
+            rgb = synthesis.rgbs[index // 2].fork(features, rgb, *along)
+        elif rgb is not None:
+            rgb = rgb.repeat_interleave(len(moves) * len(steps), 0)
+        if index == self.num_layers - 1:
+            return Activation(features, rgb)  # nobody reads these features any more
+        conv = synthesis.convs[index]
+        if index % 2 == 0:
+            features = conv.fork(features, *along, self.noise_mode)
+            return self.walk(moved, index + 1, Activation(features, rgb))
+        after, next_code = synthesis.convs[index + 1], moved[:, index + 1]
+        next_styles = after.styles(next_code, features.dtype)
+        features = conv.fork(features, *along, self.noise_mode, next_styles)
+        features = after(features, next_code, self.noise_mode, modulated_by=next_styles)
+        return self.walk(moved, index + 2, Activation(features, rgb))
 
     def _block(self, index: int, activation: Activation, codes: Tensor) -> Activation:
         """The two layers of the block that begins at layer ``index``."""
@@ -181,31 +208,6 @@ def _group(index: int, num: int) -> Group:
     return "bottom" if position < 2 else "lower" if position < 6 else "upper" if position < 12 else "top"
 
 
-class Linear(nn.Module):
-    """A fully connected layer with an equalised learning rate (arXiv 1710.10196, §4.1)."""
-
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        lr_multiplier: float = 1.0,
-        bias_init: float = 0.0,
-        activation: str = "linear",
-    ) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs) / lr_multiplier)
-        self.bias = nn.Parameter(torch.full([outputs], bias_init / lr_multiplier))
-        self.weight_gain, self.bias_gain = lr_multiplier / math.sqrt(inputs), lr_multiplier
-        self.activation = activation
-
-    def forward(self, x: Tensor) -> Tensor:
-        bias = self.bias * self.bias_gain
-        # The gain goes to the codes, which are smaller than the weight.
-        if self.activation == "linear":
-            return torch.addmm(bias, x * self.weight_gain, self.weight.T)
-        return bias_act((x * self.weight_gain) @ self.weight.T, bias, activation=self.activation)
-
-
 class Mapping(nn.Module):
     """``z`` → ``w``: normalised to unit second moment, then fully connected layers."""
 
@@ -240,88 +242,3 @@ class Synthesis(nn.Module):
             convs.append(StyledConv(width, width, resolution, config.code_dim))
         self.convs = nn.ModuleList(convs)
         self.rgbs = nn.ModuleList(RGB(width, config.code_dim) for width in widths)
-
-
-class StyledConv(nn.Module):
-    """A modulated 3×3 convolution with its style, noise, bias and leaky ReLU."""
-
-    resample_filter: Tensor
-    noise_const: Tensor
-
-    def __init__(self, inputs: int, outputs: int, resolution: int, code_dim: int, up: int = 1) -> None:
-        super().__init__()
-        self.affine = Linear(code_dim, inputs, bias_init=1)
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))
-        self.bias = nn.Parameter(torch.zeros(outputs))
-        self.noise_strength = nn.Parameter(torch.zeros([]))
-        self.register_buffer("noise_const", torch.randn(resolution, resolution))
-        self.register_buffer("resample_filter", setup_filter())
-        self.up = up
-
-        self.cache = WeightCache()
-
-    def styles(self, code: Tensor, dtype: torch.dtype) -> Tensor:
-        """Styles ``[N, inputs]`` for features of this dtype: in float16, a sample's largest is 1.
-
-        That changes nothing but what products may reach, for demodulation takes the factor out again.
-        """
-        styles: Tensor = self.affine(code)
-        if dtype == torch.float16:
-            styles = styles / styles.abs().amax(1, keepdim=True).clamp(min=1e-20)
-        return styles
-
-    def forward(
-        self,
-        x: Tensor,
-        code: Tensor,
-        noise_mode: str,
-        next_styles: Tensor | None = None,
-        modulated_by: Tensor | None = None,
-    ) -> Tensor:
-        """Features ``[N, inputs, H, W]`` → ``[N, outputs, H·up, W·up]``.
-
-        Args:
-            x: the features; or, where ``modulated_by`` gives this layer's styles, the features times them.
-            code: ``[N, code_dim]``.
-            noise_mode: as ``StyleGAN2.noise_mode``.
-            next_styles: the result leaves multiplied by them.
-            modulated_by: the styles with which ``x`` arrived multiplied; None: it arrived as it is.
-        """
-        noise = None
-        if noise_mode == "const":
-            noise = self.noise_const
-        elif noise_mode == "random":
-            noise = torch.randn(x.shape[0], 1, *self.noise_const.shape, dtype=x.dtype, device=x.device)
-        weight: Prepared = self.cache.get(self.weight, x.dtype, self.up)
-        return modulated_conv2d(
-            x,
-            weight.kernel,
-            self.styles(code, x.dtype) if modulated_by is None else modulated_by,
-            weight_square=weight.square,
-            weight_gain=weight.gain,
-            up=self.up,
-            resample_filter=self.resample_filter,
-            noise=None if noise is None else noise * self.noise_strength.to(noise.dtype),
-            bias=self.bias,
-            activation="lrelu",
-            next_styles=next_styles,
-            modulated=modulated_by is not None,
-        )
-
-
-class RGB(nn.Module):
-    """Features → RGB, added to the RGB so far."""
-
-    resample_filter: Tensor
-
-    def __init__(self, inputs: int, code_dim: int) -> None:
-        super().__init__()
-        self.affine = Linear(code_dim, inputs, bias_init=1)
-        self.weight = nn.Parameter(torch.randn(3, inputs, 1, 1))
-        self.bias = nn.Parameter(torch.zeros(3))
-        self.weight_gain = 1 / math.sqrt(inputs)
-        self.register_buffer("resample_filter", setup_filter())
-
-    def forward(self, x: Tensor, rgb: Tensor | None, code: Tensor) -> Tensor:
-        styles = self.affine(code) * self.weight_gain
-        return to_rgb(x, self.weight, styles, bias=self.bias, rgb=rgb, resample_filter=self.resample_filter)

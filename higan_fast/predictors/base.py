@@ -31,6 +31,15 @@ class Predictor(torch.nn.Module):
     semantics: tuple[Semantic, ...]
 
     @property
+    def score_ranges(self) -> tuple[tuple[float, float] | None, ...]:
+        """Between what each score always lies, such as 0 and 1 for a probability; None: not known.
+
+        Where it is known, a verification that stops by itself keeps its promise for every distribution of
+        the scores, rare jumps among them.
+        """
+        return (None,) * self.num_semantics
+
+    @property
     def names(self) -> tuple[str, ...]:
         return tuple(semantic.name for semantic in self.semantics)
 
@@ -50,17 +59,27 @@ class ModulePredictor(Predictor):
         module: the network.
         semantics: a name for each column of its output, or ``Semantic`` objects that also carry a
             level; plain names count as attributes.
+        score_range: between what all scores always lie; None: not known.
     """
 
-    def __init__(self, module: torch.nn.Module, semantics: Sequence[str | Semantic]) -> None:
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        semantics: Sequence[str | Semantic],
+        score_range: tuple[float, float] | None = None,
+    ) -> None:
         super().__init__()
-        self.module = module
+        self.module, self.score_range = module, score_range
         self.semantics = tuple(
             semantic if isinstance(semantic, Semantic) else Semantic(semantic, "attribute")
             for semantic in semantics
         )
         if len(set(self.names)) != len(self.names):
             raise ValueError(f"semantics: names must differ from each other, got {list(self.names)}")
+
+    @property
+    def score_ranges(self) -> tuple[tuple[float, float] | None, ...]:
+        return (self.score_range,) * self.num_semantics
 
     def forward(self, images: Tensor) -> Tensor:
         scores = self.module(images)

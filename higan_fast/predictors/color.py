@@ -20,6 +20,10 @@ class ColorPredictor(Predictor):
         Semantic("warmth", "color"),
     )
 
+    @property
+    def score_ranges(self) -> tuple[tuple[float, float] | None, ...]:
+        return ((0.0, 1.0),) * self.num_semantics
+
     def forward(self, images: Tensor) -> Tensor:
         rgb = (images.clamp(-1, 1) + 1) / 2  # [N, 3, H, W]
         red, green, blue = rgb.unbind(1)

@@ -1,16 +1,22 @@
-"""The one place that perturbs codes and scores images."""
+"""The engine: the one place that perturbs codes, synthesises and scores, as fast as memory allows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
-from higan_fast.generators.base import Activation, Generator
+from higan_fast.generators.base import Activation, Generator, moved_codes
 from higan_fast.predictors.base import Predictor
 from higan_fast.probing.boundaries import Space
+from higan_fast.probing.budget import Budget, is_out_of_memory
+from higan_fast.probing.plan import Box, Plan, all_and_each
+from higan_fast.probing.precision import Precision, activation_dtype, scoring_in, synthesis_in
+
+T = TypeVar("T")
 
 
 class PairedScores(NamedTuple):
@@ -24,75 +30,221 @@ class PairedScores(NamedTuple):
     minus: Tensor  # [M, 1 + L, N, S]
 
 
-def paired_scores(
-    generator: Generator,
-    predictor: Predictor,
-    codes: Tensor,
-    offsets: Tensor,
-    advance: Callable[[int], None] = lambda count: None,
-) -> PairedScores:
+class Perturbed(NamedTuple):
+    """What came of some samples with all steps along some directions on one set of layers.
+
+    Attributes:
+        samples: which of the base samples.
+        layer_set: which of the plan's sets.
+        directions: which of the plan's directions, ``[m]``.
+        values: scores ``[n, m, T, S]``, or images ``[n, m, T, 3, R, R]``.
+    """
+
+    samples: slice
+    layer_set: int
+    directions: Tensor
+    values: Tensor
+
+
+class Engine:
+    """A generator and a predictor, and how much of their work fits into memory at once.
+
+    The layers are walked upward once for each batch of base samples. A perturbation leaves the layers below
+    its first one as they were, so it forks off the base activation that enters that layer; all
+    perturbations that fork there go through the layers above together, in batches. What comes out does not
+    depend on how large the batches are, but for rounding.
+
+    Gradients are as the caller has them: the probe runs everything in ``torch.inference_mode``.
+
+    Attributes:
+        activation_dtype: dtype of the generator's features; None: that of its parameters.
+        budget: how many images are in work at once; halved whenever memory runs out.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        predictor: Predictor | None = None,
+        *,
+        batch_size: int | None = None,
+        precision: Precision = "exact",
+    ) -> None:
+        """Puts the networks into evaluation mode, and measures the memory that they take.
+
+        Args:
+            predictor: None: for images only.
+            batch_size: at most so many images at once; None: as many as are worth it.
+            precision: "exact", float32 without TF32, or "fast", 16 bits where the device multiplies them.
+        """
+        prepare(generator, predictor)
+        self.generator, self.predictor = generator, predictor
+        self.activation_dtype = activation_dtype(precision, generator.device)
+        with synthesis_in(generator, self.activation_dtype):
+            self.budget = Budget.measure(generator, predictor, batch_size)
+
+    @property
+    def features_dtype(self) -> torch.dtype:
+        """In what the generator's features are kept."""
+        return self.activation_dtype or next(self.generator.parameters()).dtype
+
+    def images(self, codes: Tensor) -> Tensor:
+        """Layer codes ``[N, L, D]`` → images ``[N, 3, R, R]``."""
+        return torch.cat(self._in_parts(lambda part: self.generator.synthesize(codes[part]), len(codes)))
+
+    def scores(self, codes: Tensor, advance: Callable[[int], None] = lambda count: None) -> Tensor:
+        """Layer codes ``[N, L, D]`` → scores ``[N, S]``; ``advance`` hears of every image that is scored."""
+        scores, start = [], 0
+        while start < len(codes):
+            batch = codes[start : start + self.budget.images]
+            scores.append(self._score(self.images(batch)))
+            start += len(batch)
+            advance(len(batch))
+        return torch.cat(scores)
+
+    def perturbed_scores(
+        self, base: Tensor, plan: Plan, to_codes: Callable[[Tensor], Tensor] | None = None
+    ) -> Iterator[Perturbed]:
+        """Scores of every perturbation of every sample, batch by batch, with all steps in each.
+
+        Args:
+            base: layer codes ``[N, L, D]``; or latents ``[N, latent_dim]`` where the plan moves those.
+            plan: what to perturb.
+            to_codes: latents → layer codes; needed where the plan moves latents.
+        """
+        for found in self.perturbed_images(base, plan, to_codes):
+            shape = found.values.shape[:3]
+            yield found._replace(values=self._score(found.values.flatten(0, 2)).unflatten(0, shape))
+
+    def perturbed_images(
+        self, base: Tensor, plan: Plan, to_codes: Callable[[Tensor], Tensor] | None = None
+    ) -> Iterator[Perturbed]:
+        """As ``perturbed_scores``, but images."""
+        start = 0
+        while start < len(base):
+            samples = slice(start, min(start + self.budget.at_once, len(base)))
+            if plan.in_latents:
+                assert to_codes is not None
+                batches = self._from_latents(base[samples], plan, to_codes)
+            else:
+                batches = self._walk(base[samples], plan)
+            for found in batches:
+                within = slice(start + found.samples.start, start + found.samples.stop)
+                yield found._replace(samples=within)
+            start = samples.stop
+
+    def _walk(self, codes: Tensor, plan: Plan) -> Iterator[Perturbed]:
+        generator, steps = self.generator, plan.steps.to(codes)
+        first = [layers[0] for layers in plan.layer_sets]
+        wanted = [index for index in range(len(first)) if plan.chosen[:, index].any()]
+        highest = max((first[index] for index in wanted), default=-1)
+        with synthesis_in(generator, self.activation_dtype):
+            activation = generator.start(len(codes))
+        for layer in range(highest + 1):
+            for index in wanted:
+                if first[index] != layer:
+                    continue
+                directions = torch.as_tensor(plan.chosen[:, index]).nonzero().flatten()
+                layers = list(plan.layer_sets[index])
+                moves = plan.moves.new_zeros(len(directions), *plan.moves.shape[1:])
+                moves[:, layers] = plan.moves[directions][:, layers]
+                fork = partial(_fork, generator, layer, activation, codes, moves.to(codes), steps)
+                whole = Box.of(len(codes), len(directions), len(steps))
+                for box, images in self._in_boxes(fork, whole):
+                    yield Perturbed(box.samples, index, directions[box.directions], images)
+            if layer < highest:
+                parts = self._in_parts(partial(_layer, generator, layer, activation, codes), len(codes))
+                activation = parts[0] if len(parts) == 1 else _joined(parts)
+
+    def _from_latents(
+        self, z: Tensor, plan: Plan, to_codes: Callable[[Tensor], Tensor]
+    ) -> Iterator[Perturbed]:
+        directions = torch.as_tensor(plan.chosen[:, 0]).nonzero().flatten()
+        moves, steps = plan.moves[directions].to(z), plan.steps.to(z)
+
+        def images_of(box: Box) -> Tensor:
+            moved = moved_codes(z[box.samples], moves[box.directions], steps[box.steps])
+            return self.generator.synthesize(to_codes(moved))
+
+        for box, images in self._in_boxes(images_of, Box.of(len(z), len(moves), len(steps))):
+            yield Perturbed(box.samples, 0, directions[box.directions], images)
+
+    def _in_boxes(self, images_of: Callable[[Box], Tensor], whole: Box) -> Iterator[tuple[Box, Tensor]]:
+        """A box in parts that are scored together, each with its images ``[n, m, T, 3, R, R]``.
+
+        Args:
+            images_of: a box of what is synthesised together → its images ``[n·m·T, 3, R, R]``.
+        """
+        size = (3, self.generator.resolution, self.generator.resolution)
+        for box in whole.split(max(self.budget.images, whole.shape[2])):
+            result, pending = None, [box]
+            while pending:
+                part = pending.pop()
+                if part.size > self.budget.at_once:
+                    pending.extend(reversed(list(part.split(self.budget.at_once))))
+                    continue
+                images = self._attempt(partial(images_of, part))
+                if images is None:
+                    pending.append(part)
+                elif part == box:
+                    result = images.unflatten(0, part.shape)
+                else:
+                    if result is None:
+                        result = images.new_empty(*box.shape, *size)
+                    result[part.within(box)] = images.unflatten(0, part.shape)
+            assert result is not None
+            yield box, result
+
+    def _in_parts(self, run: Callable[[slice], T], num: int, *, scoring: bool = False) -> list[T]:
+        """What ``run`` gives for each part of ``num`` samples, as many at once as there is memory for."""
+        results: list[T] = []
+        start = 0
+        while start < num:
+            at_once = self.budget.images if scoring else self.budget.at_once
+            part = slice(start, min(start + at_once, num))
+            result = self._attempt(partial(run, part))
+            if result is not None:
+                results.append(result)
+                start = part.stop
+        return results
+
+    def _attempt(self, run: Callable[[], T]) -> T | None:
+        """What ``run`` gives; None when memory ran out, and then the budget is half of what it was."""
+        try:
+            with synthesis_in(self.generator, self.activation_dtype):
+                return run()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        self.budget.halve()  # here, where the error no longer holds on to the tensors of its frames
+        return None
+
+    def _score(self, images: Tensor) -> Tensor:
+        """Images ``[N, 3, R, R]`` → scores ``[N, S]``, in float32 at least."""
+        assert self.predictor is not None, "this engine was made for images only"
+        predictor = self.predictor
+
+        def scored(part: slice) -> Tensor:
+            with scoring_in(self.generator.device, self.activation_dtype):
+                scores = score(predictor, images[part])
+            return scores if scores.dtype == torch.float64 else scores.float()
+
+        return torch.cat(self._in_parts(scored, len(images), scoring=True))
+
+
+def paired_scores(generator: Generator, predictor: Predictor, codes: Tensor, offsets: Tensor) -> PairedScores:
     """Scores of ``codes``, and of ``codes ± offset`` on all layers together and on each layer alone.
 
-    The layers are walked once. A perturbation of layer l leaves the layers below as they were, so
-    it forks off the base activation that enters layer l and runs the layers from there on.
-
     Args:
-        codes: layer codes ``[N, L, D]``; the largest batch that is synthesised has 2 N images.
+        codes: layer codes ``[N, L, D]``.
         offsets: displacement of the codes by each perturbation, ``[M, L, D]``.
-        advance: is called with a number of perturbed images whenever some have been scored.
     """
-    num, num_layers = codes.shape[:2]
-    signed = torch.stack([offsets, -offsets], dim=1)  # [M, 2, L, D]
-
-    def fork(first: int, activation: Activation, moves: Tensor) -> Tensor:
-        """Runs the layers from ``first`` on with moved codes; moves ``[M, 2, L, D]`` → ``[M, 2, N, S]``."""
-        scores = []
-        for move in moves:  # [2, L, D]
-            moved = (codes + move[:, None]).flatten(0, 1)  # [2 N, L, D]
-            scores.append(_run(generator, predictor, first, _twice(activation), moved).unflatten(0, (2, num)))
-            advance(2 * num)
-        return torch.stack(scores)
-
-    activation = generator.start(num)
-    rows = [fork(0, activation, signed)]
-    for layer in range(num_layers):
-        alone = torch.zeros_like(signed)
-        alone[:, :, layer] = signed[:, :, layer]
-        rows.append(fork(layer, activation, alone))
-        activation = generator.layer(layer, activation, codes[:, layer])
-    base = score(predictor, generator.image(activation))
-    plus, minus = torch.stack(rows, dim=1).unbind(dim=2)  # [M, 1 + L, N, S] each
-    return PairedScores(base, plus, minus)
-
-
-def paired_scores_of_latents(
-    generator: Generator,
-    predictor: Predictor,
-    z: Tensor,
-    offsets: Tensor,
-    to_codes: Callable[[Tensor], Tensor],
-    advance: Callable[[int], None] = lambda count: None,
-) -> PairedScores:
-    """The same for perturbations of the latents: they are mapped anew, so that all layers move together.
-
-    Args:
-        z: latents ``[N, latent_dim]``.
-        offsets: ``[M, latent_dim]``.
-        to_codes: latents → layer codes ``[N, L, D]``, truncated as the run asks.
-
-    Returns:
-        Paired scores with one set of layers, row 0: all of them.
-    """
-
-    def scores(latents: Tensor) -> Tensor:
-        return score(predictor, generator.synthesize(to_codes(latents)))
-
-    moved = []
-    for offset in offsets:
-        moved.append(scores(torch.cat([z + offset, z - offset])).unflatten(0, (2, len(z))))
-        advance(2 * len(z))
-    plus, minus = torch.stack(moved).unsqueeze(1).unbind(dim=2)  # [M, 1, N, S] each
-    return PairedScores(scores(z), plus, minus)
+    engine = Engine(generator, predictor)
+    plan = Plan(offsets, all_and_each(generator.num_layers), torch.tensor([1.0, -1.0]))
+    base = engine.scores(codes)
+    scores = base.new_empty(len(offsets), len(plan.layer_sets), 2, *base.shape)  # [M, 1 + L, 2, N, S]
+    for found in engine.perturbed_scores(codes, plan):
+        scores[found.directions, found.layer_set, :, found.samples] = found.values.permute(1, 2, 0, 3)
+    return PairedScores(base, *scores.unbind(dim=2))
 
 
 def strengths(
@@ -163,14 +315,33 @@ def prepare(generator: Generator, predictor: Predictor | None = None) -> None:
         predictor.eval()
 
 
-def _run(
-    generator: Generator, predictor: Predictor, first: int, activation: Activation, codes: Tensor
+def _fork(
+    generator: Generator,
+    layer: int,
+    activation: Activation,
+    codes: Tensor,
+    moves: Tensor,
+    steps: Tensor,
+    box: Box,
 ) -> Tensor:
-    for layer in range(first, generator.num_layers):
-        activation = generator.layer(layer, activation, codes[:, layer])
-    return score(predictor, generator.image(activation))
+    """Images of the perturbations in a box, which fork at ``layer``."""
+    here = _part(activation, box.samples)
+    return generator.image(
+        generator.fork(layer, here, codes[box.samples], moves[box.directions], steps[box.steps])
+    )
 
 
-def _twice(activation: Activation) -> Activation:
+def _layer(
+    generator: Generator, layer: int, activation: Activation, codes: Tensor, part: slice
+) -> Activation:
+    return generator.layer(layer, _part(activation, part), codes[part, layer])
+
+
+def _part(activation: Activation, samples: slice) -> Activation:
     features, rgb = activation
-    return Activation(torch.cat([features, features]), None if rgb is None else torch.cat([rgb, rgb]))
+    return Activation(features[samples], None if rgb is None else rgb[samples])
+
+
+def _joined(parts: Sequence[Activation]) -> Activation:
+    rgbs = [part.rgb for part in parts if part.rgb is not None]
+    return Activation(torch.cat([part.features for part in parts]), torch.cat(rgbs) if rgbs else None)

@@ -11,11 +11,13 @@ from torch import Tensor
 from higan_fast.generators.base import Generator
 from higan_fast.probing.boundaries import Boundary
 from higan_fast.probing.checks import check_count
-from higan_fast.probing.engine import as_codes, offset, prepare, strengths
+from higan_fast.probing.engine import Engine, as_codes, offset, strengths
 from higan_fast.probing.latents import JITTER, latents
 from higan_fast.probing.layers import Layers, parse_layers
+from higan_fast.probing.plan import Plan
 
 
+@torch.no_grad()
 def manipulate(
     generator: Generator,
     codes: Any,
@@ -25,7 +27,7 @@ def manipulate(
     *,
     truncation_psi: float = 1.0,
     truncation_layers: int | None = None,
-    batch_size: int = 32,
+    batch_size: int | None = None,
 ) -> Tensor:
     """Images of every sample at every step along a boundary, or along several at once by the same step.
 
@@ -36,7 +38,7 @@ def manipulate(
         steps: how far.
         truncation_psi: with which the codes were made; it shortens the steps along boundaries in w.
         truncation_layers: with which the codes were made.
-        batch_size: how many images are synthesised at once.
+        batch_size: at most so many images at once; None: as many as are worth it.
 
     Returns:
         Images in about [-1, 1], a torch tensor ``[N, len(steps), 3, R, R]`` on the generator's device.
@@ -50,10 +52,18 @@ def manipulate(
         strength = strengths(one.space, generator.num_layers, truncation_psi, truncation_layers)
         moves += _move(generator, one, layers, strength)
     codes = as_codes(codes, generator)
-    distances = torch.tensor(list(steps), dtype=torch.float64).expand(len(codes), -1)
-    return _synthesize(generator, codes, moves, distances, batch_size)
+    _check_work(len(codes), len(steps), batch_size)
+    engine = Engine(generator, batch_size=batch_size)
+    chosen = parse_layers(layers, generator.num_layers)
+    plan = Plan(moves[None].to(codes), (chosen,), torch.tensor(list(steps), dtype=torch.float64))
+    size = (3, generator.resolution, generator.resolution)
+    images = codes.new_empty(len(codes), len(steps), *size)
+    for found in engine.perturbed_images(codes, plan):
+        images[found.samples] = found.values[:, 0]
+    return images
 
 
+@torch.no_grad()
 def jitter(
     generator: Generator,
     codes: Any,
@@ -65,7 +75,7 @@ def jitter(
     *,
     truncation_psi: float = 1.0,
     truncation_layers: int | None = None,
-    batch_size: int = 32,
+    batch_size: int | None = None,
 ) -> Tensor:
     """Variants of every sample: small random steps from N(0, scale²) along one boundary.
 
@@ -78,7 +88,7 @@ def jitter(
         seed: of the steps; those of sample *i* depend on (seed, i) alone.
         truncation_psi: with which the codes were made, as in ``manipulate``.
         truncation_layers: with which the codes were made.
-        batch_size: how many images are synthesised at once.
+        batch_size: at most so many images at once; None: as many as are worth it.
 
     Returns:
         Images in about [-1, 1], a torch tensor ``[N, num, 3, R, R]`` on the generator's device.
@@ -90,8 +100,12 @@ def jitter(
     codes = as_codes(codes, generator)
     strength = strengths(boundary.space, generator.num_layers, truncation_psi, truncation_layers)
     moves = _move(generator, boundary, layers, strength)
+    _check_work(len(codes), num, batch_size)
     steps = torch.tensor(latents(seed, 0, len(codes), num, stream=JITTER)).double() * scale  # [N, num]
-    return _synthesize(generator, codes, moves, steps, batch_size)
+    moved = codes[:, None] + (steps[:, :, None, None].to(moves.device) * moves).to(codes)  # [N, num, L, D]
+    return (
+        Engine(generator, batch_size=batch_size).images(moved.flatten(0, 1)).unflatten(0, (len(codes), num))
+    )
 
 
 def _move(generator: Generator, boundary: Boundary, layers: Layers, strength: Tensor) -> Tensor:
@@ -106,18 +120,8 @@ def _move(generator: Generator, boundary: Boundary, layers: Layers, strength: Te
     return offset(boundary.normal, chosen, 1.0, strength, like=strength)
 
 
-@torch.no_grad()
-def _synthesize(generator: Generator, codes: Tensor, moves: Tensor, steps: Tensor, batch_size: int) -> Tensor:
-    """Codes ``[N, L, D]`` + steps ``[N, T]`` · moves ``[L, D]`` → images ``[N, T, 3, R, R]``."""
-    check_count("batch_size", batch_size)
-    prepare(generator)
-    distances = steps.flatten()[:, None, None]  # [N T, 1, 1]
-    if len(distances) == 0:
-        raise ValueError(
-            f"got {len(codes)} samples and {steps.shape[1]} steps, expected at least one of each"
-        )
-    images = []
-    for batch in torch.arange(len(distances)).split(batch_size):
-        moved = codes[batch // steps.shape[1]] + (distances[batch] * moves).to(codes)
-        images.append(generator.synthesize(moved))
-    return torch.cat(images).unflatten(0, steps.shape)
+def _check_work(num_samples: int, num_steps: int, batch_size: int | None) -> None:
+    if batch_size is not None:
+        check_count("batch_size", batch_size)
+    if num_samples == 0 or num_steps == 0:
+        raise ValueError(f"got {num_samples} samples and {num_steps} steps, expected at least one of each")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,28 +14,25 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from higan_fast.files import remove_leftovers, write_whole
-from higan_fast.generators.base import Generator
-from higan_fast.predictors.base import Predictor
+from higan_fast.files import write_whole
 from higan_fast.probing.boundaries import Space
-from higan_fast.probing.engine import (
-    PairedScores,
-    offset,
-    paired_scores,
-    paired_scores_of_latents,
-    strengths,
-)
-from higan_fast.probing.latents import Codes
-from higan_fast.probing.statistics import Moments, higan_rise, paired_effect
+from higan_fast.probing.engine import Engine, offset, strengths
+from higan_fast.probing.estimate import Estimate, Rate
+from higan_fast.probing.latents import VERIFICATION, make_codes
+from higan_fast.probing.plan import Plan, all_and_each
+from higan_fast.probing.tally import Effects, Tally
 from higan_fast.progress import progress as show_progress
 
 Array = NDArray[np.float64]
 
-
 # A few directions share each walk of the base samples; more would share it better, and would have
 # an interrupted run lose more.
-DIRECTIONS_AT_ONCE = 4
+DIRECTIONS_AT_ONCE = 8
+
+# Base samples are drawn, mapped and scored so many at a time.
+SAMPLES_AT_ONCE = 256
 
 
 class Direction(NamedTuple):
@@ -46,119 +43,181 @@ class Direction(NamedTuple):
     normal: Array  # [D] or [L, D]
 
 
-class Effects(NamedTuple):
-    """Sufficient statistics of the effects of one direction on S semantics, for each set of layers."""
-
-    num: int
-    mean: Array  # [1 + L, S]
-    m2: Array  # [1 + L, S], sum of squared deviations
-    higan_delta: Array  # [1 + L, S]
-
-
-@dataclass(frozen=True)
 class Measurement:
-    """What is the same for all directions of a verification."""
+    """Measures directions on base samples, which are a pure function of the seed; their scores are kept."""
 
-    generator: Generator
-    predictor: Predictor
-    base: Codes
-    space: Space
-    step: float
-    truncation: tuple[float, int | None]  # psi, layers
-    batch_size: int
+    def __init__(
+        self,
+        engine: Engine,
+        seed: int,
+        space: Space,
+        step: float,
+        truncation_psi: float,
+        truncation_layers: int | None,
+    ) -> None:
+        self.engine, self.seed, self.space, self.step = engine, seed, space, step
+        self.truncation = (truncation_psi, truncation_layers)
+        num_layers = engine.generator.num_layers
+        self.layer_sets = ((),) if space == "z" else all_and_each(num_layers)
+        self._strength = strengths(space, num_layers, *self.truncation)
+        self._rate: Rate | None = None
+        self._base: Tensor | None = None  # scores of the base samples so far, [n, S]
 
-    @property
-    def num_layer_sets(self) -> int:
-        """All layers together and each alone; a boundary in z can only move all of them."""
-        return 1 if self.space == "z" else 1 + self.generator.num_layers
-
-    @property
-    def images_per_direction(self) -> int:
-        return 2 * len(self.base.z) * self.num_layer_sets
-
-    def effects(
+    def tally(
         self,
         directions: Sequence[Direction],
+        samples: range,
+        chosen: NDArray[np.bool_] | None = None,
+        columns: Sequence[int] = (),
+        advance: Callable[[int], None] = lambda count: None,
+    ) -> Tally:
+        """Moves base samples one step forth and one back along directions.
+
+        Args:
+            samples: which of the base samples.
+            chosen: which direction on which set of layers, ``[M, sets]``; None: all.
+            columns: as ``Tally`` wants them.
+            advance: hears of every perturbed image that has been scored.
+
+        Raises:
+            ValueError: when a score is not finite.
+        """
+        generator, (psi, truncated) = self.engine.generator, self.truncation
+        base = self._base_scores(samples.stop)[samples.start :]
+        plan = self._plan(directions, chosen)
+        to_codes = partial(generator.map, truncation_psi=psi, truncation_layers=truncated)
+        tally = Tally(len(samples), len(directions), len(self.layer_sets), columns, base)
+        for part in _parts(samples):
+            z, _, codes = make_codes(
+                generator, self.seed, part.start, part.stop, psi, truncated, VERIFICATION
+            )
+            moved = z if plan.in_latents else codes
+            for found in self.engine.perturbed_scores(moved, plan, to_codes):
+                where = slice(
+                    *(part.start - samples.start + end for end in (found.samples.start, found.samples.stop))
+                )
+                tally.add(found._replace(samples=where))
+                advance(found.values[..., 0].numel())
+        return tally
+
+    def estimate(
+        self, directions: Sequence[Direction], num: int, chosen: NDArray[np.bool_] | None = None
+    ) -> Estimate:
+        """What the first ``num`` base samples would take; the first call times a few images."""
+        if self._rate is None:
+            self._rate = Rate(self.engine)
+        return self._rate.estimate(self._plan(directions, chosen), num)
+
+    def each(
+        self,
+        directions: Sequence[Direction],
+        num: int,
         folder: Path | None,
         settings: dict[str, Any],
         progress: bool,
-    ) -> list[Effects]:
-        """Effects of each direction; read from ``folder`` where they were measured with the same settings."""
-        if folder:
-            remove_leftovers(folder)
-        keys = [json.dumps(settings | {"normal": _hash(direction.normal)}) for direction in directions]
-        found = [
-            _load(folder / d.file, key) if folder else None for d, key in zip(directions, keys, strict=True)
-        ]
-        missing = [index for index, effects in enumerate(found) if effects is None]
-        per_direction = self.images_per_direction
-        done = (len(directions) - len(missing)) * per_direction
-        with show_progress(
-            "verifying", len(directions) * per_direction, done=done, enabled=progress
-        ) as advance:
+    ) -> Effects:
+        """Effects of each direction on the first ``num`` base samples, on every set of layers.
+
+        What lies in ``folder`` and was measured with the same settings is not measured again.
+        """
+        keys = [json.dumps(settings | {"num": num, "normal": hash_of(d.normal)}) for d in directions]
+        found: dict[int, Effects] = {}
+        for index, direction in enumerate(directions):
+            if folder and (kept := load_effects(folder / direction.file, keys[index])):
+                found[index] = kept[0]
+        missing = [index for index in range(len(directions)) if index not in found]
+        if progress and missing:
+            say(f"verifying: {self.estimate([directions[index] for index in missing], num)}")
+        each = 2 * num * len(self.layer_sets)
+        done = (len(directions) - len(missing)) * each
+        with show_progress("verifying", len(directions) * each, done=done, enabled=progress) as advance:
             for start in range(0, len(missing), DIRECTIONS_AT_ONCE):
                 chunk = missing[start : start + DIRECTIONS_AT_ONCE]
-                measured = self._measure([directions[index] for index in chunk], advance)
-                for index, effects in zip(chunk, measured, strict=True):
-                    found[index] = effects
+                together = [directions[index] for index in chunk]
+                effects = self.effects(together, self.tally(together, range(num), advance=advance))
+                for row, index in enumerate(chunk):
+                    found[index] = effects.of(row)
                     if folder:
-                        _save(folder / directions[index].file, effects, keys[index])
-        return [effects for effects in found if effects is not None]
+                        save_effects(folder / directions[index].file, found[index], keys[index])
+        ordered = zip(*(found[index] for index in range(len(directions))), strict=True)
+        num_samples, *others = (np.concatenate(parts) for parts in ordered)
+        return Effects(num_samples, *others)
 
-    def _measure(self, directions: Sequence[Direction], advance: Callable[[int], None]) -> list[Effects]:
-        effect: Moments | None = None
-        rise: Moments | None = None
-        for scores in self._paired_scores([direction.normal for direction in directions], advance):
-            effects = Moments.of(paired_effect(scores.plus, scores.minus), dim=2)  # [M, 1 + L, S]
-            rises = Moments.of(higan_rise(scores.plus, scores.base), dim=2)
-            effect = effect.merge(effects) if effect else effects
-            rise = rise.merge(rises) if rise else rises
-        assert effect is not None and rise is not None  # there is at least one base sample
-        broken = (~(effect.mean.isfinite() & rise.mean.isfinite())).nonzero()
+    def effects(self, directions: Sequence[Direction], tally: Tally) -> Effects:
+        """What a tally has taken in.
+
+        Raises:
+            ValueError: when a score was not finite.
+        """
+        effects = tally.effects()
+        broken = np.argwhere(~(np.isfinite(effects.mean) & np.isfinite(effects.higan_delta)))
         if len(broken):
-            index, _, column = broken[0].tolist()
+            row, _, column = broken[0]
+            predictor = self.engine.predictor
+            assert predictor is not None
             raise ValueError(
-                f"scores: the predictor gave NaN or infinity for semantic {self.predictor.names[column]!r} "
-                f"on images moved along {directions[index].name}; directions before it are kept"
+                f"scores: the predictor gave NaN or infinity for semantic {predictor.names[column]!r} "
+                f"on images moved along {directions[row].name}; what was measured before is kept"
             )
-        arrays = (effect.mean.cpu().numpy(), effect.m2.cpu().numpy(), rise.mean.cpu().numpy())
-        return [Effects(effect.count, *parts) for parts in zip(*arrays, strict=True)]
+        return effects
 
-    def _paired_scores(
-        self, normals: Sequence[Array], advance: Callable[[int], None]
-    ) -> Iterator[PairedScores]:
-        """Batch by batch of base samples; both signs of a step are synthesised together."""
-        generator, predictor, num = self.generator, self.predictor, max(1, self.batch_size // 2)
-        z, _, codes = self.base
-        psi, truncated = self.truncation
-        if self.space == "z":
-            offsets = torch.stack([torch.as_tensor(self.step * normal) for normal in normals]).to(z)
-            to_codes = partial(generator.map, truncation_psi=psi, truncation_layers=truncated)
-            for batch in z.split(num):
-                yield paired_scores_of_latents(generator, predictor, batch, offsets, to_codes, advance)
-        else:
-            layers = range(generator.num_layers)
-            strength = strengths(self.space, len(layers), psi, truncated)
-            offsets = torch.stack([offset(normal, layers, self.step, strength, codes) for normal in normals])
-            for batch in codes.split(num):
-                yield paired_scores(generator, predictor, batch, offsets, advance)
+    def _base_scores(self, stop: int) -> Tensor:
+        """Of the base samples as they are, up to ``stop``: ``[stop, S]``."""
+        generator, (psi, truncated) = self.engine.generator, self.truncation
+        for part in _parts(range(0 if self._base is None else len(self._base), stop)):
+            codes = make_codes(
+                generator, self.seed, part.start, part.stop, psi, truncated, VERIFICATION
+            ).codes
+            scores = self.engine.scores(codes)
+            self._base = scores if self._base is None else torch.cat([self._base, scores])
+        assert self._base is not None
+        return self._base[:stop]
+
+    def _plan(self, directions: Sequence[Direction], chosen: NDArray[np.bool_] | None) -> Plan:
+        steps = torch.tensor([self.step, -self.step], dtype=torch.float64)
+        if chosen is None:
+            chosen = np.ones((len(directions), len(self.layer_sets)), np.bool_)
+        return Plan(self._moves(directions), self.layer_sets, steps, chosen)
+
+    def _moves(self, directions: Sequence[Direction]) -> Tensor:
+        """What a step of 1 along each direction adds: ``[M, L, D]``, or ``[M, latent_dim]`` in z."""
+        normals = [torch.as_tensor(direction.normal) for direction in directions]
+        if self.space != "z":
+            layers = range(len(self._strength))
+            normals = [offset(normal, layers, 1.0, self._strength, self._strength) for normal in normals]
+        return torch.stack(normals).to(self.engine.generator.device)
 
 
-def _save(path: Path, effects: Effects, key: str) -> None:
+def say(text: str) -> None:
+    """A line for whoever watches the progress."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def save_effects(path: Path, effects: Effects, key: str, **more: Array) -> None:
+    """Writes effects, and whatever goes with them, under a key that says what they are of."""
     with write_whole(path) as file:
-        np.savez(file, allow_pickle=False, key=np.array(key), **effects._asdict())
+        np.savez_compressed(file, allow_pickle=False, key=np.array(key), **effects._asdict(), **more)
 
 
-def _load(path: Path, key: str) -> Effects | None:
-    """What was measured with the same settings; None when there is no such file, or it is another run's."""
+def load_effects(path: Path, key: str) -> tuple[Effects, dict[str, Array]] | None:
+    """What was kept under the same key; None when there is no such file, or it is another run's."""
     try:
         with np.load(path, allow_pickle=False) as file:
             if str(file["key"]) != key:
                 return None
-            return Effects(int(file["num"]), file["mean"], file["m2"], file["higan_delta"])
+            more = {name: file[name] for name in file.files if name not in ("key", *Effects._fields)}
+            return Effects(*(file[name] for name in Effects._fields)), more
     except (FileNotFoundError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
         return None
 
 
-def _hash(normal: Array) -> str:
-    return hashlib.sha256(np.ascontiguousarray(normal).tobytes()).hexdigest()[:32]
+def hash_of(*arrays: NDArray[Any]) -> str:
+    """A hash of what is in arrays."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:32]
+
+
+def _parts(samples: range) -> list[range]:
+    return [samples[start : start + SAMPLES_AT_ONCE] for start in range(0, len(samples), SAMPLES_AT_ONCE)]

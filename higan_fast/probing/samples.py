@@ -17,7 +17,7 @@ from higan_fast.files import only_writer, remove_leftovers
 from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import Predictor, Semantic
 from higan_fast.probing.checks import check_count, check_seed, check_truncation
-from higan_fast.probing.engine import prepare, score
+from higan_fast.probing.engine import Engine
 from higan_fast.probing.fingerprint import check_same, fingerprint
 from higan_fast.probing.latents import BLOCK, make_codes
 from higan_fast.probing.store import ARRAYS, create_store, grow, open_store
@@ -97,7 +97,7 @@ def sample(
     seed: int = 0,
     truncation_psi: float = 1.0,
     truncation_layers: int | None = None,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     shard_size: int = 256,
     progress: bool = True,
     identity: dict[str, Any] | None = None,
@@ -112,7 +112,7 @@ def sample(
         out: run folder, which gets ``samples.zarr``; None keeps everything in memory.
         truncation_psi: see ``Generator.map``.
         truncation_layers: see ``Generator.map``.
-        batch_size: how many images are synthesised at once, at most a shard.
+        batch_size: at most so many images at once, and at most a shard; None: as many as are worth it.
         shard_size: samples per file, a multiple of 64; what an interruption can lose.
         progress: whether to show it.
         identity: what a resumed run must agree on besides the settings and the networks' parameters.
@@ -128,7 +128,8 @@ def sample(
     """
     check_seed(seed)
     for name, count in (("num", num), ("batch_size", batch_size), ("shard_size", shard_size)):
-        check_count(name, count)
+        if count is not None:
+            check_count(name, count)
     if shard_size % BLOCK:
         raise ValueError(
             f"shard_size: got {shard_size}, expected a multiple of {BLOCK} (codes come in blocks)"
@@ -147,7 +148,7 @@ def sample(
         "generator": fingerprint(generator),
         "predictor": fingerprint(predictor),
     }
-    prepare(generator, predictor)
+    engine = Engine(generator, predictor, batch_size=batch_size)
     shapes = {
         "z": (generator.latent_dim,),
         "w": (generator.code_dim,),
@@ -156,7 +157,7 @@ def sample(
     }
     if out is None:
         arrays = {name: np.full((num, *shapes[name]), np.nan, np.float32) for name in ARRAYS}
-        _fill(arrays, generator, predictor, num, settings, batch_size, progress)
+        _fill(arrays, engine, num, settings, progress)
         return Samples(arrays, settings, num)
     path = Path(out) / STORE
     with only_writer(out):
@@ -166,41 +167,30 @@ def sample(
         stored_arrays, stored_settings = open_store(path, writable=True)
         check_same(path, stored_settings, settings)
         grow(stored_arrays, num)
-        _fill(stored_arrays, generator, predictor, num, settings, batch_size, progress)
+        _fill(stored_arrays, engine, num, settings, progress)
         return Samples(stored_arrays, settings, num)
 
 
-def _fill(
-    arrays: Arrays,
-    generator: Generator,
-    predictor: Predictor,
-    num: int,
-    settings: Mapping[str, Any],
-    batch_size: int,
-    progress: bool,
-) -> None:
+def _fill(arrays: Arrays, engine: Engine, num: int, settings: Mapping[str, Any], progress: bool) -> None:
     """Makes the shards that are missing, in order."""
     shard_size = settings["shard_size"]
     done = _count_complete(arrays["scores"][:num])
+    names = [name for name, _ in settings["semantics"]]
     if done < num:
         done = done // shard_size * shard_size  # a shard that is there in part is made again
     with show_progress("sampling", num, done=done, enabled=progress) as advance:
         for start in range(done, num, shard_size):
             stop = min(start + shard_size, num)
             z, w, codes = make_codes(
-                generator,
+                engine.generator,
                 settings["seed"],
                 start,
                 stop,
                 settings["truncation_psi"],
                 settings["truncation_layers"],
             )
-            batches = []
-            for batch in codes.split(batch_size):
-                batches.append(score(predictor, generator.synthesize(batch)))
-                advance(len(batch))
-            scores = torch.cat(batches)
-            _check_finite_scores(scores, start, predictor.names)
+            scores = engine.scores(codes, advance)
+            _check_finite_scores(scores, start, names)
             for name, values in zip(ARRAYS, (z, w, codes, scores), strict=True):
                 arrays[name][start:stop] = values.float().cpu().numpy()
 

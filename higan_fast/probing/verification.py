@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
-import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from higan_fast.files import only_writer, write_whole
-from higan_fast.generators.base import Generator, Layer
-from higan_fast.predictors.base import LEVELS, Predictor, Semantic
+from higan_fast.files import only_writer, remove_leftovers
+from higan_fast.generators.base import Generator
+from higan_fast.predictors.base import Predictor
 from higan_fast.probing.boundaries import Boundary
 from higan_fast.probing.checks import check_count, check_names, check_seed, check_truncation
-from higan_fast.probing.engine import prepare
+from higan_fast.probing.decisions import Goal
+from higan_fast.probing.engine import Engine
 from higan_fast.probing.fingerprint import fingerprint
 from higan_fast.probing.latents import NULL, VERIFICATION, latents, make_codes
 from higan_fast.probing.measurement import Direction, Measurement
+from higan_fast.probing.precision import Precision
+from higan_fast.probing.results import Verification
+from higan_fast.probing.screening import screen
+from higan_fast.probing.sequential import measure_until_decided
 from higan_fast.probing.statistics import (
     holm,
     null_band,
@@ -35,10 +36,9 @@ from higan_fast.probing.statistics import (
     student_interval,
 )
 
-FOLDER = "verification"
+__all__ = ["Verification", "verify"]
 
-Array = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
+FOLDER = "verification"
 
 
 @torch.inference_mode()
@@ -47,102 +47,168 @@ def verify(
     predictor: Predictor,
     boundaries: Mapping[str, Boundary],
     *,
-    num: int = 200,
+    num: int | None = None,
+    decide: Goal | None = None,
+    confidence: float = 0.99,
+    max_samples: int = 2000,
     step: float = 2.0,
     semantics: str | Sequence[str] | None = None,
     num_null: int = 32,
     seed: int = 1,
     truncation_psi: float = 1.0,
     truncation_layers: int | None = None,
-    confidence: float = 0.95,
-    batch_size: int = 32,
+    precision: Precision = "exact",
+    screening: int = 0,
+    batch_size: int | None = None,
     out: str | Path | None = None,
     progress: bool = True,
 ) -> Verification:
     """Moves fresh samples along each boundary, on all layers and on each alone, and scores what changes.
 
-    Every boundary is compared with random directions of the same norm, and every effect is paired: the
-    same sample, one step forth and one step back. The base samples are drawn from another stream than
-    those of ``sample``: a boundary that fits chance in its own samples would look better on them than it
-    is. Both networks are put into evaluation mode.
+    It goes on, round by round, until its question is answered for sure, and measures only what still bears
+    on the answer; with ``num`` it measures everything on so many samples instead, as HiGAN does. Every
+    boundary is compared with random directions of the same norm, and every effect is paired: the same
+    sample, one step forth and one step back. The base samples are drawn from another stream than those of
+    ``sample``: a boundary that fits chance in its own samples would look better on them than it is. Both
+    networks are put into evaluation mode.
 
     Args:
         boundaries: from ``fit_boundaries``; their names must be among the predictor's semantics.
-        num: how many base samples (HiGAN's K).
+        num: exactly so many base samples for every effect (HiGAN's K); None: as many as it takes.
+        decide: the question: "effect", which boundaries raise their semantic; "top-layer", and on which
+            layer the most; "ranking", and in which order. None: "top-layer", or "effect" for boundaries in
+            z, which moves all layers. Without meaning where ``num`` is given.
+        confidence: of the intervals and of the null's band, and of all decisions together; for a fixed
+            number of samples 1 − confidence is the level of the tests.
+        max_samples: where to stop though the question is open.
         step: how far to move (HiGAN's λ).
         semantics: which boundaries to verify, names or one name; None: all.
         num_null: how many random directions.
         truncation_psi: see ``Generator.map``.
         truncation_layers: see ``Generator.map``.
-        confidence: of the intervals and of the null's band; 1 − confidence is the level of the tests.
-        batch_size: how many images are synthesised at once, both signs of a step among them.
-        out: run folder; each direction goes to its ``verification`` folder as it is done, and is not
-            measured again by a run with the same settings.
+        precision: "exact": float32; "fast": 16 bits where the device multiplies them.
+        screening: on how many base samples to guess every layer's profile from gradients too, which is
+            reported beside the measured profile, and never in its place; one backward pass for each of
+            them and each boundary that has an effect.
+        batch_size: at most so many images at once; None: as many as are worth it. Fewer where memory is
+            short.
+        out: run folder; its ``verification`` folder keeps each direction as it is done (each round, where
+            the number of samples is not fixed), and a run with the same settings goes on from there.
         progress: whether to show it.
 
     Raises:
         ValueError: when an argument is out of range, a boundary does not fit the networks, or a score is
             not finite.
-        RuntimeError: when another process is writing to ``out``.
+        RuntimeError: when another process is writing to ``out``, or memory is too short for one image.
         OSError: when ``out`` cannot be written to.
     """
-    for name, count, at_least in (("num", num, 2), ("num_null", num_null, 2), ("batch_size", batch_size, 2)):
-        check_count(name, count, at_least)
+    if num is not None:
+        check_count("num", num, 2)
+    check_count("num_null", num_null, 2)
+    check_count("screening", screening, 0)
+    if batch_size is not None:
+        check_count("batch_size", batch_size)
     check_seed(seed)
     check_truncation(truncation_psi, truncation_layers, generator.num_layers)
     if not 0 < confidence < 1:
-        raise ValueError(f"confidence: got {confidence!r}, expected a number between 0 and 1, such as 0.95")
+        raise ValueError(f"confidence: got {confidence!r}, expected a number between 0 and 1, such as 0.99")
     if not (math.isfinite(step) and step > 0):
         raise ValueError(f"step: got {step!r}, expected a positive number")
     chosen = _choose(boundaries, semantics, generator, predictor)
     space = chosen[0].space
-    prepare(generator, predictor)
-    base = make_codes(generator, seed, 0, num, truncation_psi, truncation_layers, VERIFICATION)
-    directions = _directions(chosen, num_null, seed)
-    measurement = Measurement(
-        generator, predictor, base, space, step, (truncation_psi, truncation_layers), batch_size
-    )
-    settings = {
-        "num": int(num),
+    engine = Engine(generator, predictor, batch_size=batch_size, precision=precision)
+    measurement = Measurement(engine, seed, space, step, truncation_psi, truncation_layers)
+    settings: dict[str, Any] = {
         "step": float(step),
         "seed": int(seed),
         "space": space,
         "truncation_psi": float(truncation_psi),
         "truncation_layers": None if truncation_layers is None else int(truncation_layers),
+        "precision": precision,
+        "features": str(engine.features_dtype).removeprefix("torch."),
         "semantics": list(predictor.names),
         "generator": fingerprint(generator),
         "predictor": fingerprint(predictor),
     }
+    about: dict[str, Any] = {"num_null": int(num_null), "confidence": confidence}
+    names = tuple(boundary.name for boundary in chosen)
+    columns = [predictor.names.index(name) for name in names]
+    directions = _directions(chosen, num_null, seed)
     with contextlib.nullcontext() if out is None else only_writer(out):
         folder = None if out is None else Path(out) / FOLDER
-        effects = measurement.effects(directions, folder, settings, progress)
-    mean, m2, higan_delta = (np.stack(parts) for parts in list(zip(*effects, strict=True))[1:])
-    own, null = mean[: len(chosen)], mean[len(chosen) :]  # [B, 1 + L, S], [R, 1 + L, S]
-    error = standard_error(num, m2[: len(chosen)])
+        if folder:
+            remove_leftovers(folder)
+        if num is not None:
+            about |= {"num": int(num), "decide": None}
+            figures = _fixed(measurement, directions, columns, num, confidence, folder, settings, progress)
+        else:
+            goal: Goal = decide or ("effect" if space == "z" else "top-layer")
+            about |= {"decide": goal, "max_samples": int(max_samples)}
+            figures = measure_until_decided(
+                measurement, directions, columns, goal, confidence, max_samples, folder, settings, progress
+            )
+    layers = () if space == "z" else generator.layers
+    found = Verification(
+        semantics=predictor.semantics,
+        boundary_names=names,
+        layers=layers,
+        screening=np.full((len(names), len(layers)), np.nan),
+        settings=settings | about | {"screening": int(screening)},
+        **figures,
+    )
+    beating = {boundary.name: boundary for boundary in chosen if found.beats_null[found.row(boundary.name)]}
+    if screening and layers and beating:
+        rows = [found.row(name) for name in beating]
+        codes = make_codes(
+            generator, seed, 0, screening, truncation_psi, truncation_layers, VERIFICATION
+        ).codes
+        found.screening[rows] = screen(
+            generator, predictor, codes, beating, step=step, truncation_psi=truncation_psi,
+            truncation_layers=truncation_layers, progress=progress,
+        )  # fmt: skip
+    return found
+
+
+def _fixed(
+    measurement: Measurement,
+    directions: Sequence[Direction],
+    columns: Sequence[int],
+    num: int,
+    confidence: float,
+    folder: Path | None,
+    settings: dict[str, Any],
+    progress: bool,
+) -> dict[str, Any]:
+    """Everything on a fixed number of samples: the figures of a ``Verification``."""
+    rows, num_null = range(len(columns)), len(directions) - len(columns)
+    counts, mean, m2, higan_delta = measurement.each(directions, num, folder, settings, progress)
+    own, null = mean[: len(rows)], mean[len(rows) :]  # [B, 1 + L, S], [R, 1 + L, S]
+    error = standard_error(num, m2[: len(rows)])
     low, high = student_interval(own, error, num, confidence)
     scale = null_scale(null)  # [1 + L, S]
     null_low, null_high = null_band(scale, num_null, confidence)
-    columns = [predictor.names.index(boundary.name) for boundary in chosen]
-    own_effect = own[range(len(chosen)), :, columns]  # [B, 1 + L]
+    own_effect = own[rows, :, columns]  # [B, 1 + L]
     p_values = null_p_values(own_effect, scale[:, columns].T, num_null)
-    rises = low[range(len(chosen)), 0, columns] > 0  # a step towards high scores must raise the score
-    return Verification(
-        semantics=predictor.semantics,
-        boundary_names=tuple(boundary.name for boundary in chosen),
-        layers=() if space == "z" else generator.layers,
-        effect=own,
-        standard_error=error,
-        low=low,
-        high=high,
-        higan_delta=higan_delta[: len(chosen)],
-        null_low=null_low,
-        null_high=null_high,
-        p_values=p_values[:, 0],
-        beats_null=rises & (holm(p_values[:, 0]) <= 1 - confidence),
-        layer_beats_null=holm(p_values[:, 1:]) <= 1 - confidence,
-        images=num + len(directions) * measurement.images_per_direction,
-        settings=settings | {"num_null": int(num_null), "confidence": confidence},
-    )
+    rises = low[rows, 0, columns] > 0  # a step towards high scores must raise the score
+    profiles = np.abs(own_effect[:, 1:])
+    images = num + 2 * int(counts.sum())
+    return {
+        "effect": own,
+        "standard_error": error,
+        "low": low,
+        "high": high,
+        "higan_delta": higan_delta[: len(rows)],
+        "null_low": null_low,
+        "null_high": null_high,
+        "p_values": p_values[:, 0],
+        "beats_null": rises & (holm(p_values[:, 0]) <= 1 - confidence),
+        "layer_beats_null": holm(p_values[:, 1:]) <= 1 - confidence,
+        "samples": counts[: len(rows)],
+        "top_layer": profiles.argmax(axis=1) if profiles.size else np.full(len(rows), -1),
+        "undecided": np.zeros(len(rows), np.bool_),
+        "images": images,
+        "images_fixed": images,
+    }
 
 
 def _choose(
@@ -181,165 +247,3 @@ def _directions(boundaries: Sequence[Boundary], num_null: int, seed: int) -> lis
         *(Direction(b.name, f"{quote(b.name, safe=' ')}.npz", b.normal) for b in boundaries),
         *(Direction(f"random direction {i}", f"null/{i:04}.npz", normal) for i, normal in enumerate(random)),
     ]
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Verification:
-    """Effects of B boundaries on S semantics: all layers together (row 0), layer l alone (row 1 + l).
-
-    An effect is the mean paired change of a score under one step along the boundary.
-
-    Attributes:
-        semantics: the columns: everything that the predictor scores.
-        boundary_names: the boundaries, each named after its own semantic.
-        layers: the layers; none for boundaries in z, which can only move all of them.
-        effect: ``[B, 1 + L, S]``.
-        standard_error: of the effect, ``[B, 1 + L, S]``.
-        low: lower end of the effect's interval, ``[B, 1 + L, S]``.
-        high: upper end of the effect's interval, ``[B, 1 + L, S]``.
-        higan_delta: HiGAN's one-sided clipped mean, ``[B, 1 + L, S]``.
-        null_low: the effects of random directions lie above this, ``[1 + L, S]`` ...
-        null_high: ... and below this, with the probability ``settings["confidence"]``.
-        p_values: of each boundary's effect on its own semantic on all layers, against the null, ``[B]``.
-        beats_null: whether the boundary raises its semantic (its interval lies above 0) by more than the
-            null does, after correction for B tests, ``[B]``.
-        layer_beats_null: whether a layer alone changes it, up or down, by more than the null does, after
-            correction for B · L tests, ``[B, L]``.
-        images: how many different images were synthesised for these figures.
-        settings: how they were made.
-    """
-
-    semantics: tuple[Semantic, ...]
-    boundary_names: tuple[str, ...]
-    layers: tuple[Layer, ...]
-    effect: Array
-    standard_error: Array
-    low: Array
-    high: Array
-    higan_delta: Array
-    null_low: Array
-    null_high: Array
-    p_values: Array
-    beats_null: BoolArray
-    layer_beats_null: BoolArray
-    images: int
-    settings: dict[str, Any]
-
-    def rank(self) -> list[str]:
-        """Boundaries by effect on their own semantic, largest first; those that beat the null come first."""
-        own = [self.effect[row, 0, column] for row, column in enumerate(self._columns())]
-        rows = sorted(range(len(own)), key=lambda row: (not self.beats_null[row], -own[row]))
-        return [self.boundary_names[row] for row in rows]
-
-    def layer_profile(self, name: str) -> Array:
-        """Effect of a boundary on its own semantic, for each layer alone: ``[L]``."""
-        row = self._row(name)
-        return self.effect[row, 1:, self._columns()[row]]
-
-    def best_layer(self, name: str) -> int | None:
-        """The layer with the largest effect, of either sign; None for boundaries in z."""
-        profile = np.abs(self.layer_profile(name))
-        return int(profile.argmax()) if len(profile) else None
-
-    def entanglement(self) -> Array:
-        """Effect of each boundary on every semantic, all layers together: ``[B, S]``."""
-        return self.effect[:, 0]
-
-    def mean_layer(self, name: str) -> float | None:
-        """The mean of the layers that beat the null, weighted by the size of their effects.
-
-        None where the boundary does not beat the null, or no layer alone does: the mean over all layers
-        would then be one of noise, which lies in the middle.
-        """
-        row = self._row(name)
-        weights = np.abs(self.layer_profile(name)) * self.layer_beats_null[row]
-        if not (self.beats_null[row] and weights.any()):
-            return None
-        return float(np.average(np.arange(len(weights)), weights=weights))
-
-    def mean_layer_by_level(self) -> dict[str, float | None]:
-        """The mean of the mean layers of each level's semantics; None where none of them has one.
-
-        Semantics count alike, because the scores of each have their own unit.
-        """
-        means: dict[str, list[float]] = {level: [] for level in LEVELS}
-        for name, column in zip(self.boundary_names, self._columns(), strict=True):
-            if (mean := self.mean_layer(name)) is not None:
-                means[self.semantics[column].level].append(mean)
-        return {level: float(np.mean(values)) if values else None for level, values in means.items()}
-
-    def to_json(self) -> dict[str, Any]:
-        """One object of plain values, as ``higan-fast verify --json`` prints it; semantics as ranked."""
-        entries = []
-        for name in self.rank():
-            row = self._row(name)
-            column = self._columns()[row]
-            profile = [
-                {"layer": layer.index} | self._figures(row, 1 + place, column)
-                for place, layer in enumerate(self.layers)
-            ]
-            entries.append(
-                {
-                    "name": name,
-                    "level": self.semantics[column].level,
-                    **self._figures(row, 0, column),
-                    "null_low": float(self.null_low[0, column]),
-                    "null_high": float(self.null_high[0, column]),
-                    "beats_null": bool(self.beats_null[row]),
-                    "best_layer": self.best_layer(name),
-                    "profile": profile,
-                }
-            )
-        return {
-            "semantics": entries,
-            "mean_layer_by_level": self.mean_layer_by_level(),
-            "images": self.images,
-            "settings": self.settings,
-        }
-
-    def save(self, path: str | Path) -> None:
-        """Writes an .npz file: the arrays, and everything else as JSON text."""
-        arrays = {
-            f.name: value for f in fields(self) if isinstance(value := getattr(self, f.name), np.ndarray)
-        }
-        rest = {
-            "semantics": [asdict(semantic) for semantic in self.semantics],
-            "boundary_names": self.boundary_names,
-            "layers": [asdict(layer) for layer in self.layers],
-            "images": self.images,
-            "settings": self.settings,
-        }
-        with write_whole(path) as file:
-            np.savez(file, allow_pickle=False, json=np.array(json.dumps(rest)), **arrays)
-
-    @classmethod
-    def load(cls, path: str | Path) -> Verification:
-        """Reads what ``save`` wrote.
-
-        Raises:
-            ValueError: when the file is not one of those.
-        """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                rest = json.loads(str(file["json"]))
-                arrays = {name: file[name] for name in file.files if name != "json"}
-            rest["semantics"] = tuple(Semantic(**entry) for entry in rest["semantics"])
-            rest["boundary_names"] = tuple(rest["boundary_names"])
-            rest["layers"] = tuple(Layer(**entry) for entry in rest["layers"])
-            return cls(**arrays, **rest)
-        except (KeyError, TypeError, ValueError, zipfile.BadZipFile, EOFError) as error:
-            raise ValueError(f"{path}: not a file of a verification ({error})") from error
-
-    def _figures(self, row: int, layer_set: int, column: int) -> dict[str, float]:
-        names = ("effect", "low", "high", "higan_delta")
-        return {name: float(getattr(self, name)[row, layer_set, column]) for name in names}
-
-    def _row(self, name: str) -> int:
-        if name not in self.boundary_names:
-            raise KeyError(f"{name!r} was not verified; there are {', '.join(self.boundary_names)}")
-        return self.boundary_names.index(name)
-
-    def _columns(self) -> list[int]:
-        """The column of each boundary's own semantic."""
-        names = [semantic.name for semantic in self.semantics]
-        return [names.index(name) for name in self.boundary_names]

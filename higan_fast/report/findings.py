@@ -51,6 +51,27 @@ def order(verification: Verification | None) -> str:
     return _order(verification.mean_layer_by_level())
 
 
+def economy(verification: Verification | None) -> str:
+    """How many images it took to decide, and how many a fixed number of samples would have taken."""
+    if verification is None or verification.settings["decide"] is None:
+        return ""
+    settings, images, fixed = verification.settings, verification.images, verification.images_fixed
+    question = {
+        "effect": "which semantics have an effect",
+        "top-layer": "which semantics have an effect, and on which layer the most",
+        "ranking": "which semantics have an effect, and in which order",
+    }[settings["decide"]]
+    open_ones, confidence = verification.num_undecided(), f"{100 * settings['confidence']:g} %"
+    sentence = (
+        f"To decide {question}, with {confidence} confidence "
+        f"for all of it together, took {count(images, 'image')}: {count(fixed - images, 'image')} fewer "
+        f"than {settings['max_samples']:,} samples of everything ({fixed / images:.0f} times as many)."
+    )
+    if open_ones:
+        sentence += f" For {count(open_ones, 'semantic')} the answer was still open at the last sample."
+    return sentence
+
+
 def _order(means: Mapping[str, float | None]) -> str:
     present = {level: mean for level in LEVELS if (mean := means.get(level)) is not None}
     found = sorted(present, key=lambda level: present[level])

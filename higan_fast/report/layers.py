@@ -23,6 +23,7 @@ class Profile:
     cells: tuple[Cell, ...]
     mean: str
     at: float | None  # the mean layer's place on the axis of layers, in per cent
+    screening: str  # correlation with the profile by gradients
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,9 @@ def _profile(verification: Verification, name: str, places: int) -> Profile:
     effects = verification.layer_profile(name)
     null = verification.null_high[1:, column]
     marks = verification.layer_beats_null[row]
-    full = float(np.abs(effects).max())
+    full = float(np.nanmax(np.abs(effects), initial=0.0))  # NaN: not measured
     if not marks.any():  # noise would look like a finding if its largest value had the full colour
-        full = max(3 * full, 2 * float(null.max()))
+        full = max(3 * full, 2 * float(np.nanmax(null, initial=0.0)))
     places = max(places, decimals(effects, 2))
     cells = []
     for index, (layer, effect) in enumerate(zip(verification.layers, effects, strict=True)):
@@ -96,6 +97,7 @@ def _profile(verification: Verification, name: str, places: int) -> Profile:
         cells=tuple(cells),
         mean=NONE if mean is None else f"{mean:.1f}",
         at=None if mean is None else _place(mean, len(verification.layers)),
+        screening=number(verification.screening_correlation(name), 2),
     )
 
 

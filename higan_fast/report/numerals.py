@@ -14,7 +14,7 @@ NONE = "–"
 def decimals(values: ArrayLike, significant: int) -> int:
     """How many decimals give the largest of some values so many significant digits; 0 to 8."""
     sizes = np.abs(np.asarray(values, np.float64))
-    largest = float(sizes.max(initial=0.0))
+    largest = float(np.nanmax(sizes, initial=0.0))
     if not 0 < largest < math.inf:
         return significant - 1
     return min(max(significant - 1 - math.floor(math.log10(largest)), 0), 8)

@@ -17,7 +17,7 @@ from higan_fast.probing.fingerprint import fingerprint
 from higan_fast.probing.samples import Samples
 from higan_fast.probing.verification import Verification
 from higan_fast.report.entanglement import entanglement
-from higan_fast.report.findings import finding, order
+from higan_fast.report.findings import economy, finding, order
 from higan_fast.report.histograms import histograms
 from higan_fast.report.layers import heat_map
 from higan_fast.report.numerals import count, decimals, number, percent
@@ -64,6 +64,7 @@ def write_report(
         "about": _about(settings, generator, samples, verification),
         "finding": finding(verification),
         "order": order(verification),
+        "economy": economy(verification),
         "samples": samples,
         "boundaries": boundaries,
         "levels": LEVELS,
@@ -128,7 +129,9 @@ def _about(
     """What was probed, in a few words: label, value, detail."""
     size = f"{generator.resolution}²"
     images = len(samples) + (verification.images if verification else 0)
-    fresh = f"and {verification.settings['num']:,} fresh ones to verify" if verification else "none verified"
+    most = int(verification.samples.max()) if verification else 0
+    fresh = f"and {most:,} fresh ones to verify" if verification else "none verified"
+    saved = verification.images_fixed - verification.images if verification else 0
     return [
         (
             "Network",
@@ -141,7 +144,7 @@ def _about(
             count(len(samples.semantics), "semantic"),
         ),
         ("Samples", f"{len(samples):,}", fresh),
-        ("Images", f"{images:,}", "made and scored"),
+        ("Images", f"{images:,}", f"made and scored; {saved:,} spared" if saved else "made and scored"),
     ]
 
 

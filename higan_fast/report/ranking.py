@@ -45,7 +45,7 @@ def ranking(verification: Verification, boundaries: Boundaries) -> Ranking:
     """The chart and the table of the ranking."""
     result = verification.to_json()["semantics"]  # as ranked
     bounds = [entry[key] for entry in result for key in ("low", "high", "null_low", "null_high")]
-    scale = Scale.over(bounds)
+    scale = Scale.over(bound for bound in bounds if bound is not None)
     places = decimals([entry["effect"] for entry in result], 3)
     adjusted = dict(zip(verification.boundary_names, holm(verification.p_values), strict=True))
     rows = []
@@ -65,8 +65,8 @@ def ranking(verification: Verification, boundaries: Boundaries) -> Ranking:
                 best_layer=NONE if best is None else layer_name(verification, best),
                 accuracy=percent(boundary.accuracy if boundary else None),
                 at=scale(entry["effect"]),
-                low=scale(entry["low"]),
-                high=scale(entry["high"]),
+                low=0.0 if entry["low"] is None else scale(entry["low"]),  # None: without an end
+                high=100.0 if entry["high"] is None else scale(entry["high"]),
                 null_low=scale(entry["null_low"]),
                 null_high=scale(entry["null_high"]),
             )

@@ -199,3 +199,36 @@ def test_gradients_reach_the_weights(generator):
     network.synthesize(torch.randn(2, 6, 20)).square().sum().backward()
     gradients = [p.grad for p in network.synthesis.parameters()]
     assert all(g is not None and g.abs().sum() > 0 for g in gradients)
+
+
+@pytest.mark.parametrize("dtype, share", [(None, 1e-10), (torch.float16, 4e-3), (torch.bfloat16, 3e-2)])
+@pytest.mark.parametrize("noise_mode", ["const", "none"])
+def test_a_fork_is_a_walk_for_every_perturbation(generator, dtype, share, noise_mode):
+    """Beside the generic fork, which copies the activation and moves the codes; at each layer."""
+    network = copy.deepcopy(generator)
+    network = network if dtype is None else network.float()
+    network.noise_mode, parameters = noise_mode, next(network.parameters())
+    codes, moves = torch.randn(2, 6, 20).to(parameters), torch.randn(3, 6, 20).to(parameters)
+    steps = torch.tensor([2.0, -2.0, 0.0]).to(parameters)
+    exact = copy.deepcopy(network)
+    network.activation_dtype = dtype
+    for index in range(6):
+        moves[:, :index] = 0
+        states = []
+        for one in (network, exact):
+            activation = one.start(2)
+            for layer in range(index):
+                activation = one.layer(layer, activation, codes[:, layer])
+            states.append(activation)
+        found = network.image(network.fork(index, states[0], codes, moves, steps))
+        expected = exact.image(super(StyleGAN2, exact).fork(index, states[1], codes, moves, steps))
+        assert found.shape == expected.shape == (2 * 3 * 3, 3, 16, 16)
+        assert (found - expected).abs().max() < share * expected.abs().max()
+
+
+def test_a_fork_with_random_noise_gives_every_perturbation_its_own(generator):
+    network = copy.deepcopy(generator)
+    network.noise_mode = "random"
+    codes, moves = torch.randn(1, 6, 20).double(), torch.zeros(2, 6, 20).double()
+    images = network.image(network.fork(0, network.start(1), codes, moves, torch.ones(1).double()))
+    assert not torch.equal(images[0], images[1])

@@ -1,81 +1,215 @@
-"""Perturbed codes and paired scores: the shared prefix changes nothing but the work."""
+"""The engine: whatever it shares and however it cuts the work, what comes out are plain full forwards."""
 
 import numpy as np
 import pytest
 import torch
 
-from higan_fast.probing.engine import (
-    as_codes,
-    offset,
-    paired_scores,
-    paired_scores_of_latents,
-    score,
-    strengths,
-)
-from tests.toy import CODE_DIM, NUM_LAYERS
+from higan_fast.generators.base import Generator
+from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from higan_fast.ops.implementation import only_reference
+from higan_fast.predictors.color import ColorPredictor
+from higan_fast.probing.budget import Budget
+from higan_fast.probing.engine import Engine, as_codes, offset, paired_scores, score, strengths
+from higan_fast.probing.plan import Plan, all_and_each
+from tests.toy import CODE_DIM, NUM_LAYERS, toy
+
+STEPS = torch.tensor([2.0, -2.0, 0.0, 0.7], dtype=torch.float64)
 
 
-@pytest.fixture
-def doubles(generator, predictor):
-    return generator.double(), predictor.double()
+def small_stylegan2():
+    """Random weights in which nothing is zero, so that nothing can be forgotten unseen."""
+    torch.manual_seed(0)
+    config = StyleGAN2Config(channels={4: 12, 8: 10, 16: 8}, latent_dim=16, code_dim=20, mapping_depth=2)
+    generator = StyleGAN2(config).requires_grad_(False)
+    for name, parameter in generator.named_parameters():
+        if name.endswith(("bias", "noise_strength")):
+            parameter.copy_(torch.randn_like(parameter) * 0.3)
+    generator.mapping_network.w_avg.copy_(torch.randn(20))
+    return generator, ColorPredictor()
+
+
+WORLDS = {"toy": toy, "stylegan2": small_stylegan2}
+
+
+@pytest.fixture(params=WORLDS)
+def world(request):
+    """A generator and a predictor in float64."""
+    return tuple(network.double().eval() for network in WORLDS[request.param]())
+
+
+def plans(generator):
+    """One of every kind: all layers, each alone, sets with gaps, some of all, and latents."""
+    num = generator.num_layers
+    moves = torch.randn(3, num, generator.code_dim, dtype=torch.float64)
+    odd = ((0, 2), (1, num - 1), (2, 3, num - 1), (num - 2, num - 1))
+    some = np.random.default_rng(0).random((3, 1 + num)) < 0.4
+    return {
+        "all and each": Plan(moves, all_and_each(num), STEPS),
+        "sets with gaps": Plan(moves, odd, STEPS[:1]),
+        "some": Plan(moves, all_and_each(num), STEPS[:2], some),
+        "latents": Plan(torch.randn(3, generator.latent_dim, dtype=torch.float64), ((),), STEPS),
+    }
+
+
+def plain_scores(generator: Generator, predictor, base, plan, direction, layer_set, step):
+    """A full forward pass of every sample with the reference of every op."""
+    with only_reference():
+        if plan.in_latents:
+            return predictor(generator.synthesize(generator.map(base + step * plan.moves[direction])))
+        moved = base.clone()
+        layers = list(plan.layer_sets[layer_set])
+        moved[:, layers] += step * plan.moves[direction][layers]
+        return predictor(generator.synthesize(moved))
+
+
+def measured(engine, base, plan):
+    """Scores of a whole plan, ``[sets, M, N, T, S]``; NaN where nothing was asked for."""
+    num_semantics = engine.predictor.num_semantics
+    shape = (len(plan.layer_sets), len(plan.moves), len(base), len(plan.steps), num_semantics)
+    scores = torch.full(shape, torch.nan, dtype=torch.float64)
+    for found in engine.perturbed_scores(base, plan, engine.generator.map):
+        where = (found.layer_set, found.directions, found.samples)
+        assert scores[where].isnan().all(), "nothing is measured twice"
+        scores[where] = found.values.transpose(0, 1).double()
+    return scores
 
 
 @torch.inference_mode()
-def test_paired_scores_equal_plain_forward_passes(doubles):
-    generator, predictor = doubles
-    random = torch.Generator().manual_seed(0)
-    codes = generator.map(torch.randn(6, generator.latent_dim, generator=random, dtype=torch.float64))
-    offsets = torch.randn(3, NUM_LAYERS, CODE_DIM, generator=random, dtype=torch.float64)
-    counted = []
-    scores = paired_scores(generator, predictor, codes, offsets, counted.append)
+@pytest.mark.parametrize("kind", ["all and each", "sets with gaps", "some", "latents"])
+def test_differences_equal_those_of_plain_forwards(world, kind):
+    generator, predictor = world
+    torch.manual_seed(1)
+    z = torch.randn(4, generator.latent_dim, dtype=torch.float64)
+    plan = plans(generator)[kind]
+    base = z if plan.in_latents else generator.map(z, truncation_psi=0.7)
+    engine = Engine(generator, predictor)
+    scores = measured(engine, base, plan)
+    for layer_set, direction in np.ndindex(len(plan.layer_sets), len(plan.moves)):
+        found = scores[layer_set, direction]
+        if not plan.chosen[direction, layer_set]:
+            assert found.isnan().all()
+            continue
+        arguments = (generator, predictor, base, plan, direction, layer_set)
+        expected = torch.stack([plain_scores(*arguments, step) for step in plan.steps], dim=1)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)
+    with only_reference():
+        plain = predictor(generator.synthesize(base if base.ndim == 3 else generator.map(base)))
+    torch.testing.assert_close(
+        engine.scores(base if base.ndim == 3 else generator.map(base)), plain, rtol=0, atol=1e-9
+    )
 
-    def plain(moved):
-        return predictor(generator.synthesize(moved))
 
-    assert scores.plus.shape == scores.minus.shape == (3, 1 + NUM_LAYERS, 6, 5)
-    torch.testing.assert_close(scores.base, plain(codes), rtol=0, atol=1e-12)
-    for direction, move in enumerate(offsets):
-        torch.testing.assert_close(scores.plus[direction, 0], plain(codes + move), rtol=0, atol=1e-12)
-        torch.testing.assert_close(scores.minus[direction, 0], plain(codes - move), rtol=0, atol=1e-12)
-        for layer in range(NUM_LAYERS):
-            alone = torch.zeros_like(move)
-            alone[layer] = move[layer]
-            row = scores.plus[direction, 1 + layer], scores.minus[direction, 1 + layer]
-            torch.testing.assert_close(row[0], plain(codes + alone), rtol=0, atol=1e-12)
-            torch.testing.assert_close(row[1], plain(codes - alone), rtol=0, atol=1e-12)
-    assert sum(counted) == 2 * 6 * 3 * (1 + NUM_LAYERS)
+@torch.inference_mode()
+@pytest.mark.parametrize("kind", ["all and each", "some", "latents"])
+def test_neither_batch_nor_memory_nor_order_change_a_result(world, kind):
+    generator, predictor = world
+    torch.manual_seed(1)
+    plan = plans(generator)[kind]
+    z = torch.randn(5, generator.latent_dim, dtype=torch.float64)
+    base = z if plan.in_latents else generator.map(z)
+    expected = measured(Engine(generator, predictor), base, plan)
+    for batch_size, at_once in ((1, None), (3, None), (7, 2), (200, 13)):
+        engine = Engine(generator, predictor, batch_size=batch_size)
+        engine.budget = Budget(batch_size, at_once)
+        torch.testing.assert_close(measured(engine, base, plan), expected, rtol=0, atol=1e-12, equal_nan=True)
+    turned = Plan(plan.moves.flip(0), plan.layer_sets, plan.steps.flip(0), plan.chosen[::-1].copy())
+    backwards = measured(Engine(generator, predictor), base.flip(0), turned).flip(1, 2, 3)
+    torch.testing.assert_close(backwards, expected, rtol=0, atol=1e-12, equal_nan=True)
+
+
+@torch.inference_mode()
+def test_running_out_of_memory_halves_the_batch_and_loses_nothing(monkeypatch):
+    generator, predictor = (network.double().eval() for network in toy())
+    plan = plans(generator)["all and each"]
+    codes = generator.map(torch.randn(8, generator.latent_dim, dtype=torch.float64))
+    expected = measured(Engine(generator, predictor), codes, plan)
+    engine = Engine(generator, predictor, batch_size=64)
+    plain_layer, plain_predictor = generator.layer, predictor.forward
+    sizes = []
+
+    def tight_layer(index, activation, code):
+        sizes.append(len(code))
+        if len(code) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return plain_layer(index, activation, code)
+
+    def tight_predictor(images):
+        if len(images) > 2:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+        return plain_predictor(images)
+
+    monkeypatch.setattr(generator, "layer", tight_layer)
+    monkeypatch.setattr(predictor, "forward", tight_predictor)
+    torch.testing.assert_close(measured(engine, codes, plan), expected, rtol=0, atol=1e-12)
+    assert engine.budget.at_once == 2
+    assert max(sizes) > 3 and max(sizes[100:]) <= 3
+    monkeypatch.setattr(generator, "layer", lambda *_: (_ for _ in ()).throw(MemoryError()))
+    with pytest.raises(RuntimeError, match="not enough memory for a single image"):
+        measured(engine, codes, plan)
+    monkeypatch.setattr(generator, "layer", lambda *_: (_ for _ in ()).throw(RuntimeError("broken")))
+    with pytest.raises(RuntimeError, match="broken"):
+        measured(engine, codes, plan)
+
+
+def test_a_batch_is_what_memory_has_room_for(monkeypatch):
+    generator, predictor = toy()
+    assert Engine(generator, predictor).budget.images == 32
+    assert Engine(generator, predictor, batch_size=5).budget.images == 5
+    image = 4 * 3 * 16 * 16  # bytes of the toy's features, of which two and their copies are in work
+    monkeypatch.setattr("higan_fast.probing.budget._free_memory", lambda device: 10 / 0.7 * 3 * 2 * image + 1)
+    assert Engine(generator, predictor).budget.images == 10
+    monkeypatch.setattr("higan_fast.probing.budget._free_memory", lambda device: 1)
+    assert Engine(generator, predictor).budget.images == 1
 
 
 @torch.inference_mode()
 def test_the_prefix_is_walked_once_and_batches_stay_bounded(generator, predictor):
-    runs, sizes = [], []
-    plain_layer, plain_image = generator.layer, generator.image
+    runs = []
+    plain_layer = generator.layer
+    engine = Engine(generator, predictor, batch_size=8)
 
     def layer(index, activation, code):
-        runs.append(index)
-        sizes.append(len(code))
+        runs.append((index, len(code)))
         return plain_layer(index, activation, code)
 
     generator.layer = layer
-    generator.image = lambda activation: plain_image(activation)
-    codes = generator.map(torch.randn(4, generator.latent_dim))
-    paired_scores(generator, predictor, codes, torch.ones(2, NUM_LAYERS, CODE_DIM))
-    # Base walk 5; per direction: all layers 5, layer l alone 5 - l.
-    assert len(runs) == 5 + 2 * (5 + 5 + 4 + 3 + 2 + 1)
-    assert max(sizes) == 2 * len(codes)
+    codes = generator.map(torch.randn(8, generator.latent_dim))
+    moves = torch.ones(2, NUM_LAYERS, CODE_DIM)
+    plan = Plan(moves, all_and_each(NUM_LAYERS), torch.tensor([1.0, -1.0]))
+    measured(engine, codes, plan)
+    # Images through layers: the base up to layer 3; per perturbation all layers 5, and layer l alone 5 − l.
+    assert sum(size for _, size in runs) == 8 * 4 + 8 * 4 * (5 + 5 + 4 + 3 + 2 + 1)
+    assert max(size for _, size in runs) == 8
+    runs.clear()
+    chosen = np.zeros((2, 1 + NUM_LAYERS), bool)
+    chosen[1, 3] = True  # layer 2 alone
+    measured(engine, codes, Plan(moves, plan.layer_sets, plan.steps, chosen))
+    assert runs == [(0, 8), (1, 8)] + [(layer, 8) for layer in (2, 3, 4)] * 2
 
 
 @torch.inference_mode()
-def test_latents_are_mapped_anew(doubles):
-    generator, predictor = doubles
-    random = torch.Generator().manual_seed(0)
-    z = torch.randn(5, generator.latent_dim, generator=random, dtype=torch.float64)
-    offsets = torch.randn(2, generator.latent_dim, generator=random, dtype=torch.float64)
-    scores = paired_scores_of_latents(generator, predictor, z, offsets, generator.map)
-    assert scores.plus.shape == (2, 1, 5, 5)
-    torch.testing.assert_close(scores.base, predictor(generator(z)))
-    torch.testing.assert_close(scores.plus[1, 0], predictor(generator(z + offsets[1])))
-    torch.testing.assert_close(scores.minus[0, 0], predictor(generator(z - offsets[0])))
+def test_paired_scores_are_those_of_both_signs(generator, predictor):
+    codes = generator.map(torch.randn(3, generator.latent_dim))
+    offsets = torch.randn(2, NUM_LAYERS, CODE_DIM)
+    scores = paired_scores(generator, predictor, codes, offsets)
+    assert scores.plus.shape == scores.minus.shape == (2, 1 + NUM_LAYERS, 3, 5)
+    torch.testing.assert_close(scores.base, predictor(generator.synthesize(codes)))
+    torch.testing.assert_close(scores.minus[1, 0], predictor(generator.synthesize(codes - offsets[1])))
+    alone = torch.zeros_like(offsets[0])
+    alone[3] = offsets[0, 3]
+    torch.testing.assert_close(scores.plus[0, 4], predictor(generator.synthesize(codes + alone)))
+
+
+def test_plans_that_make_no_sense_are_refused():
+    moves = torch.zeros(2, 5, 3)
+    for arguments, message in [
+        ((moves, ((1, 0),), STEPS), "layer_sets: got"),
+        ((moves, ((0,), ()), STEPS), "layer_sets: got"),
+        ((moves[0], ((0,),), STEPS), r"moves: got shape \[5, 3\]"),
+        ((moves, ((0,),), STEPS, np.ones((1, 1), bool)), r"chosen: got shape \[1, 1\], expected \[2, 1\]"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            Plan(*arguments)
 
 
 def test_strengths_shrink_steps_in_w_on_truncated_layers():

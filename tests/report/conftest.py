@@ -24,7 +24,9 @@ def run() -> SimpleNamespace:
     generator, predictor = toy()
     samples = sample(generator, predictor, 1500, progress=False)
     boundaries = fit_boundaries(samples, chosen_num=600, progress=False)
-    verification = verify(generator, predictor, boundaries, num=60, num_null=32, progress=False)
+    verification = verify(
+        generator, predictor, boundaries, num=60, num_null=32, confidence=0.95, progress=False
+    )
     return SimpleNamespace(
         generator=generator,
         predictor=predictor,

@@ -1,8 +1,10 @@
 """The sentences that are computed from the data."""
 
+from types import SimpleNamespace
+
 import pytest
 
-from higan_fast.report.findings import _order
+from higan_fast.report.findings import _order, economy
 
 MEANS = {"layout": 1.0, "object": 3.0, "attribute": 5.0, "color": 8.0}
 
@@ -41,3 +43,17 @@ MEANS = {"layout": 1.0, "object": 3.0, "attribute": 5.0, "color": 8.0}
 )
 def test_the_order_of_the_levels_in_words(changes, expected):
     assert _order(MEANS | changes) == expected
+
+
+def test_what_the_stop_rule_saved_in_words():
+    settings = {"decide": "top-layer", "confidence": 0.99, "max_samples": 2000}
+    answer = SimpleNamespace(
+        settings=settings, images=50_000, images_fixed=2_050_000, num_undecided=lambda: 1
+    )
+    assert economy(answer) == (
+        "To decide which semantics have an effect, and on which layer the most, with 99 % confidence for all "
+        "of it together, took 50,000 images: 2,000,000 images fewer than 2,000 samples of everything (41 "
+        "times as many). For 1 semantic the answer was still open at the last sample."
+    )
+    assert economy(None) == ""
+    assert economy(SimpleNamespace(settings={"decide": None})) == ""

@@ -1,0 +1,186 @@
+"""The layers that StyleGAN2 is made of, each also as a fork: for all moved codes of a sample at once."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from higan_fast.generators.prepared import Prepared, WeightCache
+from higan_fast.ops import bias_act, modulated_conv2d, perturb_styles, setup_filter, to_rgb
+
+
+class Linear(nn.Module):
+    """A fully connected layer with an equalised learning rate (arXiv 1710.10196, §4.1)."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        lr_multiplier: float = 1.0,
+        bias_init: float = 0.0,
+        activation: str = "linear",
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs) / lr_multiplier)
+        self.bias = nn.Parameter(torch.full([outputs], bias_init / lr_multiplier))
+        self.weight_gain, self.bias_gain = lr_multiplier / math.sqrt(inputs), lr_multiplier
+        self.activation = activation
+
+    def linear(self, x: Tensor) -> Tensor:
+        """Without the bias and the activation."""
+        # The gain goes to the codes, which are smaller than the weight.
+        return (x * self.weight_gain) @ self.weight.T
+
+    def forward(self, x: Tensor) -> Tensor:
+        bias = self.bias * self.bias_gain
+        if self.activation == "linear":
+            return torch.addmm(bias, x * self.weight_gain, self.weight.T)
+        return bias_act(self.linear(x), bias, activation=self.activation)
+
+
+class StyledConv(nn.Module):
+    """A modulated 3×3 convolution with its style, noise, bias and leaky ReLU."""
+
+    resample_filter: Tensor
+    noise_const: Tensor
+
+    def __init__(self, inputs: int, outputs: int, resolution: int, code_dim: int, up: int = 1) -> None:
+        super().__init__()
+        self.affine = Linear(code_dim, inputs, bias_init=1)
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.noise_strength = nn.Parameter(torch.zeros([]))
+        self.register_buffer("noise_const", torch.randn(resolution, resolution))
+        self.register_buffer("resample_filter", setup_filter())
+        self.up = up
+
+        self.cache = WeightCache()
+
+    def styles(self, code: Tensor, dtype: torch.dtype) -> Tensor:
+        """Styles ``[N, inputs]`` for features of this dtype: in float16, a sample's largest is 1.
+
+        That changes nothing but what products may reach, for demodulation takes the factor out again.
+        """
+        styles: Tensor = self.affine(code)
+        if dtype == torch.float16:
+            styles = styles / styles.abs().amax(1, keepdim=True).clamp(min=1e-20)
+        return styles
+
+    def forward(
+        self,
+        x: Tensor,
+        code: Tensor,
+        noise_mode: str,
+        next_styles: Tensor | None = None,
+        modulated_by: Tensor | None = None,
+    ) -> Tensor:
+        """Features ``[N, inputs, H, W]`` → ``[N, outputs, H·up, W·up]``.
+
+        Args:
+            x: the features; or, where ``modulated_by`` gives this layer's styles, the features times them.
+            code: ``[N, code_dim]``.
+            noise_mode: as ``StyleGAN2.noise_mode``.
+            next_styles: the result leaves multiplied by them.
+            modulated_by: the styles with which ``x`` arrived multiplied; None: it arrived as it is.
+        """
+        weight: Prepared = self.cache.get(self.weight, x.dtype, self.up)
+        return modulated_conv2d(
+            x,
+            weight.kernel,
+            self.styles(code, x.dtype) if modulated_by is None else modulated_by,
+            weight_square=weight.square,
+            weight_gain=weight.gain,
+            up=self.up,
+            resample_filter=self.resample_filter,
+            noise=self._noise(noise_mode, x, x.shape[0]),
+            bias=self.bias,
+            activation="lrelu",
+            next_styles=next_styles,
+            modulated=modulated_by is not None,
+        )
+
+    def fork(
+        self,
+        x: Tensor,
+        code: Tensor,
+        moves: Tensor,
+        steps: Tensor,
+        noise_mode: str,
+        next_styles: Tensor | None = None,
+    ) -> Tensor:
+        """Features ``[N, inputs, H, W]`` → ``[N·M·T, outputs, H·up, W·up]``, for all moved codes.
+
+        A style is affine in its code, so that ``affine(code + step · move) = affine(code) + step · A move``.
+
+        Args:
+            x: the features, as they are.
+            code: ``[N, code_dim]``.
+            moves: ``[M, code_dim]``.
+            steps: ``[T]``.
+            noise_mode: as ``StyleGAN2.noise_mode``.
+            next_styles: ``[N·M·T, outputs]``: the result leaves multiplied by them.
+        """
+        weight: Prepared = self.cache.get(self.weight, x.dtype, self.up)
+        base, along = self.affine(code), self.affine.linear(moves)  # [N, I], [M, I]
+        styles, demod = perturb_styles(base, along, steps, weight_square=weight.square)
+        assert demod is not None
+        return modulated_conv2d(
+            x,
+            weight.kernel,
+            styles.flatten(0, 2),
+            demod=demod.flatten(0, 2),
+            weight_gain=weight.gain,
+            up=self.up,
+            resample_filter=self.resample_filter,
+            noise=self._noise(noise_mode, x, len(x) * len(moves) * len(steps)),
+            bias=self.bias,
+            activation="lrelu",
+            next_styles=next_styles,
+        )
+
+    def _noise(self, noise_mode: str, x: Tensor, num: int) -> Tensor | None:
+        if noise_mode == "none":
+            return None
+        noise = self.noise_const
+        if noise_mode == "random":
+            noise = torch.randn(num, 1, *noise.shape, dtype=x.dtype, device=x.device)
+        return noise * self.noise_strength.to(noise.dtype)
+
+
+class RGB(nn.Module):
+    """Features → RGB, added to the RGB so far."""
+
+    resample_filter: Tensor
+
+    def __init__(self, inputs: int, code_dim: int) -> None:
+        super().__init__()
+        self.affine = Linear(code_dim, inputs, bias_init=1)
+        self.weight = nn.Parameter(torch.randn(3, inputs, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(3))
+        self.weight_gain = 1 / math.sqrt(inputs)
+        self.register_buffer("resample_filter", setup_filter())
+
+    def forward(self, x: Tensor, rgb: Tensor | None, code: Tensor) -> Tensor:
+        styles = self.affine(code) * self.weight_gain
+        return to_rgb(x, self.weight, styles, bias=self.bias, rgb=rgb, resample_filter=self.resample_filter)
+
+    def fork(self, x: Tensor, rgb: Tensor | None, code: Tensor, moves: Tensor, steps: Tensor) -> Tensor:
+        """RGB ``[N·M·T, 3, H, W]`` for all moved codes: nothing demodulates, so that it is linear in a step.
+
+        Args:
+            x: features ``[N, inputs, H, W]``.
+            rgb: so far, of the same samples.
+            code: ``[N, code_dim]``.
+            moves: ``[M, code_dim]``.
+            steps: ``[T]``.
+        """
+        base: Tensor = self(x, rgb, code)  # [N, 3, H, W]
+        along = self.affine.linear(moves) * self.weight_gain  # [M, I]
+        weight = (self.weight[:, :, 0, 0] * along[:, None]).flatten(0, 1)  # [M·3, I]
+        change = F.conv2d(x, weight[:, :, None, None].to(x.dtype)).to(base)  # the same for all samples
+        change = change.unflatten(1, (len(moves), 1, 3))  # [N, M, 1, 3, H, W]
+        scaled = steps.to(base)[:, None, None, None] * change
+        return (base[:, None, None] + scaled).flatten(0, 2).contiguous(memory_format=torch.channels_last)

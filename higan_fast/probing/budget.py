@@ -1,0 +1,114 @@
+"""How many images fit into memory at once: measured before the work, halved whenever that was too many."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from higan_fast.generators.base import Activation, Generator
+from higan_fast.predictors.base import Predictor
+
+# Without a wish: more images at once gain nothing, and on CPUs they leave the caches.
+AT_MOST = {"cpu": 32, "cuda": 256}
+
+# The rest is for what else lives there, and for what allocators lose between their blocks.
+SHARE_OF_FREE_MEMORY = 0.7
+
+# Beside what enters and leaves a layer: the features modulated, and a convolution's working memory.
+COPIES = 3
+
+
+class Budget:
+    """How much goes through the networks at once.
+
+    Attributes:
+        images: how many images are held and scored together.
+        at_once: how many of them are synthesised together: fewer where the generator's features would
+            leave the caches.
+    """
+
+    def __init__(self, images: int, samples_at_once: int | None = None) -> None:
+        self.images = images
+        self.at_once = min(images, samples_at_once or images)
+
+    @classmethod
+    def measure(cls, generator: Generator, predictor: Predictor | None, at_most: int | None) -> Budget:
+        """What the memory that is free now has room for, and ``at_most`` (None: a good number)."""
+        device = generator.device
+        at_most = at_most or AT_MOST.get(device.type, 32)
+        room = int(
+            SHARE_OF_FREE_MEMORY * _free_memory(device) / max(1, _bytes_per_image(generator, predictor))
+        )
+        return cls(max(1, min(at_most, room)), generator.samples_at_once())
+
+    def halve(self) -> None:
+        """After an out-of-memory error.
+
+        Raises:
+            RuntimeError: when a single image is too much.
+        """
+        if self.images == 1:
+            raise RuntimeError(
+                "there is not enough memory for a single image; free some, or take another device"
+            )
+        self.at_once = max(1, self.at_once // 2)
+        self.images = max(self.at_once, self.images // 2)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out; torch's allocator for CPUs raises a plain RuntimeError."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+@torch.inference_mode()
+def _bytes_per_image(generator: Generator, predictor: Predictor | None) -> int:
+    device = generator.device
+    codes = torch.zeros(1, generator.num_layers, generator.code_dim).to(next(generator.parameters()))
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        images = generator.synthesize(codes)
+        if predictor is not None:
+            predictor(images)
+        return torch.cuda.max_memory_allocated(device) - before
+    largest, activation = 0, generator.start(1)
+    for layer in range(generator.num_layers):
+        entering = _bytes(activation)
+        activation = generator.layer(layer, activation, codes[:, layer])
+        largest = max(largest, entering + _bytes(activation))
+    return COPIES * largest
+
+
+def _bytes(activation: Activation) -> int:
+    return sum(part.numel() * part.element_size() for part in activation if part is not None)
+
+
+def _free_memory(device: torch.device) -> int:
+    """Bytes that can be had: on a GPU also those that torch keeps for later."""
+    if device.type == "cuda":
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + kept
+    limits = [
+        int(line.split()[1]) * 1024 for line in _lines("/proc/meminfo") if line.startswith("MemAvailable")
+    ]
+    group = Path("/sys/fs/cgroup")
+    for limit, used in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        found = [int(text) for name in (limit, used) for text in _lines(group / name) if text.isdigit()]
+        if len(found) == 2:
+            limits.append(max(0, found[0] - found[1]))
+    return min(limits, default=2**32)  # a system that does not say
+
+
+def _lines(path: str | Path) -> list[str]:
+    try:
+        return Path(path).read_text().splitlines()
+    except OSError:
+        return []

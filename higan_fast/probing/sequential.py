@@ -1,0 +1,214 @@
+"""Sequential verification: rounds of samples, each without what the rounds before have decided."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from higan_fast.predictors.base import Predictor
+from higan_fast.probing.confidence import StudentSequence
+from higan_fast.probing.decisions import Decisions, Goal, Verdict
+from higan_fast.probing.measurement import Direction, Measurement, hash_of, load_effects, save_effects, say
+from higan_fast.probing.statistics import holm, null_band, null_p_values, null_scale
+from higan_fast.probing.tally import Effects
+from higan_fast.progress import progress as show_progress
+
+Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+# Random directions are moved on each layer alone on the first so many samples. Few will do: what is compared
+# are directions on the same samples, and more samples make no comparison sharper than the directions are.
+LAYER_NULL_SAMPLES = 16
+
+
+def measure_until_decided(
+    measurement: Measurement,
+    directions: Sequence[Direction],
+    columns: Sequence[int],
+    goal: Goal,
+    confidence: float,
+    max_samples: int,
+    folder: Path | None,
+    settings: dict[str, Any],
+    progress: bool,
+) -> dict[str, Any]:
+    """Measures in rounds until the goal is reached: the figures of a ``Verification``.
+
+    Every round is kept as it is done. It follows from the rounds before it, so that a verification which was
+    killed measures the same rounds again, and reads those that are there.
+
+    Args:
+        directions: the boundaries, and then the random ones.
+        columns: the semantic of each boundary.
+
+    Raises:
+        ValueError: when an argument is out of range, or a score is not finite or out of its range.
+    """
+    num, sets = len(columns), len(measurement.layer_sets)
+    num_null = len(directions) - num
+    assert measurement.engine.predictor is not None
+    decisions = Decisions(
+        goal,
+        num,
+        sets - 1,
+        num_null,
+        confidence=confidence,
+        max_samples=max_samples,
+        reach=_reach(measurement.engine.predictor, columns),
+    )
+    rounds = _Rounds(measurement, directions, columns, folder, settings, progress)
+    if progress:
+        say(f"verifying: at most {measurement.estimate(directions, max_samples, rounds.whole(goal))}")
+    on_first = np.zeros((num, sets - 1))  # effects of layers alone on the first samples
+    first = range(min(LAYER_NULL_SAMPLES, max_samples))
+    while samples := decisions.next_samples:
+        chosen = np.zeros((num + num_null, sets), np.bool_)
+        chosen[:num], chosen[num:, 0] = decisions.active, decisions.null_active
+        own, null = rounds.measure(samples, chosen)
+        decisions.update(own, null)
+        if samples.start == 0 and chosen[:num, 1:].any():
+            on_first = own[: len(first), :, 1:].mean(axis=0)
+    verdict = decisions.verdict()
+    known = verdict.has_effect if goal == "top-layer" else np.zeros(num, np.bool_)
+    if known.any():
+        chosen = np.zeros((num + num_null, sets), np.bool_)
+        chosen[num:, 1:] = True
+        rounds.measure(first, chosen)
+    assert rounds.effects is not None  # there is a first round
+    ends = decisions.effects.bounds((1 - confidence) / 2)
+    own_ends = tuple(end.reshape(num, sets) for end in ends)
+    return _figures(rounds.effects, columns, own_ends, verdict, known, on_first, confidence) | {
+        "undecided": _undecided(goal, verdict),
+        "images": rounds.num_base + 2 * int(rounds.effects.num.sum()),
+        "images_fixed": max_samples * (1 + 2 * int(rounds.whole(goal).sum())),
+    }
+
+
+class _Rounds:
+    """Measures rounds, or reads them where they were kept, and merges what comes of them."""
+
+    def __init__(
+        self,
+        measurement: Measurement,
+        directions: Sequence[Direction],
+        columns: Sequence[int],
+        folder: Path | None,
+        settings: dict[str, Any],
+        progress: bool,
+    ) -> None:
+        self.measurement, self.directions, self.columns = measurement, directions, columns
+        self.folder, self.progress = folder, progress
+        normals = hash_of(*(direction.normal for direction in directions))
+        self.settings = settings | {"normals": normals, "columns": list(columns)}
+        self.effects: Effects | None = None
+        self.count = self.num_base = 0  # rounds, and the base samples that they took
+
+    def whole(self, goal: Goal) -> BoolArray:
+        """Every effect that could bear on the goal, ``[B + R, sets]``."""
+        chosen = np.ones((len(self.directions), len(self.measurement.layer_sets)), np.bool_)
+        chosen[:, 1:] = goal == "top-layer"
+        return chosen
+
+    def measure(self, samples: range, chosen: BoolArray) -> tuple[Array, Array]:
+        """A round: effects of boundaries ``[n, B, sets]`` and of random directions ``[n, R, B]``."""
+        path = None if self.folder is None else self.folder / "rounds" / f"{self.count:04}.npz"
+        self.count, self.num_base = self.count + 1, max(self.num_base, samples.stop)
+        key = json.dumps(
+            self.settings | {"first": samples.start, "last": samples.stop - 1, "chosen": hash_of(chosen)}
+        )
+        kept = load_effects(path, key) if path else None
+        if kept:
+            effects, more = kept
+        else:
+            what = "layers on samples" if chosen[:, 1:].any() else "samples"
+            label = f"verifying {what} {samples.start} to {samples.stop - 1}"
+            total = 2 * int(chosen.sum()) * len(samples)
+            with show_progress(label, total, enabled=self.progress) as advance:
+                tally = self.measurement.tally(self.directions, samples, chosen, self.columns, advance)
+            effects = self.measurement.effects(self.directions, tally)
+            more = {"own": tally.own.cpu().numpy(), "null": tally.null.cpu().numpy()}
+            if path:
+                save_effects(path, effects, key, **more)
+        self.effects = effects if self.effects is None else self.effects.merge(effects)
+        return more["own"], more["null"]
+
+
+class _SequenceOfMoments(StudentSequence):
+    """The bounds of values of which only the moments are left."""
+
+    def __init__(self, count: NDArray[np.int64], mean: Array, m2: Array) -> None:
+        super().__init__(count.size)
+        self.count, self.mean, self._squares = count, mean, m2
+
+
+def _figures(
+    effects: Effects,
+    columns: Sequence[int],
+    own_ends: tuple[Array, ...],
+    verdict: Verdict,
+    known: BoolArray,
+    on_first: Array,
+    confidence: float,
+) -> dict[str, Any]:
+    """What a ``Verification`` shows.
+
+    Args:
+        own_ends: (low, high) of the boundaries' effects on their own semantics, ``[B, sets]`` each.
+        known: boundaries whose layers were compared with the null's, ``[B]`` ...
+        on_first: ... by their effects on the first samples, ``[B, L]``.
+    """
+    num, rows = len(columns), range(len(columns))
+    num_null = len(effects.num) - num
+    missing = effects.num[:, :, None] == 0  # [M, sets, 1]
+    mean, m2, higan_delta = (np.where(missing, np.nan, part) for part in effects[1:])
+    count = np.broadcast_to(effects.num[:num, :, None], mean[:num].shape)
+    sequence = _SequenceOfMoments(count.ravel(), mean[:num].ravel(), m2[:num].ravel())
+    low, high = (end.reshape(count.shape) for end in sequence.bounds((1 - confidence) / 2))
+    for ends, own in ((low, own_ends[0]), (high, own_ends[1])):
+        ends[rows, :, columns] = np.where(missing[:num, :, 0], np.nan, own)
+    scale = null_scale(mean[num:])  # [sets, S]
+    null_low, null_high = null_band(scale, num_null, confidence)
+    own_effect = mean[rows, 0, columns]  # [B]
+    layer_beats_null = np.zeros((num, mean.shape[1] - 1), np.bool_)
+    if known.any():
+        own_scale = scale[1:, columns].T[known]  # [B known, L]
+        layer_beats_null[known] = holm(null_p_values(on_first[known], own_scale, num_null)) <= 1 - confidence
+    with np.errstate(invalid="ignore", divide="ignore"):
+        error = np.sqrt(m2[:num] / np.maximum(count - 1, 1) / count)
+    return {
+        "effect": mean[:num],
+        "standard_error": error,
+        "low": low,
+        "high": high,
+        "higan_delta": higan_delta[:num],
+        "null_low": null_low,
+        "null_high": null_high,
+        "p_values": null_p_values(own_effect, scale[0, columns], num_null),
+        "beats_null": verdict.has_effect,
+        "layer_beats_null": layer_beats_null,
+        "samples": effects.num[:num],
+        "top_layer": verdict.top_layer,
+        "order": verdict.order,
+    }
+
+
+def _reach(predictor: Predictor, columns: Sequence[int]) -> list[float] | None:
+    """The largest paired effect that each boundary's score can have; None where one of them is not known."""
+    ranges = [predictor.score_ranges[column] for column in columns]
+    known = [(high - low) / 2 for low, high in (ends for ends in ranges if ends is not None)]
+    return known if len(known) == len(ranges) else None
+
+
+def _undecided(goal: Goal, verdict: Verdict) -> BoolArray:
+    """Boundaries whose part of the answer is open, ``[B]``."""
+    if goal == "top-layer":
+        return verdict.undecided | (verdict.has_effect & (verdict.top_layer < 0))
+    if goal == "ranking":
+        ranked = verdict.has_effect | verdict.undecided
+        return verdict.undecided | (ranked & (ranked & ~verdict.ordered).any(axis=1))
+    return verdict.undecided

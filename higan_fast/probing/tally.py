@@ -1,0 +1,106 @@
+"""Running statistics of paired scores: on the device, and in memory that does not grow with the samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from higan_fast.probing.engine import Perturbed
+from higan_fast.probing.statistics import Moments, higan_rise, paired_effect
+
+Array = NDArray[np.float64]
+
+
+class Effects(NamedTuple):
+    """Sufficient statistics of the effects of M directions on S semantics, for each set of layers.
+
+    What was not measured has the number 0 and a mean of 0.
+    """
+
+    num: NDArray[np.int64]  # [M, sets]
+    mean: Array  # [M, sets, S]
+    m2: Array  # [M, sets, S], sum of squared deviations
+    higan_delta: Array  # [M, sets, S]
+
+    def of(self, index: int) -> Effects:
+        """Of one direction."""
+        one = slice(index, index + 1)
+        return Effects(self.num[one], self.mean[one], self.m2[one], self.higan_delta[one])
+
+    def merge(self, other: Effects) -> Effects:
+        """Of the samples of both together."""
+        counts = self.num[..., None], other.num[..., None]
+        mean, m2 = _merge(counts[0], self.mean, self.m2, counts[1], other.mean, other.m2)
+        rise, _ = _merge(counts[0], self.higan_delta, 0.0, counts[1], other.higan_delta, 0.0)
+        return Effects(self.num + other.num, mean, m2, rise)
+
+
+class Tally:
+    """Takes in paired scores, batch by batch in any order, and keeps their statistics on their device.
+
+    Of the effects themselves it keeps only what decisions are made from: for the directions that are
+    boundaries those on their own semantic, and for the others, random ones, those of all layers together on
+    the boundaries' semantics.
+
+    Attributes:
+        own: ``[n, B, sets]``, NaN where nothing was measured.
+        null: ``[n, M − B, B]``, likewise.
+    """
+
+    def __init__(
+        self, num_samples: int, num_directions: int, num_sets: int, columns: Sequence[int], base: Tensor
+    ) -> None:
+        """Nothing was measured yet.
+
+        Args:
+            columns: the semantic of each of the first B directions, which are boundaries.
+            base: scores of the samples as they are, ``[n, S]``.
+        """
+        shape, num = (num_directions, num_sets), len(columns)
+        doubles: dict[str, Any] = {"dtype": torch.float64, "device": base.device}
+        self.base, self.columns = base, torch.as_tensor(columns, dtype=torch.long, device=base.device)
+        self.own = torch.full((num_samples, num, num_sets), torch.nan, **doubles)
+        self.null = torch.full((num_samples, num_directions - num, num), torch.nan, **doubles)
+        self._count = torch.zeros(*shape, 1, **doubles)
+        self._mean, self._m2, self._rise = (torch.zeros(*shape, base.shape[1], **doubles) for _ in range(3))
+
+    def add(self, found: Perturbed) -> None:
+        """Scores of a step forth and one back, ``[n, m, 2, S]``."""
+        samples, layer_set, directions, values = found
+        plus, minus = values.unbind(2)  # [n, m, S]
+        effects = paired_effect(plus, minus)
+        where: Any = (directions.to(values.device), layer_set)
+        new = Moments.of(effects, dim=0)  # [m, S]
+        rise = Moments.of(higan_rise(plus, self.base[samples, None]), dim=0)
+        count = self._count[where]  # [m, 1]
+        self._mean[where], self._m2[where] = _merge(
+            count, self._mean[where], self._m2[where], new.count, new.mean, new.m2
+        )
+        self._rise[where], _ = _merge(count, self._rise[where], 0.0, new.count, rise.mean, 0.0)
+        self._count[where] = count + new.count
+        num = len(self.columns)
+        own = int((directions < num).sum())  # directions are sorted: boundaries come first
+        if own:
+            columns = self.columns[where[0][:own]]
+            picked = effects[:, torch.arange(own, device=values.device), columns]  # [n, own]
+            self.own[samples, where[0][:own], layer_set] = picked
+        if layer_set == 0 and own < len(directions) and num:
+            self.null[samples, where[0][own:] - num] = effects[:, own:][..., self.columns]
+
+    def effects(self) -> Effects:
+        """What has been taken in, on the host."""
+        arrays = (part.cpu().numpy() for part in (self._mean, self._m2, self._rise))
+        return Effects(self._count[..., 0].long().cpu().numpy(), *arrays)
+
+
+def _merge(num: Any, mean: Any, m2: Any, more: Any, other_mean: Any, other_m2: Any) -> tuple[Any, Any]:
+    """Mean and sum of squared deviations of two groups (Chan, Golub and LeVeque 1979); one may be empty."""
+    total = num + more
+    share = more / (total + (total == 0))
+    difference = other_mean - mean
+    return mean + difference * share, m2 + other_m2 + difference * difference * (num * share)

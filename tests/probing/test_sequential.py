@@ -1,0 +1,217 @@
+"""Sequential verification: the same findings on fewer images, and nothing lost when it is killed."""
+
+import json
+import multiprocessing
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+import higan_fast.files as files
+import higan_fast.probing.measurement as measurement
+from higan_fast.predictors.base import ModulePredictor
+from higan_fast.probing import Boundaries, Boundary, Verification, fit_boundaries, sample, verify
+from higan_fast.probing.sequential import LAYER_NULL_SAMPLES
+from tests.toy import CODE_DIM, LAYER_OF, NUM_LAYERS, SEMANTICS, toy
+
+NAMES = [semantic.name for semantic in SEMANTICS]
+OPTIONS = {"num_null": 32, "max_samples": 400, "confidence": 0.95, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def mixed(boundaries):
+    """Those that were fitted, and one that is no more than a random direction."""
+    normal = np.random.default_rng(0).normal(size=CODE_DIM)
+    return Boundaries(
+        (
+            *boundaries.boundaries,
+            Boundary("constant", "attribute", "w", normal / np.linalg.norm(normal)),
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def found(mixed):
+    return verify(*toy(), mixed, **OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def exhaustive(mixed):
+    return verify(*toy(), mixed, num=400, num_null=32, confidence=0.95, progress=False)
+
+
+def same(one: Verification, other: Verification) -> None:
+    for name, value in vars(one).items():
+        if isinstance(value, np.ndarray):
+            np.testing.assert_array_equal(getattr(other, name), value)
+        else:
+            assert getattr(other, name) == value, name
+
+
+def test_the_findings_are_those_of_a_fixed_number_of_samples(found, exhaustive):
+    assert found.beats_null.tolist() == exhaustive.beats_null.tolist() == [True] * 4 + [False]
+    for name, layer in LAYER_OF.items():
+        assert found.best_layer(name) == exhaustive.best_layer(name) == layer
+    assert found.best_layer("constant") is None
+    assert found.rank()[-1] == "constant"
+    assert found.num_undecided() == 0
+    layers = [set(np.flatnonzero(row)) for row in found.layer_beats_null]
+    assert layers == [{LAYER_OF[name]} for name in found.boundary_names[:4]] + [set()]
+    assert found.mean_layer_by_level() == pytest.approx(
+        {"layout": 0.0, "object": 1.0, "attribute": 3.0, "color": 4.0}
+    )
+
+
+def test_it_takes_few_images_and_says_how_many(found, exhaustive):
+    assert found.images < found.images_fixed / 6
+    assert found.images_fixed == exhaustive.images
+    measured = 2 * int(found.samples.sum())
+    null = found.images - measured - int(found.samples.max())  # random directions: all layers, and each alone
+    assert null == 2 * 32 * (256 + NUM_LAYERS * LAYER_NULL_SAMPLES)
+    assert (found.samples[4, 1:] == 0).all(), "no effect, no layers"
+    assert json.dumps(found.to_json(), allow_nan=False)
+    rows = {row["name"]: row for row in found.to_json()["semantics"]}
+    assert rows["constant"]["profile"][0]["effect"] is None
+    assert rows["view"]["samples"] == found.samples[0].max()
+
+
+def test_what_was_measured_agrees_and_what_was_not_is_missing(found, exhaustive):
+    missing = np.isnan(found.effect)
+    np.testing.assert_array_equal(missing.any(axis=2), found.samples == 0)
+    covered = (found.low <= exhaustive.effect) & (exhaustive.effect <= found.high)
+    # confidence sequences of 95 %, and the truth as well as 400 samples tell it
+    assert covered[~missing].mean() > 0.95
+    assert (found.low[~missing] <= found.effect[~missing]).all()
+    everything = verify(*toy(), {"view": along_the_first_axis()}, num=32, num_null=2, progress=False)
+    assert not np.isnan(everything.effect).any()
+
+
+def along_the_first_axis():
+    return Boundary("view", "layout", "w", np.eye(CODE_DIM)[0])
+
+
+@pytest.mark.parametrize("goal", ["effect", "ranking"])
+def test_questions_without_layers_measure_none(mixed, goal):
+    answer = verify(*toy(), mixed, decide=goal, **OPTIONS)
+    assert answer.beats_null.tolist() == [True] * 4 + [False]
+    assert (answer.samples[:, 1:] == 0).all() and not answer.layer_beats_null.any()
+    assert answer.best_layer("view") is None and answer.mean_layer("view") is None
+    assert answer.images_fixed == 400 * (1 + 2 * (5 + 32))
+    rows = [answer.boundary_names.index(name) for name in answer.rank()[:4]]
+    own = [answer.effect[row, 0, NAMES.index(answer.boundary_names[row])] for row in rows]
+    assert own == sorted(own, reverse=True)
+
+
+def test_boundaries_in_z_are_asked_for_an_effect(samples):
+    in_z = fit_boundaries(samples, chosen_num=800, space="z", progress=False)
+    answer = verify(*toy(), in_z, **OPTIONS)
+    assert answer.settings["decide"] == "effect"
+    assert answer.effect.shape == (4, 1, 5)
+    assert answer.beats_null.any()
+    with pytest.raises(ValueError, match="a boundary in z moves all layers"):
+        verify(*toy(), in_z, decide="top-layer", **OPTIONS)
+
+
+def test_a_known_range_of_the_scores_is_used():
+    generator, predictor = toy()
+
+    def squashed(images):
+        return torch.sigmoid(predictor(images))
+
+    bounded = ModulePredictor(squashed, SEMANTICS, score_range=(0.0, 1.0))
+    samples = sample(generator, bounded, 2000, progress=False)
+    boundaries = fit_boundaries(samples, chosen_num=500, progress=False)
+    answer = verify(generator, bounded, boundaries, **OPTIONS)
+    assert answer.beats_null.all()
+    assert [answer.best_layer(name) for name in answer.boundary_names] == list(LAYER_OF.values())
+    rows = range(len(boundaries))
+    columns = [NAMES.index(name) for name in answer.boundary_names]
+    width = (answer.high - answer.low)[rows, 0, columns]
+    spread = answer.standard_error[rows, 0, columns]
+    assert (width > 8 * spread).all()  # empirical Bernstein pays for the range
+    bounded.score_range = (0.0, 0.1)
+    with pytest.raises(ValueError, match="give the range that the scores really have"):
+        verify(generator, bounded, boundaries, **OPTIONS)
+
+
+def count_rounds(monkeypatch, stop_after=None):
+    """Lists the rounds that are measured; interrupts before one when there are enough."""
+    rounds, tally = [], measurement.Measurement.tally
+
+    def counting(self, directions, samples, *arguments, **options):
+        if stop_after is not None and len(rounds) >= stop_after:
+            raise KeyboardInterrupt
+        rounds.append(samples)
+        return tally(self, directions, samples, *arguments, **options)
+
+    monkeypatch.setattr(measurement.Measurement, "tally", counting)
+    return rounds
+
+
+def test_an_interrupted_verification_goes_on_and_gives_the_same_answer(mixed, found, tmp_path, monkeypatch):
+    rounds = count_rounds(monkeypatch)
+    verify(*toy(), mixed, **OPTIONS)
+    total = len(rounds)
+    assert total > 6
+    monkeypatch.undo()
+    count_rounds(monkeypatch, stop_after=4)
+    with pytest.raises(KeyboardInterrupt):
+        verify(*toy(), mixed, out=tmp_path, **OPTIONS)
+    monkeypatch.undo()
+    kept = sorted((tmp_path / "verification" / "rounds").glob("*.npz"))
+    assert len(kept) == 4
+    kept[1].write_bytes(b"torn by another program")
+    rounds = count_rounds(monkeypatch)
+    same(verify(*toy(), mixed, out=tmp_path, **OPTIONS), found)
+    assert len(rounds) == total - 3
+    rounds.clear()
+    same(verify(*toy(), mixed, out=tmp_path, **OPTIONS), found)
+    assert rounds == []
+    verify(*toy(), mixed, out=tmp_path, **OPTIONS | {"max_samples": 300})
+    assert len(rounds) < total, "a round is the same whatever the question"
+    rounds.clear()
+    verify(*toy(), mixed, out=tmp_path, step=1.0, **OPTIONS)
+    assert len(rounds) >= 6, "other settings, other rounds"
+
+
+def die_at_write(folder, mixed, write):
+    """Verifies until a given file is about to be renamed, and is killed there."""
+    rename, count = files.Path.replace, 0
+
+    def replace(self, target):
+        nonlocal count
+        count += 1
+        if count == write:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return rename(self, target)
+
+    files.Path.replace = replace
+    torch.set_num_threads(1)
+    verify(*toy(), mixed, out=folder, **OPTIONS)
+
+
+def test_sigkill_at_a_write(mixed, found, tmp_path):
+    context = multiprocessing.get_context("forkserver")
+    for write in (1, 3):
+        child = context.Process(target=die_at_write, args=(tmp_path, mixed, write))
+        child.start()
+        child.join()
+        assert child.exitcode == -signal.SIGKILL
+    same(verify(*toy(), mixed, out=tmp_path, **OPTIONS), found)
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_saving_and_loading_keep_everything(found, tmp_path):
+    found.save(tmp_path / "verification.npz")
+    same(Verification.load(tmp_path / "verification.npz"), found)
+
+
+def test_running_out_of_samples_is_said(boundaries):
+    few = verify(*toy(), boundaries, **OPTIONS | {"max_samples": 12})
+    assert not few.beats_null.any() and few.undecided.all()
+    some = verify(*toy(), boundaries, decide="ranking", **OPTIONS | {"max_samples": 16})
+    assert some.beats_null.all()
+    assert 0 < some.num_undecided() < 4  # of some the place in the order is known, of others not yet
+    assert json.dumps(few.to_json(), allow_nan=False)
