@@ -17,6 +17,7 @@ import torch
 from benchmarks import generator, ops, rows
 from benchmarks.case import Backend, Case, error, exact_result
 from benchmarks.cases import render_rooms, verify_layers
+from benchmarks.fitting import fit_cases
 from benchmarks.generator import generator_cases
 from benchmarks.ops import op_cases
 from benchmarks.roofline import Ceilings, measure
@@ -29,6 +30,7 @@ from higan_fast.memory import keep_freed_memory
 CASES: dict[str, Callable[[str, Path | None], Iterable[Case]]] = {
     "render": lambda device, peer: [render_rooms()],
     "verify": lambda device, peer: [verify_layers()],
+    "fit": lambda device, peer: fit_cases(),
     "ops": lambda device, peer: itertools.chain(op_cases(device), generator_cases(device, peer)),
     "generator": generator_cases,
 }
