@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shlex
 import signal
 import sys
@@ -32,6 +33,7 @@ class FriendlyGroup(click.Group):
             message = error.args[0] if isinstance(error, KeyError) else error
             raise click.ClickException(str(message)) from error
         except KeyboardInterrupt:
+            logging.getLogger("asyncio").disabled = True  # a write cut short would complain after this line
             click.echo("\ninterrupted; run the same command again to go on from here", err=True)
             sys.exit(INTERRUPTED)
         finally:

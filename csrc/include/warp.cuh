@@ -1,4 +1,4 @@
-// Sums over the threads of a warp, of a part of a warp, and of a block.
+// Sums over the threads of a warp, or of a part of a warp.
 #pragma once
 
 #include "launch.h"
@@ -24,23 +24,6 @@ __device__ float warp_sum(float x) {
         x += __shfl_xor_sync(ALL_LANES, x, distance);
     }
     return x;
-}
-
-// The number of floats of shared memory that block_sum works in.
-constexpr int BLOCK_SUM_SCRATCH = 32;
-
-// The sum over the block, for all its threads, in an order that depends on nothing but the block's size. The whole
-// block must call it, with a multiple of 32 threads; `scratch` is free again when it returns.
-inline __device__ float block_sum(float x, float* scratch) {
-    const int thread = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
-    const int num_warps = blockDim.x * blockDim.y * blockDim.z / WARP;
-    x = warp_sum(x);
-    if (thread % WARP == 0) scratch[thread / WARP] = x;
-    __syncthreads();
-    float sum = 0;
-    for (int i = 0; i < num_warps; ++i) sum += scratch[i];
-    __syncthreads();
-    return sum;
 }
 
 }  // namespace higan_fast

@@ -28,6 +28,10 @@ class Activation(NamedTuple):
     features: Tensor
     rgb: Tensor | None = None
 
+    def part(self, samples: slice) -> Activation:
+        """Of some of the samples."""
+        return Activation(self.features[samples], None if self.rgb is None else self.rgb[samples])
+
 
 class Generator(torch.nn.Module, abc.ABC):
     """A style-based generator.

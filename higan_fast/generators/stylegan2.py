@@ -168,9 +168,7 @@ class StyleGAN2(Generator):
             most = self._samples_at_once(self.layers[index].resolution)
             if most is not None and most < len(codes):
                 slices = [slice(start, start + most) for start in range(0, len(codes), most)]
-                parts = [_part(activation, s) for s in slices]
-                drawn = [self._draw_blocks(index, a, codes[s]) for a, s in zip(parts, slices, strict=True)]
-                return torch.cat(drawn)
+                return torch.cat([self._draw_blocks(index, activation.part(s), codes[s]) for s in slices])
             activation = self._block(index, activation, codes)
         return self.image(self.layer(self.num_layers - 1, activation, codes[:, -1]))
 
@@ -184,11 +182,6 @@ class StyleGAN2(Generator):
             return None
         itemsize = (self.activation_dtype or self.synthesis.const.dtype).itemsize
         return max(1, CACHE_BYTES // (self.config.channels[resolution] * resolution**2 * itemsize))
-
-
-def _part(activation: Activation, samples: slice) -> Activation:
-    features, rgb = activation
-    return Activation(features[samples], None if rgb is None else rgb[samples])
 
 
 def _layers(config: StyleGAN2Config) -> tuple[Layer, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from higan_fast.generators.prepared import Prepared, WeightCache
 from higan_fast.ops import bias_act, modulated_conv2d, perturb_styles, setup_filter, to_rgb
+from higan_fast.ops.modulated_conv2d import normalize_styles
 
 
 class Linear(nn.Module):
@@ -56,7 +58,6 @@ class StyledConv(nn.Module):
         self.register_buffer("noise_const", torch.randn(resolution, resolution))
         self.register_buffer("resample_filter", setup_filter())
         self.up = up
-
         self.cache = WeightCache()
 
     def styles(self, code: Tensor, dtype: torch.dtype) -> Tensor:
@@ -65,9 +66,7 @@ class StyledConv(nn.Module):
         That changes nothing but what products may reach, for demodulation takes the factor out again.
         """
         styles: Tensor = self.affine(code)
-        if dtype == torch.float16:
-            styles = styles / styles.abs().amax(1, keepdim=True).clamp(min=1e-20)
-        return styles
+        return normalize_styles(styles)[0] if dtype == torch.float16 else styles
 
     def forward(
         self,
@@ -86,18 +85,10 @@ class StyledConv(nn.Module):
             next_styles: the result leaves multiplied by them.
             modulated_by: the styles with which ``x`` arrived multiplied; None: it arrived as it is.
         """
-        weight: Prepared = self.cache.get(self.weight, x.dtype, self.up)
-        return modulated_conv2d(
+        return self._convolve(
             x,
-            weight.kernel,
             self.styles(code, x.dtype) if modulated_by is None else modulated_by,
-            weight_square=weight.square,
-            weight_gain=weight.gain,
-            up=self.up,
-            resample_filter=self.resample_filter,
-            noise=self._noise(noise_mode, x, x.shape[0]),
-            bias=self.bias,
-            activation="lrelu",
+            noise_mode,
             next_styles=next_styles,
             modulated=modulated_by is not None,
         )
@@ -123,22 +114,29 @@ class StyledConv(nn.Module):
             noise_mode: as ``StyleGAN2.noise_mode``.
             next_styles: ``[N·M·T, outputs]``: the result leaves multiplied by them.
         """
-        weight: Prepared = self.cache.get(self.weight, x.dtype, self.up)
+        square = self.cache.get(self.weight, x.dtype, self.up).square
         base, along = self.affine(code), self.affine.linear(moves)  # [N, I], [M, I]
-        styles, demod = perturb_styles(base, along, steps, weight_square=weight.square)
+        styles, demod = perturb_styles(base, along, steps, weight_square=square)
         assert demod is not None
+        return self._convolve(
+            x, styles.flatten(0, 2), noise_mode, demod=demod.flatten(0, 2), next_styles=next_styles
+        )
+
+    def _convolve(self, x: Tensor, styles: Tensor, noise_mode: str, **options: Any) -> Tensor:
+        """The convolution with this layer's weight, noise and bias; styles ``[N·P, inputs]``."""
+        weight: Prepared = self.cache.get(self.weight, x.dtype, self.up)
         return modulated_conv2d(
             x,
             weight.kernel,
-            styles.flatten(0, 2),
-            demod=demod.flatten(0, 2),
+            styles,
+            weight_square=weight.square,
             weight_gain=weight.gain,
             up=self.up,
             resample_filter=self.resample_filter,
-            noise=self._noise(noise_mode, x, len(x) * len(moves) * len(steps)),
+            noise=self._noise(noise_mode, x, len(styles)),
             bias=self.bias,
             activation="lrelu",
-            next_styles=next_styles,
+            **options,
         )
 
     def _noise(self, noise_mode: str, x: Tensor, num: int) -> Tensor | None:

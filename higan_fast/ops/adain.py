@@ -11,7 +11,8 @@ from torch import Tensor
 
 from higan_fast import _native
 from higan_fast.ops.arrays import takes_arrays
-from higan_fast.ops.bias_act import ACTIVATIONS, bias_act, tail_numbers
+from higan_fast.ops.bias_act import bias_act, check_activation, tail_numbers
+from higan_fast.ops.checks import check_image, check_shapes
 from higan_fast.ops.implementation import Impl, use_native
 from higan_fast.ops.layout import accumulator_dtype, empty_image, small
 from higan_fast.ops.registration import register
@@ -129,17 +130,10 @@ def _check(
     bias: Tensor | None,
     activation: str,
 ) -> None:
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"activation: got {activation!r}, expected one of {sorted(ACTIVATIONS)}")
-    if x.ndim != 4:
-        raise ValueError(f"x: got shape {tuple(x.shape)}, expected [N, C, H, W]")
-    num, channels, height, width = x.shape
-    for name, tensor in {"scale": scale, "shift": shift}.items():
-        if tensor.shape != (num, channels):
-            raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, expected [N, C] = {(num, channels)}")
-    for name, vector in {"strength": strength, "bias": bias}.items():
-        if vector is not None and vector.shape != (channels,):
-            raise ValueError(f"{name}: got shape {tuple(vector.shape)}, expected [C] = {(channels,)}")
+    check_activation(activation)
+    num, channels, height, width = check_image(x)
+    check_shapes("[N, C]", (num, channels), scale=scale, shift=shift)
+    check_shapes("[C]", (channels,), strength=strength, bias=bias)
     if (noise is None) != (strength is None):
         missing, given = ("noise", "strength") if noise is None else ("strength", "noise")
         raise ValueError(f"{missing}: got None, expected a tensor, since {given} is given")

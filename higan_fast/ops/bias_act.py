@@ -69,13 +69,18 @@ def bias_act(
         ValueError: unknown activation or implementation, or a bias of the wrong shape.
     """
     native = use_native("bias_act", impl, x, bias)
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"activation: got {activation!r}, expected one of {sorted(ACTIVATIONS)}")
+    check_activation(activation)
     if bias is not None and bias.shape != (x.shape[dim],):
         raise ValueError(
             f"bias: got shape {tuple(bias.shape)}, expected ({x.shape[dim]},), the size of x along dim {dim}"
         )
     return (_op if native else _reference)(x, bias, dim, activation, alpha, gain, clamp)
+
+
+def check_activation(activation: str) -> None:
+    """Raises ValueError on a name that is no activation."""
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation: got {activation!r}, expected one of {sorted(ACTIVATIONS)}")
 
 
 def _reference(

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from higan_fast import _native
 from higan_fast.ops.arrays import takes_arrays
-from higan_fast.ops.bias_act import ACTIVATIONS, bias_act, tail_numbers
+from higan_fast.ops.bias_act import bias_act, check_activation, tail_numbers
+from higan_fast.ops.checks import check_image, check_shapes
 from higan_fast.ops.implementation import Impl, use_native
 from higan_fast.ops.layout import accumulator_dtype, empty_image, small
 from higan_fast.ops.registration import register
@@ -78,11 +79,6 @@ def _reference(
     return y if up == 1 else y.repeat_interleave(up, 2).repeat_interleave(up, 3)
 
 
-def _empty(x: Tensor, up: int) -> Tensor:
-    num, channels, height, width = x.shape
-    return empty_image((num, channels, height * up, width * up), like=x)
-
-
 def _fake(
     x: Tensor,
     mean: Tensor,
@@ -95,7 +91,8 @@ def _fake(
     up: int,
     epsilon: float,
 ) -> Tensor:
-    return _empty(x, up)
+    num, channels, height, width = x.shape
+    return empty_image((num, channels, height * up, width * up), like=x)
 
 
 def _native_conditional_batch_norm_act(
@@ -110,7 +107,7 @@ def _native_conditional_batch_norm_act(
     up: int,
     epsilon: float,
 ) -> Tensor:
-    out = _empty(x, up)
+    out = _fake(x, mean, variance, scale, shift, activation, alpha, gain, up, epsilon)
     _native.launch(
         "conditional_batch_norm_act", x.device, x, small(mean, x), small(variance, x), small(scale, x),
         small(shift, x), out, *tail_numbers(activation, alpha, gain, None)[:3], epsilon, up,
@@ -124,16 +121,9 @@ _op = register("conditional_batch_norm_act", _reference, _native_conditional_bat
 def _check(
     x: Tensor, mean: Tensor, variance: Tensor, scale: Tensor, shift: Tensor, activation: str, up: int
 ) -> None:
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"activation: got {activation!r}, expected one of {sorted(ACTIVATIONS)}")
+    check_activation(activation)
     if up not in (1, 2):
         raise ValueError(f"up: got {up}, expected 1 or 2")
-    if x.ndim != 4:
-        raise ValueError(f"x: got shape {tuple(x.shape)}, expected [N, C, H, W]")
-    num, channels = x.shape[:2]
-    for name, vector in {"mean": mean, "variance": variance}.items():
-        if vector.shape != (channels,):
-            raise ValueError(f"{name}: got shape {tuple(vector.shape)}, expected [C] = {(channels,)}")
-    for name, table in {"scale": scale, "shift": shift}.items():
-        if table.shape != (num, channels):
-            raise ValueError(f"{name}: got shape {tuple(table.shape)}, expected [N, C] = {(num, channels)}")
+    num, channels, _, _ = check_image(x)
+    check_shapes("[C]", (channels,), mean=mean, variance=variance)
+    check_shapes("[N, C]", (num, channels), scale=scale, shift=shift)

@@ -94,8 +94,7 @@ def modulated_conv2d(
         if weight_gain is None:
             weight, weight_gain = normalize_weight(weight)
         if not modulated:
-            largest = styles.abs().amax(1, keepdim=True).clamp(min=1e-20)  # [N·P, 1]
-            styles = styles / largest
+            styles, largest = normalize_styles(styles)
             demod = largest.expand(-1, weight.shape[0]) if demod is None else demod * largest
     if weight_gain is not None:
         demod = weight_gain.expand(styles.shape[0], -1) if demod is None else demod * weight_gain
@@ -126,6 +125,12 @@ def normalize_weight(weight: Tensor) -> tuple[Tensor, Tensor]:
     """
     largest = weight.abs().amax([1, 2, 3]).clamp(min=1e-20) * math.sqrt(weight[0].numel())  # [O]
     return weight / largest[:, None, None, None], largest
+
+
+def normalize_styles(styles: Tensor) -> tuple[Tensor, Tensor]:
+    """Styles ``[N, I]`` whose largest magnitude is 1 in each sample, and what divided them, ``[N, 1]``."""
+    largest = styles.abs().amax(1, keepdim=True).clamp(min=1e-20)
+    return styles / largest, largest
 
 
 def _reference(

@@ -69,18 +69,12 @@ def _reference(
     return styles, (square.clamp(min=0) + epsilon).rsqrt()
 
 
-def _empty(
-    base: Tensor, directions: Tensor, steps: Tensor, weight_square: Tensor | None
+def _fake(
+    base: Tensor, directions: Tensor, steps: Tensor, weight_square: Tensor | None, *_: object
 ) -> tuple[Tensor, Tensor]:
     combinations = (base.shape[0], directions.shape[0], steps.shape[0])
     outputs = 0 if weight_square is None else weight_square.shape[0]
     return base.new_empty(*combinations, base.shape[1]), base.new_empty(*combinations, outputs)
-
-
-def _fake(
-    base: Tensor, directions: Tensor, steps: Tensor, weight_square: Tensor | None, epsilon: float
-) -> tuple[Tensor, Tensor]:
-    return _empty(base, directions, steps, weight_square)
 
 
 def _native_perturb_styles(
@@ -88,7 +82,7 @@ def _native_perturb_styles(
 ) -> tuple[Tensor, Tensor]:
     dtype = base.dtype
     base = base.to(accumulator_dtype(dtype))
-    styles, demod = _empty(base, directions, steps, weight_square)
+    styles, demod = _fake(base, directions, steps, weight_square)
     _native.launch(
         "perturb_styles", base.device, base, small(directions, base), small(steps, base),
         small(weight_square, base), styles, None if weight_square is None else demod, epsilon,

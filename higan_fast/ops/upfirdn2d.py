@@ -10,6 +10,7 @@ from torch import Tensor
 
 from higan_fast import _native
 from higan_fast.ops.arrays import takes_arrays
+from higan_fast.ops.checks import check_image
 from higan_fast.ops.implementation import Impl, use_native
 from higan_fast.ops.layout import empty_image, small
 from higan_fast.ops.registration import register
@@ -53,8 +54,7 @@ def upfirdn2d(
         ValueError: on an input of another shape than stated.
     """
     native = use_native("upfirdn2d", impl, x, filter)
-    if x.ndim != 4:
-        raise ValueError(f"x: got shape {tuple(x.shape)}, expected [N, C, H, W]")
+    check_image(x)
     if filter.ndim not in (1, 2):
         raise ValueError(f"filter: got shape {tuple(filter.shape)}, expected [k] or [kh, kw]")
     sides = _four_sides(padding)

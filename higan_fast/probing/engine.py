@@ -325,7 +325,7 @@ def _fork(
     box: Box,
 ) -> Tensor:
     """Images of the perturbations in a box, which fork at ``layer``."""
-    here = _part(activation, box.samples)
+    here = activation.part(box.samples)
     return generator.image(
         generator.fork(layer, here, codes[box.samples], moves[box.directions], steps[box.steps])
     )
@@ -334,12 +334,7 @@ def _fork(
 def _layer(
     generator: Generator, layer: int, activation: Activation, codes: Tensor, part: slice
 ) -> Activation:
-    return generator.layer(layer, _part(activation, part), codes[part, layer])
-
-
-def _part(activation: Activation, samples: slice) -> Activation:
-    features, rgb = activation
-    return Activation(features[samples], None if rgb is None else rgb[samples])
+    return generator.layer(layer, activation.part(part), codes[part, layer])
 
 
 def _joined(parts: Sequence[Activation]) -> Activation:

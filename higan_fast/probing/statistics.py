@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.special
@@ -29,11 +30,16 @@ class Moments:
 
     def merge(self, other: Moments) -> Moments:
         """The moments of both groups together (Chan, Golub and LeVeque 1979): stable for any mean."""
-        count = self.count + other.count
-        difference = other.mean - self.mean
-        mean = self.mean + difference * (other.count / count)
-        m2 = self.m2 + other.m2 + difference.square() * (self.count * other.count / count)
-        return Moments(count, mean, m2)
+        mean, m2 = merge_moments(self.count, self.mean, self.m2, other.count, other.mean, other.m2)
+        return Moments(self.count + other.count, mean, m2)
+
+
+def merge_moments(num: Any, mean: Any, m2: Any, more: Any, other_mean: Any, other_m2: Any) -> tuple[Any, Any]:
+    """Mean and sum of squared deviations of two groups, of which either may be empty (Chan et al. 1979)."""
+    total = num + more
+    share = more / (total + (total == 0))
+    difference = other_mean - mean
+    return mean + difference * share, m2 + other_m2 + difference * difference * (num * share)
 
 
 def paired_effect(plus: Tensor, minus: Tensor) -> Tensor:

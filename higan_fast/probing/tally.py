@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from higan_fast.probing.engine import Perturbed
-from higan_fast.probing.statistics import Moments, higan_rise, paired_effect
+from higan_fast.probing.statistics import Moments, higan_rise, merge_moments, paired_effect
 
 Array = NDArray[np.float64]
 
@@ -35,8 +35,8 @@ class Effects(NamedTuple):
     def merge(self, other: Effects) -> Effects:
         """Of the samples of both together."""
         counts = self.num[..., None], other.num[..., None]
-        mean, m2 = _merge(counts[0], self.mean, self.m2, counts[1], other.mean, other.m2)
-        rise, _ = _merge(counts[0], self.higan_delta, 0.0, counts[1], other.higan_delta, 0.0)
+        mean, m2 = merge_moments(counts[0], self.mean, self.m2, counts[1], other.mean, other.m2)
+        rise, _ = merge_moments(counts[0], self.higan_delta, 0.0, counts[1], other.higan_delta, 0.0)
         return Effects(self.num + other.num, mean, m2, rise)
 
 
@@ -78,10 +78,10 @@ class Tally:
         new = Moments.of(effects, dim=0)  # [m, S]
         rise = Moments.of(higan_rise(plus, self.base[samples, None]), dim=0)
         count = self._count[where]  # [m, 1]
-        self._mean[where], self._m2[where] = _merge(
+        self._mean[where], self._m2[where] = merge_moments(
             count, self._mean[where], self._m2[where], new.count, new.mean, new.m2
         )
-        self._rise[where], _ = _merge(count, self._rise[where], 0.0, new.count, rise.mean, 0.0)
+        self._rise[where], _ = merge_moments(count, self._rise[where], 0.0, new.count, rise.mean, 0.0)
         self._count[where] = count + new.count
         num = len(self.columns)
         own = int((directions < num).sum())  # directions are sorted: boundaries come first
@@ -96,11 +96,3 @@ class Tally:
         """What has been taken in, on the host."""
         arrays = (part.cpu().numpy() for part in (self._mean, self._m2, self._rise))
         return Effects(self._count[..., 0].long().cpu().numpy(), *arrays)
-
-
-def _merge(num: Any, mean: Any, m2: Any, more: Any, other_mean: Any, other_m2: Any) -> tuple[Any, Any]:
-    """Mean and sum of squared deviations of two groups (Chan, Golub and LeVeque 1979); one may be empty."""
-    total = num + more
-    share = more / (total + (total == 0))
-    difference = other_mean - mean
-    return mean + difference * share, m2 + other_m2 + difference * difference * (num * share)

@@ -26,9 +26,6 @@ class Implementation:
     impl: str
     device: str = "cpu"
 
-    def dtypes(self) -> list[torch.dtype]:
-        return [torch.float32, torch.float16, torch.bfloat16]
-
     @contextmanager
     def active(self, order: str = "shuffled", seed: int = 0):
         """Within it, ``impl`` on ``device`` means this implementation."""

@@ -1,0 +1,20 @@
+"""Checks that several ops share, with messages that name what came and what was expected."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def check_image(x: Tensor) -> tuple[int, int, int, int]:
+    """Raises ValueError unless ``x`` is ``[N, C, H, W]``; gives these sizes."""
+    if x.ndim != 4:
+        raise ValueError(f"x: got shape {tuple(x.shape)}, expected [N, C, H, W]")
+    num, channels, height, width = x.shape
+    return num, channels, height, width
+
+
+def check_shapes(meaning: str, expected: tuple[int, ...], **tensors: Tensor | None) -> None:
+    """Raises ValueError for the first tensor that is given and has not the ``expected`` shape."""
+    for name, tensor in tensors.items():
+        if tensor is not None and tensor.shape != expected:
+            raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, expected {meaning} = {expected}")
