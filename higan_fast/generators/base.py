@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 Group = Literal["bottom", "lower", "upper", "top"]
@@ -23,14 +25,36 @@ class Layer:
 
 
 class Activation(NamedTuple):
-    """The state between two layers: features ``[N, C, H, W]`` and the RGB accumulated so far, if any."""
+    """The state between two layers.
+
+    Attributes:
+        features: ``[N, C, H, W]``.
+        rgb: the image accumulated so far, ``[N, 3, H, W]``, where a family accumulates one.
+        residual: what the block that has begun will add at its end, ``[N, C, H, W]``, where one does.
+    """
 
     features: Tensor
     rgb: Tensor | None = None
+    residual: Tensor | None = None
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Activation:
+        """With a change of every tensor."""
+        rgb, residual = (None if part is None else change(part) for part in self[1:])
+        return Activation(change(self.features), rgb, residual)
 
     def part(self, samples: slice) -> Activation:
         """Of some of the samples."""
-        return Activation(self.features[samples], None if self.rgb is None else self.rgb[samples])
+        return self.each(lambda tensor: tensor[samples])
+
+    def repeated(self, times: int) -> Activation:
+        """Every sample ``times`` times, one after the other."""
+        return self.each(lambda tensor: tensor.repeat_interleave(times, 0))
+
+    @staticmethod
+    def joined(parts: Sequence[Activation]) -> Activation:
+        """Of all samples of the parts."""
+        features, rgb, residual = zip(*parts, strict=True)
+        return Activation(torch.cat(features), *(_joined(of_parts) for of_parts in (rgb, residual)))
 
 
 class Generator(torch.nn.Module, abc.ABC):
@@ -42,15 +66,21 @@ class Generator(torch.nn.Module, abc.ABC):
     ``fork`` there.
 
     Attributes:
+        family: its name, as files and reports give it.
+        shares_code: whether all layers get one and the same ``w``, apart from truncation; otherwise ``w`` is
+            whatever ``layer_codes`` makes the codes of, and has no meaning of its own for a layer.
         activation_dtype: dtype of the features where a family lets one choose it; None: the parameters'.
         latent_dim: length of a latent ``z``.
+        label_dim: number of classes of a conditional generator; 0: it is unconditional.
         code_dim: length of one layer's code.
         resolution: height and width of an image, in pixels.
         layers: the layers in the order in which they run.
     """
 
     family: ClassVar[str]
+    shares_code: ClassVar[bool] = True
     latent_dim: int
+    label_dim: int = 0
     code_dim: int
     resolution: int
     layers: tuple[Layer, ...]
@@ -120,27 +150,24 @@ class Generator(torch.nn.Module, abc.ABC):
             )
         return self.draw(codes)
 
-    def draw(self, codes: Tensor) -> Tensor:
-        """``synthesize`` without its checks: in slices, where a family says that they run faster."""
-        parts = codes.split(self.samples_at_once() or max(1, len(codes)))
-        return torch.cat([self.image(self.walk(part)) for part in parts])
-
-    def walk(self, codes: Tensor, first: int = 0, activation: Activation | None = None) -> Activation:
-        """Layer codes ``[N, num_layers, code_dim]`` → the activation after the last layer.
+    def draw(self, codes: Tensor, first: int = 0, activation: Activation | None = None) -> Tensor:
+        """Layer codes ``[N, num_layers, code_dim]`` → images ``[N, 3, R, R]``, without checks.
 
         Args:
             first: the layer to begin with ...
             activation: ... and what enters it; None: ``start``'s.
         """
         if activation is None:
-            activation = self.start(codes.shape[0])
+            activation = self.start(len(codes))
         for index in range(first, self.num_layers):
+            if parts := self.slices(index, len(codes)):
+                return torch.cat([self.draw(codes[part], index, activation.part(part)) for part in parts])
             activation = self.layer(index, activation, codes[:, index])
-        return activation
+        return self.image(activation)
 
     def fork(
         self, index: int, activation: Activation, codes: Tensor, moves: Tensor, steps: Tensor
-    ) -> Activation:
+    ) -> Tensor:
         """Runs the layers from ``index`` on for every sample with every step along every direction.
 
         Families that can share work between the perturbations of one sample do it here.
@@ -153,21 +180,69 @@ class Generator(torch.nn.Module, abc.ABC):
             steps: ``[T]``.
 
         Returns:
-            The activation after the last layer of N·M·T samples: all steps of all directions of the first
-            sample, then those of the next.
+            Images ``[N·M·T, 3, R, R]``: all steps of all directions of the first sample, then those of the
+            next.
         """
-        repeats = len(moves) * len(steps)
-        features, rgb = (None if part is None else part.repeat_interleave(repeats, 0) for part in activation)
-        assert features is not None
-        return self.walk(moved_codes(codes, moves, steps), index, Activation(features, rgb))
+        repeated = activation.repeated(len(moves) * len(steps))
+        return self.draw(moved_codes(codes, moves, steps), index, repeated)
 
-    def samples_at_once(self) -> int | None:
-        """How many samples walk fastest through all layers together; None: as many as there are."""
+    def slices(self, index: int, num: int) -> list[slice]:
+        """The parts of ``num`` samples that run faster one after the other from layer ``index`` on, if any."""
+        most = self.samples_at_once(index)
+        return [] if most is None or most >= num else [slice(i, i + most) for i in range(0, num, most)]
+
+    def samples_at_once(self, index: int) -> int | None:
+        """How many samples run fastest through layer ``index`` together; None: as many as there are."""
         return None
+
+    def use_truncation(self, truncation_psi: float) -> None:
+        """Prepares what depends on the truncation beside the codes; the probe says it before it synthesises.
+
+        Most families have nothing of the kind. BigGAN-deep keeps batch statistics for each truncation.
+        """
+
+    def check_latents(self, z: Tensor) -> None:
+        """Raises a ValueError when the latents have another shape than this generator's."""
+        if z.ndim != 2 or z.shape[1] != self.latent_dim:
+            raise ValueError(f"z: got shape {tuple(z.shape)}, expected [N, {self.latent_dim}]")
+
+    def one_hot(self, label: Tensor | None, z: Tensor) -> Tensor:
+        """Labels as ``map`` takes them → one-hot ``[N, label_dim]`` for the latents ``z``, in their dtype.
+
+        Raises:
+            ValueError: when an unconditional generator gets labels, a conditional one none, or their
+                shape, type or range is another.
+        """
+        if self.label_dim == 0:
+            if label is not None:
+                raise ValueError("label: this generator is unconditional, expected None")
+            return z.new_zeros(len(z), 0)
+        expected = f"expected class indices [{len(z)}] from 0 to {self.label_dim - 1}, as int64, or one-hot"
+        expected += f" [{len(z)}, {self.label_dim}]"
+        if label is None:
+            raise ValueError(f"label: this generator has {self.label_dim} classes and got none; {expected}")
+        if label.shape == (len(z), self.label_dim):
+            return label.to(z)
+        if label.shape != (len(z),) or label.is_floating_point():
+            raise ValueError(f"label: got shape {list(label.shape)} of {label.dtype}, {expected}")
+        if len(label) and not (int(label.min()) >= 0 and int(label.max()) < self.label_dim):
+            raise ValueError(f"label: got classes {int(label.min())} to {int(label.max())}, {expected}")
+        return F.one_hot(label.long(), self.label_dim).to(z)
 
     def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """Latents → images, without truncation."""
         return self.synthesize(self.map(z, label))
+
+
+def group_of(index: int, num: int) -> Group:
+    """HiGAN's four groups (of 14 layers: 0–1, 2–5, 6–11, 12–13), scaled to ``num`` layers."""
+    position = (index + 0.5) / num * 14
+    return "bottom" if position < 2 else "lower" if position < 6 else "upper" if position < 12 else "top"
+
+
+def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
+    present = [part for part in parts if part is not None]
+    return torch.cat(present) if present else None
 
 
 def moved_codes(codes: Tensor, moves: Tensor, steps: Tensor) -> Tensor:

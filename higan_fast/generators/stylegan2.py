@@ -1,11 +1,11 @@
-"""StyleGAN2 with skip connections to RGB (Karras et al., arXiv 1912.04958).
+"""StyleGAN2 in its three architectures (Karras et al., arXiv 1912.04958, §4.1).
 
-Its parts run as stages, one for each layer code. A block has two convolutions; its RGB reads the
-code of the next block's first convolution, so stage *l* is:
+Its parts run as stages, one for each layer code. A block has two convolutions; its RGB, if it has one, reads
+the code of the next block's first convolution, so stage *l* is:
 
     0                   the 4² convolution on the learned constant
     1, 3, 5, …          RGB of the block just ended, then the upsampling convolution of the next
-    2, 4, 6, …          the second convolution of a block
+    2, 4, 6, …          the second convolution of a block, and the end of its residual branch
     num_layers − 1      RGB of the last block
 """
 
@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from higan_fast.generators.base import Activation, Generator, Group, Layer, moved_codes
-from higan_fast.generators.stylegan2_layers import RGB, Linear, StyledConv
+from higan_fast.generators.base import Activation, Generator, Layer, group_of, moved_codes
+from higan_fast.generators.stylegan2_layers import RGB, Linear, Skip, StyledConv
 
 # On CPUs the features of a layer stay below this: they fit the last cache of a few cores, and the C library's
 # allocator keeps blocks of this size, where larger ones cost a page fault for every 4 KiB at every layer.
@@ -33,6 +33,12 @@ class StyleGAN2Config:
     Attributes:
         channels: ``{resolution: channels}`` for 4, 8, … up to the image's resolution.
         mapping_lr_multiplier: the mapping's weights are stored divided by it.
+        architecture: how RGB is made: "skip" adds up that of all blocks, "orig" and "resnet" take that of the
+            last block; "resnet" has residual blocks (arXiv 1912.04958, §4.1).
+        conv_clamp: convolutions and RGB are clamped to ± it, as training in float16 wants; None: never.
+        label_dim: number of classes; 0: unconditional.
+        embed_dim: length of an embedded class; None: ``code_dim``.
+        hidden_dim: width of the mapping; None: ``code_dim``.
     """
 
     channels: dict[int, int] = field(default_factory=lambda: {4: 128, 8: 128, 16: 128, 32: 64, 64: 32})
@@ -40,6 +46,11 @@ class StyleGAN2Config:
     code_dim: int = 128
     mapping_depth: int = 4
     mapping_lr_multiplier: float = 0.01
+    architecture: Literal["skip", "orig", "resnet"] = "skip"
+    conv_clamp: float | None = None
+    label_dim: int = 0
+    embed_dim: int | None = None
+    hidden_dim: int | None = None
 
     @property
     def resolution(self) -> int:
@@ -66,11 +77,8 @@ class StyleGAN2(Generator):
     def __init__(self, config: StyleGAN2Config | None = None) -> None:
         super().__init__()
         self.config = config = config or StyleGAN2Config()
-        self.latent_dim, self.code_dim, self.resolution = (
-            config.latent_dim,
-            config.code_dim,
-            config.resolution,
-        )
+        self.latent_dim, self.code_dim = config.latent_dim, config.code_dim
+        self.resolution, self.label_dim = config.resolution, config.label_dim
         self.mapping_network = Mapping(config)
         self.synthesis = Synthesis(config)
         self.noise_mode = "const"
@@ -78,11 +86,8 @@ class StyleGAN2(Generator):
         self.layers = _layers(config)
 
     def mapping(self, z: Tensor, label: Tensor | None = None) -> Tensor:
-        if label is not None:
-            raise ValueError("label: this generator is unconditional, expected None")
-        if z.ndim != 2 or z.shape[1] != self.latent_dim:
-            raise ValueError(f"z: got shape {tuple(z.shape)}, expected [N, {self.latent_dim}]")
-        return self.mapping_network(z)
+        self.check_latents(z)
+        return self.mapping_network(z, self.one_hot(label, z))
 
     def layer_codes(
         self, w: Tensor, truncation_psi: float = 1.0, truncation_layers: int | None = None
@@ -100,86 +105,76 @@ class StyleGAN2(Generator):
         return Activation(features.contiguous(memory_format=torch.channels_last))
 
     def layer(self, index: int, activation: Activation, code: Tensor) -> Activation:
-        features, rgb = activation
+        synthesis = self.synthesis
+        features, rgb, residual = activation
         if index % 2 == 1:
-            rgb = self.synthesis.rgbs[index // 2](features, rgb, code)
-        if index < len(self.synthesis.convs):
-            features = self.synthesis.convs[index](features, code, self.noise_mode)
-        return Activation(features, rgb)
+            rgb = synthesis.add_rgb(index // 2, features, rgb, code)
+            residual = synthesis.residual(index // 2, features)
+        if index < len(synthesis.convs):
+            features = synthesis.convs[index](features, code, self.noise_mode)
+        if index % 2 == 1:
+            return Activation(features, rgb, residual)
+        return Activation(_added(features, residual), rgb)
 
     def image(self, activation: Activation) -> Tensor:
         assert activation.rgb is not None
         return activation.rgb
 
-    def walk(self, codes: Tensor, first: int = 0, activation: Activation | None = None) -> Activation:
-        """As layer by layer, but a block's first convolution leaves its result modulated for the second."""
+    def draw(self, codes: Tensor, first: int = 0, activation: Activation | None = None) -> Tensor:
+        """Block by block: a block's first convolution leaves its result modulated for the second."""
         if activation is None:
-            activation = self.start(codes.shape[0])
-        if first == self.num_layers:
-            return activation
-        if first % 2 == 0:  # in the middle of a block
+            activation = self.start(len(codes))
+        if first % 2 == 0 and first < self.num_layers:  # in the middle of a block
             activation = self.layer(first, activation, codes[:, first])
-        for index in range(first + 1 - first % 2, self.num_layers - 1, 2):
+            first += 1
+        for index in range(first, self.num_layers - 1, 2):
+            if parts := self.slices(index, len(codes)):
+                return torch.cat([self.draw(codes[part], index, activation.part(part)) for part in parts])
             activation = self._block(index, activation, codes)
-        return self.layer(self.num_layers - 1, activation, codes[:, -1])
+        if first < self.num_layers:
+            activation = self.layer(self.num_layers - 1, activation, codes[:, -1])
+        return self.image(activation)
 
-    def fork(
-        self, index: int, activation: Activation, codes: Tensor, moves: Tensor, steps: Tensor
-    ) -> Activation:
+    def fork(self, index: int, activation: Activation, codes: Tensor, moves: Tensor, steps: Tensor) -> Tensor:
         """At the fork all perturbations of a sample read the same features, and share their styles' sums."""
         synthesis: Any = self.synthesis
-        features, rgb = activation
+        features, rgb, residual = activation
         moved = moved_codes(codes, moves, steps)  # [N M T, L, D]
         along = (codes[:, index], moves[:, index], steps)
-        if index % 2 == 1:
-            rgb = synthesis.rgbs[index // 2].fork(features, rgb, *along)
-        elif rgb is not None:
-            rgb = rgb.repeat_interleave(len(moves) * len(steps), 0)
-        if index == self.num_layers - 1:
-            return Activation(features, rgb)  # nobody reads these features any more
-        conv = synthesis.convs[index]
+        repeats = len(moves) * len(steps)
         if index % 2 == 0:
-            features = conv.fork(features, *along, self.noise_mode)
-            return self.walk(moved, index + 1, Activation(features, rgb))
+            repeated = activation.repeated(repeats)
+            features = synthesis.convs[index].fork(features, *along, self.noise_mode)
+            ended = Activation(_added(features, repeated.residual), repeated.rgb)
+            return self.draw(moved, index + 1, ended)
+        rgb = synthesis.fork_rgb(index // 2, features, rgb, *along)
+        if index == self.num_layers - 1:
+            return self.image(Activation(features, rgb))  # nobody reads these features any more
+        residual = synthesis.residual(index // 2, features)
+        residual = None if residual is None else residual.repeat_interleave(repeats, 0)
         after, next_code = synthesis.convs[index + 1], moved[:, index + 1]
         next_styles = after.styles(next_code, features.dtype)
-        features = conv.fork(features, *along, self.noise_mode, next_styles)
+        features = synthesis.convs[index].fork(features, *along, self.noise_mode, next_styles)
         features = after(features, next_code, self.noise_mode, modulated_by=next_styles)
-        return self.walk(moved, index + 2, Activation(features, rgb))
+        return self.draw(moved, index + 2, Activation(_added(features, residual), rgb))
 
     def _block(self, index: int, activation: Activation, codes: Tensor) -> Activation:
         """The two layers of the block that begins at layer ``index``."""
-        convs: Any = self.synthesis.convs
-        features, rgb = activation
+        synthesis: Any = self.synthesis
+        conv, after = synthesis.convs[index], synthesis.convs[index + 1]
+        features, rgb, _ = activation
         code, next_code = codes[:, index], codes[:, index + 1]
-        rgb = self.synthesis.rgbs[index // 2](features, rgb, code)
-        next_styles = convs[index + 1].styles(next_code, features.dtype)
-        features = convs[index](features, code, self.noise_mode, next_styles=next_styles)
-        features = convs[index + 1](features, next_code, self.noise_mode, modulated_by=next_styles)
-        return Activation(features, rgb)
+        rgb = synthesis.add_rgb(index // 2, features, rgb, code)
+        residual = synthesis.residual(index // 2, features)
+        next_styles = after.styles(next_code, features.dtype)
+        features = conv(features, code, self.noise_mode, next_styles=next_styles)
+        features = after(features, next_code, self.noise_mode, modulated_by=next_styles)
+        return Activation(_added(features, residual), rgb)
 
-    def draw(self, codes: Tensor) -> Tensor:
-        activation = self.layer(0, self.start(codes.shape[0]), codes[:, 0])
-        return self._draw_blocks(1, activation, codes)
-
-    def _draw_blocks(self, first: int, activation: Activation, codes: Tensor) -> Tensor:
-        """The blocks from layer ``first`` on, in ever smaller slices: features grow with the resolution."""
-        for index in range(first, self.num_layers - 1, 2):
-            most = self._samples_at_once(self.layers[index].resolution)
-            if most is not None and most < len(codes):
-                slices = [slice(start, start + most) for start in range(0, len(codes), most)]
-                return torch.cat([self._draw_blocks(index, activation.part(s), codes[s]) for s in slices])
-            activation = self._block(index, activation, codes)
-        return self.image(self.layer(self.num_layers - 1, activation, codes[:, -1]))
-
-    def samples_at_once(self) -> int | None:
-        found = [self._samples_at_once(resolution) for resolution in self.config.channels]
-        return None if found[0] is None else min(most for most in found if most is not None)
-
-    def _samples_at_once(self, resolution: int) -> int | None:
-        """How many samples' features of this resolution stay within the cache; None: it does not matter."""
+    def samples_at_once(self, index: int) -> int | None:
         if self.device.type != "cpu":
             return None
+        resolution = self.layers[index].resolution
         itemsize = (self.activation_dtype or self.synthesis.const.dtype).itemsize
         return max(1, CACHE_BYTES // (self.config.channels[resolution] * resolution**2 * itemsize))
 
@@ -191,34 +186,38 @@ def _layers(config: StyleGAN2Config) -> tuple[Layer, ...]:
     for index in range(num):
         resolution = min(4 * 2 ** ((index + 1) // 2), config.resolution)
         name = f"b{resolution}.conv{(index + 1) % 2}" if index < num - 1 else f"b{resolution}.torgb"
-        layers.append(Layer(index, name, resolution, _group(index, num)))
+        layers.append(Layer(index, name, resolution, group_of(index, num)))
     return tuple(layers)
 
 
-def _group(index: int, num: int) -> Group:
-    """HiGAN's four groups (of 14 layers: 0–1, 2–5, 6–11, 12–13), scaled to ``num`` layers."""
-    position = (index + 0.5) / num * 14
-    return "bottom" if position < 2 else "lower" if position < 6 else "upper" if position < 12 else "top"
-
-
 class Mapping(nn.Module):
-    """``z`` → ``w``: normalised to unit second moment, then fully connected layers."""
+    """``z`` → ``w``: normalised to unit second moment, beside the embedded class, then fully connected."""
 
     w_avg: Tensor
 
     def __init__(self, config: StyleGAN2Config) -> None:
         super().__init__()
-        widths = [config.latent_dim] + [config.code_dim] * config.mapping_depth
+        embed_dim = (config.embed_dim or config.code_dim) if config.label_dim else 0
+        hidden_dim = config.hidden_dim or config.code_dim
+        widths = [config.latent_dim + embed_dim, *[hidden_dim] * (config.mapping_depth - 1), config.code_dim]
+        self.embed = Linear(config.label_dim, embed_dim) if config.label_dim else None
         self.fc = nn.ModuleList(
             Linear(a, b, config.mapping_lr_multiplier, activation="lrelu") for a, b in pairwise(widths)
         )
         self.register_buffer("w_avg", torch.zeros(config.code_dim))
 
-    def forward(self, z: Tensor) -> Tensor:
-        x = z * (z.square().mean(1, keepdim=True) + 1e-8).rsqrt()
+    def forward(self, z: Tensor, one_hot: Tensor) -> Tensor:
+        x = _normalized(z)
+        if self.embed is not None:
+            x = torch.cat([x, _normalized(self.embed(one_hot))], 1)
         for fc in self.fc:
             x = fc(x)
         return x
+
+
+def _normalized(x: Tensor) -> Tensor:
+    """To unit second moment."""
+    return x * (x.square().mean(1, keepdim=True) + 1e-8).rsqrt()
 
 
 class Synthesis(nn.Module):
@@ -228,10 +227,43 @@ class Synthesis(nn.Module):
         super().__init__()
         resolutions = sorted(config.channels)
         widths = [config.channels[resolution] for resolution in resolutions]
+        residual = config.architecture == "resnet"
+        clamp = config.conv_clamp
         self.const = nn.Parameter(torch.randn(1, widths[0], 4, 4))
-        convs = [StyledConv(widths[0], widths[0], 4, config.code_dim)]
+        convs = [StyledConv(widths[0], widths[0], 4, config.code_dim, clamp=clamp)]
         for before, width, resolution in zip(widths, widths[1:], resolutions[1:], strict=False):
-            convs.append(StyledConv(before, width, resolution, config.code_dim, up=2))
-            convs.append(StyledConv(width, width, resolution, config.code_dim))
+            convs.append(StyledConv(before, width, resolution, config.code_dim, up=2, clamp=clamp))
+            convs.append(StyledConv(width, width, resolution, config.code_dim, clamp=clamp, half=residual))
         self.convs = nn.ModuleList(convs)
-        self.rgbs = nn.ModuleList(RGB(width, config.code_dim) for width in widths)
+        with_rgb = widths if config.architecture == "skip" else widths[-1:]
+        self.rgbs = nn.ModuleList(RGB(width, config.code_dim, clamp) for width in with_rgb)
+        self.first_rgb = len(widths) - len(with_rgb)  # the first block that has one
+        self.skips = nn.ModuleList(Skip(a, b) for a, b in pairwise(widths)) if residual else None
+
+    def add_rgb(self, block: int, features: Tensor, rgb: Tensor | None, code: Tensor) -> Tensor | None:
+        """The RGB after a block has added its own; None as long as no block has one."""
+        if block < self.first_rgb:
+            return None
+        added: Tensor = self.rgbs[block - self.first_rgb](features, rgb, code)
+        return added
+
+    def fork_rgb(
+        self, block: int, features: Tensor, rgb: Tensor | None, code: Tensor, moves: Tensor, steps: Tensor
+    ) -> Tensor | None:
+        """As ``add_rgb``, for all moved codes."""
+        if block < self.first_rgb:
+            return None
+        layer: Any = self.rgbs[block - self.first_rgb]
+        added: Tensor = layer.fork(features, rgb, code, moves, steps)
+        return added
+
+    def residual(self, block: int, features: Tensor) -> Tensor | None:
+        """What the block after this one will add at its end, of this one's features."""
+        if self.skips is None or block == len(self.skips):
+            return None
+        residual: Tensor = self.skips[block](features)
+        return residual
+
+
+def _added(features: Tensor, residual: Tensor | None) -> Tensor:
+    return features if residual is None else features + residual

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from higan_fast.generators.prepared import Prepared, WeightCache
-from higan_fast.ops import bias_act, modulated_conv2d, perturb_styles, setup_filter, to_rgb
+from higan_fast.ops import bias_act, modulated_conv2d, perturb_styles, setup_filter, to_rgb, upfirdn2d
 from higan_fast.ops.modulated_conv2d import normalize_styles
 
 
@@ -49,7 +49,17 @@ class StyledConv(nn.Module):
     resample_filter: Tensor
     noise_const: Tensor
 
-    def __init__(self, inputs: int, outputs: int, resolution: int, code_dim: int, up: int = 1) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        resolution: int,
+        code_dim: int,
+        up: int = 1,
+        clamp: float | None = None,
+        half: bool = False,
+    ) -> None:
+        """``half``: it ends a residual branch, so that its result has half the variance."""
         super().__init__()
         self.affine = Linear(code_dim, inputs, bias_init=1)
         self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))
@@ -58,6 +68,8 @@ class StyledConv(nn.Module):
         self.register_buffer("noise_const", torch.randn(resolution, resolution))
         self.register_buffer("resample_filter", setup_filter())
         self.up = up
+        self.gain = 1.0 if half else math.sqrt(2)
+        self.clamp = clamp * self.gain / math.sqrt(2) if clamp is not None else None
         self.cache = WeightCache()
 
     def styles(self, code: Tensor, dtype: torch.dtype) -> Tensor:
@@ -136,6 +148,8 @@ class StyledConv(nn.Module):
             noise=self._noise(noise_mode, x, len(styles)),
             bias=self.bias,
             activation="lrelu",
+            gain=self.gain,
+            clamp=self.clamp,
             **options,
         )
 
@@ -153,8 +167,9 @@ class RGB(nn.Module):
 
     resample_filter: Tensor
 
-    def __init__(self, inputs: int, code_dim: int) -> None:
+    def __init__(self, inputs: int, code_dim: int, clamp: float | None = None) -> None:
         super().__init__()
+        self.clamp = clamp
         self.affine = Linear(code_dim, inputs, bias_init=1)
         self.weight = nn.Parameter(torch.randn(3, inputs, 1, 1))
         self.bias = nn.Parameter(torch.zeros(3))
@@ -163,7 +178,15 @@ class RGB(nn.Module):
 
     def forward(self, x: Tensor, rgb: Tensor | None, code: Tensor) -> Tensor:
         styles = self.affine(code) * self.weight_gain
-        return to_rgb(x, self.weight, styles, bias=self.bias, rgb=rgb, resample_filter=self.resample_filter)
+        return to_rgb(
+            x,
+            self.weight,
+            styles,
+            bias=self.bias,
+            rgb=rgb,
+            resample_filter=self.resample_filter,
+            clamp=self.clamp,
+        )
 
     def fork(self, x: Tensor, rgb: Tensor | None, code: Tensor, moves: Tensor, steps: Tensor) -> Tensor:
         """RGB ``[N·M·T, 3, H, W]`` for all moved codes: nothing demodulates, so that it is linear in a step.
@@ -175,10 +198,35 @@ class RGB(nn.Module):
             moves: ``[M, code_dim]``.
             steps: ``[T]``.
         """
-        base: Tensor = self(x, rgb, code)  # [N, 3, H, W]
+        own = to_rgb(x, self.weight, self.affine(code) * self.weight_gain, bias=self.bias)  # [N, 3, H, W]
         along = self.affine.linear(moves) * self.weight_gain  # [M, I]
         weight = (self.weight[:, :, 0, 0] * along[:, None]).flatten(0, 1)  # [M·3, I]
-        change = F.conv2d(x, weight[:, :, None, None].to(x.dtype)).to(base)  # the same for all samples
+        change = F.conv2d(x, weight[:, :, None, None].to(x.dtype)).to(own)  # the same for all samples
         change = change.unflatten(1, (len(moves), 1, 3))  # [N, M, 1, 3, H, W]
-        scaled = steps.to(base)[:, None, None, None] * change
-        return (base[:, None, None] + scaled).flatten(0, 2).contiguous(memory_format=torch.channels_last)
+        new = own[:, None, None] + steps.to(own)[:, None, None, None] * change
+        if self.clamp is not None:
+            new = new.clamp(-self.clamp, self.clamp)
+        if rgb is not None:
+            new = new + _upsampled(rgb, self.resample_filter)[:, None, None]
+        return new.flatten(0, 2).contiguous(memory_format=torch.channels_last)
+
+
+class Skip(nn.Module):
+    """The straight branch of a residual block: a plain 1×1 convolution, then the upsampling filter."""
+
+    resample_filter: Tensor
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, 1, 1))
+        self.weight_gain = math.sqrt(0.5 / inputs)
+        self.register_buffer("resample_filter", setup_filter())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features ``[N, inputs, H, W]`` → ``[N, outputs, 2H, 2W]``, of half the variance."""
+        y = F.conv2d(x, (self.weight * self.weight_gain).to(x.dtype))
+        return _upsampled(y, self.resample_filter)
+
+
+def _upsampled(x: Tensor, resample_filter: Tensor) -> Tensor:
+    return upfirdn2d(x, resample_filter, up=2, padding=[2, 1, 2, 1], gain=4)

@@ -23,14 +23,11 @@ class Budget:
     """How much goes through the networks at once.
 
     Attributes:
-        images: how many images are held and scored together.
-        at_once: how many of them are synthesised together: fewer where the generator's features would
-            leave the caches.
+        images: how many images are held, synthesised and scored together.
     """
 
-    def __init__(self, images: int, samples_at_once: int | None = None) -> None:
+    def __init__(self, images: int) -> None:
         self.images = images
-        self.at_once = min(images, samples_at_once or images)
 
     @classmethod
     def measure(cls, generator: Generator, predictor: Predictor | None, at_most: int | None) -> Budget:
@@ -40,7 +37,7 @@ class Budget:
         room = int(
             SHARE_OF_FREE_MEMORY * _free_memory(device) / max(1, _bytes_per_image(generator, predictor))
         )
-        return cls(max(1, min(at_most, room)), generator.samples_at_once())
+        return cls(max(1, min(at_most, room)))
 
     def halve(self) -> None:
         """After an out-of-memory error.
@@ -52,8 +49,7 @@ class Budget:
             raise RuntimeError(
                 "there is not enough memory for a single image; free some, or take another device"
             )
-        self.at_once = max(1, self.at_once // 2)
-        self.images = max(self.at_once, self.images // 2)
+        self.images //= 2
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 

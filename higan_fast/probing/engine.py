@@ -121,7 +121,7 @@ class Engine:
         """As ``perturbed_scores``, but images."""
         start = 0
         while start < len(base):
-            samples = slice(start, min(start + self.budget.at_once, len(base)))
+            samples = slice(start, min(start + self.budget.images, len(base)))
             if plan.in_latents:
                 assert to_codes is not None
                 batches = self._from_latents(base[samples], plan, to_codes)
@@ -139,6 +139,7 @@ class Engine:
         highest = max((first[index] for index in wanted), default=-1)
         with synthesis_in(generator, self.activation_dtype):
             activation = generator.start(len(codes))
+            most = [generator.samples_at_once(layer) for layer in range(highest + 1)]
         for layer in range(highest + 1):
             for index in wanted:
                 if first[index] != layer:
@@ -149,11 +150,12 @@ class Engine:
                 moves[:, layers] = plan.moves[directions][:, layers]
                 fork = partial(_fork, generator, layer, activation, codes, moves.to(codes), steps)
                 whole = Box.of(len(codes), len(directions), len(steps))
-                for box, images in self._in_boxes(fork, whole):
+                for box, images in self._in_boxes(fork, whole, most[layer]):
                     yield Perturbed(box.samples, index, directions[box.directions], images)
             if layer < highest:
-                parts = self._in_parts(partial(_layer, generator, layer, activation, codes), len(codes))
-                activation = parts[0] if len(parts) == 1 else _joined(parts)
+                run = partial(_layer, generator, layer, activation, codes)
+                parts = self._in_parts(run, len(codes), most[layer])
+                activation = parts[0] if len(parts) == 1 else Activation.joined(parts)
 
     def _from_latents(
         self, z: Tensor, plan: Plan, to_codes: Callable[[Tensor], Tensor]
@@ -168,19 +170,23 @@ class Engine:
         for box, images in self._in_boxes(images_of, Box.of(len(z), len(moves), len(steps))):
             yield Perturbed(box.samples, 0, directions[box.directions], images)
 
-    def _in_boxes(self, images_of: Callable[[Box], Tensor], whole: Box) -> Iterator[tuple[Box, Tensor]]:
+    def _in_boxes(
+        self, images_of: Callable[[Box], Tensor], whole: Box, most: int | None = None
+    ) -> Iterator[tuple[Box, Tensor]]:
         """A box in parts that are scored together, each with its images ``[n, m, T, 3, R, R]``.
 
         Args:
             images_of: a box of what is synthesised together → its images ``[n·m·T, 3, R, R]``.
+            most: how many images are best synthesised together; None: as many as are scored together.
         """
         size = (3, self.generator.resolution, self.generator.resolution)
         for box in whole.split(max(self.budget.images, whole.shape[2])):
             result, pending = None, [box]
             while pending:
                 part = pending.pop()
-                if part.size > self.budget.at_once:
-                    pending.extend(reversed(list(part.split(self.budget.at_once))))
+                at_once = min(self.budget.images, most or part.size)
+                if part.size > at_once:
+                    pending.extend(reversed(list(part.split(at_once))))
                     continue
                 images = self._attempt(partial(images_of, part))
                 if images is None:
@@ -194,13 +200,12 @@ class Engine:
             assert result is not None
             yield box, result
 
-    def _in_parts(self, run: Callable[[slice], T], num: int, *, scoring: bool = False) -> list[T]:
+    def _in_parts(self, run: Callable[[slice], T], num: int, most: int | None = None) -> list[T]:
         """What ``run`` gives for each part of ``num`` samples, as many at once as there is memory for."""
         results: list[T] = []
         start = 0
         while start < num:
-            at_once = self.budget.images if scoring else self.budget.at_once
-            part = slice(start, min(start + at_once, num))
+            part = slice(start, min(start + min(self.budget.images, most or num), num))
             result = self._attempt(partial(run, part))
             if result is not None:
                 results.append(result)
@@ -228,7 +233,7 @@ class Engine:
                 scores = score(predictor, images[part])
             return scores if scores.dtype == torch.float64 else scores.float()
 
-        return torch.cat(self._in_parts(scored, len(images), scoring=True))
+        return torch.cat(self._in_parts(scored, len(images)))
 
 
 def paired_scores(generator: Generator, predictor: Predictor, codes: Tensor, offsets: Tensor) -> PairedScores:
@@ -326,17 +331,10 @@ def _fork(
 ) -> Tensor:
     """Images of the perturbations in a box, which fork at ``layer``."""
     here = activation.part(box.samples)
-    return generator.image(
-        generator.fork(layer, here, codes[box.samples], moves[box.directions], steps[box.steps])
-    )
+    return generator.fork(layer, here, codes[box.samples], moves[box.directions], steps[box.steps])
 
 
 def _layer(
     generator: Generator, layer: int, activation: Activation, codes: Tensor, part: slice
 ) -> Activation:
     return generator.layer(layer, activation.part(part), codes[part, layer])
-
-
-def _joined(parts: Sequence[Activation]) -> Activation:
-    rgbs = [part.rgb for part in parts if part.rgb is not None]
-    return Activation(torch.cat([part.features for part in parts]), torch.cat(rgbs) if rgbs else None)

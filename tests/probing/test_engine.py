@@ -8,7 +8,6 @@ from higan_fast.generators.base import Generator
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from higan_fast.ops.implementation import only_reference
 from higan_fast.predictors.color import ColorPredictor
-from higan_fast.probing.budget import Budget
 from higan_fast.probing.engine import Engine, as_codes, offset, paired_scores, score, strengths
 from higan_fast.probing.plan import Plan, all_and_each
 from tests.toy import CODE_DIM, NUM_LAYERS, toy
@@ -101,7 +100,7 @@ def test_differences_equal_those_of_plain_forwards(world, kind):
 
 @torch.inference_mode()
 @pytest.mark.parametrize("kind", ["all and each", "some", "latents"])
-def test_neither_batch_nor_memory_nor_order_change_a_result(world, kind):
+def test_neither_batch_nor_memory_nor_order_change_a_result(world, kind, monkeypatch):
     generator, predictor = world
     torch.manual_seed(1)
     plan = plans(generator)[kind]
@@ -110,7 +109,7 @@ def test_neither_batch_nor_memory_nor_order_change_a_result(world, kind):
     expected = measured(Engine(generator, predictor), base, plan)
     for batch_size, at_once in ((1, None), (3, None), (7, 2), (200, 13)):
         engine = Engine(generator, predictor, batch_size=batch_size)
-        engine.budget = Budget(batch_size, at_once)
+        monkeypatch.setattr(generator, "samples_at_once", lambda index, at_once=at_once: at_once)
         torch.testing.assert_close(measured(engine, base, plan), expected, rtol=0, atol=1e-12, equal_nan=True)
     turned = Plan(plan.moves.flip(0), plan.layer_sets, plan.steps.flip(0), plan.chosen[::-1].copy())
     backwards = measured(Engine(generator, predictor), base.flip(0), turned).flip(1, 2, 3)
@@ -141,7 +140,7 @@ def test_running_out_of_memory_halves_the_batch_and_loses_nothing(monkeypatch):
     monkeypatch.setattr(generator, "layer", tight_layer)
     monkeypatch.setattr(predictor, "forward", tight_predictor)
     torch.testing.assert_close(measured(engine, codes, plan), expected, rtol=0, atol=1e-12)
-    assert engine.budget.at_once == 2
+    assert engine.budget.images == 2
     assert max(sizes) > 3 and max(sizes[100:]) <= 3
     monkeypatch.setattr(generator, "layer", lambda *_: (_ for _ in ()).throw(MemoryError()))
     with pytest.raises(RuntimeError, match="not enough memory for a single image"):
