@@ -25,6 +25,9 @@ class Backend:
         dtype: in which most of the arithmetic is done.
         tolerance: by how much its result may differ, as a share of the largest magnitude of the exact one.
         work: what it must do at the least, kernel by kernel; empty: not counted.
+        images: how many images one call makes, or spares; None: as many as the case says.
+        judge: says how far off a result is, where comparing it with the exact one does not.
+        once: it runs for minutes: checked and timed in a single call.
     """
 
     name: str
@@ -32,6 +35,9 @@ class Backend:
     dtype: str = "float32"
     tolerance: float = 0.0
     work: tuple[Work, ...] = ()
+    images: int | None = None
+    judge: Callable[[Tensor], float] | None = None
+    once: bool = False
 
     @property
     def label(self) -> str:
@@ -71,7 +77,14 @@ def error(case: Case, backend: Backend, exact: list[Tensor]) -> float:
     if case.exact is None and backend is case.backends[0]:
         return 0.0
     with _poisoned_memory():
-        result = _tensors(backend.run())
+        return error_of(backend, backend.run(), exact)
+
+
+def error_of(backend: Backend, found: Result, exact: list[Tensor]) -> float:
+    """As ``error``, of a result that is there."""
+    result = _tensors(found)
+    if backend.judge:
+        return backend.judge(result[0])
     return max(_error(*pair) for pair in zip(result, exact, strict=True))
 
 

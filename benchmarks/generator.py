@@ -105,8 +105,8 @@ class Network:
         )
 
 
-def _generators(device: str, base: int, resolution: int) -> dict[str, StyleGAN2]:
-    """The same random network for each dtype: each keeps its own prepared weights."""
+def random_generator(device: str, base: int, resolution: int) -> StyleGAN2:
+    """A random network in which nothing is zero."""
     torch.manual_seed(0)
     config = StyleGAN2Config(widths(base, resolution), latent_dim=512, code_dim=512, mapping_depth=8)
     generator = StyleGAN2(config).eval().requires_grad_(False)
@@ -114,7 +114,12 @@ def _generators(device: str, base: int, resolution: int) -> dict[str, StyleGAN2]
         if isinstance(module, StyledConv):  # fresh ones are zero, which would hide noise and biases
             module.noise_strength.fill_(0.1)
             module.bias.normal_(std=0.1)
-    generator.to(device)
+    return generator.to(device)
+
+
+def _generators(device: str, base: int, resolution: int) -> dict[str, StyleGAN2]:
+    """The same random network for each dtype: each keeps its own prepared weights."""
+    generator = random_generator(device, base, resolution)
     copies = {}
     for dtype in DTYPES[device]:
         copies[dtype] = copy.deepcopy(generator)

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import itertools
 import sys
+import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import torch
+from torch import Tensor
 
 from benchmarks import generator, ops, rows
-from benchmarks.case import Backend, Case, error, exact_result
-from benchmarks.cases import render_rooms, verify_layers
+from benchmarks.case import Backend, Case, error, error_of, exact_result
 from benchmarks.fitting import fit_cases
 from benchmarks.generator import generator_cases
 from benchmarks.ops import op_cases
+from benchmarks.rendering import render_rooms
 from benchmarks.roofline import Ceilings, measure
 from benchmarks.timing import in_turn
+from benchmarks.verification import verify_cases
 from higan_fast import _native
 from higan_fast.environment import environment
 from higan_fast.memory import keep_freed_memory
@@ -29,7 +32,7 @@ from higan_fast.memory import keep_freed_memory
 # name → the cases for (device, peer)
 CASES: dict[str, Callable[[str, Path | None], Iterable[Case]]] = {
     "render": lambda device, peer: [render_rooms()],
-    "verify": lambda device, peer: [verify_layers()],
+    "verify": verify_cases,
     "fit": lambda device, peer: fit_cases(),
     "ops": lambda device, peer: itertools.chain(op_cases(device), generator_cases(device, peer)),
     "generator": generator_cases,
@@ -111,9 +114,10 @@ def _run(case: Case, ceilings: Ceilings | None, repeats: int, device: str) -> li
     """Checks, times and records one case; says what is wrong with the backends that leave no row."""
     if sys.stdout.isatty():
         click.echo(f"{case.name} …\r", nl=False)
-    found, problems = _checked(case)
+    seconds: dict[str, float] = {}
+    found, problems = _checked(case, seconds)
     good = [backend for backend in case.backends if backend.label in found]
-    seconds = in_turn({backend.label: backend.run for backend in good}, repeats, device)
+    seconds |= in_turn({b.label: b.run for b in good if not b.once}, repeats, device)
     for backend in good:
         row = _measured(case, backend, seconds, found[backend.label], ceilings)
         click.echo(rows.line(row))
@@ -121,13 +125,16 @@ def _run(case: Case, ceilings: Ceilings | None, repeats: int, device: str) -> li
     return problems
 
 
-def _checked(case: Case) -> tuple[dict[str, float], list[str]]:
-    """The error of each backend that is right, by label, and what is wrong with the others."""
+def _checked(case: Case, seconds: dict[str, float]) -> tuple[dict[str, float], list[str]]:
+    """The error of each backend that is right, by label, and what is wrong with the others.
+
+    Backends that run once leave their ``seconds``.
+    """
     exact = exact_result(case)
     found, problems = {}, []
     for backend in case.backends:
         try:
-            off = error(case, backend, exact)
+            off = _checked_once(backend, exact, seconds) if backend.once else error(case, backend, exact)
         except RuntimeError as problem:  # of one kernel: the others go on
             problems.append(f"{case.name}: {backend.label}: {problem}")
             continue
@@ -141,11 +148,19 @@ def _checked(case: Case) -> tuple[dict[str, float], list[str]]:
     return found, problems
 
 
+def _checked_once(backend: Backend, exact: list[Tensor], seconds: dict[str, float]) -> float:
+    begin = time.perf_counter()
+    result = backend.run()
+    seconds[backend.label] = time.perf_counter() - begin
+    return error_of(backend, result, exact)
+
+
 def _measured(
     case: Case, backend: Backend, seconds: dict[str, float], off: float, ceilings: Ceilings | None
 ) -> dict[str, object]:
     """One row."""
-    median, first = seconds[backend.label], seconds.get(case.backends[0].label)
+    images, median = backend.images or case.images, seconds[backend.label]
+    first = seconds.get(case.backends[0].label)
     row: dict[str, object] = {
         "case": case.name,
         "dtype": backend.dtype,
@@ -154,9 +169,10 @@ def _measured(
         "max_error": f"{off:.1e}",
     }
     if first is not None:
-        row["ratio"] = f"{first / median:.2f}"
-    if case.images is not None:
-        row["images_per_s"] = f"{case.images / median:.1f}"
+        more = images / case.images if images and case.images else 1  # of the same work
+        row["ratio"] = f"{first / median * more:.2f}"
+    if images is not None:
+        row["images_per_s"] = f"{images / median:.1f}"
     if backend.flop:
         row["gflop_per_s"] = f"{backend.flop / median / 1e9:.1f}"
     if backend.work and ceilings is not None:

@@ -4,15 +4,18 @@ import csv
 import importlib.util
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 
-from benchmarks import generator, ops, peer, roofline, rows, run, shapes, timing
+from benchmarks import generator, ops, peer, roofline, rows, run, shapes, timing, verification
 from benchmarks.case import Backend, Case, error, exact_result
-from benchmarks.cases import render_rooms, verify_layers
+from benchmarks.rendering import render_rooms
 from benchmarks.roofline import MIB, Ceilings, Work
 from benchmarks.timing import in_turn
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
@@ -105,11 +108,58 @@ def test_committed_rows_have_the_columns():
         assert lines and all(len(line) == len(header) for line in lines), path
 
 
-@pytest.mark.parametrize("case", [render_rooms, verify_layers])
-def test_backends_agree(case):
-    case = case()
-    found, problems = run._checked(case)
+def test_rooms_do_not_depend_on_their_batch():
+    case = render_rooms()
+    found, problems = run._checked(case, {})
     assert len(found) == len(case.backends) and not problems
+
+
+def test_the_published_loop_and_the_engine_agree():
+    world = verification.at_256(resolution=32, base=512)
+    case = verification.verify_layers(world, num=2, num_null=2, reference_num=2)
+    *measured, decided = case.backends
+    assert [b.name for b in measured] == [
+        "HiGAN's loop, plain StyleGAN2", "full forwards", "engine, exact", "engine, fast",
+    ]  # fmt: skip
+    assert case.images == 2 * 2 * (1 + 1 + 8) and decided.images == 4 * 2000 * 10 and decided.once
+    found, problems = run._checked(replace(case, backends=tuple(measured)), {})
+    assert len(found) == len(measured) and not problems
+
+
+def test_decisions_are_judged_by_what_they_fall_short_of(monkeypatch):
+    world = verification.at_256(resolution=8, base=64)
+    names = list(world.boundaries)
+    effect = np.zeros((4, 5, 4))
+    effect[range(4), 1:, range(4)] = [[1, -4, 2, 3], [4, 3, 2, 1], [1, 2, 3, 4], [0, 0, 1, 0]]
+    tops = np.array([1, 1, 3, 2])
+
+    def verify(*_, num=None, precision="exact", **options):
+        assert (num, precision) in ((5, "exact"), (None, "fast"))
+        return SimpleNamespace(effect=effect, top_layer=tops)
+
+    monkeypatch.setattr(verification.hf, "verify", verify)
+    assert world.predictor.names == tuple(names)
+    backend = verification._until_decided(world, 2, 5)
+    assert backend.judge(backend.run()) == 0.25  # the second has the layer with 3 of 4
+    tops[0] = -1
+    assert backend.judge(backend.run()) == 1.0
+
+
+def test_what_runs_for_minutes_runs_once_and_has_work_of_its_own(results, monkeypatch):
+    calls = []
+    often = Backend("often", lambda: torch.ones(1))
+    once = Backend(
+        "once", lambda: calls.append(1) or torch.ones(1), images=40, judge=lambda x: 0.5, once=True
+    )
+    result = invoke(monkeypatch, Case("two", (often, replace(once, tolerance=1.0)), "a test", images=4))
+    assert result.exit_code == 0, result.output
+    (file,) = results.iterdir()
+    first, second = csv.DictReader(file.read_text().splitlines())
+    assert calls == [1] and second["max_error"] == "5.0e-01"
+    rates = float(second["images_per_s"]) / float(first["images_per_s"])
+    assert float(second["ratio"]) == pytest.approx(rates, rel=0.05, abs=0.01)
+    result = invoke(monkeypatch, Case("two", (often, once), "a test", images=4))
+    assert "once bfloat16" not in result.output and "differs by 0.5" in result.output
 
 
 def test_what_nobody_writes_shows():

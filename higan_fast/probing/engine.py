@@ -13,21 +13,10 @@ from higan_fast.generators.base import Activation, Generator, moved_codes
 from higan_fast.predictors.base import Predictor
 from higan_fast.probing.boundaries import Space
 from higan_fast.probing.budget import Budget, is_out_of_memory
-from higan_fast.probing.plan import Box, Plan, all_and_each
+from higan_fast.probing.plan import Box, Plan
 from higan_fast.probing.precision import Precision, activation_dtype, scoring_in, synthesis_in
 
 T = TypeVar("T")
-
-
-class PairedScores(NamedTuple):
-    """Scores of N base samples without and with M perturbations, on L + 1 sets of layers.
-
-    Row 0 perturbs all layers together and row 1 + l perturbs layer l alone.
-    """
-
-    base: Tensor  # [N, S]
-    plus: Tensor  # [M, 1 + L, N, S]
-    minus: Tensor  # [M, 1 + L, N, S]
 
 
 class Perturbed(NamedTuple):
@@ -234,22 +223,6 @@ class Engine:
             return scores if scores.dtype == torch.float64 else scores.float()
 
         return torch.cat(self._in_parts(scored, len(images)))
-
-
-def paired_scores(generator: Generator, predictor: Predictor, codes: Tensor, offsets: Tensor) -> PairedScores:
-    """Scores of ``codes``, and of ``codes ± offset`` on all layers together and on each layer alone.
-
-    Args:
-        codes: layer codes ``[N, L, D]``.
-        offsets: displacement of the codes by each perturbation, ``[M, L, D]``.
-    """
-    engine = Engine(generator, predictor)
-    plan = Plan(offsets, all_and_each(generator.num_layers), torch.tensor([1.0, -1.0]))
-    base = engine.scores(codes)
-    scores = base.new_empty(len(offsets), len(plan.layer_sets), 2, *base.shape)  # [M, 1 + L, 2, N, S]
-    for found in engine.perturbed_scores(codes, plan):
-        scores[found.directions, found.layer_set, :, found.samples] = found.values.permute(1, 2, 0, 3)
-    return PairedScores(base, *scores.unbind(dim=2))
 
 
 def strengths(

@@ -8,7 +8,7 @@ from higan_fast.generators.base import Generator
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from higan_fast.ops.implementation import only_reference
 from higan_fast.predictors.color import ColorPredictor
-from higan_fast.probing.engine import Engine, as_codes, offset, paired_scores, score, strengths
+from higan_fast.probing.engine import Engine, as_codes, offset, score, strengths
 from higan_fast.probing.plan import Plan, all_and_each
 from tests.toy import CODE_DIM, NUM_LAYERS, toy
 
@@ -184,19 +184,6 @@ def test_the_prefix_is_walked_once_and_batches_stay_bounded(generator, predictor
     chosen[1, 3] = True  # layer 2 alone
     measured(engine, codes, Plan(moves, plan.layer_sets, plan.steps, chosen))
     assert runs == [(0, 8), (1, 8)] + [(layer, 8) for layer in (2, 3, 4)] * 2
-
-
-@torch.inference_mode()
-def test_paired_scores_are_those_of_both_signs(generator, predictor):
-    codes = generator.map(torch.randn(3, generator.latent_dim))
-    offsets = torch.randn(2, NUM_LAYERS, CODE_DIM)
-    scores = paired_scores(generator, predictor, codes, offsets)
-    assert scores.plus.shape == scores.minus.shape == (2, 1 + NUM_LAYERS, 3, 5)
-    torch.testing.assert_close(scores.base, predictor(generator.synthesize(codes)))
-    torch.testing.assert_close(scores.minus[1, 0], predictor(generator.synthesize(codes - offsets[1])))
-    alone = torch.zeros_like(offsets[0])
-    alone[3] = offsets[0, 3]
-    torch.testing.assert_close(scores.plus[0, 4], predictor(generator.synthesize(codes + alone)))
 
 
 def test_plans_that_make_no_sense_are_refused():
