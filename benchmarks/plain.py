@@ -110,5 +110,5 @@ class PublishedLoop:
 
     def _input(self, image: Image.Image) -> Tensor:
         resized = image.resize((self.size, self.size), Image.Resampling.BILINEAR)
-        values = torch.from_numpy(np.asarray(resized)).permute(2, 0, 1).float() / 255
+        values = torch.from_numpy(np.array(resized)).permute(2, 0, 1).float() / 255
         return (values - self.mean) / self.std

@@ -52,7 +52,7 @@ class Scorer(nn.Module):
         inputs = []
         for image in images:
             resized = Image.fromarray(image).resize((224, 224), Image.Resampling.BILINEAR)
-            values = torch.from_numpy(np.asarray(resized)).permute(2, 0, 1).float() / 255
+            values = torch.from_numpy(np.array(resized)).permute(2, 0, 1).float() / 255
             inputs.append((values - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None])
         features = torch.cat([self.network(x[None])[1] for x in inputs])
         return features.flatten(1) @ self.attributes.T

@@ -11,6 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+# On CPUs the features of a layer stay below this: they fit the last cache of a few cores, and the C library's
+# allocator keeps blocks of this size, where larger ones cost a page fault for every 4 KiB at every layer.
+CACHE_BYTES = 17 * 2**20
+
 Group = Literal["bottom", "lower", "upper", "top"]
 
 
@@ -165,9 +169,7 @@ class Generator(torch.nn.Module, abc.ABC):
             activation = self.layer(index, activation, codes[:, index])
         return self.image(activation)
 
-    def fork(
-        self, index: int, activation: Activation, codes: Tensor, moves: Tensor, steps: Tensor
-    ) -> Tensor:
+    def fork(self, index: int, activation: Activation, codes: Tensor, moves: Tensor, steps: Tensor) -> Tensor:
         """Runs the layers from ``index`` on for every sample with every step along every direction.
 
         Families that can share work between the perturbations of one sample do it here.
@@ -187,12 +189,20 @@ class Generator(torch.nn.Module, abc.ABC):
         return self.draw(moved_codes(codes, moves, steps), index, repeated)
 
     def slices(self, index: int, num: int) -> list[slice]:
-        """The parts of ``num`` samples that run faster one after the other from layer ``index`` on, if any."""
+        """The parts of ``num`` samples that run layer ``index`` faster one after the other, if any."""
         most = self.samples_at_once(index)
         return [] if most is None or most >= num else [slice(i, i + most) for i in range(0, num, most)]
 
     def samples_at_once(self, index: int) -> int | None:
         """How many samples run fastest through layer ``index`` together; None: as many as there are."""
+        numbers = self.features_of(index)
+        if numbers is None or self.device.type != "cpu":
+            return None
+        itemsize = (self.activation_dtype or next(self.parameters()).dtype).itemsize
+        return max(1, CACHE_BYTES // (numbers * itemsize))
+
+    def features_of(self, index: int) -> int | None:
+        """How many numbers the features of one sample in layer ``index`` are; None: too few to matter."""
         return None
 
     def use_truncation(self, truncation_psi: float) -> None:

@@ -21,10 +21,6 @@ from torch import Tensor, nn
 from higan_fast.generators.base import Activation, Generator, Layer, group_of, moved_codes
 from higan_fast.generators.stylegan2_layers import RGB, Linear, Skip, StyledConv
 
-# On CPUs the features of a layer stay below this: they fit the last cache of a few cores, and the C library's
-# allocator keeps blocks of this size, where larger ones cost a page fault for every 4 KiB at every layer.
-CACHE_BYTES = 17 * 2**20
-
 
 @dataclass(frozen=True)
 class StyleGAN2Config:
@@ -171,12 +167,9 @@ class StyleGAN2(Generator):
         features = after(features, next_code, self.noise_mode, modulated_by=next_styles)
         return Activation(_added(features, residual), rgb)
 
-    def samples_at_once(self, index: int) -> int | None:
-        if self.device.type != "cpu":
-            return None
+    def features_of(self, index: int) -> int:
         resolution = self.layers[index].resolution
-        itemsize = (self.activation_dtype or self.synthesis.const.dtype).itemsize
-        return max(1, CACHE_BYTES // (self.config.channels[resolution] * resolution**2 * itemsize))
+        return self.config.channels[resolution] * resolution**2
 
 
 def _layers(config: StyleGAN2Config) -> tuple[Layer, ...]:

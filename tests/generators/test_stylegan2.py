@@ -5,7 +5,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from higan_fast.generators import stylegan2
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from higan_fast.ops import setup_filter, upfirdn2d
 
@@ -200,7 +199,7 @@ def test_forwarded_styles_and_slices_change_nothing(any_generator, dtype, monkey
         activation = network.layer(index, activation, codes[:, index])
     exact = 1e-10 if dtype == torch.float64 else 2e-5  # float32: another order of factors
     torch.testing.assert_close(network.synthesize(codes), activation.rgb, atol=exact, rtol=exact)
-    monkeypatch.setattr(stylegan2, "CACHE_BYTES", 2 * 8 * 16**2 * dtype.itemsize)
+    monkeypatch.setattr("higan_fast.generators.base.CACHE_BYTES", 2 * 8 * 16**2 * dtype.itemsize)
     assert [network.samples_at_once(index) for index in (0, 3, 5)] == [21, 2, 2]
     torch.testing.assert_close(network.synthesize(codes), activation.rgb, atol=exact, rtol=exact)
     assert network.synthesize(codes[:0]).shape == (0, 3, 16, 16)
