@@ -1,0 +1,24 @@
+"""All families of generators, behind one interface."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from higan_fast.generators.base import Generator
+from higan_fast.generators.biggan import BigGAN, BigGANConfig
+from higan_fast.generators.biggan_deep import BigGANDeep, BigGANDeepConfig
+from higan_fast.generators.pggan import PGGAN, PGGANConfig
+from higan_fast.generators.stylegan import StyleGAN, StyleGANConfig
+from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+
+# name → the class, and the dataclass of its architecture
+FAMILIES: dict[str, tuple[type[Generator], Any]] = {
+    family.family: (family, config)
+    for family, config in (
+        (StyleGAN2, StyleGAN2Config),
+        (StyleGAN, StyleGANConfig),
+        (PGGAN, PGGANConfig),
+        (BigGAN, BigGANConfig),
+        (BigGANDeep, BigGANDeepConfig),
+    )
+}

@@ -1,0 +1,178 @@
+"""BigGAN-deep (Brock et al., arXiv 1809.11096, §B): four-layer blocks that all read the whole latent.
+
+Its layer codes are those of the linear layer and of each block: the latent, then the class embedding. They
+are the same for all layers, apart from truncation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from higan_fast.generators.base import Layer, group_of
+from higan_fast.generators.biggan_layers import (
+    BlockGenerator,
+    CodeNorm,
+    Conv,
+    Last,
+    Statistics,
+    check_architecture,
+    make_attention,
+)
+
+
+@dataclass(frozen=True)
+class BigGANDeepConfig:
+    """The architecture: everything that the weights do not say by themselves.
+
+    Attributes:
+        channels: of the first features, and after each block; a block has as many as before it, or fewer.
+        up: for each block, whether it doubles the resolution.
+        latent_dim: length of a latent.
+        label_dim: number of classes.
+        embed_dim: length of an embedded class.
+        attention: after which layers self-attention runs; 0 is the linear layer, 1 the first block.
+        bottom_width: height and width of the first features.
+        num_statistics: for how many truncations from 0 to 1 there are batch statistics; 1: they hold for all.
+        epsilon: added to the blocks' variances ...
+        last_epsilon: ... and to those of the normalisation before the image.
+    """
+
+    channels: tuple[int, ...]
+    up: tuple[bool, ...]
+    latent_dim: int
+    label_dim: int
+    embed_dim: int
+    attention: tuple[int, ...] = ()
+    bottom_width: int = 4
+    num_statistics: int = 51
+    epsilon: float = 1e-4
+    last_epsilon: float = 1e-4
+
+    def __post_init__(self) -> None:
+        check_architecture(self.channels, self.latent_dim, self.label_dim, self.attention)
+        if len(self.up) != len(self.channels) - 1:
+            raise ValueError(
+                f"up: got {len(self.up)} entries, expected {len(self.channels) - 1}, one for each block"
+            )
+        for index, (before, after) in enumerate(zip(self.channels, self.channels[1:], strict=False)):
+            if not 0 < after <= before or before < 4:
+                raise ValueError(
+                    f"channels: block {index} has {before}, then {after}; expected at least 4, and no more "
+                    "than that after it: a residual block passes on the first ones"
+                )
+
+    @property
+    def resolution(self) -> int:
+        return self.bottom_width * 2 ** sum(self.up)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> BigGANDeepConfig:
+        """What ``asdict`` gave, after JSON has turned tuples into lists."""
+        tuples = {name: tuple(values[name]) for name in ("channels", "up", "attention")}
+        return cls(**{**values, **tuples})
+
+
+class BigGANDeep(BlockGenerator):
+    """BigGAN-deep's generator. Its ``w`` is the latent, then the embedded class.
+
+    Truncation scales the latent's part of the codes around 0, as the published examples do, and leaves the
+    class as it is. The batch statistics are those of ``use_truncation``'s last value; at first, of 1.
+    """
+
+    family: ClassVar[str] = "biggan-deep"
+
+    def __init__(self, config: BigGANDeepConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.channels, self.bottom_width = config.channels, config.bottom_width
+        self.resolution, self.latent_dim = config.resolution, config.latent_dim
+        self.label_dim, self.code_dim = config.label_dim, config.latent_dim + config.embed_dim
+        self.embedding = nn.Linear(config.label_dim, config.embed_dim, bias=False)
+        self.first = nn.Linear(self.code_dim, config.channels[0] * config.bottom_width**2)
+        self.blocks = nn.ModuleList(
+            Block(inputs, outputs, up, self.code_dim, config)
+            for inputs, outputs, up in zip(config.channels, config.channels[1:], config.up, strict=False)
+        )
+        self.attention = make_attention(config.channels, config.attention)
+        self.last = Last(config.channels[-1], config.last_epsilon, config.num_statistics)
+        self.layers = _layers(config)
+
+    def mapping(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """Latents ``[N, latent_dim]`` and classes → ``w`` ``[N, code_dim]``."""
+        self.check_latents(z)
+        return torch.cat([z, self.embedding(self.one_hot(label, z))], 1)
+
+    def layer_codes(
+        self, w: Tensor, truncation_psi: float = 1.0, truncation_layers: int | None = None
+    ) -> Tensor:
+        """``w`` ``[N, code_dim]`` → layer codes ``[N, num_layers, code_dim]``.
+
+        Their latents are multiplied by ``truncation_psi`` on the first ``truncation_layers`` layers (None: on
+        all), and by 1 on the others.
+        """
+        codes = w[:, None].repeat(1, self.num_layers, 1)
+        codes[:, :truncation_layers, : self.latent_dim] *= truncation_psi
+        return codes
+
+    def use_truncation(self, truncation_psi: float) -> None:
+        """Takes the batch statistics of this truncation from now on.
+
+        Raises:
+            ValueError: when there are some for truncations from 0 to 1, and it is none of these.
+        """
+        if self.config.num_statistics > 1 and not 0 <= truncation_psi <= 1:
+            raise ValueError(
+                f"truncation_psi: got {truncation_psi}, expected 0 to 1: for these this generator has "
+                "batch statistics"
+            )
+        for module in self.modules():
+            if isinstance(module, Statistics):
+                module.use_truncation(truncation_psi)
+
+
+def _layers(config: BigGANDeepConfig) -> tuple[Layer, ...]:
+    """The linear layer, then the blocks, counted from 0 within their resolution."""
+    num, size, count = len(config.channels), config.bottom_width, 0
+    layers = [Layer(0, "linear", size, group_of(0, num))]
+    for index, up in enumerate(config.up, start=1):
+        size, count = (size * 2, 0) if up else (size, count)
+        layers.append(Layer(index, f"b{size}.block{count}", size, group_of(index, num)))
+        count += 1
+    return tuple(layers)
+
+
+class Block(nn.Module):
+    """A residual block with a bottleneck of a quarter of its channels: ``[N, I, H, W]`` → ``[N, O, H, W]``.
+
+    Or to twice the size, where it is ``up``.
+    """
+
+    def __init__(self, inputs: int, outputs: int, up: bool, code_dim: int, config: BigGANDeepConfig) -> None:
+        super().__init__()
+        width, statistics = inputs // 4, config.num_statistics
+        self.norms = nn.ModuleList(
+            CodeNorm(channels, code_dim, config.epsilon, statistics)
+            for channels in (inputs, width, width, width)
+        )
+        self.convs = nn.ModuleList(
+            [
+                Conv(inputs, width, 1),
+                Conv(width, width, 3, up=up),
+                Conv(width, width, 3),
+                Conv(width, outputs, 1),
+            ]
+        )
+        self.outputs, self.up = outputs, up
+
+    def forward(self, x: Tensor, code: Tensor) -> Tensor:
+        y = x
+        for norm, conv in zip(self.norms, self.convs, strict=True):
+            y = conv(norm(y, code))
+        kept = x[:, : self.outputs]
+        return y + (F.interpolate(kept, scale_factor=2, mode="nearest") if self.up else kept)

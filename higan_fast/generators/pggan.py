@@ -1,0 +1,118 @@
+"""PGGAN: the progressively grown generator (Karras et al., arXiv 1710.10196).
+
+Nothing of the latent enters between its layers, so that it has one code, the latent itself, and the whole
+network is the one stage that reads it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from higan_fast.generators.base import Activation, Generator, Layer, group_of
+from higan_fast.generators.progressive_layers import Conv, ToRGB, pixel_norm
+from higan_fast.ops import bias_act
+
+
+@dataclass(frozen=True)
+class PGGANConfig:
+    """The architecture.
+
+    Attributes:
+        channels: ``{resolution: channels}`` for 4, 8, … up to the image's resolution.
+        label_dim: number of classes; 0: unconditional.
+        tanh: whether the image goes through tanh.
+    """
+
+    channels: dict[int, int] = field(default_factory=lambda: {4: 128, 8: 128, 16: 128, 32: 64, 64: 32})
+    latent_dim: int = 128
+    label_dim: int = 0
+    tanh: bool = False
+
+    @property
+    def resolution(self) -> int:
+        return max(self.channels)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> PGGANConfig:
+        """What ``asdict`` gave, after JSON has turned the resolutions into strings."""
+        channels = {int(resolution): width for resolution, width in values["channels"].items()}
+        return cls(**{**values, "channels": channels})
+
+
+class PGGAN(Generator):
+    """PGGAN's generator. The code is the latent, followed by the class as one-hot where there are classes.
+
+    The network normalises its code, so that truncation, which scales the latent, changes only how much the
+    latent counts beside the class; without classes it changes nothing.
+    """
+
+    family: ClassVar[str] = "pggan"
+
+    def __init__(self, config: PGGANConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or PGGANConfig()
+        self.latent_dim, self.label_dim = config.latent_dim, config.label_dim
+        self.code_dim, self.resolution = config.latent_dim + config.label_dim, config.resolution
+        self.layers = (Layer(0, "z", config.resolution, group_of(0, 1)),)
+        resolutions = sorted(config.channels)
+        widths = [config.channels[resolution] for resolution in resolutions]
+        self.dense = nn.Linear(self.code_dim, 16 * widths[0])
+        nn.init.normal_(self.dense.weight, std=math.sqrt(2 / (16 * self.code_dim)))
+        convs = [Block(widths[0], widths[0])]
+        for before, width in pairwise(widths):
+            convs += [Block(before, width, up=True), Block(width, width)]
+        self.blocks = nn.ModuleList(convs)
+        self.rgb = ToRGB(widths[-1])
+
+    def mapping(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        self.check_latents(z)
+        return torch.cat([z, self.one_hot(label, z)], 1)
+
+    def layer_codes(
+        self, w: Tensor, truncation_psi: float = 1.0, truncation_layers: int | None = None
+    ) -> Tensor:
+        codes = w[:, None].clone()  # [N, 1, D]
+        codes[:, :truncation_layers, : self.latent_dim] *= truncation_psi
+        return codes
+
+    def start(self, num: int) -> Activation:
+        nothing = self.rgb.bias.new_zeros(num, 0, 4, 4, dtype=self.activation_dtype)
+        return Activation(nothing)
+
+    def layer(self, index: int, activation: Activation, code: Tensor) -> Activation:
+        x = self.dense(pixel_norm(code)).unflatten(1, (-1, 4, 4))  # [N, C, 4, 4]
+        x = x.to(activation.features.dtype, memory_format=torch.channels_last)
+        x = _tail(x, None)
+        for block in self.blocks:
+            x = block(x)
+        return Activation(x)
+
+    def image(self, activation: Activation) -> Tensor:
+        rgb = self.rgb(activation.features)
+        return rgb.tanh() if self.config.tanh else rgb
+
+    def features_of(self, index: int) -> int:
+        return max(width * size**2 for size, width in self.config.channels.items())
+
+
+class Block(nn.Module):
+    """A convolution, then bias, leaky ReLU and normalisation of each pixel."""
+
+    def __init__(self, inputs: int, outputs: int, up: bool = False) -> None:
+        super().__init__()
+        self.conv = Conv(inputs, outputs, up)
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, inputs, H, W]`` → ``[N, outputs, H, W]``, or of twice the size."""
+        return _tail(self.conv(x), self.bias)
+
+
+def _tail(x: Tensor, bias: Tensor | None) -> Tensor:
+    return pixel_norm(bias_act(x, bias, activation="lrelu", gain=1))
