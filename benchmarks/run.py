@@ -18,6 +18,7 @@ from torch import Tensor
 
 from benchmarks import generator, ops, rows
 from benchmarks.case import Backend, Case, error, error_of, exact_result
+from benchmarks.checkpoints import checkpoint_cases
 from benchmarks.fitting import fit_cases
 from benchmarks.generator import generator_cases
 from benchmarks.ops import op_cases
@@ -34,6 +35,7 @@ CASES: dict[str, Callable[[str, Path | None], Iterable[Case]]] = {
     "render": lambda device, peer: [render_rooms()],
     "verify": verify_cases,
     "fit": lambda device, peer: fit_cases(),
+    "checkpoints": lambda device, peer: checkpoint_cases(),
     "ops": lambda device, peer: itertools.chain(op_cases(device), generator_cases(device, peer)),
     "generator": generator_cases,
 }

@@ -24,7 +24,7 @@ MAY_KNOW = {
     "ops": {"_native"},
     "generators": {"ops"} | TOOLS,
     "predictors": {"ops", "weights"} | TOOLS,
-    "checkpoints": {"generators", "weights"} | TOOLS,
+    "checkpoints": {"generators", "ops", "weights"} | TOOLS,
     "probing": {"generators", "predictors", "ops"} | TOOLS,
     "report": {"probing", "generators", "predictors"} | TOOLS,
     "scenes": {"generators", "predictors", "ops", "checkpoints", "weights", "probing"} | TOOLS,

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+import torch
 from safetensors.torch import save
 
+from higan_fast.checkpoints.contents import Content
+from higan_fast.checkpoints.conversion import check_finite, expect_no_config
 from higan_fast.files import write_whole
+from higan_fast.generators import FAMILIES
 from higan_fast.generators.base import Generator
-from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 
+NAME = "higan_fast safetensors"
 KEY = "higan_fast_generator"
+# A header may ask for any number of layers; each takes some of the tensors that are there.
+REPEATED = ("mapping_depth",)
 
 
 @dataclass(frozen=True)
@@ -26,58 +32,68 @@ class Header:
     about: dict[str, Any]
 
 
-def save_generator(generator: StyleGAN2, path: str | Path, about: dict[str, Any]) -> None:
-    """Writes a generator; ``about`` says where its weights come from (JSON values)."""
-    header = Header(generator.family, asdict(generator.config), about)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
-    with write_whole(path) as file:
-        file.write(save(tensors, metadata={KEY: json.dumps(asdict(header))}))
+def recognises(content: Content) -> bool:
+    return content.kind == "safetensors" and KEY in content.metadata
 
 
-def read_header(path: str | Path) -> Header:
-    """The header alone, without the weights.
-
-    Raises:
-        FileNotFoundError: when there is no such file.
-        ValueError: when it is not a checkpoint of ours.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: there is no such file")
+def read(content: Content, config: Mapping[str, Any] | None) -> Generator:
+    """What ``save_generator`` wrote. Its tensors stay in the file's memory, which is mapped."""
+    expect_no_config(content.path, config)
+    path, tensors, header = content.path, content.value, header_of(content)
     try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(KEY)
-    except SafetensorError as error:
-        raise ValueError(f"{path}: not a safetensors file ({error})") from error
-    if text is None:
-        raise ValueError(
-            f"{path}: a safetensors file, but not a generator of higan_fast (no {KEY!r} in its header)"
-        )
-    header = Header(**json.loads(text))
-    if header.family != StyleGAN2.family:
-        raise ValueError(
-            f"{path}: holds a generator of the family {header.family!r}, expected {StyleGAN2.family!r}"
-        )
-    return header
-
-
-def load_native(path: str | Path) -> Generator:
-    """Reads what ``save_generator`` wrote; in evaluation mode, without gradients.
-
-    Raises:
-        FileNotFoundError: when there is no such file.
-        ValueError: when it is not a checkpoint of ours, or its tensors do not fit its architecture.
-    """
-    generator = StyleGAN2(StyleGAN2Config.from_json(read_header(path).config))
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        for name in REPEATED:
+            if header.config.get(name, 0) > len(tensors):
+                raise ValueError(f"{name} is {header.config[name]}")
+        family, config_class = FAMILIES[header.family]
+        with torch.device("meta"):
+            generator = family(config_class.from_json(header.config))
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        ArithmeticError,
+        RuntimeError,
+    ) as error:
+        problem = " ".join(str(error).split())[:200]
+        raise ValueError(f"{path}: the architecture in its header is damaged ({problem})") from error
     try:
-        generator.load_state_dict(tensors)
+        generator.load_state_dict(tensors, assign=True)
     except RuntimeError as error:
         message = " ".join(str(error).split())
         raise ValueError(
             f"{path}: the tensors do not fit the architecture in the header: {message}"
         ) from error
-    broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
-    if broken:
-        raise ValueError(f"{path}: {broken[0]} has values that are not finite; the file is damaged")
-    return generator.eval().requires_grad_(False)
+    for name, tensor in tensors.items():
+        check_finite(path, name, tensor)
+    return generator
+
+
+def header_of(content: Content) -> Header:
+    """The header of a file that this format recognises.
+
+    Raises:
+        ValueError: when it is damaged, or of a family that is not known here.
+    """
+    try:
+        header = Header(**json.loads(content.metadata[KEY]))
+        parts = ((header.family, str), (header.config, dict), (header.about, dict))
+        intact = all(isinstance(part, kind) for part, kind in parts)
+    except (ValueError, TypeError, RecursionError):
+        intact = False
+    if not intact:
+        raise ValueError(f"{content.path}: the {KEY!r} in its header is damaged")
+    if header.family not in FAMILIES:
+        problem = f"the family {header.family!a:.40}, expected one of {', '.join(FAMILIES)}"
+        raise ValueError(f"{content.path}: holds a generator of {problem}")
+    return header
+
+
+def save_generator(generator: Generator, path: str | Path, about: dict[str, Any]) -> None:
+    """Writes a generator of any family; ``about`` says where its weights come from (JSON values)."""
+    config: Any = generator.config
+    header = Header(generator.family, asdict(config), about)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
+    with write_whole(path) as file:
+        file.write(save(tensors, metadata={KEY: json.dumps(asdict(header))}))

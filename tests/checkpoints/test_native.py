@@ -1,11 +1,25 @@
+import json
+
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from higan_fast.checkpoints import load_generator, read_header, save_generator
 from higan_fast.checkpoints.native import KEY
+from higan_fast.generators import FAMILIES
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 
+# Of each family what its configuration has no default for, or has a large one.
+SMALL = {
+    "stylegan2": {"channels": {4: 8, 8: 6}, "architecture": "resnet", "label_dim": 3},
+    "stylegan": {"channels": {4: 8, 8: 6}},
+    "pggan": {"channels": {4: 8, 8: 6}},
+    "biggan": {"channels": (16, 16, 8), "latent_dim": 6, "label_dim": 3, "embed_dim": 4, "attention": (1,)},
+    "biggan-deep": {
+        "channels": (16, 16, 8), "up": (False, True), "latent_dim": 6, "label_dim": 3, "embed_dim": 4,
+    },
+}  # fmt: skip
 CONFIG = StyleGAN2Config(channels={4: 8, 8: 6}, latent_dim=5, code_dim=7, mapping_depth=1)
 
 
@@ -29,34 +43,80 @@ def test_comes_back_as_it_went(saved):
     assert read_header(path).about == {"images": 12}
 
 
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+def test_every_family_comes_back(tmp_path, name):
+    torch.manual_seed(0)
+    family, config = FAMILIES[name]
+    generator = family(config(**SMALL[name])).eval().requires_grad_(False)
+    save_generator(generator, tmp_path / "a.safetensors", {})
+    loaded = load_generator(tmp_path / "a.safetensors")
+    assert type(loaded) is family and loaded.config == generator.config
+    state = loaded.state_dict()
+    assert all(torch.equal(state[key], tensor) for key, tensor in generator.state_dict().items())
+
+
+def test_the_weights_stay_in_the_file_until_they_are_written_to(saved):
+    _, path = saved
+    loaded = load_generator(path)
+    before = path.read_bytes()
+    with torch.no_grad():
+        loaded.synthesis.const.add_(1)
+    assert path.read_bytes() == before
+    assert not torch.equal(loaded.synthesis.const, load_generator(path).synthesis.const)
+
+
 def test_other_files_are_refused(saved, tmp_path):
     _, path = saved
-    with pytest.raises(FileNotFoundError, match="there is no such file"):
-        load_generator(tmp_path / "missing.safetensors")
-    (tmp_path / "text").write_text("no tensors here")
-    with pytest.raises(ValueError, match="not a safetensors file"):
-        load_generator(tmp_path / "text")
     save_file({"x": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(ValueError, match="not a generator of higan_fast"):
+    with pytest.raises(
+        ValueError, match="holds the names x, which is no generator of a format that can be read"
+    ):
         load_generator(tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match="not a generator that higan_fast has saved"):
+        read_header(tmp_path / "other.safetensors")
     (tmp_path / "half").write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ValueError, match="not a safetensors file"):
+    with pytest.raises(ValueError, match="begins as a safetensors file but is truncated"):
         load_generator(tmp_path / "half")
 
 
 def test_wrong_and_broken_tensors_are_named(saved, tmp_path):
     _, path = saved
-    from safetensors import safe_open
-
     with safe_open(path, framework="pt") as file:
         metadata = {KEY: file.metadata()[KEY]}
-    tensors = load_file(path)
-    name = "synthesis.convs.0.weight"
+    tensors, name = load_file(path), "synthesis.convs.0.weight"
     save_file({**tensors, name: tensors[name][:2].clone()}, tmp_path / "shape.safetensors", metadata)
     with pytest.raises(ValueError, match=f"do not fit the architecture.*{name}"):
         load_generator(tmp_path / "shape.safetensors")
-    save_file(
-        {**tensors, name: torch.full_like(tensors[name], torch.nan)}, tmp_path / "nan.safetensors", metadata
-    )
+    broken = torch.full_like(tensors[name], torch.nan)
+    save_file({**tensors, name: broken}, tmp_path / "nan.safetensors", metadata)
     with pytest.raises(ValueError, match=f"{name} has values that are not finite"):
         load_generator(tmp_path / "nan.safetensors")
+
+
+HEADERS = {
+    "text": ("[", "in its header is damaged"),
+    "list": ("[1]", "in its header is damaged"),
+    "fields": ('{"family": "stylegan2"}', "in its header is damaged"),
+    "family": ('{"family": "vae", "config": {}, "about": {}}', "family 'vae', expected one of stylegan2, "),
+    "family's type": ('{"family": [], "config": {}, "about": {}}', "in its header is damaged"),
+    "config": ('{"family": "stylegan2", "config": {}, "about": {}}', "architecture in its header is damaged"),
+    "depth": ({"mapping_depth": 10**12}, "the architecture in its header is damaged"),
+    "depth's type": ({"mapping_depth": "1"}, "the architecture in its header is damaged"),
+    "channels": ({"channels": {"4": "many"}}, "the architecture in its header is damaged"),
+    "many channels": ({"channels": {"4": 10**12}}, "in its header|do not fit"),
+    "no channels": ({"channels": {}}, "the architecture in its header is damaged"),
+    "unknown": ({"flavour": 3}, "the architecture in its header is damaged"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HEADERS)
+@pytest.mark.timeout(10)
+def test_broken_headers_are_told(saved, tmp_path, name):
+    _, path = saved
+    change, message = HEADERS[name]
+    if isinstance(change, dict):
+        header = read_header(path)
+        change = json.dumps({"family": header.family, "config": {**header.config, **change}, "about": {}})
+    save_file(load_file(path), tmp_path / "a.safetensors", {KEY: change})
+    with pytest.raises(ValueError, match=message):
+        load_generator(tmp_path / "a.safetensors")

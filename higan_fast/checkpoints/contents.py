@@ -1,0 +1,82 @@
+"""What is in a file, inert: numbers, names and tensors, and a `Record` wherever the file names a class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Kind = Literal["pickle", "torch", "safetensors", "folder"]
+
+
+@dataclass(eq=False, repr=False)
+class Record:
+    """An object whose class is not here: how it was to be made, with nothing of it done.
+
+    Attributes:
+        module: of the class or function that the file names, as ``"dnnlib.tflib.network"``.
+        name: of that class or function, as ``"Network"``.
+        args: what it was to be called with; of a persistent object, ``(meta,)``.
+        state: what it was to be filled with afterwards; None where the file gives nothing.
+    """
+
+    module: str
+    name: str
+    args: tuple[Any, ...] = ()
+    state: Any = None
+
+    def is_a(self, path: str) -> bool:
+        """Whether the file names it ``"module.name"``."""
+        return f"{self.module}.{self.name}" == path
+
+
+@dataclass(frozen=True)
+class Content:
+    """A file, or a folder, that has been read without executing anything.
+
+    Tensors and arrays may lie in the file's own memory (mapped, and copied when written to): whoever keeps
+    one copies it. All strings of Python 2 have been decoded as latin1, and bytes are memoryviews.
+
+    Attributes:
+        path: where it was.
+        kind: ``"pickle"``, a raw pickle; ``"torch"``, what ``torch.save`` wrote, of any age;
+            ``"safetensors"``; ``"folder"``, a ``config.json`` beside weights.
+        value: what was stored. Pickle and torch: the object, of dicts, lists, tuples, scalars, tensors, NumPy
+            arrays and ``Record``s. Safetensors: ``{name: tensor}``. Folder: ``{"config": …, "weights": …}``.
+        metadata: the texts in the header of a safetensors file; empty for other kinds.
+    """
+
+    path: Path
+    kind: Kind
+    value: Any
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The names at the top level; empty where there is no mapping."""
+        if not isinstance(self.value, Mapping):
+            return frozenset()
+        return frozenset(key for key in self.value if isinstance(key, str))
+
+
+def shown(value: object) -> str:
+    """What a message says of a value from a file: a few words, however much it holds.
+
+    Never ``repr``: a small pickle may hold one list many times within itself, whose text would have no end.
+    """
+    if isinstance(value, str | int | float | None):
+        return ascii(value[:60] if isinstance(value, str) else value)[:80]
+    return f"a {value.module}.{value.name}" if isinstance(value, Record) else f"a {type(value).__name__}"
+
+
+def is_state_dict(value: object) -> bool:
+    """Whether this is a mapping from names to tensors (and perhaps plain numbers), and not an empty one."""
+    from torch import Tensor
+
+    return (
+        isinstance(value, Mapping)
+        and any(isinstance(entry, Tensor) for entry in value.values())
+        and all(isinstance(name, str) for name in value)
+        and all(isinstance(entry, Tensor | int | float | None) for entry in value.values())
+    )

@@ -1,0 +1,159 @@
+"""Files in the wild → generators: what a file is, what is in it, and how it becomes one of ours."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from higan_fast.checkpoints import native
+from higan_fast.checkpoints.contents import Content
+from higan_fast.checkpoints.formats import FORMATS, Format
+from higan_fast.checkpoints.native import Header, header_of, save_generator
+from higan_fast.checkpoints.sniffing import read_content, read_json
+from higan_fast.devices import usable_device
+from higan_fast.generators.base import Generator, Layer
+from higan_fast.weights import embedded
+
+Config = Mapping[str, Any] | str | Path | None
+# Where a reader expects a number, a damaged file may have a tensor, or a dictionary within itself.
+STUMBLES = (TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a file holds.
+
+    Attributes:
+        layers: in the order in which they run.
+        label_dim: number of classes; 0: unconditional.
+        parameters: how many numbers it has learned.
+        config: its architecture, as JSON values.
+        format: what people call the file's format.
+        source: where the weights come from: the file, or what a converted file says of its own source.
+    """
+
+    family: str
+    resolution: int
+    layers: tuple[Layer, ...]
+    latent_dim: int
+    code_dim: int
+    label_dim: int
+    parameters: int
+    config: dict[str, Any]
+    format: str
+    source: dict[str, Any]
+
+
+def load_generator(
+    network: str | Path, device: str | torch.device = "cpu", config: Config = None
+) -> Generator:
+    """A generator, ready to probe: in evaluation mode, on ``device``, with fixed noise.
+
+    Args:
+        network: ``"scenes"``, the embedded generator of rooms; or a file or folder of any format that
+            ``FORMATS`` lists. Nothing in it is executed.
+        device: where it shall run.
+        config: the architecture, or a JSON file with it, for formats that do not store it.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ValueError: when it is damaged, refused, or holds no generator that can be read; or there is no such
+            device.
+    """
+    device = usable_device(device)
+    return _read(generator_file(network), config)[0].to(device)
+
+
+def describe(network: str | Path, config: Config = None) -> Description:
+    """What a file holds; arguments and errors as of ``load_generator``."""
+    generator, kind, content = _read(generator_file(network), config)
+    architecture: Any = generator.config
+    return Description(
+        family=generator.family,
+        resolution=generator.resolution,
+        layers=generator.layers,
+        latent_dim=generator.latent_dim,
+        code_dim=generator.code_dim,
+        label_dim=generator.label_dim,
+        parameters=sum(parameter.numel() for parameter in generator.parameters()),
+        config=asdict(architecture),
+        format=kind.NAME,
+        source=header_of(content).about if kind is native else {"source": content.path.name},
+    )
+
+
+def convert(source: str | Path, out: str | Path, config: Config = None) -> None:
+    """Writes a generator in our own format, which is mapped into memory and loads at once.
+
+    Args:
+        source: as ``network`` of ``load_generator``, whose errors are raised.
+        out: the new file, ending in ``.safetensors``; its header says the source's name, format and SHA-256.
+        config: as of ``load_generator``.
+
+    Raises:
+        ValueError: also when ``out`` is the source, or ends otherwise.
+        OSError: when ``out`` cannot be written.
+    """
+    path, out = generator_file(source), Path(out)
+    if out.suffix != ".safetensors":
+        raise ValueError(f"{out}: converted files are named .safetensors")
+    if out.exists() and path.exists() and out.samefile(path):
+        raise ValueError(f"{out}: would overwrite its own source; choose another name")
+    generator, kind, content = _read(path, config)
+    about = {"source": content.path.name, "format": kind.NAME, "sha256": sha256(path)}
+    save_generator(generator, out, about)
+
+
+def read_header(path: str | Path) -> Header:
+    """The header of a file of our own format; errors as of ``load_generator``."""
+    content = read_content(Path(path))
+    if not native.recognises(content):
+        raise ValueError(f"{path}: not a generator that higan_fast has saved; higan-fast convert makes one")
+    return header_of(content)
+
+
+def generator_file(network: str | Path) -> Path:
+    """``"scenes"`` or a path → the file or folder with the weights."""
+    return embedded("generator") if str(network) == "scenes" else Path(network)
+
+
+def sha256(path: Path) -> str:
+    """Of a file; of a folder, of all its files, one after the other by name."""
+    digest = hashlib.sha256()
+    for part in sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]:
+        with part.open("rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _read(path: Path, config: Config) -> tuple[Generator, Format, Content]:
+    settings = read_json(Path(config)) if isinstance(config, str | Path) else config
+    content = read_content(path)
+    for kind in FORMATS:
+        if kind.recognises(content):
+            try:
+                generator = kind.read(content, settings)
+            except STUMBLES as error:
+                problem = f"reading it as {kind.NAME} failed: {type(error).__name__}: {error!s:.200}"
+                raise ValueError(f"{path}: is damaged; {problem}") from error
+            return generator.eval().requires_grad_(False), kind, content
+    raise ValueError(
+        f"{path}: holds {_found(content)}, which is no generator of a format that can be read; these are: "
+        + ", ".join(kind.NAME for kind in FORMATS)
+    )
+
+
+def _found(content: Content) -> str:
+    """What a message says of a file that no format recognises."""
+    if not isinstance(content.value, Mapping):
+        kind = type(content.value).__name__
+        return f"a {kind}" + (f" of {len(content.value)}" if isinstance(content.value, tuple | list) else "")
+    names = [ascii(str(key)[:60])[1:-1] for key in list(content.value)[:8]]
+    more = f" and {len(content.value) - 8} more" if len(content.value) > 8 else ""
+    return f"the names {', '.join(names)}{more}" if names else "nothing"

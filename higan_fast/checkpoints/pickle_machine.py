@@ -1,0 +1,293 @@
+"""The stack machine whose program a pickle is: what each of its instructions does here."""
+
+from __future__ import annotations
+
+import codecs
+import struct
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from higan_fast.checkpoints.contents import Record
+
+LONGEST_NUMBER = 64  # bytes
+LONGEST_LINE = 2**20  # bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Global:
+    """A class or a function that a pickle may name, and what calling it makes here.
+
+    Attributes:
+        make: arguments → value; None: it may be named, but not called.
+    """
+
+    module: str
+    name: str
+    make: Callable[..., Any] | None = None
+
+
+class Pending:
+    """A value that only its state completes, such as an array that is first made empty."""
+
+    def __init__(self) -> None:
+        self.remembered: list[int] = []  # where in the memo
+
+    def completed(self, state: Any) -> Any:
+        """The value itself."""
+        raise NotImplementedError
+
+
+class PickleError(ValueError):
+    """The pickle cannot be what a pickler writes of weights."""
+
+
+class Machine:
+    """The stack, the memo and the marks of one pickle."""
+
+    def __init__(
+        self,
+        data: memoryview,
+        start: int,
+        where: str,
+        allowed: Mapping[str, Global],
+        persistent: Callable[[Any], Any] | None,
+    ) -> None:
+        self.data, self.position, self.where = data, start, where
+        self.allowed, self.persistent = allowed, persistent
+        self.stack: list[Any] = []
+        self.marks: list[list[Any]] = []
+        self.memo: dict[int, Any] = {}
+
+    # Reading
+
+    def take(self, length: int) -> memoryview:
+        """The next bytes, as a view."""
+        start, end = self.position, self.position + length
+        if length < 0 or end > len(self.data):
+            raise PickleError(
+                f"the pickle wants {length} bytes at byte {start}, and {len(self.data) - start} are left; "
+                "the file is truncated or damaged"
+            )
+        self.position = end
+        return self.data[start:end]
+
+    def number(self, layout: str) -> Any:
+        return struct.unpack(layout, self.take(struct.calcsize(layout)))[0]
+
+    def line(self) -> str:
+        """Up to the end of the line."""
+        part = bytes(self.data[self.position : self.position + 256])
+        if b"\n" not in part:
+            part = bytes(self.data[self.position : self.position + LONGEST_LINE])
+        length = part.find(b"\n")
+        if length < 0:
+            raise PickleError(
+                f"a line of text at byte {self.position} of the pickle does not end; "
+                "the file is truncated or damaged"
+            )
+        self.position += length + 1
+        return part[:length].removesuffix(b"\r").decode("latin1")
+
+    # Values
+
+    def push(self, value: Any) -> None:
+        self.stack.append(value)
+
+    def text(self, layout: str) -> None:
+        self.push(str(self.take(self.number(layout)), "utf-8", "surrogatepass"))
+
+    def old_text(self, layout: str) -> None:
+        """A string of Python 2, where text and bytes were one."""
+        self.push(str(self.take(self.number(layout)), "latin1"))
+
+    def raw(self, layout: str) -> None:
+        self.push(self.take(self.number(layout)))
+
+    def long(self, layout: str) -> None:
+        length = self.number(layout)
+        if length > LONGEST_NUMBER:
+            raise PickleError(f"the pickle has a number of {length} bytes")
+        self.push(int.from_bytes(self.take(length), "little", signed=True))
+
+    def integer_line(self) -> None:
+        line = self.line()
+        self.push(line == "01" if line in ("00", "01") else _integer(line))
+
+    def index_line(self) -> int:
+        return _integer(self.line())
+
+    def long_line(self) -> None:
+        self.push(_integer(self.line().removesuffix("L")))
+
+    def float_line(self) -> None:
+        self.push(float(self.line()))
+
+    def string_line(self) -> None:
+        line = self.line()
+        if len(line) < 2 or line[0] != line[-1] or line[0] not in "'\"":
+            raise PickleError("the pickle has a string without quotes")
+        unescaped: bytes = codecs.escape_decode(line[1:-1].encode("latin1"))[0]
+        self.push(unescaped.decode("latin1"))
+
+    def unicode_line(self) -> None:
+        self.push(self.line().encode("latin1").decode("raw-unicode-escape"))
+
+    # Containers
+
+    def mark(self) -> None:
+        self.marks.append(self.stack)
+        self.stack = []
+
+    def since_mark(self) -> list[Any]:
+        items, self.stack = self.stack, self.marks.pop()
+        return items
+
+    def pop(self) -> None:
+        if self.stack:
+            self.stack.pop()
+        else:
+            self.since_mark()
+
+    def tuple_of(self, length: int) -> None:
+        if len(self.stack) < length:
+            raise IndexError
+        self.stack[-length:] = [tuple(self.stack[-length:])]
+
+    def extend(self, items: list[Any]) -> None:
+        target = self.stack[-1]
+        if type(target) is not list:
+            raise PickleError(f"the pickle appends to a {kind(target)}")
+        target.extend(items)
+
+    def append(self) -> None:
+        self.extend([self.stack.pop()])
+
+    def extend_since_mark(self) -> None:
+        self.extend(self.since_mark())
+
+    def set_items(self, items: list[Any]) -> None:
+        target = self.stack[-1]
+        if type(target) not in (dict, OrderedDict):
+            raise PickleError(f"the pickle sets items of a {kind(target)}")
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            target[as_key(key)] = value
+
+    def set_item(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self.set_items([key, value])
+
+    def set_items_since_mark(self) -> None:
+        self.set_items(self.since_mark())
+
+    def dict_since_mark(self) -> None:
+        items = self.since_mark()
+        self.push({})
+        self.set_items(items)
+
+    def add_items(self) -> None:
+        items, target = self.since_mark(), self.stack[-1]
+        if type(target) is not set:
+            raise PickleError(f"the pickle adds to a {kind(target)}")
+        target.update(as_key(item) for item in items)
+
+    # The memo
+
+    def remember(self, index: int) -> None:
+        value = self.memo[index] = self.stack[-1]
+        if isinstance(value, Pending):
+            value.remembered.append(index)
+
+    def recall(self, index: int) -> None:
+        self.push(self.memo[index])
+
+    # Classes and functions
+
+    def named(self, module: Any, name: Any) -> None:
+        if type(module) is not str or type(name) is not str:
+            raise TypeError
+        full = f"{module}.{name}"
+        found = self.allowed.get(full)
+        if found is None or found.module != module:
+            self.refuse(full if full.isascii() and full.isprintable() else ascii(full))
+        self.push(found)
+
+    def refuse(self, what: str) -> None:
+        raise PickleError(
+            f"refused {what[:100]} in {self.where}: no reader of weights needs it; nothing was executed"
+        )
+
+    def named_lines(self) -> None:
+        self.named(self.line(), self.line())
+
+    def named_texts(self) -> None:
+        name, module = self.stack.pop(), self.stack.pop()
+        self.named(module, name)
+
+    def call(self, function: Any, args: Any, keywords: Any = None) -> None:
+        if not isinstance(function, Global) or function.make is None or type(args) is not tuple:
+            raise PickleError(f"the pickle calls a {kind(function)}")
+        if keywords:
+            raise PickleError(f"the pickle calls {kind(function)} with keywords")
+        self.push(function.make(*args))
+
+    def reduce(self) -> None:
+        args, function = self.stack.pop(), self.stack.pop()
+        self.call(function, args)
+
+    def new_with_keywords(self) -> None:
+        keywords, args, function = self.stack.pop(), self.stack.pop(), self.stack.pop()
+        self.call(function, args, keywords)
+
+    def instance_lines(self) -> None:
+        args = tuple(self.since_mark())
+        self.named_lines()
+        self.call(self.stack.pop(), args)
+
+    def instance(self) -> None:
+        function, *args = self.since_mark()
+        self.call(function, tuple(args))
+
+    def build(self) -> None:
+        state, target = self.stack.pop(), self.stack[-1]
+        if isinstance(target, Record):
+            target.state = state
+        elif isinstance(target, Pending):
+            value = self.stack[-1] = target.completed(state)
+            for index in target.remembered:
+                if self.memo[index] is target:
+                    self.memo[index] = value
+            target.remembered.clear()
+        # What an OrderedDict keeps beside its items are only notes, as a state dict's _metadata.
+        elif not (type(target) is OrderedDict or (type(target) is dict and not state)):
+            raise PickleError(f"the pickle fills a {kind(target)}")
+
+    def outside(self, identifier: Any) -> None:
+        if self.persistent is None:
+            raise PickleError("the pickle refers to an object outside of itself")
+        self.push(self.persistent(identifier))
+
+
+def as_key(key: Any) -> Any:
+    """A key of a dict, or a member of a set: of a type whose hash takes no time.
+
+    Raises:
+        PickleError: for others.
+    """
+    if isinstance(key, memoryview):
+        return bytes(key)
+    if not (isinstance(key, str | bool | None) or (type(key) is int and abs(key) < 2**63)):
+        raise PickleError(f"the pickle has a {kind(key)} for a key")
+    return key
+
+
+def kind(value: Any) -> str:
+    """What a message calls a value."""
+    return f"{value.module}.{value.name}" if isinstance(value, Global | Record) else type(value).__name__
+
+
+def _integer(line: str) -> int:
+    if len(line) > 2 * LONGEST_NUMBER:
+        raise PickleError(f"the pickle has a number of {len(line)} digits")
+    return int(line)
