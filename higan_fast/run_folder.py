@@ -16,6 +16,7 @@ from higan_fast.files import write_whole
 from higan_fast.generators.base import Generator
 from higan_fast.predictors import Predictor, load_predictor
 from higan_fast.probing import Boundaries, Samples, Verification
+from higan_fast.probing.checks import check_label
 
 
 class Settings(BaseModel):
@@ -24,10 +25,12 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     network: str
+    config: str | None = None
     predictor: str
     seed: int = Field(0, ge=0)
     truncation_psi: float = 1.0
     truncation_layers: int | None = Field(None, ge=0)
+    label: int | None = Field(None, ge=0)
     device: str = "cpu"
 
     @property
@@ -65,11 +68,14 @@ class RunFolder:
             raise ValueError(f"{file}: cannot be read ({error})") from error
 
     def begin(self) -> None:
-        """Notes the settings, and with what the run is made, unless that was done before.
+        """Loads the networks; notes the settings, and with what the run is made, unless that was done before.
 
         Raises:
-            ValueError: when the folder belongs to a probe with other settings.
+            FileNotFoundError: when there is no such network.
+            ValueError: when a network cannot be read, or has no such class or truncation, or the folder
+                belongs to a probe with other settings.
         """
+        _ = self.generator, self.predictor  # what is wrong with them is said before a folder is made
         if not (self.path / "run.json").exists():
             begun = {
                 "settings": self.settings.model_dump(),
@@ -94,7 +100,10 @@ class RunFolder:
 
     @cached_property
     def generator(self) -> Generator:
-        return load_generator(self.settings.network, self.settings.device)
+        generator = load_generator(self.settings.network, self.settings.device, self.settings.config)
+        check_label(self.settings.label, generator.label_dim)
+        generator.use_truncation(self.settings.truncation_psi)
+        return generator
 
     @cached_property
     def predictor(self) -> Predictor:

@@ -138,6 +138,12 @@ def test_inspect_says_what_a_file_is(files):
         assert text in output
 
 
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_every_command_has_its_help(command):
+    output = run(command, "--help").output
+    assert output.startswith(f"Usage: main {command}") and "Error" not in output
+
+
 def test_doctor():
     found = json.loads(run("doctor", "--json").stdout)
     assert found["torch"] and found["cpu_cores"] >= 1

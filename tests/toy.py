@@ -49,7 +49,8 @@ class ToyGenerator(Generator):
         self.register_buffer("decorations", patterns[1])
         self.register_buffer("tastes", 0.1 * torch.randn(NUM_LAYERS, CODE_DIM, generator=random))
         with torch.no_grad():
-            average = self.mapping(torch.randn(4096, self.latent_dim, generator=random)).mean(0)
+            z = torch.randn(4096, self.latent_dim, generator=random)
+            average = ToyGenerator.mapping(self, z).mean(0)  # whatever a subclass makes of it
         self.register_buffer("w_avg", average)
 
     def mapping(self, z: Tensor, label: Tensor | None = None) -> Tensor:

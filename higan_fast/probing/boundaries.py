@@ -30,7 +30,8 @@ class Boundary:
         name: the semantic.
         level: its level.
         space: where it was fitted: "w", "layers" (layer codes, one normal per layer) or "z".
-        normal: float64 ``[D]``, or ``[L, D]``; every ``[D]`` has length 1.
+        normal: float64 ``[D]``, or ``[L, D]``; every ``[D]`` has length 1, or 0 on a layer whose code is the
+            same for all samples, which the boundary leaves as it is.
         accuracy: on held-out samples; over layers, their mean. None: not known.
         remaining_accuracy: on the samples between top and bottom. None: not known, or there are none.
         num_per_side: how many samples each side was fitted and held out from.
@@ -59,7 +60,8 @@ class Boundary:
             raise ValueError(
                 f"normal of {self.name!r}: got shape {list(self.normal.shape)}, expected {expected}"
             )
-        if not np.allclose(np.linalg.norm(self.normal, axis=-1), 1, atol=1e-6):
+        length = np.atleast_1d(np.linalg.norm(self.normal, axis=-1))  # [L or 1]
+        if not (length.any() and np.allclose(length[length != 0], 1, atol=1e-6)):
             raise ValueError(f"normal of {self.name!r}: its length is not 1; divide it by its length")
 
     def conditional_on(self, *others: Boundary) -> Boundary:
@@ -86,22 +88,28 @@ class Boundary:
                     f"({other.space}, {other.normal.shape}): both must be fitted in the same space"
                 )
         rows = self.normal.reshape(-1, self.normal.shape[-1])  # [L or 1, D]
+        moves = rows.any(axis=-1, keepdims=True)  # [L or 1, 1]
         condition_rows = np.stack([other.normal.reshape(rows.shape) for other in others], axis=1)
         freed = np.stack(list(map(_reject, rows, condition_rows)))
         length = np.linalg.norm(freed, axis=-1, keepdims=True)
         names = tuple(other.name for other in others)
-        if length.min() < 1e-6:
+        if length[moves].min() < 1e-6:
             raise ValueError(f"nothing is left of {self.name!r} without {', '.join(names)}")
         return replace(
             self,
-            normal=(freed / length).reshape(self.normal.shape),
+            normal=(freed / np.where(moves, length, 1)).reshape(self.normal.shape),
             accuracy=None,
             remaining_accuracy=None,
             conditions=names,
         )
 
     def check_fits(self, generator: Generator) -> None:
-        """Raises ValueError when the normal is not as long, or not as deep, as the generator's codes."""
+        """Raises ValueError when the normal does not belong to codes like the generator's."""
+        if self.space == "w" and not generator.shares_code:
+            raise ValueError(
+                f"boundary {self.name!r} was fitted in w, which the layers of a {generator.family} do not "
+                "share; fit one in layers"
+            )
         dim = generator.latent_dim if self.space == "z" else generator.code_dim
         if self.normal.shape not in ((dim,), (generator.num_layers, dim)):
             raise ValueError(

@@ -32,3 +32,16 @@ def check_truncation(psi: float, layers: int | None, num_layers: int) -> None:
         raise ValueError(f"truncation_psi: got {psi!r}, expected a finite number; 1 truncates nothing")
     if layers is not None and not 0 <= layers <= num_layers:
         raise ValueError(f"truncation_layers: got {layers!r}, expected 0 to {num_layers}, or None for all")
+
+
+def check_label(label: int | None, label_dim: int) -> None:
+    """Raises ValueError when ``label`` is no class of a generator that has ``label_dim`` of them."""
+    if label is None:
+        return
+    if label_dim == 0:
+        raise ValueError(f"label (--class): got {label!r}, but this generator is unconditional; leave it out")
+    if isinstance(label, bool) or not isinstance(label, int | np.integer) or not 0 <= label < label_dim:
+        raise ValueError(
+            f"label (--class): got {label!r}, expected 0 to {label_dim - 1}; without it, each sample draws "
+            "its own"
+        )

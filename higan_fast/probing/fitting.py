@@ -28,7 +28,7 @@ def fit_boundaries(
     semantics: str | Sequence[str] | None = None,
     *,
     chosen_num: int | float = 2000,
-    space: Space = "w",
+    space: Space | None = None,
     held_out: float = 0.3,
     C: float = 1.0,  # noqa: N803 (the field's name for it)
     loss: Loss = "hinge",
@@ -45,7 +45,8 @@ def fit_boundaries(
     Args:
         semantics: names, or one name; None: all that the samples have scores for.
         chosen_num: samples per class: a count, or a ratio of all in (0, 1]. At most half of all.
-        space: "w" and "z" give normals ``[D]``; "layers" gives one normal per layer, ``[L, D]``.
+        space: "w" and "z" give normals ``[D]``; "layers" gives one normal per layer, ``[L, D]``. None: "w"
+            where all layers get one and the same code, and "layers" elsewhere, as for BigGAN.
         held_out: the part of each class on which the accuracy is measured.
         C: the weight of the loss.
         loss: "hinge" or "squared_hinge".
@@ -65,7 +66,9 @@ def fit_boundaries(
     if not 0 < held_out < 1:
         raise ValueError(f"held_out: got {held_out!r}, expected a part between 0 and 1")
     num = _num_per_side(chosen_num, len(samples))
-    codes, scores = _codes(samples, space), samples.scores
+    shares_code = samples.settings.get("shares_code", True)
+    space = space or ("w" if shares_code else "layers")
+    codes, scores = _codes(samples, space, shares_code), samples.scores
     for what, values in ((f"the codes in {space}", codes), ("the scores", scores)):
         if not np.isfinite(values).all():
             raise ValueError(f"samples: {what} are not all finite (NaN or infinite)")
@@ -146,8 +149,8 @@ class _Plane(NamedTuple):
 
 def _separate(
     codes: NDArray[np.float32], chosen: list[_Sides], weight: float, loss: Loss, progress: bool
-) -> list[list[_Plane]]:
-    """The planes of each semantic, one per layer, in codes ``[N, D]`` or ``[N, L, D]``."""
+) -> list[list[_Plane | None]]:
+    """The planes of each semantic, one per layer, in codes ``[N, D]`` or ``[N, L, D]``; None: none varies."""
     labels = np.zeros((len(chosen), len(codes)), np.int8)  # [S, N]
     for row, sides in zip(labels, chosen, strict=True):
         rows, high = sides.train
@@ -155,15 +158,18 @@ def _separate(
     layers = codes[:, None] if codes.ndim == 2 else codes  # [N, L or 1, D]
     # A StyleGAN feeds all layers the same code: what repeats the layer before is not fitted again.
     new = [i == 0 or not np.array_equal(layers[:, i], layers[:, i - 1]) for i in range(layers.shape[1])]
-    planes: list[list[_Plane]] = []  # for each layer, of each semantic
-    total = sum(new) * len(chosen)
+    # A BigGAN may feed its blocks nothing but the class, and that may be the same for all samples.
+    vary = [bool((layers[:, i] != layers[:1, i]).any()) for i in range(layers.shape[1])]
+    planes: list[list[_Plane | None]] = []  # for each layer, of each semantic
+    total = sum(map(all, zip(new, vary, strict=True))) * len(chosen)
     with show_progress("fitting", total, unit="normals", enabled=progress) as advance:
-        for index, is_new in enumerate(new):
-            planes.append(
-                _separate_layer(layers[:, index], labels, chosen, weight, loss, advance)
-                if is_new
-                else planes[-1]
-            )
+        for index, (is_new, varies) in enumerate(zip(new, vary, strict=True)):
+            if not varies:
+                planes.append([None] * len(chosen))
+            elif is_new:
+                planes.append(_separate_layer(layers[:, index], labels, chosen, weight, loss, advance))
+            else:
+                planes.append(planes[-1])
     return [list(own) for own in zip(*planes, strict=True)]
 
 
@@ -174,13 +180,13 @@ def _separate_layer(
     weight: float,
     loss: Loss,
     advance: Callable[[int], None],
-) -> list[_Plane]:
+) -> list[_Plane | None]:
     """The plane of each semantic in codes ``[N, D]``."""
     machines = fit_linear_svms(codes, labels, C=weight, loss=loss, advance=advance)
     blocks = range(0, len(codes), ROWS_AT_ONCE)
     scores = (codes[i : i + ROWS_AT_ONCE] @ machines.weights.T + machines.intercepts for i in blocks)
     high = np.concatenate([block > 0 for block in scores]).T  # [S, N]
-    planes = []
+    planes: list[_Plane | None] = []
     for row, sides in enumerate(chosen):
         held_out, remaining = (
             float((high[row, rows] == labels).mean()) if len(rows) else math.nan
@@ -191,26 +197,28 @@ def _separate_layer(
 
 
 def _boundary(
-    semantic: Semantic, space: Space, codes: NDArray[np.float32], sides: _Sides, planes: list[_Plane]
+    semantic: Semantic, space: Space, codes: NDArray[np.float32], sides: _Sides, planes: list[_Plane | None]
 ) -> Boundary:
     """The planes of one semantic, one for each layer, as a boundary."""
-    weights = np.stack([plane.weights for plane in planes])  # [L or 1, D]
-    length = np.linalg.norm(weights, axis=-1, keepdims=True)
-    if not length.min() > 0:
-        layer = codes[:, int(length.argmin())] if codes.ndim == 3 else codes
-        constant = (layer == layer[0]).all()
-        raise _CannotFitError("the codes do not vary" if constant else "the two sides cannot be told apart")
-    normals = weights / length
-    remaining = [plane.remaining_accuracy for plane in planes]
+    fitted = [plane for plane in planes if plane is not None]
+    if not fitted:
+        raise _CannotFitError("the codes do not vary")
+    if not all(plane.weights.any() for plane in fitted):
+        raise _CannotFitError("the two sides cannot be told apart")
+    still = np.zeros(codes.shape[-1])  # where the codes do not vary
+    normals = np.stack(
+        [still if plane is None else plane.weights / np.linalg.norm(plane.weights) for plane in planes]
+    )  # [L or 1, D]
+    remaining = [plane.remaining_accuracy for plane in fitted]
     return Boundary(
         name=semantic.name,
         level=semantic.level,
         space=space,
         normal=normals if codes.ndim == 3 else normals[0],
-        accuracy=float(np.mean([plane.accuracy for plane in planes])),
+        accuracy=float(np.mean([plane.accuracy for plane in fitted])),
         remaining_accuracy=float(np.mean(remaining)) if len(sides.remaining[0]) else None,
         num_per_side=sides.num,
-        converged=all(plane.converged for plane in planes),
+        converged=all(plane.converged for plane in fitted),
     )
 
 
@@ -224,9 +232,13 @@ def _warn_of_unconverged(boundaries: list[Boundary]) -> None:
         )
 
 
-def _codes(samples: Samples, space: Space) -> NDArray[np.float32]:
+def _codes(samples: Samples, space: Space, shares_code: bool) -> NDArray[np.float32]:
     if space not in SPACES:
         raise ValueError(f"space: got {space!r}, expected one of {', '.join(SPACES)}")
+    if space == "w" and not shares_code:
+        raise ValueError(
+            "space: got 'w', but the layers of this generator do not share one code; use 'layers' (or 'z')"
+        )
     return samples.codes if space == "layers" else samples.w if space == "w" else samples.z
 
 

@@ -53,6 +53,7 @@ def manipulate(
         moves += _move(generator, one, layers, strength)
     codes = as_codes(codes, generator)
     _check_work(len(codes), len(steps), batch_size)
+    generator.use_truncation(truncation_psi)
     engine = Engine(generator, batch_size=batch_size)
     chosen = parse_layers(layers, generator.num_layers)
     plan = Plan(moves[None].to(codes), (chosen,), torch.tensor(list(steps), dtype=torch.float64))
@@ -101,6 +102,7 @@ def jitter(
     strength = strengths(boundary.space, generator.num_layers, truncation_psi, truncation_layers)
     moves = _move(generator, boundary, layers, strength)
     _check_work(len(codes), num, batch_size)
+    generator.use_truncation(truncation_psi)
     steps = torch.tensor(latents(seed, 0, len(codes), num, stream=JITTER)).double() * scale  # [N, num]
     moved = codes[:, None] + (steps[:, :, None, None].to(moves.device) * moves).to(codes)  # [N, num, L, D]
     return (

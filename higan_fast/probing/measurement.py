@@ -13,14 +13,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from higan_fast.files import write_whole
+from higan_fast.generators.base import Generator
 from higan_fast.probing.boundaries import Space
 from higan_fast.probing.engine import Engine, offset, strengths
 from higan_fast.probing.estimate import Estimate, Rate
-from higan_fast.probing.latents import VERIFICATION, make_codes
+from higan_fast.probing.latents import (
+    VERIFICATION,
+    Codes,
+    labelled_latents,
+    make_codes,
+    map_labelled_latents,
+)
 from higan_fast.probing.plan import Plan, all_and_each
 from higan_fast.probing.tally import Effects, Tally
 from higan_fast.progress import progress as show_progress
@@ -54,14 +62,19 @@ class Measurement:
         step: float,
         truncation_psi: float,
         truncation_layers: int | None,
+        label: int | None = None,
     ) -> None:
-        self.engine, self.seed, self.space, self.step = engine, seed, space, step
-        self.truncation = (truncation_psi, truncation_layers)
-        num_layers = engine.generator.num_layers
-        self.layer_sets = ((),) if space == "z" else all_and_each(num_layers)
-        self._strength = strengths(space, num_layers, *self.truncation)
+        self.engine, self.space, self.step = engine, space, step
+        self.seed, self.truncation, self.label = seed, (truncation_psi, truncation_layers), label
+        self.layer_sets = _layer_sets(space, engine.generator)
+        self._strength = strengths(space, engine.generator.num_layers, *self.truncation)
         self._rate: Rate | None = None
         self._base: Tensor | None = None  # scores of the base samples so far, [n, S]
+
+    def draw(self, start: int, stop: int) -> Codes:
+        """The codes of the base samples ``start`` to ``stop - 1``."""
+        generator, (psi, truncated) = self.engine.generator, self.truncation
+        return make_codes(generator, self.seed, start, stop, psi, truncated, VERIFICATION, self.label)
 
     def tally(
         self,
@@ -83,15 +96,13 @@ class Measurement:
             ValueError: when a score is not finite.
         """
         generator, (psi, truncated) = self.engine.generator, self.truncation
+        to_codes = partial(map_labelled_latents, generator, truncation_psi=psi, truncation_layers=truncated)
         base = self._base_scores(samples.stop)[samples.start :]
         plan = self._plan(directions, chosen)
-        to_codes = partial(generator.map, truncation_psi=psi, truncation_layers=truncated)
         tally = Tally(len(samples), len(directions), len(self.layer_sets), columns, base)
         for part in _parts(samples):
-            z, _, codes = make_codes(
-                generator, self.seed, part.start, part.stop, psi, truncated, VERIFICATION
-            )
-            moved = z if plan.in_latents else codes
+            drawn = self.draw(part.start, part.stop)
+            moved = labelled_latents(generator, drawn) if plan.in_latents else drawn.codes
             for found in self.engine.perturbed_scores(moved, plan, to_codes):
                 where = slice(
                     *(part.start - samples.start + end for end in (found.samples.start, found.samples.stop))
@@ -163,12 +174,8 @@ class Measurement:
 
     def _base_scores(self, stop: int) -> Tensor:
         """Of the base samples as they are, up to ``stop``: ``[stop, S]``."""
-        generator, (psi, truncated) = self.engine.generator, self.truncation
         for part in _parts(range(0 if self._base is None else len(self._base), stop)):
-            codes = make_codes(
-                generator, self.seed, part.start, part.stop, psi, truncated, VERIFICATION
-            ).codes
-            scores = self.engine.scores(codes)
+            scores = self.engine.scores(self.draw(part.start, part.stop).codes)
             self._base = scores if self._base is None else torch.cat([self._base, scores])
         assert self._base is not None
         return self._base[:stop]
@@ -180,12 +187,15 @@ class Measurement:
         return Plan(self._moves(directions), self.layer_sets, steps, chosen)
 
     def _moves(self, directions: Sequence[Direction]) -> Tensor:
-        """What a step of 1 along each direction adds: ``[M, L, D]``, or ``[M, latent_dim]`` in z."""
+        """What a step of 1 along each direction adds: to codes ``[M, L, D]``, or to labelled latents in z."""
+        generator = self.engine.generator
         normals = [torch.as_tensor(direction.normal) for direction in directions]
-        if self.space != "z":
-            layers = range(len(self._strength))
-            normals = [offset(normal, layers, 1.0, self._strength, self._strength) for normal in normals]
-        return torch.stack(normals).to(self.engine.generator.device)
+        if self.space == "z":  # a sample keeps its class
+            moves = F.pad(torch.stack(normals), (0, generator.label_dim))  # [M, latent_dim + label_dim]
+        else:
+            layers = range(generator.num_layers)
+            moves = torch.stack([offset(n, layers, 1.0, self._strength, self._strength) for n in normals])
+        return moves.to(generator.device)
 
 
 def say(text: str) -> None:
@@ -221,3 +231,10 @@ def hash_of(*arrays: NDArray[Any]) -> str:
 
 def _parts(samples: range) -> list[range]:
     return [samples[start : start + SAMPLES_AT_ONCE] for start in range(0, len(samples), SAMPLES_AT_ONCE)]
+
+
+def _layer_sets(space: Space, generator: Generator) -> tuple[tuple[int, ...], ...]:
+    """What is measured: all layers together, and each alone where there are several. In z all move."""
+    if space == "z":
+        return ((),)
+    return all_and_each(generator.num_layers) if generator.num_layers > 1 else ((0,),)

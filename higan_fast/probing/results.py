@@ -16,6 +16,7 @@ from higan_fast.files import write_whole
 from higan_fast.generators.base import Layer
 from higan_fast.predictors.base import LEVELS, Semantic
 from higan_fast.probing.screening import profile_correlation
+from higan_fast.probing.statistics import holm
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -27,7 +28,8 @@ class Verification:
     """Effects of B boundaries on S semantics: all layers together (row 0), layer l alone (row 1 + l).
 
     An effect is the mean paired change of a score under one step along the boundary. A sequential
-    verification measures what its question needs, and leaves NaN everywhere else.
+    verification measures what its question needs, and leaves NaN everywhere else. Where a generator has one
+    layer, both rows are of the same measurement.
 
     Attributes:
         semantics: the columns: everything that the predictor scores.
@@ -42,10 +44,11 @@ class Verification:
         null_low: the effects of random directions lie above this, ``[1 + L, S]`` ...
         null_high: ... and below this, with the probability ``settings["confidence"]``.
         p_values: of each boundary's effect on its own semantic on all layers, against the null, ``[B]``.
-        beats_null: whether the boundary raises its semantic (its interval lies above 0) by more than the
-            null does, after correction for B tests, ``[B]``.
+        beats_null: whether the boundary raises its semantic by more than the null does, after correction for
+            B tests, ``[B]``: for a fixed number of samples its interval lies above 0; a sequential
+            verification was sure of the sign in some round, of which the last interval need not tell.
         layer_beats_null: whether a layer alone changes it, up or down, by more than the null does, after
-            correction for B · L tests, ``[B, L]``.
+            correction for B · L tests, ``[B, L]``; with one layer, as ``beats_null``.
         samples: how many each effect was measured on, ``[B, 1 + L]``.
         top_layer: the layer with the largest effect of either sign on the boundary's own semantic, ``[B]``;
             −1: not known.
@@ -88,6 +91,23 @@ class Verification:
         own = [self.effect[row, 0, column] for row, column in enumerate(self._columns())]
         rows = sorted(range(len(own)), key=lambda row: (not self.beats_null[row], -own[row]))
         return [self.boundary_names[row] for row in rows]
+
+    def adjusted_p_values(self) -> Array:
+        """The p-values after Holm's correction for B tests: ``[B]``."""
+        return holm(self.p_values)
+
+    def why_not(self, name: str) -> str:
+        """Why a boundary does not count as beating the null; empty where it does."""
+        row = self.row(name)
+        if self.beats_null[row]:
+            return ""
+        p = float(self.adjusted_p_values()[row])
+        figure = f"p {'<' if p < 0.0001 else '='} {max(p, 0.0001):.2g} after Holm"
+        if self.undecided[row]:
+            return f"not decided ({figure})"
+        if p <= 1 - self.settings["confidence"] and not self.low[row, 0, self._columns()[row]] > 0:
+            return f"not surely above 0 ({figure})"
+        return f"not beyond the null ({figure})"
 
     def layer_profile(self, name: str) -> Array:
         """Effect of a boundary on its own semantic, for each layer alone: ``[L]``."""
@@ -142,7 +162,7 @@ class Verification:
 
     def to_json(self) -> dict[str, Any]:
         """One object of plain values, as ``higan-fast verify --json`` prints it; semantics as ranked."""
-        entries = []
+        entries, adjusted = [], self.adjusted_p_values()
         for name in self.rank():
             row = self.row(name)
             column = self._columns()[row]
@@ -158,6 +178,7 @@ class Verification:
                     **self._figures(row, 0, column),
                     "null_low": _plain(self.null_low[0, column]),
                     "null_high": _plain(self.null_high[0, column]),
+                    "p_adjusted": float(adjusted[row]),
                     "beats_null": bool(self.beats_null[row]),
                     "best_layer": self.best_layer(name),
                     "samples": int(self.samples[row].max()),

@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from higan_fast.files import only_writer, remove_leftovers
 from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import Predictor, Semantic
-from higan_fast.probing.checks import check_count, check_seed, check_truncation
+from higan_fast.probing.checks import check_count, check_label, check_seed, check_truncation
 from higan_fast.probing.engine import Engine
 from higan_fast.probing.fingerprint import check_same, fingerprint
-from higan_fast.probing.latents import BLOCK, make_codes
-from higan_fast.probing.store import ARRAYS, create_store, grow, open_store
+from higan_fast.probing.latents import BLOCK, Codes, make_codes
+from higan_fast.probing.store import create_store, grow, kind_of, open_store
 from higan_fast.progress import progress as show_progress
 
 Array = NDArray[np.float32]
-Arrays = Mapping[str, Array] | Mapping[str, zarr.Array]
+Arrays = Mapping[str, NDArray[Any]] | Mapping[str, zarr.Array]
 STORE = "samples.zarr"
 
 
@@ -33,9 +33,11 @@ class Samples:
 
     Attributes:
         z: latents, float32 ``[N, latent_dim]``.
-        w: mapped latents, before truncation, float32 ``[N, code_dim]``.
+        w: mapped latents, before truncation, float32 ``[N, W]``; W is ``code_dim`` where layers share their
+            code.
         codes: layer codes, truncated, float32 ``[N, num_layers, code_dim]``.
         scores: float32 ``[N, S]``.
+        labels: classes, int64 ``[N]``; None: the generator is unconditional.
         semantics: what column *j* of the scores means.
         settings: how the samples were made.
     """
@@ -77,13 +79,17 @@ class Samples:
     def scores(self) -> Array:
         return self._read("scores")
 
+    @cached_property
+    def labels(self) -> NDArray[np.int64] | None:
+        return self._read("labels") if "labels" in self._arrays else None
+
     def __len__(self) -> int:
         return self._num
 
     def __repr__(self) -> str:
         return f"Samples({len(self)} samples, {len(self.semantics)} semantics, seed {self.settings['seed']})"
 
-    def _read(self, name: str) -> Array:
+    def _read(self, name: str) -> NDArray[Any]:
         return np.asarray(self._arrays[name][: self._num])
 
 
@@ -97,6 +103,7 @@ def sample(
     seed: int = 0,
     truncation_psi: float = 1.0,
     truncation_layers: int | None = None,
+    label: int | None = None,
     batch_size: int | None = None,
     shard_size: int = 256,
     progress: bool = True,
@@ -112,6 +119,7 @@ def sample(
         out: run folder, which gets ``samples.zarr``; None keeps everything in memory.
         truncation_psi: see ``Generator.map``.
         truncation_layers: see ``Generator.map``.
+        label: the class of all samples, for conditional generators; None: each has one at random.
         batch_size: at most so many images at once, and at most a shard; None: as many as are worth it.
         shard_size: samples per file, a multiple of 64; what an interruption can lose.
         progress: whether to show it.
@@ -135,7 +143,8 @@ def sample(
             f"shard_size: got {shard_size}, expected a multiple of {BLOCK} (codes come in blocks)"
         )
     check_truncation(truncation_psi, truncation_layers, generator.num_layers)
-    settings = {
+    check_label(label, generator.label_dim)
+    settings: dict[str, Any] = {
         "seed": int(seed),
         "truncation_psi": float(truncation_psi),
         "truncation_layers": None if truncation_layers is None else int(truncation_layers),
@@ -148,15 +157,19 @@ def sample(
         "generator": fingerprint(generator),
         "predictor": fingerprint(predictor),
     }
+    if generator.label_dim:
+        settings |= {"label_dim": generator.label_dim, "label": None if label is None else int(label)}
+    if not generator.shares_code:
+        settings["shares_code"] = False
+    generator.use_truncation(truncation_psi)
     engine = Engine(generator, predictor, batch_size=batch_size)
-    shapes = {
-        "z": (generator.latent_dim,),
-        "w": (generator.code_dim,),
-        "codes": (generator.num_layers, generator.code_dim),
-        "scores": (predictor.num_semantics,),
-    }
+    one = _kept(make_codes(generator, seed, 0, 1), torch.zeros(1, predictor.num_semantics))
+    shapes = {name: tuple(values.shape[1:]) for name, values in one.items()}
     if out is None:
-        arrays = {name: np.full((num, *shapes[name]), np.nan, np.float32) for name in ARRAYS}
+        kinds = {name: kind_of(name) for name in shapes}
+        arrays = {
+            name: np.full((num, *shapes[name]), missing, dtype) for name, (dtype, missing) in kinds.items()
+        }
         _fill(arrays, engine, num, settings, progress)
         return Samples(arrays, settings, num)
     path = Path(out) / STORE
@@ -181,18 +194,25 @@ def _fill(arrays: Arrays, engine: Engine, num: int, settings: Mapping[str, Any],
     with show_progress("sampling", num, done=done, enabled=progress) as advance:
         for start in range(done, num, shard_size):
             stop = min(start + shard_size, num)
-            z, w, codes = make_codes(
+            codes = make_codes(
                 engine.generator,
                 settings["seed"],
                 start,
                 stop,
                 settings["truncation_psi"],
                 settings["truncation_layers"],
+                label=settings.get("label"),
             )
-            scores = engine.scores(codes, advance)
+            scores = engine.scores(codes.codes, advance)
             _check_finite_scores(scores, start, names)
-            for name, values in zip(ARRAYS, (z, w, codes, scores), strict=True):
-                arrays[name][start:stop] = values.float().cpu().numpy()
+            for name, values in _kept(codes, scores).items():
+                arrays[name][start:stop] = (values if name == "labels" else values.float()).cpu().numpy()
+
+
+def _kept(codes: Codes, scores: torch.Tensor) -> dict[str, torch.Tensor]:
+    """What is stored of samples, in the order of writing: a shard that has scores is complete."""
+    labels = {} if codes.label is None else {"labels": codes.label}
+    return {"z": codes.z, "w": codes.w, "codes": codes.codes, **labels, "scores": scores}
 
 
 def _count_complete(scores: Any) -> int:

@@ -1,4 +1,4 @@
-"""The store of samples: four zarr arrays whose shards are whole on the disk or absent, whatever happens."""
+"""The store of samples: zarr arrays whose shards are whole on the disk or absent, whatever happens."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from zarr.storage import LocalStore
 from higan_fast.files import TEMPORARY, sync_folder, write_whole
 from higan_fast.probing.latents import BLOCK
 
-ARRAYS = ("z", "w", "codes", "scores")  # in the order of writing: a shard that has scores is complete
-
 
 def create_store(
     path: Path, shapes: Mapping[str, tuple[int, ...]], shard_size: int, settings: dict[str, Any]
@@ -26,19 +24,20 @@ def create_store(
     """Makes a store without samples, under a temporary name, and renames it as a whole.
 
     Args:
-        shapes: the shape of one sample in each of the ``ARRAYS``.
+        shapes: of each array, the shape of one sample.
         settings: JSON values, kept beside the arrays.
     """
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}{TEMPORARY}")
     group = zarr.create_group(DurableStore(temporary), attributes={"settings": settings})
-    for name in ARRAYS:
+    for name, shape in shapes.items():
+        dtype, missing = kind_of(name)
         group.create_array(
             name,
-            shape=(0, *shapes[name]),
-            shards=(shard_size, *shapes[name]),
-            chunks=(BLOCK, *shapes[name]),
-            dtype="float32",
-            fill_value=np.nan,  # what has not been written reads as NaN
+            shape=(0, *shape),
+            shards=(shard_size, *shape),
+            chunks=(BLOCK, *shape),
+            dtype=dtype,
+            fill_value=missing,
             compressors=ZstdCodec(level=3),  # a StyleGAN repeats one code over all its layers
         )
     temporary.rename(path)
@@ -58,10 +57,14 @@ def open_store(path: Path, writable: bool = False) -> tuple[dict[str, zarr.Array
     return dict(group.arrays()), settings
 
 
+def kind_of(name: str) -> tuple[str, float]:
+    """The dtype of an array, and as what all that has not been written reads."""
+    return ("int64", -1) if name == "labels" else ("float32", np.nan)
+
+
 def grow(arrays: Mapping[str, zarr.Array], num: int) -> None:
-    """Makes room for ``num`` samples; the new ones read as NaN."""
-    for name in ARRAYS:
-        array = arrays[name]
+    """Makes room for ``num`` samples; the new ones read as what has not been written."""
+    for array in arrays.values():
         if array.shape[0] < num:
             array.resize((num, *array.shape[1:]))
 

@@ -16,12 +16,13 @@ from higan_fast.files import only_writer, remove_leftovers
 from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import Predictor
 from higan_fast.probing.boundaries import Boundary
-from higan_fast.probing.checks import check_count, check_names, check_seed, check_truncation
+from higan_fast.probing.checks import check_count, check_label, check_names, check_seed, check_truncation
 from higan_fast.probing.decisions import Goal
 from higan_fast.probing.engine import Engine
 from higan_fast.probing.fingerprint import fingerprint
-from higan_fast.probing.latents import NULL, VERIFICATION, latents, make_codes
+from higan_fast.probing.latents import BLOCK, Codes
 from higan_fast.probing.measurement import Direction, Measurement
+from higan_fast.probing.null import null_directions
 from higan_fast.probing.precision import Precision
 from higan_fast.probing.results import Verification
 from higan_fast.probing.screening import screen
@@ -31,7 +32,6 @@ from higan_fast.probing.statistics import (
     null_band,
     null_p_values,
     null_scale,
-    random_directions,
     standard_error,
     student_interval,
 )
@@ -57,6 +57,7 @@ def verify(
     seed: int = 1,
     truncation_psi: float = 1.0,
     truncation_layers: int | None = None,
+    label: int | None = None,
     precision: Precision = "exact",
     screening: int = 0,
     batch_size: int | None = None,
@@ -76,8 +77,8 @@ def verify(
         boundaries: from ``fit_boundaries``; their names must be among the predictor's semantics.
         num: exactly so many base samples for every effect (HiGAN's K); None: as many as it takes.
         decide: the question: "effect", which boundaries raise their semantic; "top-layer", and on which
-            layer the most; "ranking", and in which order. None: "top-layer", or "effect" for boundaries in
-            z, which moves all layers. Without meaning where ``num`` is given.
+            layer the most; "ranking", and in which order. None: "top-layer", or "effect" where there is one
+            layer, and for boundaries in z, which moves all. Without meaning where ``num`` is given.
         confidence: of the intervals and of the null's band, and of all decisions together; for a fixed
             number of samples 1 − confidence is the level of the tests.
         max_samples: where to stop though the question is open.
@@ -86,6 +87,7 @@ def verify(
         num_null: how many random directions.
         truncation_psi: see ``Generator.map``.
         truncation_layers: see ``Generator.map``.
+        label: the class of all base samples, for conditional generators; None: each has one at random.
         precision: "exact": float32; "fast": 16 bits where the device multiplies them.
         screening: on how many base samples to guess every layer's profile from gradients too, which is
             reported beside the measured profile, and never in its place; one backward pass for each of
@@ -110,14 +112,16 @@ def verify(
         check_count("batch_size", batch_size)
     check_seed(seed)
     check_truncation(truncation_psi, truncation_layers, generator.num_layers)
+    check_label(label, generator.label_dim)
     if not 0 < confidence < 1:
         raise ValueError(f"confidence: got {confidence!r}, expected a number between 0 and 1, such as 0.99")
     if not (math.isfinite(step) and step > 0):
         raise ValueError(f"step: got {step!r}, expected a positive number")
     chosen = _choose(boundaries, semantics, generator, predictor)
     space = chosen[0].space
+    generator.use_truncation(truncation_psi)
     engine = Engine(generator, predictor, batch_size=batch_size, precision=precision)
-    measurement = Measurement(engine, seed, space, step, truncation_psi, truncation_layers)
+    measurement = Measurement(engine, seed, space, step, truncation_psi, truncation_layers, label)
     settings: dict[str, Any] = {
         "step": float(step),
         "seed": int(seed),
@@ -130,10 +134,13 @@ def verify(
         "generator": fingerprint(generator),
         "predictor": fingerprint(predictor),
     }
+    if generator.label_dim:
+        settings["label"] = None if label is None else int(label)
     about: dict[str, Any] = {"num_null": int(num_null), "confidence": confidence}
     names = tuple(boundary.name for boundary in chosen)
     columns = [predictor.names.index(name) for name in names]
-    directions = _directions(chosen, num_null, seed)
+    directions = _directions(chosen, num_null, seed, measurement.draw(0, BLOCK))
+    one_layer = space != "z" and generator.num_layers == 1
     with contextlib.nullcontext() if out is None else only_writer(out):
         folder = None if out is None else Path(out) / FOLDER
         if folder:
@@ -142,11 +149,14 @@ def verify(
             about |= {"num": int(num), "decide": None}
             figures = _fixed(measurement, directions, columns, num, confidence, folder, settings, progress)
         else:
-            goal: Goal = decide or ("effect" if space == "z" else "top-layer")
+            goal: Goal = decide or ("effect" if space == "z" or one_layer else "top-layer")
             about |= {"decide": goal, "max_samples": int(max_samples)}
+            asked: Goal = "effect" if one_layer and goal == "top-layer" else goal
             figures = measure_until_decided(
-                measurement, directions, columns, goal, confidence, max_samples, folder, settings, progress
+                measurement, directions, columns, asked, confidence, max_samples, folder, settings, progress
             )
+    if one_layer:
+        figures |= _of_the_one_layer(figures)
     layers = () if space == "z" else generator.layers
     found = Verification(
         semantics=predictor.semantics,
@@ -159,9 +169,7 @@ def verify(
     beating = {boundary.name: boundary for boundary in chosen if found.beats_null[found.row(boundary.name)]}
     if screening and layers and beating:
         rows = [found.row(name) for name in beating]
-        codes = make_codes(
-            generator, seed, 0, screening, truncation_psi, truncation_layers, VERIFICATION
-        ).codes
+        codes = measurement.draw(0, screening).codes
         found.screening[rows] = screen(
             generator, predictor, codes, beating, step=step, truncation_psi=truncation_psi,
             truncation_layers=truncation_layers, progress=progress,
@@ -211,6 +219,17 @@ def _fixed(
     }
 
 
+def _of_the_one_layer(figures: dict[str, Any]) -> dict[str, Any]:
+    """What all layers do together is what the only one does alone: it is measured once, and stands twice."""
+    by_set = ("effect", "standard_error", "low", "high", "higan_delta", "samples")
+    return {
+        **{name: figures[name].repeat(2, axis=1) for name in by_set},
+        **{name: figures[name].repeat(2, axis=0) for name in ("null_low", "null_high")},
+        "layer_beats_null": figures["beats_null"][:, None],
+        "top_layer": np.zeros_like(figures["top_layer"]),
+    }
+
+
 def _choose(
     boundaries: Mapping[str, Boundary],
     semantics: str | Sequence[str] | None,
@@ -237,12 +256,9 @@ def _choose(
     return chosen
 
 
-def _directions(boundaries: Sequence[Boundary], num_null: int, seed: int) -> list[Direction]:
+def _directions(boundaries: Sequence[Boundary], num_null: int, seed: int, codes: Codes) -> list[Direction]:
     """The boundaries, and after them random directions."""
-    normals = np.stack([boundary.normal for boundary in boundaries])
-    shape = normals[0].shape
-    noise = latents(seed, 0, num_null, normals[0].size, stream=NULL).astype(np.float64)
-    random = random_directions(normals, noise.reshape(num_null, *shape))
+    random = null_directions(boundaries, num_null, seed, codes)
     return [
         *(Direction(b.name, f"{quote(b.name, safe=' ')}.npz", b.normal) for b in boundaries),
         *(Direction(f"random direction {i}", f"null/{i:04}.npz", normal) for i, normal in enumerate(random)),

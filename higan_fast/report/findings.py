@@ -48,6 +48,8 @@ def order(verification: Verification | None) -> str:
         return ""
     if not verification.layers:
         return "The boundaries lie in z, which moves all layers at once, so that no layer can be named."
+    if len(verification.layers) == 1:
+        return "This generator has one layer, so that there is no order of layers to see."
     return _order(verification.mean_layer_by_level())
 
 

@@ -127,7 +127,7 @@ def _about(
     settings: Mapping[str, Any], generator: Generator, samples: Samples, verification: Verification | None
 ) -> list[tuple[str, str, str]]:
     """What was probed, in a few words: label, value, detail."""
-    size = f"{generator.resolution}²"
+    size, layers = f"{generator.resolution}²", count(generator.num_layers, "layer")
     images = len(samples) + (verification.images if verification else 0)
     most = int(verification.samples.max()) if verification else 0
     fresh = f"and {most:,} fresh ones to verify" if verification else "none verified"
@@ -136,7 +136,7 @@ def _about(
         (
             "Network",
             str(settings.get("network", generator.family)),
-            f"{generator.family}, {size}, {count(generator.num_layers, 'layer')}",
+            ", ".join(filter(None, [generator.family, size, layers, _classes(samples)])),
         ),
         (
             "Predictor",
@@ -146,6 +146,14 @@ def _about(
         ("Samples", f"{len(samples):,}", fresh),
         ("Images", f"{images:,}", f"made and scored; {saved:,} spared" if saved else "made and scored"),
     ]
+
+
+def _classes(samples: Samples) -> str:
+    """Of which classes they are; empty where the generator has none."""
+    if "label_dim" not in samples.settings:
+        return ""
+    label = samples.settings["label"]
+    return count(samples.settings["label_dim"], "class", "classes") if label is None else f"class {label}"
 
 
 def _settings(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from higan_fast.probing.boundaries import Boundaries
-from higan_fast.probing.statistics import holm
 from higan_fast.probing.verification import Verification
 from higan_fast.report.charts import Scale, Tick
 from higan_fast.report.numerals import NONE, decimals, interval, number, p_value, percent
@@ -22,6 +21,7 @@ class Row:
     interval: str
     null: str
     p: str
+    why_not: str
     higan_delta: str
     best_layer: str
     accuracy: str
@@ -47,7 +47,6 @@ def ranking(verification: Verification, boundaries: Boundaries) -> Ranking:
     bounds = [entry[key] for entry in result for key in ("low", "high", "null_low", "null_high")]
     scale = Scale.over(bound for bound in bounds if bound is not None)
     places = decimals([entry["effect"] for entry in result], 3)
-    adjusted = dict(zip(verification.boundary_names, holm(verification.p_values), strict=True))
     rows = []
     for entry in result:
         boundary = boundaries.get(entry["name"])
@@ -60,7 +59,8 @@ def ranking(verification: Verification, boundaries: Boundaries) -> Ranking:
                 effect=number(entry["effect"], places, signed=True),
                 interval=interval(entry["low"], entry["high"], places),
                 null=f"± {number(entry['null_high'], places)}",
-                p=p_value(adjusted[entry["name"]]),
+                p=p_value(entry["p_adjusted"]),
+                why_not=verification.why_not(entry["name"]),
                 higan_delta=number(entry["higan_delta"], places),
                 best_layer=NONE if best is None else layer_name(verification, best),
                 accuracy=percent(boundary.accuracy if boundary else None),

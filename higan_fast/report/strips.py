@@ -17,7 +17,13 @@ from torch import Tensor
 from higan_fast.generators.base import Generator
 from higan_fast.pictures import image_grid, to_uint8
 from higan_fast.probing.boundaries import Boundaries, Boundary
-from higan_fast.probing.latents import VERIFICATION, Codes, make_codes
+from higan_fast.probing.latents import (
+    VERIFICATION,
+    Codes,
+    labelled_latents,
+    make_codes,
+    map_labelled_latents,
+)
 from higan_fast.probing.manipulation import manipulate
 from higan_fast.probing.samples import Samples
 from higan_fast.probing.verification import Verification
@@ -57,7 +63,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Strip:
-    """The panels of one semantic: its best layer (none for boundaries in z), and all layers."""
+    """The panels of one semantic: its best layer (where there is a choice of layers), and all layers."""
 
     name: str
     level: str
@@ -75,16 +81,18 @@ def strips(
     """
     settings = verification.settings
     truncation = (settings["truncation_psi"], settings["truncation_layers"])
-    base = make_codes(generator, settings["seed"], 0, NUM_SAMPLES, *truncation, VERIFICATION)
+    label = settings.get("label")
+    base = make_codes(generator, settings["seed"], 0, NUM_SAMPLES, *truncation, VERIFICATION, label)
     names = [name for name in verification.rank() if name in boundaries][:NUM_PICTURED]
     columns = [semantic.name for semantic in verification.semantics]
     result = []
-    total = len(names) * NUM_SAMPLES * len(STEPS) * (2 if verification.layers else 1)
+    several = len(verification.layers) > 1
+    total = len(names) * NUM_SAMPLES * len(STEPS) * (2 if several else 1)
     with show_progress("drawing", total, enabled=progress) as advance:
         for name in names:
             boundary, row = boundaries[name], verification.boundary_names.index(name)
             effects = verification.effect[row, :, columns.index(name)]  # [1 + L]
-            best = verification.best_layer(name)
+            best = verification.best_layer(name) if several else None
             panels = []
             for layer in (None,) if best is None else (best, None):
                 images = _move(generator, base, boundary, layer, truncation)
@@ -104,6 +112,7 @@ def strips(
 
 def contact_sheet(generator: Generator, samples: Samples) -> list[Picture]:
     """The first samples, in pictures of four rows: side by side, or one below the other on small screens."""
+    generator.use_truncation(samples.settings["truncation_psi"])
     codes = torch.as_tensor(samples.codes[:NUM_ON_SHEET]).to(next(generator.parameters()))
     with torch.inference_mode():
         images = torch.cat([generator.synthesize(batch) for batch in codes.split(16)])
@@ -133,9 +142,11 @@ def _move(
         return manipulate(
             generator, base.codes, boundary, layers, STEPS, truncation_psi=psi, truncation_layers=truncated
         )
-    normal = torch.as_tensor(boundary.normal).to(base.z)
+    generator.use_truncation(psi)
+    normal = F.pad(torch.as_tensor(boundary.normal).to(base.z), (0, generator.label_dim))
     with torch.inference_mode():
-        moved = [generator.map(base.z + step * normal, None, psi, truncated) for step in STEPS]
+        start = labelled_latents(generator, base)
+        moved = [map_labelled_latents(generator, start + step * normal, psi, truncated) for step in STEPS]
         return torch.stack([generator.synthesize(codes) for codes in moved], dim=1)
 
 

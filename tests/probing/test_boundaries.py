@@ -62,6 +62,8 @@ def test_conditions_that_leave_nothing_or_do_not_fit_are_refused():
     [
         ({"normal": np.ones(4)}, "its length is not 1"),
         ({"normal": np.full(4, np.nan)}, "its length is not 1"),
+        ({"normal": np.zeros(4)}, "its length is not 1"),
+        ({"normal": np.zeros((2, 4)), "space": "layers"}, "its length is not 1"),
         ({"normal": np.eye(4)}, r"got shape \[4, 4\], expected \[D\]"),
         ({"level": "mood"}, "level: got 'mood'"),
         ({"space": "s"}, "space: got 's'"),

@@ -4,7 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from higan_fast.probing.latents import BLOCK, JITTER, NULL, SAMPLING, VERIFICATION, latents, make_codes
+from higan_fast.probing.latents import (
+    BLOCK,
+    JITTER,
+    NULL,
+    SAMPLING,
+    VERIFICATION,
+    labelled_latents,
+    labels,
+    latents,
+    make_codes,
+    map_labelled_latents,
+)
+from tests.toy_families import NUM_CLASSES, chunked_toy, conditional_toy
 
 
 def test_a_sample_is_the_same_in_every_range():
@@ -57,9 +69,60 @@ def test_codes_are_equal_to_the_bit_in_every_range(generator):
     whole = make_codes(generator, 0, 0, 3 * BLOCK + 10, truncation_psi=0.7, truncation_layers=2)
     for start, stop in ((0, 1), (BLOCK - 1, BLOCK + 1), (100, 190), (3 * BLOCK, 3 * BLOCK + 10)):
         part = make_codes(generator, 0, start, stop, truncation_psi=0.7, truncation_layers=2)
-        for name in part._fields:
+        for name in ("z", "w", "codes"):
             assert torch.equal(getattr(part, name), getattr(whole, name)[start:stop]), name
     torch.testing.assert_close(whole.codes, generator.map(whole.z, None, 0.7, 2))
+
+
+def test_classes_are_drawn_evenly_each_for_its_own_sample():
+    whole = labels(3, 0, 20_000, 5)
+    assert whole.dtype == np.int64 and whole.shape == (20_000,)
+    for start, stop in ((0, 1), (17, 90), (64, 128)):
+        np.testing.assert_array_equal(labels(3, start, stop, 5), whole[start:stop])
+    # A class has 4,000 of 20,000 samples; the standard deviation of that is 57.
+    assert np.abs(np.bincount(whole) - 4000).max() < 5 * 57
+    assert labels(3, 0, 50, 1).max() == 0 and labels(3, 0, 5, 1000).max() < 1000
+    draws = {
+        labels(seed, 0, 40, 9, stream).tobytes() for seed in (0, 1) for stream in (SAMPLING, VERIFICATION)
+    }
+    assert len(draws) == 4
+    # The same on every machine and for every version of NumPy: a store may be continued years later.
+    assert labels(0, 0, 12, 10).tolist() == [6, 0, 4, 4, 9, 0, 2, 3, 3, 3, 5, 9]
+
+
+def test_classes_have_nothing_to_do_with_latents():
+    of_class = labels(0, 0, 20_000, 2)
+    first = latents(0, 0, 20_000, 4)
+    difference = first[of_class == 1].mean(axis=0) - first[of_class == 0].mean(axis=0)
+    assert np.abs(difference).max() < 5 * 2 / np.sqrt(20_000)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("toy", [conditional_toy, chunked_toy])
+def test_codes_of_classes_are_equal_to_the_bit_in_every_range(toy):
+    generator, _ = toy()
+    whole = make_codes(generator, 2, 0, 2 * BLOCK + 10)
+    assert whole.label.tolist() == labels(2, 0, 2 * BLOCK + 10, NUM_CLASSES).tolist()
+    for start, stop in ((0, 1), (BLOCK - 1, BLOCK + 1), (100, 110)):
+        part = make_codes(generator, 2, start, stop)
+        for name in part._fields:
+            assert torch.equal(getattr(part, name), getattr(whole, name)[start:stop]), name
+    torch.testing.assert_close(whole.codes, generator.map(whole.z, whole.label))
+    torch.testing.assert_close(
+        map_labelled_latents(generator, labelled_latents(generator, whole), 0.5, 2),
+        generator.map(whole.z, whole.label, 0.5, 2),
+    )
+    of_one = make_codes(generator, 2, 60, 70, label=1)
+    assert of_one.label.tolist() == [1] * 10
+    assert torch.equal(of_one.z, whole.z[60:70])
+
+
+def test_a_class_that_there_is_not_is_named(generator):
+    with pytest.raises(ValueError, match=r"label \(--class\): got 0, but this generator is unconditional"):
+        make_codes(generator, 0, 0, 4, label=0)
+    for label in (NUM_CLASSES, -1, 1.0, True):
+        with pytest.raises(ValueError, match=f"label .*: got {label}, expected 0 to {NUM_CLASSES - 1}"):
+            make_codes(conditional_toy()[0], 0, 0, 4, label=label)
 
 
 @torch.inference_mode()
@@ -72,6 +135,8 @@ def test_codes_follow_the_precision_of_the_generator(generator):
 @torch.inference_mode()
 def test_a_code_that_is_not_finite_is_named_by_its_sample(generator):
     healthy = generator.mapping
-    generator.mapping = lambda z: torch.where(torch.arange(len(z))[:, None] == 6, torch.nan, healthy(z))
+    generator.mapping = lambda z, label: torch.where(
+        torch.arange(len(z))[:, None] == 6, torch.nan, healthy(z)
+    )
     with pytest.raises(ValueError, match=f"sample {BLOCK + 6} to a code that is not finite"):
         make_codes(generator, 0, BLOCK + 2, BLOCK + 9)

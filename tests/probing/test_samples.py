@@ -11,6 +11,7 @@ import torch
 import higan_fast.files as files
 from higan_fast.probing import Samples, sample
 from tests.toy import SEMANTICS, toy
+from tests.toy_families import chunked_toy, conditional_toy
 
 CODES = ("z", "w", "codes")
 
@@ -71,6 +72,60 @@ def test_a_larger_number_extends_and_a_smaller_one_reads(reference, tmp_path):
     few = sample(generator, predictor, 10, tmp_path, shard_size=64, progress=False)
     assert len(few) == len(few.scores) == 10
     assert len(Samples.open(tmp_path)) == 300
+
+
+@pytest.mark.parametrize("networks", [conditional_toy, chunked_toy])
+def test_samples_of_a_conditional_generator_keep_their_classes(networks, tmp_path):
+    reference = sample(*networks(), 200, progress=False)
+    assert set(reference.labels) == {0, 1, 2} and reference.labels.dtype == np.int64
+    generator, predictor = networks()
+    with torch.no_grad():
+        codes = generator.map(torch.tensor(reference.z), torch.tensor(reference.labels))
+        np.testing.assert_allclose(reference.codes, codes, rtol=0, atol=1e-5)
+        scores = predictor(generator.synthesize(codes))
+        np.testing.assert_allclose(reference.scores, scores, rtol=0, atol=1e-5)
+    sample(*networks(), 70, tmp_path, batch_size=7, shard_size=64, progress=False)
+    resumed = sample(*networks(), 200, tmp_path, batch_size=64, shard_size=64, progress=False)
+    for found in (resumed, Samples.open(tmp_path)):
+        assert_same(found, reference)
+        np.testing.assert_array_equal(found.labels, reference.labels)
+        assert found.labels.dtype == np.int64
+
+
+def test_all_samples_may_be_of_one_class(tmp_path):
+    options = {"shard_size": 64, "progress": False}
+    found = sample(*conditional_toy(), 64, tmp_path, label=2, **options)
+    assert found.labels.tolist() == [2] * 64 and found.settings["label"] == 2
+    with pytest.raises(ValueError, match="was made with label = 2, and this run has None"):
+        sample(*conditional_toy(), 128, tmp_path, **options)
+    with pytest.raises(ValueError, match=r"label .*: got 3, expected 0 to 2"):
+        sample(*conditional_toy(), 64, label=3, progress=False)
+    with pytest.raises(ValueError, match=r"label .*: got 0, but this generator is unconditional"):
+        sample(*toy(), 64, label=0, progress=False)
+
+
+def test_stores_of_unconditional_generators_are_as_ever(tmp_path):
+    """So that a store which was made before there were classes can be read, and continued."""
+    found = sample(*toy(), 64, tmp_path, progress=False)
+    assert found.labels is None and Samples.open(tmp_path).labels is None
+    assert {path.name for path in (tmp_path / "samples.zarr").iterdir() if path.is_dir()} == {
+        "z", "w", "codes", "scores",
+    }  # fmt: skip
+    assert set(found.settings) == {
+        "seed", "truncation_psi", "truncation_layers", "shard_size", "latent_dim", "code_dim", "num_layers",
+        "semantics", "identity", "generator", "predictor",
+    }  # fmt: skip
+
+
+def test_w_is_as_long_as_the_generator_makes_it(tmp_path):
+    generator, predictor = chunked_toy()
+    found = sample(generator, predictor, 64, tmp_path, progress=False)
+    assert found.w.shape == (64, generator.latent_dim + 4) and found.codes.shape == (
+        64,
+        5,
+        generator.code_dim,
+    )
+    np.testing.assert_array_equal(found.w[:, : generator.latent_dim], found.z)
 
 
 def test_truncation_is_what_the_generator_makes_of_it():

@@ -160,6 +160,24 @@ def test_ranking_puts_what_beats_the_null_first(boundaries):
     )
 
 
+def test_why_an_effect_does_not_count_is_said_as_it_is(boundaries, verification):
+    column, row = NAMES.index("view"), verification.row("view")
+
+    def without(low=0.1, p_value=0.001, undecided=False):
+        ends, p_values, open_ones = verification.low.copy(), np.full(4, 1e-12), np.zeros(4, bool)
+        ends[row, 0, column], p_values[row], open_ones[row] = low, p_value, undecided
+        beats_null = np.zeros(4, bool)
+        changed = {"low": ends, "p_values": p_values, "undecided": open_ones, "beats_null": beats_null}
+        return replace(verification, **changed).why_not("view")
+
+    assert without(p_value=0.06) == "not beyond the null (p = 0.06 after Holm)"
+    # A look that came early may have asked for more than the level of all of them together.
+    assert without(p_value=0.001) == "not beyond the null (p = 0.001 after Holm)"
+    assert without(low=-0.1, p_value=1e-9) == "not surely above 0 (p < 0.0001 after Holm)"
+    assert without(low=-0.1, p_value=0.5) == "not beyond the null (p = 0.5 after Holm)"
+    assert without(low=-0.1, p_value=1e-9, undecided=True) == "not decided (p < 0.0001 after Holm)"
+
+
 def test_entanglement_is_the_effect_of_all_layers_on_every_semantic(verification):
     matrix = verification.entanglement()
     assert matrix.shape == (4, 5)
@@ -174,13 +192,14 @@ def test_json_is_what_the_design_says(verification):
     assert [entry["name"] for entry in found["semantics"]] == verification.rank()
     figures = {"effect", "low", "high", "higan_delta"}
     keys = {"name", "level", "null_low", "null_high", "beats_null", "best_layer", "profile"} | figures
-    keys |= {"samples", "screening_correlation"}
+    keys |= {"samples", "screening_correlation", "p_adjusted"}
     for entry in found["semantics"]:
         assert set(entry) == keys
         assert [layer["layer"] for layer in entry["profile"]] == list(range(NUM_LAYERS))
         assert all(set(layer) == {"layer", "screened"} | figures for layer in entry["profile"])
         assert entry["low"] < entry["effect"] < entry["high"]
         assert entry["null_low"] < 0 < entry["null_high"]
+        assert entry["p_adjusted"] <= 0.05 and verification.why_not(entry["name"]) == ""
     settings = {"num": 64, "step": 2.0, "seed": 1, "num_null": 32, "confidence": 0.95, "space": "w"}
     assert found["settings"].items() >= settings.items()
 

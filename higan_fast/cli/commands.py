@@ -1,0 +1,202 @@
+"""The commands. What they run is imported when it is run, so that their help comes at once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from higan_fast.cli.options import (
+    AS_JSON,
+    BATCH,
+    CONFIG,
+    COUNT,
+    FITTING,
+    NETWORKS,
+    PATH,
+    RUN,
+    SAMPLING,
+    VERIFYING,
+    FriendlyGroup,
+    option,
+)
+
+
+@click.group(cls=FriendlyGroup)
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.version_option(package_name="higan_fast")
+def main(debug: bool) -> None:
+    """Find out which layer of an image generator decides what you see, and prove it."""
+    from higan_fast.memory import keep_freed_memory
+
+    keep_freed_memory()
+
+
+@main.command()
+@NETWORKS
+@SAMPLING
+@BATCH
+def sample(out: Path, num: int, batch: int | None, **settings: Any) -> None:
+    """Draw codes, synthesise their images, and score them."""
+    from higan_fast.cli import stages
+
+    stages.sample(out, num, batch, settings)
+
+
+@main.command()
+@RUN
+@FITTING
+def fit(run: Path, chosen_num: float, space: str | None) -> None:
+    """Fit a boundary for each semantic to the samples in RUN."""
+    from higan_fast.cli import stages
+
+    stages.fit(run, chosen_num, space)
+
+
+@main.command()
+@RUN
+@VERIFYING
+@BATCH
+@click.option("--semantic", "semantics", multiple=True, help="Only this one; may be repeated.")
+@AS_JSON
+def verify(run: Path, as_json: bool, semantics: tuple[str, ...], **options: Any) -> None:
+    """Measure what every boundary in RUN changes: all layers together, and each layer alone."""
+    from higan_fast.cli import stages
+    from higan_fast.cli.printing import print_ranking
+
+    verification = stages.verify(run, semantics=semantics or None, **options)
+    if as_json:
+        click.echo(json.dumps(verification.to_json(), indent=2))
+    else:
+        print_ranking(verification)
+
+
+@main.command()
+@RUN
+def report(run: Path) -> None:
+    """Write RUN/report.html, one self-contained page."""
+    from higan_fast.cli import stages
+
+    stages.report(run)
+
+
+@main.command()
+@NETWORKS
+@SAMPLING
+@FITTING
+@VERIFYING
+@BATCH
+def probe(
+    out: Path, num: int, batch: int | None, chosen_num: float, space: str | None, **options: Any
+) -> None:
+    """Sample, fit, verify and report: the whole job in one run folder."""
+    from higan_fast.cli import stages
+
+    stages.probe(out, num, batch, chosen_num, space, options)
+
+
+@main.command()
+@option("--out", type=PATH, default=Path("runs/demo"))
+def demo(out: Path) -> None:
+    """Probe the embedded generator of rooms, and report."""
+    from higan_fast.cli import stages
+
+    settings = {"network": "scenes", "predictor": "scenes", "seed": 0, "device": "cpu"}
+    truncation = {"truncation_psi": 1.0, "truncation_layers": None}
+    verifying = {
+        "step": 2.0,
+        "decide": "top-layer",
+        "confidence": 0.99,
+        "max_samples": 1_000,
+        "exhaustive": False,
+        "num_null": 32,
+        "precision": "exact",
+        "screening": 8,
+    }
+    stages.probe(out, 6_000, None, 1_000, "w", settings | truncation | verifying)
+
+
+@main.command()
+@RUN
+@click.option(
+    "--semantic", "names", multiple=True, required=True, help="Repeat it to move along several at once."
+)
+@option("--layers", default="all", help="Such as 6-7 or 0,2-4.")
+@option("--steps", default="-3,0,3", help="Comma-separated.")
+@option("--num", default=8, type=COUNT, help="How many samples.")
+@click.option("--jitter", "variants", type=COUNT, help="Instead of steps: so many random variants.")
+@option("--scale", default=1.0, help="Standard deviation of a random step.")
+@click.option("--out", type=PATH, help="PNG file; default: RUN/manipulate-NAMES-LAYERS.png.")
+def manipulate(
+    run: Path,
+    names: tuple[str, ...],
+    layers: str,
+    steps: str,
+    num: int,
+    variants: int | None,
+    scale: float,
+    out: Path | None,
+) -> None:
+    """Move samples along boundaries, and write a strip for each as one PNG."""
+    from higan_fast.cli import stages
+
+    if variants is not None and len(names) > 1:
+        raise click.UsageError("--jitter moves along one boundary; give one --semantic")
+    stages.manipulate(run, names, layers, _numbers(steps), num, variants, scale, out)
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise click.UsageError(
+            f"--steps: got {text!r}, expected numbers with commas, such as -3,0,3"
+        ) from None
+
+
+@main.command()
+@click.argument("file")
+@CONFIG
+@AS_JSON
+def inspect(file: str, config: str | None, as_json: bool) -> None:
+    """Say what FILE holds, of any format that --network takes: family, layers, codes, classes, source."""
+    from higan_fast.checkpoints import describe
+    from higan_fast.cli.printing import print_description
+
+    found = describe(file, config)
+    if as_json:
+        click.echo(json.dumps(asdict(found), indent=2))
+    else:
+        print_description(found)
+
+
+@main.command()
+@click.argument("file")
+@click.argument("out", type=PATH)
+@CONFIG
+def convert(file: str, out: Path, config: str | None) -> None:
+    """Write the generator in FILE as OUT, a .safetensors of ours, which loads at once."""
+    from higan_fast import checkpoints
+
+    checkpoints.convert(file, out, config)
+    click.echo(out)
+
+
+@main.command()
+@AS_JSON
+def doctor(as_json: bool) -> None:
+    """Say what is installed, which devices there are, and which implementation each op runs."""
+    from higan_fast.cli.printing import print_nested
+    from higan_fast.environment import environment, native
+    from higan_fast.weights import embedded
+
+    found = environment()
+    found["embedded_weights"] = {name: embedded(name).is_file() for name in ("generator", "predictor")}
+    found.update(native())
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        print_nested(found)

@@ -1,0 +1,115 @@
+"""The options that several commands share; how a command ends on bad input, or when it is interrupted."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+Command = Callable[..., Any]
+
+INTERRUPTED = 130
+COUNT, SEVERAL, INDEX = click.IntRange(1), click.IntRange(2), click.IntRange(0)
+PATH = click.Path(path_type=Path)
+
+
+class FriendlyGroup(click.Group):
+    """Bad input ends in one line that says what to do; an interrupted job says how to go on."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        previous = signal.signal(signal.SIGTERM, _interrupt)
+        try:
+            return super().invoke(ctx)
+        except (ValueError, KeyError, OSError, RuntimeError) as error:
+            if ctx.params["debug"] or isinstance(error, BrokenPipeError | click.exceptions.Exit):
+                raise
+            message = error.args[0] if isinstance(error, KeyError) else error
+            raise click.ClickException(str(message)) from error
+        except KeyboardInterrupt:
+            logging.getLogger("asyncio").disabled = True  # a write cut short would complain after this line
+            click.echo("\ninterrupted; run the same command again to go on from here", err=True)
+            sys.exit(INTERRUPTED)
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+
+
+def _interrupt(*_: object) -> None:
+    """A job that is told to end leaves as one does that is interrupted from the keyboard."""
+    raise KeyboardInterrupt
+
+
+def options(*several: Command) -> Command:
+    """Several options as one decorator."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(several):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def option(*names: str, **settings: Any) -> Command:
+    """An option whose help shows its default."""
+    return click.option(*names, show_default=True, **settings)
+
+
+RUN = click.argument("run", type=PATH)
+CONFIG = click.option(
+    "--config", help="JSON file with what a format does not store, such as BN_eps of BigGAN-PyTorch."
+)
+NETWORKS = options(
+    option(
+        "--network",
+        required=True,
+        help="'scenes'; or a .pkl of NVlabs (torch or TensorFlow), a .pth of genforce, higan, BigGAN-PyTorch "
+        "or pytorch_GAN_zoo, a .pt of rosinality, a folder of Hugging Face's BigGAN, or a .safetensors of "
+        "ours.",
+    ),
+    CONFIG,
+    option("--predictor", required=True, help="'scenes', 'color', or a .safetensors file."),
+    option("--out", type=PATH, required=True, help="Run folder."),
+)
+SAMPLING = options(
+    option("--num", default=20_000, type=COUNT, help="How many samples."),
+    option("--seed", default=0, type=INDEX),
+    option("--trunc", "truncation_psi", default=1.0, help="Truncation psi."),
+    option("--trunc-layers", "truncation_layers", type=INDEX, help="Default: all layers."),
+    click.option(
+        "--class",
+        "label",
+        type=INDEX,
+        help="Class of all images, for conditional generators.  [default: each image draws its own]",
+    ),
+    option("--device", default="cpu", help="cpu, cuda, cuda:1, …"),
+)
+FITTING = options(
+    option("--chosen-num", default=2000.0, help="Samples per side; in (0, 1]: a ratio; at most half."),
+    click.option(
+        "--space",
+        type=click.Choice(["w", "layers", "z"]),
+        help="Where to fit.  [default: w; layers where each has a code of its own, as in BigGAN]",
+    ),
+)
+VERIFYING = options(
+    option("--step", default=2.0, help="How far along each boundary (HiGAN's lambda)."),
+    click.option(
+        "--decide",
+        type=click.Choice(["effect", "top-layer", "ranking"]),
+        help="The question; samples are drawn until it is answered.  "
+        "[default: top-layer; effect in z, which moves all layers, and where there is one layer]",
+    ),
+    option("--confidence", default=0.99, help="Of the decisions and of the intervals."),
+    option("--max-samples", default=2000, type=SEVERAL, help="Where to stop at the latest (HiGAN's K)."),
+    option("--exhaustive", is_flag=True, help="Measure everything on all of --max-samples, as HiGAN does."),
+    option("--null", "num_null", default=32, type=SEVERAL, help="Random directions."),
+    option("--precision", default="exact", type=click.Choice(["exact", "fast"]), help="fast: in 16 bits."),
+    option("--screening", default=0, type=INDEX, help="Samples for profiles by gradients, beside."),
+)
+BATCH = click.option("--batch", type=COUNT, help="Images at once.  [default: as many as are worth it]")
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -1,0 +1,137 @@
+"""What the commands run: one stage of a probe in its run folder, or all of them."""
+
+from __future__ import annotations
+
+import shlex
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from higan_fast import probing
+from higan_fast.cli.printing import print_boundaries, print_ranking
+from higan_fast.pictures import image_grid, save_png
+from higan_fast.probing import Boundaries, Verification
+from higan_fast.report import write_report
+from higan_fast.run_folder import RunFolder, Settings
+
+VERIFYING = (
+    "step",
+    "decide",
+    "confidence",
+    "max_samples",
+    "exhaustive",
+    "num_null",
+    "precision",
+    "screening",
+)
+
+
+def probe(
+    out: Path, num: int, batch: int | None, chosen_num: float, space: Any, options: dict[str, Any]
+) -> None:
+    """All stages; ``options``: of the sampling and of the verification."""
+    verifying = {name: options.pop(name) for name in VERIFYING}
+    sample(out, num, batch, options)
+    if fit(out, chosen_num, space):
+        print_ranking(verify(out, batch=batch, **verifying))
+    report(out)
+
+
+def sample(out: Path, num: int, batch: int | None, settings: dict[str, Any]) -> None:
+    run = RunFolder(out, Settings(**settings))
+    run.begin()
+    probing.sample(
+        run.generator, run.predictor, num, out, seed=run.settings.seed, label=run.settings.label,
+        batch_size=batch, **run.settings.truncation,
+    )  # fmt: skip
+
+
+def fit(out: Path, chosen_num: float, space: Any) -> Boundaries:
+    run = RunFolder.open(out)
+    boundaries = probing.fit_boundaries(run.samples, chosen_num=chosen_num, space=space)
+    boundaries.save(run.boundaries_file)
+    print_boundaries(boundaries)
+    return boundaries
+
+
+def verify(
+    out: Path, *, exhaustive: bool, max_samples: int, batch: int | None, **options: Any
+) -> Verification:
+    run = RunFolder.open(out)
+    verification = probing.verify(
+        run.generator, run.predictor, run.boundaries, num=max_samples if exhaustive else None,
+        max_samples=max_samples, batch_size=batch, seed=run.settings.seed, label=run.settings.label, out=out,
+        **run.settings.truncation, **options,
+    )  # fmt: skip
+    verification.save(run.verification_file)
+    return verification
+
+
+def report(out: Path) -> None:
+    run = RunFolder.open(out)
+    path = write_report(
+        out / "report.html",
+        title=f"What each layer decides: {run.settings.network}",
+        settings={**run.about, "command": _command(run, out)},
+        generator=run.generator,
+        samples=run.samples,
+        boundaries=run.boundaries,
+        verification=run.verification if run.boundaries else None,
+    )
+    click.echo(path)
+
+
+def manipulate(
+    out: Path,
+    names: tuple[str, ...],
+    layers: str,
+    steps: list[float],
+    num: int,
+    variants: int | None,
+    scale: float,
+    picture: Path | None,
+) -> None:
+    """``variants``: instead of steps, so many random ones; ``picture``: where to write it."""
+    run = RunFolder.open(out)
+    boundaries = [run.boundaries[name] for name in names]
+    if variants is None:
+        move = partial(probing.manipulate, boundary=boundaries, steps=steps)
+    else:
+        move = partial(probing.jitter, boundary=boundaries[0], num=variants, scale=scale)
+    images = move(run.generator, run.samples.codes[:num], layers=layers, **run.settings.truncation)
+    picture = picture or out / f"manipulate-{'+'.join(names)}-{layers}.png"
+    save_png(picture, image_grid(images))
+    click.echo(picture)
+
+
+def _command(run: RunFolder, out: Path) -> str:
+    """What makes this run again, from its first sample on."""
+    settings, samples, boundaries = run.settings, run.samples, run.boundaries
+    words = ["higan-fast", "probe", "--network", settings.network]
+    if settings.config is not None:
+        words += ["--config", settings.config]
+    words += ["--predictor", settings.predictor, "--out", str(out)]
+    words += ["--num", str(len(samples)), "--seed", str(settings.seed)]
+    words += ["--trunc", f"{settings.truncation_psi:g}"]
+    if settings.truncation_layers is not None:
+        words += ["--trunc-layers", str(settings.truncation_layers)]
+    if settings.label is not None:
+        words += ["--class", str(settings.label)]
+    words += ["--chosen-num", f"{boundaries.settings['chosen_num']:g}"]
+    words += ["--space", boundaries.settings["space"]]
+    if boundaries:
+        words += _verifying(run.verification.settings)
+    return shlex.join(words)
+
+
+def _verifying(verified: dict[str, Any]) -> list[str]:
+    """The options of a verification."""
+    words = ["--step", f"{verified['step']:g}", "--confidence", f"{verified['confidence']:g}"]
+    if verified["decide"] is None:
+        words += ["--exhaustive", "--max-samples", str(verified["num"])]
+    else:
+        words += ["--decide", verified["decide"], "--max-samples", str(verified["max_samples"])]
+    words += ["--null", str(verified["num_null"]), "--precision", verified["precision"]]
+    return [*words, "--screening", str(verified["screening"])]

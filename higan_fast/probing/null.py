@@ -1,0 +1,55 @@
+"""The random directions with which boundaries are compared: as long, and free where boundaries are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from higan_fast.probing.boundaries import Boundary
+from higan_fast.probing.latents import NULL, Codes, latents
+from higan_fast.probing.statistics import random_directions
+
+Array = NDArray[np.float64]
+
+
+def null_directions(boundaries: Sequence[Boundary], num: int, seed: int, codes: Codes) -> Array:
+    """Random directions in the boundaries' space: ``[num, D]``, or ``[num, L, D]`` with one per layer.
+
+    Codes may have entries that are the same in all samples: a class that is fixed, or the padding of a code
+    that is shorter than the others. No boundary points there. A random direction that did would have less
+    length left for the rest, or move what no boundary can, so none does.
+
+    Args:
+        boundaries: all of one space and shape.
+        seed: of the directions.
+        codes: of some samples, which say what differs.
+    """
+    normals = np.stack([boundary.normal for boundary in boundaries])  # [B, D] or [B, L, D]
+    shape = normals.shape[1:]
+    noise = latents(seed, 0, num, math.prod(shape), stream=NULL).astype(np.float64).reshape(num, *shape)
+    if len(shape) == 1:
+        random = random_directions(normals, noise)
+    else:
+        moved = normals.any(axis=(0, 2))  # [L]: a layer whose code is always the same has no boundary
+        random = np.zeros_like(noise)
+        parts = (values.compress(moved, axis=1) for values in (normals, noise))
+        random[:, moved] = random_directions(*parts)
+    differ = _differ(boundaries[0], codes)
+    if not differ.all():
+        random *= differ
+        length = np.linalg.norm(random, axis=-1, keepdims=True)
+        random /= np.where(length > 0, length, 1)
+    return random
+
+
+def _differ(boundary: Boundary, codes: Codes) -> NDArray[np.bool_]:
+    """Which entries differ from sample to sample, in the shape of a normal."""
+    values = {"z": codes.z, "w": codes.w, "layers": codes.codes}[boundary.space]
+    differ = np.asarray((values != values[:1]).any(dim=0).cpu())
+    if differ.ndim > boundary.normal.ndim:  # one normal for all layers
+        differ = np.asarray(differ.any(axis=0))
+    differ[~differ.any(axis=-1)] = True  # all samples are the average one: there is nothing to tell
+    return differ
