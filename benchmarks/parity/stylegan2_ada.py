@@ -1,0 +1,85 @@
+"""stylegan2-ada-pytorch's generators, pickled by its own code."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import tempfile
+import types
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.parity.row import (
+    TRUNCATIONS,
+    Row,
+    codes_difference,
+    describe_truncation,
+    image_difference,
+    importing,
+    randomize,
+)
+from higan_fast.checkpoints import load_generator
+
+ORIG, RESNET = {"architecture": "orig"}, {"architecture": "resnet"}
+WIDTHS = {"embed_features": 12, "layer_features": 40, "num_layers": 4, "lr_multiplier": 0.1}
+FAST = {"num_fp16_res": 4, "conv_clamp": 256}  # the peer runs in float32 all the same
+# What is special; z_dim, c_dim, w_dim and size; channel_base and channel_max; the mapping's and the synthesis
+# network's other arguments.
+Setting = tuple[str, tuple[int, int, int, int], tuple[int, int], dict[str, Any], dict[str, Any]]
+SETTINGS: tuple[Setting, ...] = (
+    ("skip, odd channels", (24, 0, 20, 8), (88, 13), {"num_layers": 3}, {}),
+    ("skip, without noise", (16, 0, 16, 16), (256, 24), {}, {"use_noise": False}),
+    ("orig", (32, 0, 32, 16), (512, 32), {}, ORIG),
+    ("resnet, odd channels", (16, 0, 24, 32), (480, 31), {}, RESNET),
+    ("resnet, clamped at 0.5", (16, 0, 16, 32), (512, 32), {}, RESNET | {"conv_clamp": 0.5}),
+    ("skip, clamped at 0.5", (16, 0, 16, 32), (512, 32), {}, {"conv_clamp": 0.5}),
+    ("conditional, orig", (20, 3, 20, 64), (1024, 48), {"num_layers": 2}, ORIG),
+    ("conditional, mapping of other widths", (32, 5, 48, 64), (2048, 64), WIDTHS, {}),
+    ("skip, its own widths", (512, 0, 512, 128), (8192, 512), {}, FAST),
+    ("skip, its own widths", (512, 0, 512, 256), (16384, 512), {}, FAST),
+)
+
+
+def rows(path: Path) -> Iterator[Row]:
+    with importing(path, requests=types.ModuleType("requests")):
+        networks: Any = import_module("training.networks")
+        yield from measured("stylegan2-ada-pytorch", networks.Generator, flat_synthesis=False)
+
+
+def measured(peer: str, generator_class: Any, flat_synthesis: bool) -> Iterator[Row]:
+    """One row for each setting and truncation.
+
+    Args:
+        flat_synthesis: whether the synthesis network's arguments lie among the generator's own.
+    """
+    for index, (setting, sizes, (base, most), mapping, others) in enumerate(SETTINGS):
+        torch.manual_seed(index)
+        z_dim, c_dim, _, size = sizes
+        synthesis = {"channel_base": base, "channel_max": most, **others}
+        options: dict[str, Any] = synthesis if flat_synthesis else {"synthesis_kwargs": synthesis}
+        theirs = generator_class(*sizes, 3, mapping_kwargs=mapping, **options)
+        theirs = theirs.eval().requires_grad_(False)
+        randomize(theirs, index)
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "network.pkl"
+            file.write_bytes(pickle.dumps({"G": None, "D": None, "G_ema": copy.deepcopy(theirs)}))
+            ours = load_generator(file)
+        z = torch.randn(3, z_dim)
+        one_hot = torch.eye(c_dim)[[1, 0, 2]] if c_dim else None
+        for psi, layers in TRUNCATIONS:
+            ws = theirs.mapping(z, one_hot, truncation_psi=psi, truncation_cutoff=layers)
+            images = theirs.synthesis(ws, noise_mode="const", force_fp32=True)
+            codes = ours.map(z, one_hot, truncation_psi=psi, truncation_layers=layers)
+            yield Row(
+                peer,
+                "pickle",
+                ours.family,
+                size,
+                f"{setting}, {describe_truncation(psi, layers)}",
+                codes_difference(codes, ws),
+                image_difference(ours.synthesize(codes), images),
+            )
