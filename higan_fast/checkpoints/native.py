@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save
 
 from higan_fast.checkpoints.contents import Content
-from higan_fast.checkpoints.conversion import check_finite, expect_no_config
+from higan_fast.checkpoints.conversion import check_finite, expect_no_config, one_thread
 from higan_fast.files import write_whole
 from higan_fast.generators import FAMILIES
 from higan_fast.generators.base import Generator
@@ -65,8 +65,9 @@ def read(content: Content, config: Mapping[str, Any] | None) -> Generator:
         raise ValueError(
             f"{path}: the tensors do not fit the architecture in the header: {message}"
         ) from error
-    for name, tensor in tensors.items():
-        check_finite(path, name, tensor)
+    with one_thread():
+        for name, tensor in tensors.items():
+            check_finite(path, name, tensor)
     return generator
 
 
