@@ -57,9 +57,9 @@ def main(names: tuple[str, ...], repeats: int, threads: int | None, device: str,
     """Time cases, check that their backends agree, and keep one row for each backend.
 
     CASE is render, verify (beside HiGAN's published loop), fit (boundaries), checkpoints (loading), ops (each
-    op at the shapes of real layers, then the generator) or generator (a whole StyleGAN2). Without a name: ops,
-    render and verify; on CUDA there are ops and generator. An interrupted run keeps the rows that it has
-    printed.
+    op at the shapes of real layers, then the generator) or generator (a whole StyleGAN2). Without a name:
+    ops, render and verify; on CUDA there are ops and generator. An interrupted run keeps the rows that it
+    has printed.
     """
     keep_freed_memory()  # as the command line does; a peer on the CPU runs in a process of its own
     names = names or DEFAULT[device]
@@ -92,7 +92,7 @@ def _prepare(device: str, names: tuple[str, ...]) -> Ceilings | None:
         if not torch.cuda.is_available():
             raise click.UsageError(f"--device cuda: torch {torch.__version__} sees no CUDA device")
         if not KERNELS.issuperset(names):
-            raise click.UsageError("on CUDA there are ops and generator; the other cases are for --device cpu")
+            raise click.UsageError("--device cuda has ops and generator; the other cases are for the CPU")
         # float32 means float32: no TF32. Convolutions take the fastest algorithm, for every backend.
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.benchmark = True
