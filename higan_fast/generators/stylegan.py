@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from higan_fast.generators.base import Activation, Generator, Layer, group_of, moved_codes
+from higan_fast.generators.base import Activation, Generator, Layer, group_of, moved_codes, shared_codes
 from higan_fast.generators.progressive_layers import Conv, ToRGB, pixel_norm
 from higan_fast.ops import adain, setup_filter, upfirdn2d
 
@@ -70,11 +70,8 @@ class StyleGAN(Generator):
     def layer_codes(
         self, w: Tensor, truncation_psi: float = 1.0, truncation_layers: int | None = None
     ) -> Tensor:
-        codes = w[:, None].repeat(1, self.num_layers, 1)  # [N, L, D]
-        if truncation_psi != 1:
-            center = self.mapping_network.w_avg
-            codes[:, :truncation_layers] = center + (codes[:, :truncation_layers] - center) * truncation_psi
-        return codes
+        center = self.mapping_network.w_avg
+        return shared_codes(w, center, self.num_layers, truncation_psi, truncation_layers)
 
     def start(self, num: int) -> Activation:
         const = self.synthesis.const

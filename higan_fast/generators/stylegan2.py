@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from higan_fast.generators.base import Activation, Generator, Layer, group_of, moved_codes
+from higan_fast.generators.base import Activation, Generator, Layer, group_of, moved_codes, shared_codes
 from higan_fast.generators.stylegan2_layers import RGB, Linear, Skip, StyledConv
 
 
@@ -88,12 +88,8 @@ class StyleGAN2(Generator):
     def layer_codes(
         self, w: Tensor, truncation_psi: float = 1.0, truncation_layers: int | None = None
     ) -> Tensor:
-        codes = w[:, None].repeat(1, self.num_layers, 1)  # [N, L, D]
-        if truncation_psi != 1:
-            center = self.mapping_network.w_avg
-            truncated = codes[:, :truncation_layers]
-            codes[:, :truncation_layers] = center + (truncated - center) * truncation_psi
-        return codes
+        center = self.mapping_network.w_avg
+        return shared_codes(w, center, self.num_layers, truncation_psi, truncation_layers)
 
     def start(self, num: int) -> Activation:
         const = self.synthesis.const
