@@ -244,17 +244,6 @@ class Generator(torch.nn.Module, abc.ABC):
         return self.synthesize(self.map(z, label))
 
 
-def shared_codes(
-    w: Tensor, center: Tensor, num_layers: int, truncation_psi: float, truncation_layers: int | None
-) -> Tensor:
-    """``layer_codes`` where all layers share ``w``, truncated towards ``center`` ``[code_dim]``."""
-    codes = w[:, None].repeat(1, num_layers, 1)  # [N, L, D]
-    if truncation_psi != 1:
-        truncated = codes[:, :truncation_layers]
-        codes[:, :truncation_layers] = center + (truncated - center) * truncation_psi
-    return codes
-
-
 def group_of(index: int, num: int) -> Group:
     """HiGAN's four groups (of 14 layers: 0–1, 2–5, 6–11, 12–13), scaled to ``num`` layers."""
     position = (index + 0.5) / num * 14

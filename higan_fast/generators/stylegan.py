@@ -16,8 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from higan_fast.generators.base import Activation, Generator, Layer, group_of, moved_codes, shared_codes
+from higan_fast.generators.base import Activation, Layer, group_of, moved_codes
 from higan_fast.generators.progressive_layers import Conv, ToRGB, pixel_norm
+from higan_fast.generators.style_based import StyleBased
 from higan_fast.ops import adain, setup_filter, upfirdn2d
 
 
@@ -49,7 +50,7 @@ class StyleGANConfig:
         return cls(**{**values, "channels": channels})
 
 
-class StyleGAN(Generator):
+class StyleGAN(StyleBased):
     """StyleGAN's generator, with its stored noise images."""
 
     family: ClassVar[str] = "stylegan"
@@ -62,21 +63,6 @@ class StyleGAN(Generator):
         self.mapping_network = Mapping(config)
         self.synthesis = Synthesis(config)
         self.layers = _layers(config)
-
-    def mapping(self, z: Tensor, label: Tensor | None = None) -> Tensor:
-        self.check_latents(z)
-        return self.mapping_network(z, self.one_hot(label, z))
-
-    def layer_codes(
-        self, w: Tensor, truncation_psi: float = 1.0, truncation_layers: int | None = None
-    ) -> Tensor:
-        center = self.mapping_network.w_avg
-        return shared_codes(w, center, self.num_layers, truncation_psi, truncation_layers)
-
-    def start(self, num: int) -> Activation:
-        const = self.synthesis.const
-        features = const.to(self.activation_dtype or const.dtype).expand(num, -1, -1, -1)
-        return Activation(features.contiguous(memory_format=torch.channels_last))
 
     def layer(self, index: int, activation: Activation, code: Tensor) -> Activation:
         return Activation(self.synthesis.layers[index](activation.features, code))
@@ -91,10 +77,6 @@ class StyleGAN(Generator):
         moved = moved_codes(codes, moves, steps)  # [N M T, L, D]
         features = layer.fork(activation.features, moved[:, index])
         return self.draw(moved, index + 1, Activation(features))
-
-    def features_of(self, index: int) -> int:
-        resolution = self.layers[index].resolution
-        return self.config.channels[resolution] * resolution**2
 
 
 def _layers(config: StyleGANConfig) -> tuple[Layer, ...]:

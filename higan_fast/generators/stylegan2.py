@@ -18,7 +18,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from higan_fast.generators.base import Activation, Generator, Layer, group_of, moved_codes, shared_codes
+from higan_fast.generators.base import Activation, Layer, group_of, moved_codes
+from higan_fast.generators.style_based import StyleBased
 from higan_fast.generators.stylegan2_layers import RGB, Linear, Skip, StyledConv
 
 
@@ -59,7 +60,7 @@ class StyleGAN2Config:
         return cls(**{**values, "channels": channels})
 
 
-class StyleGAN2(Generator):
+class StyleGAN2(StyleBased):
     """StyleGAN2's generator.
 
     Attributes:
@@ -80,21 +81,6 @@ class StyleGAN2(Generator):
         self.noise_mode = "const"
         self.activation_dtype: torch.dtype | None = None
         self.layers = _layers(config)
-
-    def mapping(self, z: Tensor, label: Tensor | None = None) -> Tensor:
-        self.check_latents(z)
-        return self.mapping_network(z, self.one_hot(label, z))
-
-    def layer_codes(
-        self, w: Tensor, truncation_psi: float = 1.0, truncation_layers: int | None = None
-    ) -> Tensor:
-        center = self.mapping_network.w_avg
-        return shared_codes(w, center, self.num_layers, truncation_psi, truncation_layers)
-
-    def start(self, num: int) -> Activation:
-        const = self.synthesis.const
-        features = const.to(self.activation_dtype or const.dtype).expand(num, -1, -1, -1)
-        return Activation(features.contiguous(memory_format=torch.channels_last))
 
     def layer(self, index: int, activation: Activation, code: Tensor) -> Activation:
         synthesis = self.synthesis
@@ -162,10 +148,6 @@ class StyleGAN2(Generator):
         features = conv(features, code, self.noise_mode, next_styles=next_styles)
         features = after(features, next_code, self.noise_mode, modulated_by=next_styles)
         return Activation(_added(features, residual), rgb)
-
-    def features_of(self, index: int) -> int:
-        resolution = self.layers[index].resolution
-        return self.config.channels[resolution] * resolution**2
 
 
 def _layers(config: StyleGAN2Config) -> tuple[Layer, ...]:
