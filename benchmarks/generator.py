@@ -12,8 +12,9 @@ from torch import Tensor
 
 from benchmarks.case import Backend, Case
 from benchmarks.ops import CHANNEL_BASES
-from benchmarks.peer import lacks_plugins, load_peer
-from benchmarks.peer_process import PeerProcess
+from benchmarks.peers import ADA, Peers
+from benchmarks.peers.process import PeerProcess
+from benchmarks.peers.stylegan2_ada import lacks_plugins, load_peer
 from benchmarks.roofline import Work
 from benchmarks.shapes import stylegan2, widths
 from higan_fast.generators.stylegan2 import StyledConv, StyleGAN2, StyleGAN2Config
@@ -29,14 +30,14 @@ REASON = "float32 sums in another order; in 16 bits, thirteen layers that round 
 
 
 def generator_cases(
-    device: str, peer: Path | None = None, channel_bases: tuple[int, ...] | None = None, resolution: int = 256
+    device: str, peers: Peers, channel_bases: tuple[int, ...] | None = None, resolution: int = 256
 ) -> Iterator[Case]:
     """One case for each number of channels and each batch; all dtypes are in it.
 
     Ratios are against the first backend: the peer's where there is one, else our reference.
     """
     for base in channel_bases or CHANNEL_BASES[device]:
-        network = Network(_generators(device, base, resolution), base, peer)
+        network = Network(_generators(device, base, resolution), base, peers.get(ADA))
         for batch in BATCHES[device]:
             yield network.case(batch, device)
 
@@ -57,11 +58,11 @@ class Network:
         if peer is None:
             return
         if self.exact.device.type == "cpu":
-            self.peers["stylegan2-ada", "float32"] = PeerProcess(peer, self.exact)
+            self.peers[ADA, "float32"] = PeerProcess(ADA, peer, self.exact)
         else:
-            self._add_peer("stylegan2-ada", "float32", load_peer(peer, self.exact))
+            self._add_peer(ADA, "float32", load_peer(peer, self.exact))
             fast = load_peer(peer, self.exact, half=True)
-            self._add_peer("stylegan2-ada, channels-last", "float16", fast)
+            self._add_peer(f"{ADA}, channels-last", "float16", fast)
 
     def _add_peer(self, name: str, dtype: str, synthesis: torch.nn.Module) -> None:
         @torch.inference_mode()

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # One command for a machine with a GPU: build with CUDA, tests, compute-sanitizer, benchmarks.
 #
-#     benchmarks/gpu_check.sh [--peer CHECKOUT] [STEP ...]
+#     benchmarks/gpu_check.sh [--peer CHECKOUT ...] [STEP ...]
 #
 # Steps: build tests sanitizer benchmarks; all of them when none is named. A step that fails does not stop the
-# next one; the last lines say which did, and so does the exit status. --peer: a checkout of
-# stylegan2-ada-pytorch, to be timed beside ours. Paths are taken from the repository's root.
+# next one; the last lines say which did, and so does the exit status. --peer, once for each: a checkout of
+# stylegan2-ada-pytorch or genforce/higan, to be timed beside ours. Paths are taken from the repository's root.
 #
 #     PYTHON   a Python whose torch sees the GPU (default: python3). The package runs from this folder; what
 #              else it needs and lacks is installed into that Python.
@@ -17,7 +17,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 PYTHON=${PYTHON:-python3}
 OUT=${OUT:-build/gpu_check}
-PEER=
+PEERS=()
 STEPS=()
 ALL_STEPS=(build tests sanitizer benchmarks)
 SUMMARY=()
@@ -28,7 +28,7 @@ main() {
         case $1 in
             --peer)
                 [ $# -gt 1 ] || usage "--peer: a folder is missing"
-                PEER=$2
+                PEERS+=(--peer "$2")
                 shift
                 ;;
             build | tests | sanitizer | benchmarks) STEPS+=("$1") ;;
@@ -184,9 +184,8 @@ initcheck() {
 }
 
 benchmarks() {
-    local peer=() status
-    [ -z "$PEER" ] || peer=(--peer "$PEER")
-    "$PYTHON" -m benchmarks.run ops --device cuda "${peer[@]}"
+    local status
+    "$PYTHON" -m benchmarks.run ops verify --device cuda "${PEERS[@]}"
     status=$?
     find benchmarks/results -name '*.csv' -newer "$OUT/machine.log" -exec cp {} "$OUT" \;
     return "$status"

@@ -104,9 +104,10 @@ class PublishedLoop:
         return torch.stack(changes).unflatten(0, (len(moves), len(codes))).transpose(1, 2)
 
     def _scores(self, codes: Tensor) -> Tensor:
-        images = self.synthesize(codes).permute(0, 2, 3, 1).numpy()
+        images = self.synthesize(codes).permute(0, 2, 3, 1).cpu().numpy()
         pixels = np.clip((images + 1) * 255 / 2 + 0.5, 0, 255).astype(np.uint8)
-        return self.network(torch.stack([self._input(Image.fromarray(image)) for image in pixels]))
+        inputs = torch.stack([self._input(Image.fromarray(image)) for image in pixels])
+        return self.network(inputs.to(codes.device))
 
     def _input(self, image: Image.Image) -> Tensor:
         resized = image.resize((self.size, self.size), Image.Resampling.BILINEAR)

@@ -22,6 +22,7 @@ from benchmarks.checkpoints import checkpoint_cases
 from benchmarks.fitting import fit_cases
 from benchmarks.generator import generator_cases
 from benchmarks.ops import op_cases
+from benchmarks.peers import Peers, peers_in
 from benchmarks.rendering import render_rooms
 from benchmarks.roofline import Ceilings, measure
 from benchmarks.timing import in_turn
@@ -30,17 +31,18 @@ from higan_fast import _native
 from higan_fast.environment import environment
 from higan_fast.memory import keep_freed_memory
 
-# name → the cases for (device, peer)
-CASES: dict[str, Callable[[str, Path | None], Iterable[Case]]] = {
-    "render": lambda device, peer: [render_rooms()],
+# name → the cases for (device, peers)
+CASES: dict[str, Callable[[str, Peers], Iterable[Case]]] = {
+    "render": lambda device, peers: [render_rooms()],
     "verify": verify_cases,
-    "fit": lambda device, peer: fit_cases(),
-    "checkpoints": lambda device, peer: checkpoint_cases(),
-    "ops": lambda device, peer: itertools.chain(op_cases(device), generator_cases(device, peer)),
+    "fit": lambda device, peers: fit_cases(device),
+    "checkpoints": lambda device, peers: checkpoint_cases(),
+    "ops": lambda device, peers: itertools.chain(op_cases(device), generator_cases(device, peers)),
     "generator": generator_cases,
 }
 KERNELS = {"ops", "generator"}  # these run native kernels, on the CPU or on CUDA
-DEFAULT = {"cpu": ("ops", "render", "verify"), "cuda": ("ops",)}
+DEFAULT = {"cpu": ("ops", "render", "verify"), "cuda": ("ops", "verify")}
+ON_CUDA = {*KERNELS, "fit", "verify"}
 
 
 @click.command()
@@ -50,32 +52,40 @@ DEFAULT = {"cpu": ("ops", "render", "verify"), "cuda": ("ops",)}
 @click.option("--device", default="cpu", show_default=True, type=click.Choice(["cpu", "cuda"]))
 @click.option(
     "--peer",
+    "checkouts",
+    multiple=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A checkout of stylegan2-ada-pytorch, to be timed in the same run.",
+    help="A checkout of stylegan2-ada-pytorch or of genforce/higan, to be timed in the same run.",
 )
-def main(names: tuple[str, ...], repeats: int, threads: int | None, device: str, peer: Path | None) -> None:
+def main(
+    names: tuple[str, ...], repeats: int, threads: int | None, device: str, checkouts: tuple[Path, ...]
+) -> None:
     """Time cases, check that their backends agree, and keep one row for each backend.
 
     CASE is render, verify (beside HiGAN's published loop), fit (boundaries), checkpoints (loading), ops (each
     op at the shapes of real layers, then the generator) or generator (a whole StyleGAN2). Without a name:
-    ops, render and verify; on CUDA there are ops and generator. An interrupted run keeps the rows that it
+    ops, render and verify; on CUDA ops and verify. An interrupted run keeps the rows that it
     has printed.
     """
     keep_freed_memory()  # as the command line does; a peer on the CPU runs in a process of its own
     names = names or DEFAULT[device]
     if threads:
         torch.set_num_threads(threads)
+    try:
+        peers = peers_in(checkouts)
+    except ValueError as problem:
+        raise click.UsageError(f"--peer: {problem}") from problem
     ceilings = _prepare(device, names)
     click.echo(rows.header())
     problems = []
     for name in names:
         try:
-            for case in CASES[name](device, peer):
+            for case in CASES[name](device, peers):
                 new = _run(case, ceilings, repeats, device)
                 problems += new
                 click.echo("".join(f"{problem}\n" for problem in new), nl=False)
         except ImportError as missing:
-            if peer is None:
+            if not peers:
                 raise
             raise click.ClickException(f"--peer: {missing}") from missing
     if problems:
@@ -91,8 +101,8 @@ def _prepare(device: str, names: tuple[str, ...]) -> Ceilings | None:
     if device == "cuda":
         if not torch.cuda.is_available():
             raise click.UsageError(f"--device cuda: torch {torch.__version__} sees no CUDA device")
-        if not KERNELS.issuperset(names):
-            raise click.UsageError("--device cuda has ops and generator; the other cases are for the CPU")
+        if not ON_CUDA.issuperset(names):
+            raise click.UsageError(f"--device cuda has {', '.join(sorted(ON_CUDA))}; the others are for CPUs")
         # float32 means float32: no TF32. Convolutions take the fastest algorithm, for every backend.
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.benchmark = True

@@ -5,11 +5,10 @@ And the whole way to a decision: which layer moves each semantic the most, at 99
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 import torch.nn.functional as F
@@ -18,13 +17,16 @@ from torch import Tensor, nn
 import higan_fast as hf
 from benchmarks.case import Backend, Case
 from benchmarks.generator import random_generator
-from benchmarks.peer_process import PeerProcess
+from benchmarks.peers import HIGAN, Peers
+from benchmarks.peers.process import load_peer
 from benchmarks.plain import PlainSynthesis, PublishedLoop
+from benchmarks.wide_resnet import WideResNet18
 from higan_fast.generators.stylegan2 import StyleGAN2
 from higan_fast.ops import image_to_input
 from higan_fast.predictors.base import ModulePredictor, Predictor
 from higan_fast.probing import Boundary
-from higan_fast.probing.engine import Engine, offset, strengths
+from higan_fast.probing.displacement import displacements
+from higan_fast.probing.engine import Engine
 from higan_fast.probing.latents import VERIFICATION, make_codes
 from higan_fast.probing.plan import Plan, all_and_each
 from higan_fast.probing.precision import Precision
@@ -35,15 +37,16 @@ MARGIN = 0.1  # by what share of the largest effect a decision may fall short (s
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 # Pillow rounds what it has resized to bytes; float32 sums in another order, and then some values round to
-# other bytes; bfloat16 has eight bits, through a generator and a predictor of fourteen to twenty layers.
-TOLERANCE = {"loop": 0.05, "float32": 2e-3, "bfloat16": 0.15}
-REASON = "Pillow rounds to bytes, float32 sums in another order, and bfloat16 has eight bits"
+# other bytes; bfloat16 has eight bits and float16 eleven, through networks of fourteen to twenty layers.
+TOLERANCE = {"loop": 0.05, "float32": 2e-3, "float16": 0.05, "bfloat16": 0.15}
+REASON = "Pillow rounds to bytes, float32 sums in another order, and 16 bits round"
 
 
-def verify_cases(device: str, peer: Path | None) -> Iterator[Case]:
+def verify_cases(device: str, peers: Peers) -> Iterator[Case]:
     """On the embedded generator, and on a random StyleGAN2 at 256² with a predictor as large as HiGAN's."""
-    yield verify_layers(embedded(), num=16, num_null=32, reference_num=500)
-    yield verify_layers(at_256(peer), num=4, num_null=4, reference_num=32)
+    num, num_at_256 = (16, 4) if device == "cpu" else (64, 64)
+    yield verify_layers(embedded(device), num, num_null=32, reference_num=500)
+    yield verify_layers(at_256(device, peers), num_at_256, num_null=8, reference_num=32, loops_once=True)
 
 
 @dataclass
@@ -63,7 +66,7 @@ class World:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     boundaries: dict[str, Boundary]
-    peers: dict[str, Callable[[Tensor], Tensor]]
+    peers: Mapping[str, Callable[[Tensor], Tensor]]
 
     @property
     def images_per_sample(self) -> int:
@@ -71,15 +74,16 @@ class World:
         return self.generator.num_layers + 2
 
     def loops(self) -> dict[str, PublishedLoop]:
-        """The published loop, on every way to synthesise."""
+        """The published loop, on every way to synthesise; first on its authors' network, if it is there."""
         ways = {"plain StyleGAN2": PlainSynthesis(self.generator), **self.peers}
+        ways = dict(sorted(ways.items(), key=lambda item: item[0] != HIGAN))
         arguments = (self.network, self.size, self.mean, self.std)
         return {f"HiGAN's loop, {name}": PublishedLoop(way, *arguments) for name, way in ways.items()}
 
 
-def embedded() -> World:
+def embedded(device: str = "cpu") -> World:
     """The generator of rooms that the package has."""
-    generator, predictor = hf.load_generator("scenes"), hf.load_predictor("scenes")
+    generator, predictor = hf.load_generator("scenes").to(device), hf.load_predictor("scenes").to(device)
     assert isinstance(generator, StyleGAN2)
     network = _Function(lambda x: _of_logits(predictor, predictor.head(predictor.body(x))))
     samples = hf.sample(generator, predictor, 4000, progress=False)
@@ -93,24 +97,26 @@ def _of_logits(predictor: Any, logits: Tensor) -> Tensor:
     return torch.where(predictor.is_binary, logits.sigmoid(), logits)
 
 
-def at_256(peer: Path | None = None, resolution: int = 256, base: int = 16384) -> World:
+def at_256(device: str, peers: Peers, resolution: int = 256, base: int = 16384) -> World:
     """Random networks: StyleGAN2, and a residual network of the size of HiGAN's predictor.
 
     Boundaries are along the mean gradients of the scores: what such networks score is hard to fit.
     """
-    generator = random_generator("cpu", base, resolution)
+    generator = random_generator(device, base, resolution)
     with torch.no_grad():
         codes = make_codes(generator, 0, 0, 64).codes
         # Layers of a trained generator differ in how much of what is scored they decide.
-        for index, conv in enumerate(generator.synthesis.convs):
-            conv.affine.weight.mul_(1.5 if index == 4 else 0.3)  # type: ignore[operator, union-attr]
+        convs, rgbs = generator.synthesis.convs, generator.synthesis.rgbs
+        for layer in (*convs, *rgbs):
+            if layer is not convs[len(convs) // 3]:
+                layer.affine.weight.mul_(0.2)
         images = generator.synthesize(codes)
         # images within [-1, 1], for the most part: clipped ones would hide what codes change
-        for rgb in generator.synthesis.rgbs:
-            rgb.weight.mul_(0.4 / images.std())  # type: ignore[operator]
-            rgb.bias.mul_(0.4 / images.std())  # type: ignore[operator]
+        for rgb in rgbs:
+            rgb.weight.mul_(0.4 / images.std())
+            rgb.bias.mul_(0.4 / images.std())
         torch.manual_seed(0)
-        network = WideResNet18(2).eval().requires_grad_(False)
+        network = WideResNet18(2).eval().requires_grad_(False).to(device)
         size = 224 * resolution // 256
         inputs = partial(image_to_input, size=size, mean=MEAN, std=STD)
         network.standardize(inputs(generator.synthesize(codes)))
@@ -118,29 +124,29 @@ def at_256(peer: Path | None = None, resolution: int = 256, base: int = 16384) -
     module = _Function(lambda images: network(inputs(images, round_to_uint8=True)), network)
     names = [f"semantic {index}" for index in range(2)]
     predictor = ModulePredictor(module, names, score_range=(0.0, 1.0))
-    peers: dict[str, Callable[[Tensor], Tensor]] = {}
-    if peer:
-        peers["stylegan2-ada"] = PeerProcess(peer, generator)
+    ways = {name: load_peer(name, checkout, generator) for name, checkout in peers.items()}
     smooth = _Function(lambda images: network(inputs(images)))  # bytes have no gradient
     boundaries = _along_gradients(generator, ModulePredictor(smooth, names))
-    return World(f"{resolution}²", generator, predictor, network, size, MEAN, STD, boundaries, peers)
+    return World(f"{resolution}²", generator, predictor, network, size, MEAN, STD, boundaries, ways)
 
 
 def _along_gradients(generator: StyleGAN2, predictor: Predictor) -> dict[str, Boundary]:
-    gradients = torch.zeros(predictor.num_semantics, generator.code_dim, dtype=torch.float64)
+    gradients = torch.zeros(predictor.num_semantics, generator.code_dim).to(generator.device, torch.float64)
     for w in make_codes(generator, 0, 0, 32).w.split(1):
         w = w.detach().clone().requires_grad_()
         scores = predictor(generator.synthesize(generator.layer_codes(w)))
         for row, score in zip(gradients, scores[0], strict=True):
             row += torch.autograd.grad(score, w, retain_graph=True)[0][0]
-    normals = F.normalize(gradients, dim=1).numpy()
+    normals = F.normalize(gradients, dim=1).cpu().numpy()
     return {
         name: Boundary(name, "attribute", "w", normal)
         for name, normal in zip(predictor.names, normals, strict=True)
     }
 
 
-def verify_layers(world: World, num: int, num_null: int, reference_num: int) -> Case:
+def verify_layers(
+    world: World, num: int, num_null: int, reference_num: int, loops_once: bool = False
+) -> Case:
     """Two boundaries on all layers and on each: how the scores of ``num`` samples change, one step forth.
 
     Work is counted in images that the published loop makes for it. The last backend does another job: it
@@ -150,31 +156,30 @@ def verify_layers(world: World, num: int, num_null: int, reference_num: int) -> 
     Args:
         num_null: random directions with which the last one compares the boundaries.
         reference_num: on how many samples the decisions are checked, in float32.
+        loops_once: the published loop takes minutes.
     """
     generator, predictor = world.generator, world.predictor
     codes = make_codes(generator, SEED, 0, num, stream=VERIFICATION).codes
-    layers = range(generator.num_layers)
     chosen = list(world.boundaries.values())[:2]
-    strength = strengths(chosen[0].space, len(layers))
-    moves = torch.stack([offset(each.normal, layers, STEP, strength, codes) for each in chosen])  # [M, L, D]
+    moves = displacements(generator, chosen[0].space, [each.normal for each in chosen], STEP).to(codes)
     full = torch.inference_mode()(partial(_full_forwards, generator, predictor, codes, moves))
     backends = [
-        Backend(name, partial(loop.differences, codes, moves), tolerance=TOLERANCE["loop"])
+        Backend(name, partial(loop.differences, codes, moves), tolerance=TOLERANCE["loop"], once=loops_once)
         for name, loop in world.loops().items()
     ]
     backends.append(Backend("full forwards", full, tolerance=TOLERANCE["float32"]))
-    policies: tuple[tuple[Precision, str], ...] = (("exact", "float32"), ("fast", "bfloat16"))
-    for precision, dtype in policies:
+    for precision in get_args(Precision):
         engine = Engine(generator, predictor, precision=precision)
+        dtype = str(engine.features_dtype).removeprefix("torch.")
         run = torch.inference_mode()(partial(_by_engine, engine, codes, moves))
         backends.append(Backend(f"engine, {precision}", run, dtype, TOLERANCE[dtype]))
-    backends.append(_until_decided(world, num_null, reference_num))
+    backends.append(_until_decided(world, dtype, num_null, reference_num))
     return Case(
         f"verify {world.name}", tuple(backends), REASON, num * len(moves) * world.images_per_sample, full
     )
 
 
-def _until_decided(world: World, num_null: int, reference_num: int) -> Backend:
+def _until_decided(world: World, dtype: str, num_null: int, reference_num: int) -> Backend:
     """The whole verification at 99 % confidence: the layers that it decides for.
 
     Its error is by what share of the largest effect such a layer falls short, as reference samples tell.
@@ -198,7 +203,7 @@ def _until_decided(world: World, num_null: int, reference_num: int) -> Backend:
     return Backend(
         "engine, fast, sequential",
         decide,
-        "bfloat16",
+        dtype,
         MARGIN,
         images=len(boundaries) * FIXED_NUM * world.images_per_sample,
         judge=shortfall,
@@ -209,17 +214,15 @@ def _until_decided(world: World, num_null: int, reference_num: int) -> Backend:
 @torch.inference_mode()
 def _layer_effects(world: World, num: int) -> Tensor:
     """Of each boundary on its own semantic, layer by layer, in float32: ``[B, L]``."""
-    generator, boundaries = world.generator, world.boundaries.values()
+    generator, boundaries = world.generator, list(world.boundaries.values())
     layers, engine = range(generator.num_layers), Engine(generator, world.predictor)
     codes = make_codes(generator, SEED, 0, num, stream=VERIFICATION).codes
-    moves = torch.stack(
-        [offset(each.normal, layers, STEP, strengths(each.space, len(layers)), codes) for each in boundaries]
-    )
+    moves = displacements(generator, boundaries[0].space, [each.normal for each in boundaries], STEP)
     plan = Plan(moves, tuple((layer,) for layer in layers), torch.tensor([1.0, -1.0]))
     columns = torch.tensor([world.predictor.names.index(each.name) for each in boundaries])
     effects = torch.zeros(len(moves), len(layers), dtype=torch.float64)
     for found in engine.perturbed_scores(codes, plan):
-        changes = (found.values[:, :, 0] - found.values[:, :, 1]).double().sum(0) / (2 * num)  # [m, S]
+        changes = (found.values[:, :, 0] - found.values[:, :, 1]).double().sum(0).cpu() / (2 * num)  # [m, S]
         own = changes.gather(1, columns[found.directions][:, None])[:, 0]
         effects[found.directions, found.layer_set] += own
     return effects
@@ -244,62 +247,6 @@ def _by_engine(engine: Engine, codes: Tensor, moves: Tensor) -> Tensor:
         values = found.values[:, :, 0].transpose(0, 1)  # [m, n, S]
         changes[found.directions, found.layer_set, found.samples] = values - base[found.samples]
     return changes
-
-
-class WideResNet18(nn.Module):
-    """A residual network of 18 layers whose last stage keeps 14² features, as HiGAN's scene predictor does.
-
-    Scores are sigmoids of the features' main components on given images, see ``standardize``: what varies the
-    most is what a random network tells of images beside its roundings. Branches begin small, as they do in
-    training.
-    """
-
-    def __init__(self, num_scores: int) -> None:
-        super().__init__()
-        stages, inputs = [], 64
-        for outputs, stride in ((64, 1), (128, 2), (256, 2), (512, 1)):
-            stages += [Residual(inputs, outputs, stride), Residual(outputs, outputs, 1)]
-            inputs = outputs
-        self.stem = nn.Sequential(
-            nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)
-        )
-        self.stages = nn.Sequential(*stages)
-        self.head = nn.Linear(512, num_scores)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.features(x)).sigmoid()
-
-    def features(self, x: Tensor) -> Tensor:
-        return self.stages(self.stem(x)).mean([2, 3])
-
-    @torch.no_grad()
-    def standardize(self, x: Tensor) -> None:
-        """Batch statistics and the head from images that are scored: main components of variance 1."""
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.momentum = None  # the average of all that it has seen
-        self.train()(x)
-        features = self.eval().features(x)  # [N, 512]
-        _, _, components = torch.pca_lowrank(features, self.head.out_features)
-        self.head.weight.copy_((components / (features @ components).std(0)).T)
-        self.head.bias.copy_(-self.head.weight @ features.mean(0))
-
-
-class Residual(nn.Module):
-    """Two 3×3 convolutions beside a shortcut."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(),
-            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs),
-        )  # fmt: skip
-        self.skip = (
-            nn.Conv2d(inputs, outputs, 1, stride) if (inputs, stride) != (outputs, 1) else nn.Identity()
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.body(x) + self.skip(x))
 
 
 class _Function(nn.Module):

@@ -14,8 +14,9 @@ import torch
 from click.testing import CliRunner
 
 import higan_fast as hf
-from benchmarks import generator, ops, peer, roofline, rows, run, shapes, timing, verification
+from benchmarks import generator, ops, peers, roofline, rows, run, shapes, timing, verification
 from benchmarks.case import Backend, Case, error, exact_result
+from benchmarks.peers import higan, stylegan2_ada
 from benchmarks.rendering import render_rooms
 from benchmarks.roofline import MIB, Ceilings, Work
 from benchmarks.timing import in_turn
@@ -43,7 +44,7 @@ def made(name, *backends, **options):
 
 
 def invoke(monkeypatch, *cases):
-    monkeypatch.setitem(run.CASES, "render", lambda device, peer: cases)
+    monkeypatch.setitem(run.CASES, "render", lambda device, peers: cases)
     return CliRunner().invoke(run.main, ["render", "--repeats", "1", "--threads", "1"])
 
 
@@ -116,7 +117,7 @@ def test_rooms_do_not_depend_on_their_batch():
 
 
 def test_the_published_loop_and_the_engine_agree():
-    world = verification.at_256(resolution=32, base=512)
+    world = verification.at_256("cpu", {}, resolution=32, base=512)
     case = verification.verify_layers(world, num=2, num_null=2, reference_num=2)
     *measured, decided = case.backends
     assert [b.name for b in measured] == [
@@ -128,7 +129,7 @@ def test_the_published_loop_and_the_engine_agree():
 
 
 def test_decisions_are_judged_by_what_they_fall_short_of(monkeypatch):
-    world = verification.at_256(resolution=8, base=64)
+    world = verification.at_256("cpu", {}, resolution=8, base=64)
     effects = verification._layer_effects(world, 5)
     expected = hf.verify(world.generator, world.predictor, world.boundaries, num=5, progress=False).effect
     np.testing.assert_allclose(effects, expected[range(2), 1:, range(2)], atol=1e-5)
@@ -136,7 +137,7 @@ def test_decisions_are_judged_by_what_they_fall_short_of(monkeypatch):
     monkeypatch.setattr(verification.hf, "verify", lambda *_, **options: SimpleNamespace(top_layer=tops))
     effects = torch.tensor([[1.0, -4, 2, 3], [4, 3, 2, 1]])
     monkeypatch.setattr(verification, "_layer_effects", lambda world, num: effects)
-    backend = verification._until_decided(world, 2, 5)
+    backend = verification._until_decided(world, "bfloat16", 2, 5)
     assert backend.judge(backend.run()) == 0.25  # the second has the layer with 3 of 4
     tops[0] = -1
     assert backend.judge(backend.run()) == 1.0
@@ -256,7 +257,7 @@ def test_every_op_runs_and_agrees(results):
 
 def test_a_whole_generator_runs_and_agrees(results, monkeypatch):
     monkeypatch.setitem(generator.BATCHES, "cpu", (2,))
-    (case,) = generator.generator_cases("cpu", channel_bases=(128,), resolution=8)
+    (case,) = generator.generator_cases("cpu", {}, channel_bases=(128,), resolution=8)
     assert run._run(case, CEILINGS, 1, "cpu") == []
     (file,) = results.iterdir()
     found = list(csv.DictReader(file.read_text().splitlines()))
@@ -282,7 +283,7 @@ def test_only_reference_reaches_every_op(monkeypatch):
 
 def test_weights_under_the_peers_names():
     net = StyleGAN2(StyleGAN2Config({4: 6, 8: 5, 16: 4}))
-    state = peer.peer_state(net)
+    state = stylegan2_ada.peer_state(net)
     assert state["b4.const"].shape == (6, 4, 4)
     assert torch.equal(state["b4.conv1.weight"], net.synthesis.convs[0].weight)
     assert torch.equal(state["b16.conv0.weight"], net.synthesis.convs[3].weight)
@@ -293,9 +294,26 @@ def test_weights_under_the_peers_names():
     assert len(state) == 1 + 5 * 6 + 3 * 4
 
 
-def test_a_folder_that_is_no_peer(tmp_path):
-    with pytest.raises(ImportError, match="no checkout of stylegan2-ada-pytorch"):
-        peer.load_peer(tmp_path, StyleGAN2(StyleGAN2Config({4: 8, 8: 8})))
+def test_weights_under_the_names_of_higan_are_read_back(tmp_path):
+    net = StyleGAN2(StyleGAN2Config({4: 6, 8: 5, 16: 4}))
+    state = {f"synthesis.{name}": value for name, value in higan.peer_state(net).items()}
+    for name, value in net.mapping_network.state_dict().items():
+        theirs = name.replace("fc.", "mapping.dense").replace("weight", "fc.weight")
+        state["truncation.w_avg" if name == "w_avg" else theirs] = value
+    torch.save(state, tmp_path / "network.pth")
+    read = hf.load_generator(tmp_path / "network.pth")
+    for name, value in net.synthesis.state_dict().items():
+        torch.testing.assert_close(read.synthesis.state_dict()[name], value, msg=name)
+
+
+def test_checkouts_of_peers_are_told_apart(tmp_path):
+    for name, mark in peers.MARKS.items():
+        (tmp_path / name / mark).parent.mkdir(parents=True)
+        (tmp_path / name / mark).touch()
+    found = peers.peers_in([tmp_path / peers.HIGAN, tmp_path / peers.ADA])
+    assert found == {peers.HIGAN: tmp_path / peers.HIGAN, peers.ADA: tmp_path / peers.ADA}
+    done = CliRunner().invoke(run.main, ["render", "--peer", str(tmp_path)])
+    assert done.exit_code == 2 and "not a checkout that is known; expected one of stylegan2" in done.output
 
 
 def test_a_device_that_is_missing(monkeypatch):

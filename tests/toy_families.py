@@ -46,8 +46,12 @@ class ChunkedToy(ToyGenerator):
         self.w_avg = torch.zeros(self.code_dim)
         self.embedding = torch.nn.Parameter(torch.randn(NUM_CLASSES, EMBEDDED, generator=random))
 
+    @property
+    def w_dim(self) -> int:
+        return self.latent_dim + EMBEDDED
+
     def mapping(self, z: Tensor, label: Tensor | None = None) -> Tensor:
-        return torch.cat([z, self.one_hot(label, z) @ self.embedding], dim=1)  # [N, latent_dim + EMBEDDED]
+        return torch.cat([z, self.one_hot(label, z) @ self.embedding], dim=1)  # [N, w_dim]
 
     def layer_codes(
         self, w: Tensor, truncation_psi: float = 1.0, truncation_layers: int | None = None
@@ -67,7 +71,7 @@ class OneLayerToy(ToyGenerator):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = (Layer(0, "paint", RESOLUTION, "lower"),)
+        self.layers = (Layer(0, "paint", RESOLUTION, "all"),)
 
     def layer_codes(
         self, w: Tensor, truncation_psi: float = 1.0, truncation_layers: int | None = None

@@ -65,8 +65,11 @@ def shown(value: object) -> str:
 
     Never ``repr``: a small pickle may hold one list many times within itself, whose text would have no end.
     """
-    if isinstance(value, str | int | float | None):
+    plain = str | int | float | None
+    if isinstance(value, plain):
         return ascii(value[:60] if isinstance(value, str) else value)[:80]
+    if isinstance(value, list) and len(value) < 8 and all(isinstance(part, plain) for part in value):
+        return f"[{', '.join(map(shown, value))}]"[:80]
     return f"a {value.module}.{value.name}" if isinstance(value, Record) else f"a {type(value).__name__}"
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from higan_fast.checkpoints.contents import Content, Record, is_state_dict
+from higan_fast.checkpoints.contents import Content, Record, is_state_dict, shown
 from higan_fast.checkpoints.conversion import Taken, assemble, expect_no_config, size_of, taken
-from higan_fast.checkpoints.karras import ROOT_2, acting, shown
+from higan_fast.checkpoints.karras import ROOT_2, acting
 from higan_fast.generators.base import Generator
 from higan_fast.generators.pggan import PGGAN, PGGANConfig
 from higan_fast.generators.progressive_layers import upsampling_kernel

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from higan_fast.checkpoints.contents import shown
 from higan_fast.checkpoints.conversion import Taken, as_tensor, assemble
 from higan_fast.generators.base import Generator
 from higan_fast.generators.pggan import PGGAN, PGGANConfig
@@ -168,16 +169,6 @@ def positive(path: Path, name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e6:
         raise ValueError(f"{path}: {name} is {shown(value)}, expected a number above 0")
     return value
-
-
-def shown(value: Any) -> str:
-    """A setting for a message: itself where it is short and plain, else of what type it is."""
-    plain = (bool, int, float, str, type(None))
-    if isinstance(value, plain):
-        return f"{value!r:.40}"
-    if isinstance(value, list) and len(value) < 8 and all(isinstance(part, plain) for part in value):
-        return f"{value!r:.80}"
-    return f"a {type(value).__name__}"
 
 
 def acting(weight: Tensor, gain: float = ROOT_2) -> Tensor:

@@ -16,6 +16,8 @@ import numpy as np
 from higan_fast.checkpoints import tensorflow_pggan, tensorflow_stylegan, tensorflow_stylegan2
 from higan_fast.checkpoints.contents import Content, Record
 from higan_fast.checkpoints.conversion import expect_no_config
+from higan_fast.checkpoints.karras import check_grown
+from higan_fast.checkpoints.tensorflow_variables import expect
 from higan_fast.generators.base import Generator
 
 NAME = "NVlabs TensorFlow pickle"
@@ -35,6 +37,8 @@ def read(content: Content, config: Mapping[str, Any] | None) -> Generator:
     variables, settings = _opened(path, networks[-1])
     for family in FAMILIES:
         if family.MARK in variables:
+            expect(path, settings, family.EXPECTED)
+            check_grown(path, variables.get("lod", 0))
             return family.read(path, variables, settings)
     if any("FromRGB" in name for name in variables):
         raise ValueError(f"{path}: holds a discriminator, expected a generator")

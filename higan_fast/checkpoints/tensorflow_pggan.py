@@ -10,7 +10,7 @@ from torch import Tensor
 
 from higan_fast.checkpoints import karras
 from higan_fast.checkpoints.conversion import Taken, taken
-from higan_fast.checkpoints.tensorflow_variables import conv, expect, sizes
+from higan_fast.checkpoints.tensorflow_variables import conv, sizes
 from higan_fast.generators.base import Generator
 
 MARK = "4x4/Dense/weight"  # who has this variable is a PGGAN
@@ -27,8 +27,6 @@ def read(path: Path, variables: Mapping[str, Any], settings: Mapping[str, Any]) 
     Raises:
         ValueError: when it is damaged, or of a variant that cannot be read.
     """
-    expect(path, settings, EXPECTED)
-    karras.check_grown(path, variables.get("lod", 0))
     parts = {
         "dense.weight": taken("4x4/Dense/weight", change=Tensor.t),
         "dense.bias": taken("4x4/Dense/bias", change=lambda bias: bias.repeat_interleave(16)),

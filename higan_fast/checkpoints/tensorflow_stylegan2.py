@@ -8,7 +8,7 @@ from typing import Any
 
 from higan_fast.checkpoints import karras
 from higan_fast.checkpoints.conversion import Taken, taken
-from higan_fast.checkpoints.tensorflow_variables import conv, dense, expect, mapping, sizes
+from higan_fast.checkpoints.tensorflow_variables import conv, dense, mapping, sizes
 from higan_fast.generators.base import Generator
 
 MARK = "synthesis/4x4/Conv/mod_weight"  # who has this variable is a StyleGAN2
@@ -25,8 +25,6 @@ def read(path: Path, variables: Mapping[str, Any], settings: Mapping[str, Any]) 
     Raises:
         ValueError: when it is damaged, or of a variant that cannot be read.
     """
-    expect(path, settings, EXPECTED)
-    karras.check_grown(path, variables.get("lod", 0))
     found = sizes(variables, "synthesis/")
     parts = mapping(variables) | _labels(variables)
     parts["synthesis.const"] = taken("synthesis/4x4/Const/const")

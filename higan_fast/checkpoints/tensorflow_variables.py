@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+from higan_fast.checkpoints.contents import shown
 from higan_fast.checkpoints.conversion import Taken, taken
-from higan_fast.checkpoints.karras import shown
 
 
 def dense(name: str) -> Taken:

@@ -15,7 +15,7 @@ from torch import Tensor
 # allocator keeps blocks of this size, where larger ones cost a page fault for every 4 KiB at every layer.
 CACHE_BYTES = 17 * 2**20
 
-Group = Literal["bottom", "lower", "upper", "top"]
+Group = Literal["bottom", "lower", "upper", "top", "all"]  # "all": of the only layer
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ class Generator(torch.nn.Module, abc.ABC):
 
     Attributes:
         family: its name, as files and reports give it.
-        shares_code: whether all layers get one and the same ``w``, apart from truncation; otherwise ``w`` is
-            whatever ``layer_codes`` makes the codes of, and has no meaning of its own for a layer.
+        shares_code: whether all layers get one and the same ``w``, apart from truncation; otherwise each
+            reads a part of ``w``.
         activation_dtype: dtype of the features where a family lets one choose it; None: the parameters'.
         latent_dim: length of a latent ``z``.
         label_dim: number of classes of a conditional generator; 0: it is unconditional.
@@ -95,22 +95,40 @@ class Generator(torch.nn.Module, abc.ABC):
         return len(self.layers)
 
     @property
+    def w_dim(self) -> int:
+        """Length of ``w``: ``code_dim`` where the layers share it."""
+        return self.code_dim
+
+    @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
     @abc.abstractmethod
     def mapping(self, z: Tensor, label: Tensor | None = None) -> Tensor:
-        """Latents ``[N, latent_dim]`` → ``w`` ``[N, code_dim]``, before truncation."""
+        """Latents ``[N, latent_dim]`` → ``w`` ``[N, w_dim]``, before truncation."""
 
     @abc.abstractmethod
     def layer_codes(
         self, w: Tensor, truncation_psi: float = 1.0, truncation_layers: int | None = None
     ) -> Tensor:
-        """``w`` ``[N, code_dim]`` → layer codes ``[N, num_layers, code_dim]``, truncated.
+        """``w`` ``[N, w_dim]`` → layer codes ``[N, num_layers, code_dim]``, truncated.
 
         ``codes[:, l] = w_avg + psi_l · (w − w_avg)`` with ``psi_l = truncation_psi`` on the first
         ``truncation_layers`` layers (None: on all) and 1 on the others (StyleGAN, arXiv 1812.04948, §B).
+        Other families may truncate a part of ``w``, or read one; in all of them the codes are affine in it.
         """
+
+    def layer_moves(
+        self, moves: Tensor, truncation_psi: float = 1.0, truncation_layers: int | None = None
+    ) -> Tensor:
+        """What moves ``[M, w_dim]`` of ``w`` add to the layer codes: float64 ``[M, num_layers, code_dim]``.
+
+        It is the same for every ``w``, because ``layer_codes`` is affine: what it makes of the moves, less
+        what it makes of zero.
+        """
+        moves = moves.to(self.device, torch.float64)
+        of_zero = self.layer_codes(torch.zeros_like(moves[:1]), truncation_psi, truncation_layers)
+        return self.layer_codes(moves, truncation_psi, truncation_layers) - of_zero
 
     def map(
         self,
@@ -245,7 +263,9 @@ class Generator(torch.nn.Module, abc.ABC):
 
 
 def group_of(index: int, num: int) -> Group:
-    """HiGAN's four groups (of 14 layers: 0–1, 2–5, 6–11, 12–13), scaled to ``num`` layers."""
+    """HiGAN's four groups (of 14 layers: 0–1, 2–5, 6–11, 12–13), scaled to ``num`` layers; "all" for one."""
+    if num == 1:
+        return "all"
     position = (index + 0.5) / num * 14
     return "bottom" if position < 2 else "lower" if position < 6 else "upper" if position < 12 else "top"
 

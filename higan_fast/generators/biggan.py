@@ -97,11 +97,7 @@ class BigGAN(BlockGenerator):
     shares_code: ClassVar[bool] = False
 
     def __init__(self, config: BigGANConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.channels, self.bottom_width = config.channels, config.bottom_width
-        self.resolution, self.latent_dim = config.resolution, config.latent_dim
-        self.label_dim = config.label_dim
+        super().__init__(config)
         self.code_dim = max(config.chunk_dim, config.block_dim)
         self.embedding = None
         if config.embed_dim is not None:
@@ -115,6 +111,10 @@ class BigGAN(BlockGenerator):
         self.last = Last(config.channels[-1], LAST_EPSILON)
         self.layers = _layers(config)
 
+    @property
+    def w_dim(self) -> int:
+        return self.latent_dim + (self.config.embed_dim or self.label_dim)
+
     def mapping(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """Latents ``[N, latent_dim]`` and classes → ``w``: both, one behind the other."""
         self.check_latents(z)
@@ -124,7 +124,7 @@ class BigGAN(BlockGenerator):
     def layer_codes(
         self, w: Tensor, truncation_psi: float = 1.0, truncation_layers: int | None = None
     ) -> Tensor:
-        """``w`` → layer codes ``[N, num_layers, code_dim]``.
+        """``w`` ``[N, w_dim]`` → layer codes ``[N, num_layers, code_dim]``.
 
         Their latents' part is multiplied by ``truncation_psi`` on the first ``truncation_layers`` layers
         (None: on all), and by 1 on the others.

@@ -88,11 +88,8 @@ class BigGANDeep(BlockGenerator):
     family: ClassVar[str] = "biggan-deep"
 
     def __init__(self, config: BigGANDeepConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.channels, self.bottom_width = config.channels, config.bottom_width
-        self.resolution, self.latent_dim = config.resolution, config.latent_dim
-        self.label_dim, self.code_dim = config.label_dim, config.latent_dim + config.embed_dim
+        super().__init__(config)
+        self.code_dim = config.latent_dim + config.embed_dim
         self.embedding = nn.Linear(config.label_dim, config.embed_dim, bias=False)
         self.first = nn.Linear(self.code_dim, config.channels[0] * config.bottom_width**2)
         self.blocks = nn.ModuleList(

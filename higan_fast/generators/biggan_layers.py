@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,28 +22,33 @@ class BlockGenerator(Generator):
     which it runs.
 
     Attributes:
+        config: with ``channels`` of the first features and after each block, and their ``bottom_width``.
         first: code ``[N, D]`` → features ``[N, channels[0] · width²]``.
         blocks: features ``[N, C, H, W]`` and code ``[N, D]`` → features; one for each layer above the first.
         attention: by the index of the layer after which it runs.
         last: the last features → images before their tanh.
     """
 
-    channels: tuple[int, ...]
-    bottom_width: int
+    config: Any
     first: nn.Linear
     blocks: nn.ModuleList
     attention: nn.ModuleDict
     last: Last
 
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.config = config
+        self.resolution, self.latent_dim = config.resolution, config.latent_dim
+        self.label_dim = config.label_dim
+
     def start(self, num: int) -> Activation:
-        nothing = self.first.weight.new_empty(num, 0, self.bottom_width, self.bottom_width)
+        nothing = self.first.weight.new_empty(num, 0, self.config.bottom_width, self.config.bottom_width)
         return Activation(nothing.to(self.activation_dtype or nothing.dtype))
 
     def layer(self, index: int, activation: Activation, code: Tensor) -> Activation:
         if index == 0:
-            features = self.first(code[:, : self.first.in_features]).unflatten(
-                1, (self.channels[0], self.bottom_width, self.bottom_width)
-            )
+            width = self.config.bottom_width
+            features = self.first(code[:, : self.first.in_features]).unflatten(1, (-1, width, width))
             features = features.to(activation.features.dtype, memory_format=torch.channels_last)
         else:
             features = self.blocks[index - 1](activation.features, code)
@@ -54,7 +60,8 @@ class BlockGenerator(Generator):
         return self.last(activation.features).to(self.first.weight.dtype).tanh()
 
     def features_of(self, index: int) -> int:
-        return self.channels[index] * self.layers[index].resolution ** 2
+        channels: int = self.config.channels[index]
+        return channels * self.layers[index].resolution ** 2
 
 
 class Statistics(nn.Module):

@@ -7,42 +7,30 @@ network is the one stage that reads it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from higan_fast.generators.base import Activation, Generator, Layer, group_of
+from higan_fast.generators.progressive_config import ProgressiveConfig
 from higan_fast.generators.progressive_layers import Conv, ToRGB, pixel_norm
 from higan_fast.ops import bias_act
 
 
 @dataclass(frozen=True)
-class PGGANConfig:
+class PGGANConfig(ProgressiveConfig):
     """The architecture.
 
     Attributes:
-        channels: ``{resolution: channels}`` for 4, 8, … up to the image's resolution.
         label_dim: number of classes; 0: unconditional.
         tanh: whether the image goes through tanh.
     """
 
-    channels: dict[int, int] = field(default_factory=lambda: {4: 128, 8: 128, 16: 128, 32: 64, 64: 32})
-    latent_dim: int = 128
     label_dim: int = 0
     tanh: bool = False
-
-    @property
-    def resolution(self) -> int:
-        return max(self.channels)
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> PGGANConfig:
-        """What ``asdict`` gave, after JSON has turned the resolutions into strings."""
-        channels = {int(resolution): width for resolution, width in values["channels"].items()}
-        return cls(**{**values, "channels": channels})
 
 
 class PGGAN(Generator):

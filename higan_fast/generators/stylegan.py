@@ -8,7 +8,7 @@ normalisation, style.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -17,37 +17,25 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from higan_fast.generators.base import Activation, Layer, group_of, moved_codes
+from higan_fast.generators.progressive_config import ProgressiveConfig
 from higan_fast.generators.progressive_layers import Conv, ToRGB, pixel_norm
 from higan_fast.generators.style_based import StyleBased
 from higan_fast.ops import adain, setup_filter, upfirdn2d
 
 
 @dataclass(frozen=True)
-class StyleGANConfig:
+class StyleGANConfig(ProgressiveConfig):
     """The architecture.
 
     Attributes:
-        channels: ``{resolution: channels}`` for 4, 8, … up to the image's resolution.
         label_dim: number of classes; 0: unconditional.
         hidden_dim: width of the mapping; None: ``code_dim``.
     """
 
-    channels: dict[int, int] = field(default_factory=lambda: {4: 128, 8: 128, 16: 128, 32: 64, 64: 32})
-    latent_dim: int = 128
     code_dim: int = 128
     mapping_depth: int = 8
     label_dim: int = 0
     hidden_dim: int | None = None
-
-    @property
-    def resolution(self) -> int:
-        return max(self.channels)
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> StyleGANConfig:
-        """What ``asdict`` gave, after JSON has turned the resolutions into strings."""
-        channels = {int(resolution): width for resolution, width in values["channels"].items()}
-        return cls(**{**values, "channels": channels})
 
 
 class StyleGAN(StyleBased):

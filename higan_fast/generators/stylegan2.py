@@ -11,7 +11,7 @@ the code of the next block's first convolution, so stage *l* is:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
@@ -19,16 +19,16 @@ import torch
 from torch import Tensor, nn
 
 from higan_fast.generators.base import Activation, Layer, group_of, moved_codes
+from higan_fast.generators.progressive_config import ProgressiveConfig
 from higan_fast.generators.style_based import StyleBased
 from higan_fast.generators.stylegan2_layers import RGB, Linear, Skip, StyledConv
 
 
 @dataclass(frozen=True)
-class StyleGAN2Config:
+class StyleGAN2Config(ProgressiveConfig):
     """The architecture: everything that the weights do not say by themselves.
 
     Attributes:
-        channels: ``{resolution: channels}`` for 4, 8, … up to the image's resolution.
         mapping_lr_multiplier: the mapping's weights are stored divided by it.
         architecture: how RGB is made: "skip" adds up that of all blocks, "orig" and "resnet" take that of the
             last block; "resnet" has residual blocks (arXiv 1912.04958, §4.1).
@@ -38,8 +38,6 @@ class StyleGAN2Config:
         hidden_dim: width of the mapping; None: ``code_dim``.
     """
 
-    channels: dict[int, int] = field(default_factory=lambda: {4: 128, 8: 128, 16: 128, 32: 64, 64: 32})
-    latent_dim: int = 128
     code_dim: int = 128
     mapping_depth: int = 4
     mapping_lr_multiplier: float = 0.01
@@ -48,16 +46,6 @@ class StyleGAN2Config:
     label_dim: int = 0
     embed_dim: int | None = None
     hidden_dim: int | None = None
-
-    @property
-    def resolution(self) -> int:
-        return max(self.channels)
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> StyleGAN2Config:
-        """What ``asdict`` gave, after JSON has turned the resolutions into strings."""
-        channels = {int(resolution): width for resolution, width in values["channels"].items()}
-        return cls(**{**values, "channels": channels})
 
 
 class StyleGAN2(StyleBased):

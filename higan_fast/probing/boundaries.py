@@ -105,17 +105,24 @@ class Boundary:
 
     def check_fits(self, generator: Generator) -> None:
         """Raises ValueError when the normal does not belong to codes like the generator's."""
-        if self.space == "w" and not generator.shares_code:
+        dims = {"z": generator.latent_dim, "w": generator.w_dim, "layers": generator.code_dim}
+        fitting = [[dims[self.space]]]
+        if self.space == "layers":
+            fitting.append([generator.num_layers, generator.code_dim])
+        if list(self.normal.shape) not in fitting:
             raise ValueError(
-                f"boundary {self.name!r} was fitted in w, which the layers of a {generator.family} do not "
-                "share; fit one in layers"
+                f"boundary {self.name!r}: its normal has shape {list(self.normal.shape)}, and in {self.space}"
+                f" this generator needs {' or '.join(map(str, fitting))}; was it fitted for another one?"
             )
-        dim = generator.latent_dim if self.space == "z" else generator.code_dim
-        if self.normal.shape not in ((dim,), (generator.num_layers, dim)):
+
+    def check_moves_codes(self, generator: Generator) -> None:
+        """Raises ValueError when no step along the boundary moves layer codes like the generator's."""
+        if self.space == "z":
             raise ValueError(
-                f"boundary {self.name!r}: its normal has shape {list(self.normal.shape)}, and this generator "
-                f"needs [{dim}] or [{generator.num_layers}, {dim}]; was it fitted for another one?"
+                f"boundary {self.name!r} was fitted in z, which moves latents and not layer codes; "
+                "fit one in w or layers"
             )
+        self.check_fits(generator)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -46,7 +46,8 @@ def fit_boundaries(
         semantics: names, or one name; None: all that the samples have scores for.
         chosen_num: samples per class: a count, or a ratio of all in (0, 1]. At most half of all.
         space: "w" and "z" give normals ``[D]``; "layers" gives one normal per layer, ``[L, D]``. None: "w"
-            where all layers get one and the same code, and "layers" elsewhere, as for BigGAN.
+            where all layers get one and the same code, and "layers" elsewhere, as for BigGAN: there a step
+            in w moves each layer by the part of w that it reads.
         held_out: the part of each class on which the accuracy is measured.
         C: the weight of the loss.
         loss: "hinge" or "squared_hinge".
@@ -66,9 +67,8 @@ def fit_boundaries(
     if not 0 < held_out < 1:
         raise ValueError(f"held_out: got {held_out!r}, expected a part between 0 and 1")
     num = _num_per_side(chosen_num, len(samples))
-    shares_code = samples.settings.get("shares_code", True)
-    space = space or ("w" if shares_code else "layers")
-    codes, scores = _codes(samples, space, shares_code), samples.scores
+    space = space or ("w" if samples.settings.get("shares_code", True) else "layers")
+    codes, scores = _codes(samples, space), samples.scores
     for what, values in ((f"the codes in {space}", codes), ("the scores", scores)):
         if not np.isfinite(values).all():
             raise ValueError(f"samples: {what} are not all finite (NaN or infinite)")
@@ -232,13 +232,9 @@ def _warn_of_unconverged(boundaries: list[Boundary]) -> None:
         )
 
 
-def _codes(samples: Samples, space: Space, shares_code: bool) -> NDArray[np.float32]:
+def _codes(samples: Samples, space: Space) -> NDArray[np.float32]:
     if space not in SPACES:
         raise ValueError(f"space: got {space!r}, expected one of {', '.join(SPACES)}")
-    if space == "w" and not shares_code:
-        raise ValueError(
-            "space: got 'w', but the layers of this generator do not share one code; use 'layers' (or 'z')"
-        )
     return samples.codes if space == "layers" else samples.w if space == "w" else samples.z
 
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from higan_fast.generators.base import Generator
 from higan_fast.probing.boundaries import Boundary
 from higan_fast.probing.checks import check_count
-from higan_fast.probing.engine import Engine, as_codes, offset, strengths
+from higan_fast.probing.displacement import displacements
+from higan_fast.probing.engine import Engine, as_codes
 from higan_fast.probing.latents import JITTER, latents
 from higan_fast.probing.layers import Layers, parse_layers
 from higan_fast.probing.plan import Plan
@@ -47,16 +48,15 @@ def manipulate(
         ValueError: when the codes or a boundary do not fit the generator, or layers are out of range.
     """
     boundaries = [boundary] if isinstance(boundary, Boundary) else list(boundary)
-    moves = torch.zeros(generator.num_layers, generator.code_dim, dtype=torch.float64)
-    for one in boundaries:
-        strength = strengths(one.space, generator.num_layers, truncation_psi, truncation_layers)
-        moves += _move(generator, one, layers, strength)
+    chosen = parse_layers(layers, generator.num_layers)
     codes = as_codes(codes, generator)
+    moves = codes.new_zeros(codes.shape[1:], dtype=torch.float64)  # [L, D]
+    for one in boundaries:
+        moves += _move(generator, one, chosen, truncation_psi, truncation_layers)
     _check_work(len(codes), len(steps), batch_size)
     generator.use_truncation(truncation_psi)
     engine = Engine(generator, batch_size=batch_size)
-    chosen = parse_layers(layers, generator.num_layers)
-    plan = Plan(moves[None].to(codes), (chosen,), torch.tensor(list(steps), dtype=torch.float64))
+    plan = Plan(moves[None], (chosen,), torch.tensor(list(steps), dtype=torch.float64))
     size = (3, generator.resolution, generator.resolution)
     images = codes.new_empty(len(codes), len(steps), *size)
     for found in engine.perturbed_images(codes, plan):
@@ -80,16 +80,12 @@ def jitter(
 ) -> Tensor:
     """Variants of every sample: small random steps from N(0, scale²) along one boundary.
 
+    What is not named here is as in ``manipulate``.
+
     Args:
-        codes: layer codes ``[N, L, D]``, as torch, NumPy or CuPy array.
-        boundary: fitted in "w" or "layers".
-        layers: on which layers to move.
         num: how many variants of each sample.
         scale: standard deviation of a step.
         seed: of the steps; those of sample *i* depend on (seed, i) alone.
-        truncation_psi: with which the codes were made, as in ``manipulate``.
-        truncation_layers: with which the codes were made.
-        batch_size: at most so many images at once; None: as many as are worth it.
 
     Returns:
         Images in about [-1, 1], a torch tensor ``[N, num, 3, R, R]`` on the generator's device.
@@ -99,27 +95,23 @@ def jitter(
     """
     check_count("num", num)
     codes = as_codes(codes, generator)
-    strength = strengths(boundary.space, generator.num_layers, truncation_psi, truncation_layers)
-    moves = _move(generator, boundary, layers, strength)
+    chosen = parse_layers(layers, generator.num_layers)
+    move = _move(generator, boundary, chosen, truncation_psi, truncation_layers)
     _check_work(len(codes), num, batch_size)
     generator.use_truncation(truncation_psi)
     steps = torch.tensor(latents(seed, 0, len(codes), num, stream=JITTER)).double() * scale  # [N, num]
-    moved = codes[:, None] + (steps[:, :, None, None].to(moves.device) * moves).to(codes)  # [N, num, L, D]
+    moved = codes[:, None] + (steps[:, :, None, None].to(move.device) * move).to(codes)  # [N, num, L, D]
     return (
         Engine(generator, batch_size=batch_size).images(moved.flatten(0, 1)).unflatten(0, (len(codes), num))
     )
 
 
-def _move(generator: Generator, boundary: Boundary, layers: Layers, strength: Tensor) -> Tensor:
+def _move(
+    generator: Generator, boundary: Boundary, layers: Sequence[int], psi: float, truncated: int | None
+) -> Tensor:
     """The displacement of the codes by a step of 1: float64 ``[L, D]``."""
-    if boundary.space == "z":
-        raise ValueError(
-            f"boundary: {boundary.name!r} was fitted in z, which moves latents and not layer codes; "
-            "fit one in w or layers"
-        )
-    boundary.check_fits(generator)
-    chosen = parse_layers(layers, generator.num_layers)
-    return offset(boundary.normal, chosen, 1.0, strength, like=strength)
+    boundary.check_moves_codes(generator)
+    return displacements(generator, boundary.space, [boundary.normal], 1.0, layers, psi, truncated)[0]
 
 
 def _check_work(num_samples: int, num_steps: int, batch_size: int | None) -> None:

@@ -20,7 +20,8 @@ from torch import Tensor
 from higan_fast.files import write_whole
 from higan_fast.generators.base import Generator
 from higan_fast.probing.boundaries import Space
-from higan_fast.probing.engine import Engine, offset, strengths
+from higan_fast.probing.displacement import displacements
+from higan_fast.probing.engine import Engine
 from higan_fast.probing.estimate import Estimate, Rate
 from higan_fast.probing.latents import (
     VERIFICATION,
@@ -67,7 +68,6 @@ class Measurement:
         self.engine, self.space, self.step = engine, space, step
         self.seed, self.truncation, self.label = seed, (truncation_psi, truncation_layers), label
         self.layer_sets = _layer_sets(space, engine.generator)
-        self._strength = strengths(space, engine.generator.num_layers, *self.truncation)
         self._rate: Rate | None = None
         self._base: Tensor | None = None  # scores of the base samples so far, [n, S]
 
@@ -189,13 +189,12 @@ class Measurement:
     def _moves(self, directions: Sequence[Direction]) -> Tensor:
         """What a step of 1 along each direction adds: to codes ``[M, L, D]``, or to labelled latents in z."""
         generator = self.engine.generator
-        normals = [torch.as_tensor(direction.normal) for direction in directions]
+        normals = [direction.normal for direction in directions]
         if self.space == "z":  # a sample keeps its class
-            moves = F.pad(torch.stack(normals), (0, generator.label_dim))  # [M, latent_dim + label_dim]
-        else:
-            layers = range(generator.num_layers)
-            moves = torch.stack([offset(n, layers, 1.0, self._strength, self._strength) for n in normals])
-        return moves.to(generator.device)
+            latents = torch.as_tensor(np.stack(normals), device=generator.device)
+            return F.pad(latents, (0, generator.label_dim))  # [M, latent_dim + label_dim]
+        psi, truncated = self.truncation
+        return displacements(generator, self.space, normals, truncation_psi=psi, truncation_layers=truncated)
 
 
 def say(text: str) -> None:

@@ -14,7 +14,8 @@ from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import Predictor
 from higan_fast.probing.boundaries import Boundary
 from higan_fast.probing.checks import check_count, check_names
-from higan_fast.probing.engine import as_codes, offset, prepare, score, strengths
+from higan_fast.probing.displacement import displacements
+from higan_fast.probing.engine import as_codes, prepare, score
 from higan_fast.progress import progress as show_progress
 
 Array = NDArray[np.float64]
@@ -62,7 +63,7 @@ def screen(
     codes = as_codes(codes, generator)
     if len(codes) == 0:
         raise ValueError("codes: got no samples, expected at least one")
-    moves = _moves(generator, predictor, boundaries, codes, (step, truncation_psi, truncation_layers))
+    moves = _moves(generator, predictor, boundaries, step, truncation_psi, truncation_layers)
     profiles = torch.zeros(len(boundaries), generator.num_layers, dtype=torch.float64, device=codes.device)
     total = len(codes) * len(moves)
     with show_progress("screening", total, unit="gradients", enabled=progress) as advance:
@@ -112,26 +113,20 @@ def _moves(
     generator: Generator,
     predictor: Predictor,
     boundaries: Mapping[str, Boundary],
-    codes: Tensor,
-    move: tuple[float, float, int | None],
+    step: float,
+    psi: float,
+    truncated: int | None,
 ) -> dict[int, tuple[list[int], Tensor]]:
     """Column of a semantic → the rows of its boundaries and their displacements, float64 ``[m, L, D]``."""
-    step, psi, truncated = move
     if not boundaries:
         raise ValueError("boundaries: got none; fit some first")
     check_names(tuple(boundary.name for boundary in boundaries.values()), predictor.names, "the predictor")
-    layers = range(generator.num_layers)
     found: dict[int, list[tuple[int, Tensor]]] = {}
     for row, boundary in enumerate(boundaries.values()):
-        if boundary.space == "z":
-            raise ValueError(
-                f"boundaries: {boundary.name!r} was fitted in z, which moves all layers together; "
-                "fit one in w or layers"
-            )
-        boundary.check_fits(generator)
-        strength = strengths(boundary.space, len(layers), psi, truncated)
-        displacement = offset(boundary.normal, layers, step, strength, like=codes.double())  # [L, D]
-        found.setdefault(predictor.names.index(boundary.name), []).append((row, displacement))
+        boundary.check_moves_codes(generator)
+        normals = [boundary.normal]
+        (displacement,) = displacements(generator, boundary.space, normals, step, None, psi, truncated)
+        found.setdefault(predictor.names.index(boundary.name), []).append((row, displacement))  # [L, D]
     return {
         column: ([row for row, _ in entries], torch.stack([displacement for _, displacement in entries]))
         for column, entries in found.items()

@@ -5,13 +5,10 @@ import torch
 from higan_fast.checkpoints import load_generator
 from higan_fast.generators.pggan import PGGANConfig
 from tests.checkpoints.raw_weights import assert_same, random_pggan
-from tests.checkpoints.tensorflow_writer import pggan_variables, tensorflow_pickle
+from tests.checkpoints.tensorflow_damage import check_damage_is_told, written
+from tests.checkpoints.tensorflow_writer import pggan_variables
 
 CONFIG = PGGANConfig({4: 9, 8: 7, 16: 6}, latent_dim=6)
-
-
-def written(path, variables, settings=None):
-    return tensorflow_pickle(path / "a.pkl", variables, path / "mark", settings)
 
 
 @pytest.mark.parametrize("fused", [True, False])
@@ -45,13 +42,7 @@ DAMAGE = {
 
 @pytest.mark.parametrize("name", DAMAGE)
 def test_damage_is_told(tmp_path, name):
-    value, message = DAMAGE[name]
-    own = pggan_variables(random_pggan(CONFIG), True)[""]
-    own.pop(name, None)
-    path = written(tmp_path, {"": own if value is None else {**own, name: value}})
-    with pytest.raises(ValueError, match=message) as raised:
-        load_generator(path)
-    assert "a.pkl" in str(raised.value)
+    check_damage_is_told(tmp_path, pggan_variables(random_pggan(CONFIG), True), ("", name), DAMAGE[name])
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,10 @@ import torch
 from higan_fast.checkpoints import load_generator
 from higan_fast.generators.stylegan import StyleGANConfig
 from tests.checkpoints.raw_weights import assert_same, random_stylegan
-from tests.checkpoints.tensorflow_writer import stylegan_variables, tensorflow_pickle
+from tests.checkpoints.tensorflow_damage import check_damage_is_told, written
+from tests.checkpoints.tensorflow_writer import stylegan_variables
 
 CONFIG = StyleGANConfig({4: 9, 8: 7, 16: 6}, latent_dim=6, code_dim=5, mapping_depth=3)
-
-
-def written(path, variables, settings=None):
-    return tensorflow_pickle(path / "a.pkl", variables, path / "mark", settings)
 
 
 @pytest.mark.parametrize(
@@ -60,14 +57,7 @@ DAMAGE = {
 
 @pytest.mark.parametrize("where", DAMAGE, ids="/".join)
 def test_damage_is_told(tmp_path, where):
-    (component, name), (value, message) = where, DAMAGE[where]
-    variables = stylegan_variables(random_stylegan(CONFIG))
-    variables[component].pop(name, None)
-    if value is not None:
-        variables[component][name] = value
-    with pytest.raises(ValueError, match=message) as raised:
-        load_generator(written(tmp_path, variables))
-    assert "a.pkl" in str(raised.value)
+    check_damage_is_told(tmp_path, stylegan_variables(random_stylegan(CONFIG)), where, DAMAGE[where])
 
 
 @pytest.mark.parametrize(

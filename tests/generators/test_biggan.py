@@ -11,6 +11,7 @@ from higan_fast.generators.biggan_layers import Conv, SelfAttention, doubling_ke
 from higan_fast.predictors.base import Predictor, Semantic
 from higan_fast.probing import fit_boundaries, sample, verify
 from higan_fast.probing.screening import screen
+from tests.generators.biggan_checks import check_16_bits, check_forks, check_gradients, codes_for, make
 from tests.generators.plain_biggan import (
     attended,
     convolved,
@@ -18,7 +19,6 @@ from tests.generators.plain_biggan import (
     first_features,
     image,
     normed,
-    randomize,
 )
 
 CONFIG = BigGANConfig((9, 8, 6), latent_dim=15, label_dim=4, embed_dim=3, attention=(1,), epsilon=1e-3)
@@ -32,20 +32,12 @@ AT = torch.ones(1).double()
 
 @pytest.fixture(scope="module", params=VARIANTS)
 def generator(request):
-    torch.manual_seed(0)
-    return randomize(BigGAN(VARIANTS[request.param]).double())
+    return make(BigGAN, VARIANTS[request.param])
 
 
 @pytest.fixture(scope="module")
 def hierarchical():
-    torch.manual_seed(0)
-    return randomize(BigGAN(CONFIG).double())
-
-
-def codes_for(generator, num, **options):
-    random = torch.Generator().manual_seed(1)
-    z = torch.randn(num, generator.latent_dim, dtype=torch.float64, generator=random)
-    return generator.map(z, torch.arange(num) % 4, **options)
+    return make(BigGAN, CONFIG)
 
 
 def plain_forward(generator, codes):
@@ -134,15 +126,7 @@ def test_a_layers_code_changes_nothing_below_it_and_padding_nothing_at_all(gener
 
 
 def test_a_fork_is_a_forward_for_every_perturbation(generator):
-    codes, steps = codes_for(generator, 2), torch.tensor([2.0, -1.0]).double()
-    moves = torch.randn(3, *codes.shape[1:]).double()
-    activation = generator.start(2)
-    for index in range(3):
-        moves[:, :index] = 0
-        moved = codes[:, None, None] + steps[:, None, None] * moves[:, None]
-        found = generator.fork(index, activation, codes, moves, steps)
-        torch.testing.assert_close(found, generator.synthesize(moved.flatten(0, 2)), atol=1e-12, rtol=1e-12)
-        activation = generator.layer(index, activation, codes[:, index])
+    check_forks(generator)
 
 
 def test_slices_change_nothing(hierarchical, monkeypatch):
@@ -156,24 +140,14 @@ def test_slices_change_nothing(hierarchical, monkeypatch):
 @pytest.mark.parametrize("dtype, share", [(torch.float16, 4e-3), (torch.bfloat16, 4e-2)])
 def test_16_bit_features_stay_near(generator, dtype, share):
     """Two blocks with some ten roundings of 2^-11 or 2^-8 that mostly cancel; images are at most 1."""
-    network, codes = copy.deepcopy(generator).float(), codes_for(generator, 3)
-    exact = generator.synthesize(codes)
-    network.activation_dtype = dtype
-    found = network.synthesize(codes.float())
-    assert found.dtype is torch.float32
-    assert network.layer(0, network.start(3), codes[:, 0].float()).features.dtype is dtype
-    assert (found - exact).abs().max() < share
+    check_16_bits(generator, dtype, share)
 
 
 def test_gradients_reach_codes_and_weights(generator):
-    network = copy.deepcopy(generator).requires_grad_()
-    codes = codes_for(generator, 2).requires_grad_()
-    network.synthesize(codes).square().sum().backward()
-    assert all(p.grad.abs().sum() > 0 for name, p in network.named_parameters() if name != "embedding.weight")
-    assert all(codes.grad[:, index].abs().sum() > 0 for index in range(3))
+    codes = check_gradients(generator)
     step = torch.randn_like(codes) * 1e-7  # so small that hardly a ReLU changes sides
     with torch.no_grad():
-        plus, minus = (network.synthesize(codes + sign * step).square().sum() for sign in (1, -1))
+        plus, minus = (generator.synthesize(codes + sign * step).square().sum() for sign in (1, -1))
     assert (plus - minus).item() / 2 == pytest.approx((codes.grad * step).sum().item(), rel=1e-4)
 
 

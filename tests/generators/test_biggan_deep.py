@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from higan_fast.generators.biggan_deep import BigGANDeep, BigGANDeepConfig
+from tests.generators.biggan_checks import check_16_bits, check_forks, check_gradients, codes_for, make
 from tests.generators.plain_biggan import (
     attended,
     convolved,
@@ -13,7 +14,6 @@ from tests.generators.plain_biggan import (
     first_features,
     image,
     normed,
-    randomize,
 )
 
 CONFIG = BigGANDeepConfig(
@@ -31,14 +31,7 @@ CONFIG = BigGANDeepConfig(
 
 @pytest.fixture(scope="module")
 def generator():
-    torch.manual_seed(0)
-    return randomize(BigGANDeep(CONFIG).double())
-
-
-def codes_for(generator, num, **options):
-    random = torch.Generator().manual_seed(1)
-    z = torch.randn(num, generator.latent_dim, dtype=torch.float64, generator=random)
-    return generator.map(z, torch.arange(num) % 4, **options)
+    return make(BigGANDeep, CONFIG)
 
 
 def plain_forward(generator, codes, at):
@@ -85,9 +78,8 @@ def test_equals_a_plain_forward_at_every_truncation(generator, psi, at):
 
 
 def test_statistics_that_hold_for_all_truncations():
-    torch.manual_seed(0)
-    generator = randomize(BigGANDeep(replace(CONFIG, num_statistics=1)))
-    codes = generator.map(torch.randn(2, 6), torch.tensor([1, 3]))
+    generator = make(BigGANDeep, replace(CONFIG, num_statistics=1))
+    codes = codes_for(generator, 2)
     expected = generator.synthesize(codes)
     generator.use_truncation(1.7)
     assert torch.equal(generator.synthesize(codes), expected)
@@ -135,35 +127,19 @@ def test_a_layers_code_changes_nothing_below_it(generator):
 
 
 def test_a_fork_is_a_forward_for_every_perturbation(generator):
-    network, codes = copy.deepcopy(generator), codes_for(generator, 2)
+    network = copy.deepcopy(generator)
     network.use_truncation(0.42)
-    steps, moves = torch.tensor([2.0, -1.0]).double(), torch.randn(3, 5, 11).double()
-    activation = network.start(2)
-    for index in range(5):
-        moves[:, :index] = 0
-        moved = codes[:, None, None] + steps[:, None, None] * moves[:, None]
-        found = network.fork(index, activation, codes, moves, steps)
-        torch.testing.assert_close(found, network.synthesize(moved.flatten(0, 2)), atol=1e-12, rtol=1e-12)
-        activation = network.layer(index, activation, codes[:, index])
+    check_forks(network)
 
 
 @pytest.mark.parametrize("dtype, share", [(torch.float16, 1e-2), (torch.bfloat16, 8e-2)])
 def test_16_bit_features_stay_near(generator, dtype, share):
     """Four blocks with some thirty roundings of 2^-11 or 2^-8 that mostly cancel; images are at most 1."""
-    network, codes = copy.deepcopy(generator).float(), codes_for(generator, 3)
-    exact = generator.synthesize(codes)
-    network.activation_dtype = dtype
-    found = network.synthesize(codes.float())
-    assert found.dtype is torch.float32
-    assert (found - exact).abs().max() < share
+    check_16_bits(generator, dtype, share)
 
 
 def test_gradients_reach_codes_and_weights(generator):
-    network = copy.deepcopy(generator).requires_grad_()
-    codes = codes_for(generator, 2).requires_grad_()
-    network.synthesize(codes).square().sum().backward()
-    assert all(p.grad.abs().sum() > 0 for name, p in network.named_parameters() if name != "embedding.weight")
-    assert all(codes.grad[:, index].abs().sum() > 0 for index in range(5))
+    check_gradients(generator)
 
 
 def test_an_architecture_survives_json():

@@ -62,7 +62,8 @@ def test_its_one_code_is_the_latent(generator):
     z = torch.randn(4, 15).double()
     assert torch.equal(generator.mapping(z), z)
     assert torch.equal(generator.map(z), z[:, None])
-    assert [(layer.name, layer.resolution) for layer in generator.layers] == [("z", 16)]
+    described = [(layer.name, layer.resolution, layer.group) for layer in generator.layers]
+    assert described == [("z", 16, "all")]
     assert (generator.num_layers, generator.code_dim, generator.resolution) == (1, 15, 16)
     with pytest.raises(ValueError, match="label: this generator is unconditional"):
         generator.map(z, torch.zeros(4).long())

@@ -99,12 +99,17 @@ def test_layers_with_codes_of_their_own_are_each_found(chunked):
         assert found.layer_beats_null[found.row(name)].tolist() == [i == layer for i in range(NUM_LAYERS)]
 
 
-def test_w_is_refused_where_it_means_nothing_for_a_layer(chunked):
-    with pytest.raises(ValueError, match="space: got 'w', but the layers of this generator do not share one"):
-        fitted(chunked, space="w")
+def test_a_boundary_in_w_moves_each_layer_by_the_part_that_it_reads(chunked):
+    boundaries = fitted(chunked, space="w")
     generator, predictor = chunked_toy()
+    assert boundaries["view"].normal.shape == (generator.w_dim,)
+    found = verify(generator, predictor, boundaries, num=32, num_null=48, confidence=0.95, **QUIET)
+    assert [found.best_layer(name) for name in LAYER_OF] == list(LAYER_OF.values())
+    assert found.beats_null.all()
     foreign = Boundary("view", "layout", "w", np.eye(generator.code_dim)[0])
-    message = "'view' was fitted in w, which the layers of a chunked-toy do not share; fit one in layers"
+    message = (
+        rf"normal has shape \[{CHUNK + EMBEDDED}\], and in w this generator needs \[{generator.w_dim}\];"
+    )
     with pytest.raises(ValueError, match=message):
         verify(generator, predictor, {"view": foreign}, **QUIET)
     with pytest.raises(ValueError, match=message):

@@ -7,7 +7,7 @@ import torch
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from higan_fast.predictors.base import ModulePredictor
 from higan_fast.probing import Boundary, verify
-from higan_fast.probing.engine import offset, strengths
+from higan_fast.probing.displacement import displacements
 from higan_fast.probing.latents import VERIFICATION, make_codes
 from higan_fast.probing.screening import profile_correlation, screen
 from tests.toy import LAYER_OF, NUM_LAYERS, toy
@@ -38,8 +38,7 @@ def stylegan2():
 
 def difference(generator, predictor, codes, boundary, layer, step, psi=1.0, truncated=None):
     """The mean score difference of a step on one layer, by two plain forward passes."""
-    strength = strengths(boundary.space, generator.num_layers, psi, truncated)
-    move = offset(boundary.normal, [layer], step, strength, codes)
+    (move,) = displacements(generator, boundary.space, [boundary.normal], step, [layer], psi, truncated)
     column = predictor.names.index(boundary.name)
     with torch.no_grad():
         plus, minus = (

@@ -328,7 +328,11 @@ def test_boundaries_that_do_not_fit_are_refused(boundaries):
         ({"sofa": random_boundary("sofa", 0)}, "'sofa' is not one that the predictor knows"),
         (
             {"bed": Boundary("bed", "object", "w", np.eye(7)[0])},
-            r"normal has shape \[7\].*needs \[32\] or \[5, 32\]",
+            r"normal has shape \[7\], and in w this generator needs \[32\];",
+        ),
+        (
+            {"bed": Boundary("bed", "object", "layers", np.eye(7)[:4])},
+            r"normal has shape \[4, 7\], and in layers this generator needs \[32\] or \[5, 32\];",
         ),
         (
             {"view": boundaries["view"], "bed": Boundary("bed", "object", "layers", np.eye(32)[:5])},

@@ -49,6 +49,7 @@ def test_one_layer_has_a_profile_of_one_and_no_order(report):
     for name in LAYER_OF:
         (cell,) = cells_of(page, name)
         assert "layer 0 (paint)" in cell["title"] and "marked" in cell["class"].split()
+        assert "0 (16², all)" in page.text
     strips = [alt for alt, _ in page.pictures() if "moved along" in alt]
     assert len(strips) == len(LAYER_OF) and all("on all layers" in alt for alt in strips)
 

@@ -1,0 +1,54 @@
+"""The StyleGAN2 of genforce/higan from a checkout of it, with our generator's weights."""
+
+from __future__ import annotations
+
+import math
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from benchmarks.parity.row import importing
+from higan_fast.generators.stylegan2 import StyleGAN2
+
+
+def load_peer(checkout: Path, generator: StyleGAN2) -> Any:
+    """The peer's synthesis network, as its tools build it; it computes what ``generator`` computes."""
+    config = generator.config
+    with importing(checkout):
+        network = import_module("models.stylegan2_generator_network").StyleGAN2GeneratorNet(
+            config.resolution, config.latent_dim, config.code_dim,
+            num_mapping_layers=config.mapping_depth,
+            fmaps_base=config.resolution * config.channels[config.resolution],
+            fmaps_max=max(config.channels.values()),
+        )  # fmt: skip
+    synthesis = network.synthesis.eval().requires_grad_(False).to(generator.device)
+    missing, unexpected = synthesis.load_state_dict(peer_state(generator), strict=False)
+    assert not unexpected and all(name.endswith(".kernel") for name in missing), (missing, unexpected)
+    return synthesis
+
+
+def peer_state(generator: StyleGAN2) -> dict[str, Tensor]:
+    """Our synthesis weights under the peer's names; all but its FIR filters, which never change."""
+    synthesis = generator.synthesis
+    state = {"early_layer.const": synthesis.const}
+    for index, conv in enumerate(synthesis.convs):
+        weight = conv.weight * math.sqrt(conv.weight[0].numel())  # they divide by it, and flip it to upsample
+        kernel = weight.flip(2, 3) if conv.up == 2 else weight
+        noise = {"noise": conv.noise_const[None, None], "noise_strength": conv.noise_strength}
+        state |= _named(f"layer{index}", conv, kernel, noise)
+    for index, rgb in enumerate(synthesis.rgbs):
+        state |= _named(f"output{index}", rgb, rgb.weight, {})
+    return {name: value.detach() for name, value in state.items()}
+
+
+def _named(part: str, layer: Any, weight: Tensor, more: dict[str, Tensor]) -> dict[str, Tensor]:
+    values = {
+        "weight": weight.permute(2, 3, 1, 0),  # [k, k, I, O]
+        "bias": layer.bias,
+        "style.fc.weight": layer.affine.weight,
+        "style.bias": layer.affine.bias - 1,  # they add 1
+        **more,
+    }
+    return {f"{part}.{name}": value for name, value in values.items()}

@@ -1,0 +1,61 @@
+"""A peer in a process of its own: as its users run it, untouched by what our process has set."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmarks.peers import ADA, higan, stylegan2_ada
+from higan_fast.generators.stylegan2 import StyleGAN2
+
+
+def load_peer(name: str, checkout: Path, generator: StyleGAN2) -> Callable[[Tensor], Tensor]:
+    """A peer's synthesis: codes ``[N, L, D]`` → images; on the CPU in a process of its own."""
+    if generator.device.type == "cpu":
+        return PeerProcess(name, checkout, generator)
+    return _loaded(name, checkout, generator)
+
+
+class PeerProcess:
+    """A peer's synthesis network on the CPU, called with codes ``[N, L, D]`` through a pipe.
+
+    The codes and images pass through it: milliseconds, beside hundreds of them for the images.
+    """
+
+    def __init__(self, name: str, checkout: Path, generator: StyleGAN2) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        arguments = (theirs, name, checkout, generator, torch.get_num_threads())
+        self.process = context.Process(target=_serve, args=arguments, daemon=True)
+        self.process.start()
+        theirs.close()
+        self(torch.zeros(1, generator.num_layers, generator.code_dim))  # it has started when this is there
+
+    def __call__(self, codes: Tensor) -> Tensor:
+        self.connection.send(codes.numpy())
+        return torch.from_numpy(self.connection.recv())
+
+
+def _serve(connection: Connection, name: str, checkout: Path, generator: StyleGAN2, num_threads: int) -> None:
+    torch.set_num_threads(num_threads)
+    synthesis = _loaded(name, checkout, generator)
+    with torch.inference_mode():
+        while True:
+            try:
+                codes = torch.from_numpy(connection.recv())
+            except (EOFError, KeyboardInterrupt):
+                return
+            connection.send(synthesis(codes).float().numpy())
+
+
+def _loaded(name: str, checkout: Path, generator: StyleGAN2) -> Callable[[Tensor], Tensor]:
+    if name == ADA:
+        return partial(stylegan2_ada.load_peer(checkout, generator), noise_mode="const")
+    synthesis: Callable[[Tensor], Tensor] = higan.load_peer(checkout, generator)
+    return synthesis

@@ -1,0 +1,63 @@
+"""A scorer as large as HiGAN's, with random weights and scores that tell images apart."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class WideResNet18(nn.Module):
+    """A residual network of 18 layers whose last stage keeps 14² features, as HiGAN's scene predictor does.
+
+    Scores are sigmoids of the features' main components on given images, see ``standardize``: what varies the
+    most is what a random network tells of images beside its roundings. Branches begin small, as they do in
+    training.
+    """
+
+    def __init__(self, num_scores: int) -> None:
+        super().__init__()
+        stages, inputs = [], 64
+        for outputs, stride in ((64, 1), (128, 2), (256, 2), (512, 1)):
+            stages += [Residual(inputs, outputs, stride), Residual(outputs, outputs, 1)]
+            inputs = outputs
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)
+        )
+        self.stages = nn.Sequential(*stages)
+        self.head = nn.Linear(512, num_scores)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x)).sigmoid()
+
+    def features(self, x: Tensor) -> Tensor:
+        return self.stages(self.stem(x)).mean([2, 3])
+
+    @torch.no_grad()
+    def standardize(self, x: Tensor) -> None:
+        """Batch statistics and the head from images that are scored: main components of variance 1."""
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = None  # the average of all that it has seen
+        self.train()(x)
+        features = self.eval().features(x)  # [N, 512]
+        _, _, components = torch.pca_lowrank(features, self.head.out_features)
+        self.head.weight.copy_((components / (features @ components).std(0)).T)
+        self.head.bias.copy_(-self.head.weight @ features.mean(0))
+
+
+class Residual(nn.Module):
+    """Two 3×3 convolutions beside a shortcut."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(),
+            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs),
+        )  # fmt: skip
+        self.skip = (
+            nn.Conv2d(inputs, outputs, 1, stride) if (inputs, stride) != (outputs, 1) else nn.Identity()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.body(x) + self.skip(x))
