@@ -1,10 +1,20 @@
-"""The same probe on a CUDA device as on the CPU."""
+"""On a CUDA device: the same probe as on the CPU, and graphs and streams that change nothing but the time."""
+
+import warnings
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import pytest
 import torch
 
 import higan_fast as hf
+from higan_fast.predictors.base import ModulePredictor
+from higan_fast.probing import cuda_graphs
+from higan_fast.probing.engine import Engine
+from higan_fast.probing.plan import Plan, all_and_each
+from higan_fast.probing.tally import Tally
+
+NUM, DIRECTIONS = 16, 3
 
 pytestmark = [
     pytest.mark.gpu,
@@ -19,7 +29,8 @@ def full_float32():
 
 
 def networks(device):
-    return hf.load_generator("scenes", device), hf.load_predictor("scenes", device=device)
+    with torch.inference_mode(False):  # as users load them
+        return hf.load_generator("scenes", device), hf.load_predictor("scenes", device=device)
 
 
 def test_samples_agree():
@@ -42,3 +53,179 @@ def test_a_probe_finds_the_same_layers():
     for name, beats in zip(here.boundary_names, here.beats_null, strict=True):
         if beats:
             assert here.best_layer(name) == there.best_layer(name)
+
+
+@contextmanager
+def no_waiting():
+    """Within it whatever makes the host wait for the device is an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that this is a prototype
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@contextmanager
+def without_graphs(monkeypatch):
+    """Engines that are made within it run everything as it comes."""
+    with monkeypatch.context() as patch:
+        patch.setattr("higan_fast.probing.engine.tape_for", lambda device: None)
+        yield
+
+
+def codes_of(generator):
+    return generator.map(torch.randn(NUM, generator.latent_dim, device="cuda"))
+
+
+def plan_of(generator):
+    torch.manual_seed(0)
+    moves = torch.randn(DIRECTIONS, generator.num_layers, generator.code_dim, device="cuda")
+    steps = torch.tensor([2.0, -2.0], dtype=torch.float64)
+    return Plan(0.1 * moves, all_and_each(generator.num_layers), steps)
+
+
+def scores_of(engine, codes, plan):
+    """``[sets, M, N, T, S]``."""
+    found = torch.empty(
+        len(plan.layer_sets), len(plan.moves), len(codes), len(plan.steps), engine.predictor.num_semantics
+    )
+    for part in engine.perturbed_scores(codes, plan):
+        found[part.layer_set, part.directions, part.samples] = part.values.transpose(0, 1).cpu()
+    return found
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("precision", ["exact", "fast"])
+def test_graphs_give_what_eager_work_gives(precision, monkeypatch):
+    generator, predictor = networks("cuda")
+    with without_graphs(monkeypatch):
+        plain = Engine(generator, predictor, batch_size=32, precision=precision)
+    engine = Engine(generator, predictor, batch_size=32, precision=precision)
+    plan = plan_of(generator)
+    # The same kernels on the same shapes; a library may choose another one while it is recorded.
+    atol = 1e-5 if precision == "exact" else 2e-3
+    for _ in range(4):
+        codes = codes_of(generator)
+        expected, found = scores_of(plain, codes, plan), scores_of(engine, codes, plan)
+        torch.testing.assert_close(found, expected, rtol=0, atol=atol)
+        torch.testing.assert_close(engine.images(codes), plain.images(codes), rtol=0, atol=10 * atol)
+        torch.testing.assert_close(engine.scores(codes), plain.scores(codes), rtol=0, atol=atol)
+    assert len(engine._synthesis) > generator.num_layers and len(engine._scoring) > 0
+
+
+@torch.inference_mode()
+def test_a_recorded_round_does_not_wait_for_the_device():
+    generator, predictor = networks("cuda")
+    engine, plan, codes = Engine(generator, predictor), plan_of(generator), codes_of(generator)
+    base = engine.scores(codes)
+    tallies = [Tally(NUM, DIRECTIONS, len(plan.layer_sets), [0, 1], base) for _ in range(4)]
+    for tally in tallies:
+        with no_waiting() if tally is tallies[-1] else nullcontext():  # by then all is recorded
+            for found in engine.perturbed_scores(codes, plan):
+                tally.add(found)
+    first, *others = (tally.effects() for tally in tallies)
+    for effects in others:
+        np.testing.assert_allclose(effects.mean, first.mean, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_graphs_follow_weights_and_take_no_more_memory_with_time():
+    generator, predictor = networks("cuda")
+    engine, plan = Engine(generator, predictor, batch_size=32), plan_of(generator)
+
+    def allocated():
+        scores_of(engine, codes_of(generator), plan)
+        torch.cuda.synchronize()
+        return torch.cuda.memory_allocated()
+
+    steady = [allocated() for _ in range(4)][-1]
+    assert [allocated() for _ in range(3)] == [steady] * 3
+    with torch.inference_mode(False), torch.no_grad():
+        for parameter in generator.parameters():
+            parameter.mul_(1.01)
+    codes = codes_of(generator)
+    for _ in range(3):
+        found = scores_of(engine, codes, plan)
+    expected = scores_of(Engine(generator, predictor, batch_size=32), codes, plan)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    before, taken = torch.cuda.memory_allocated(), 0
+    for graphs in (engine._synthesis, engine._scoring):
+        taken += sum(graph.nbytes for graph in graphs._graphs.values())
+        graphs.drop()
+    assert taken > 0 and torch.cuda.memory_allocated() <= before - taken
+
+
+@torch.inference_mode()
+def test_two_engines_in_turn_leave_each_others_graphs_alone(monkeypatch):
+    """They share the generator, whose prepared weights are those of the precision that ran last."""
+    generator, predictor = networks("cuda")
+    plan = plan_of(generator)
+    engines = [Engine(generator, predictor, precision=name) for name in ("exact", "fast")]
+    with without_graphs(monkeypatch):
+        plain = [Engine(generator, predictor, precision=name) for name in ("exact", "fast")]
+    for _ in range(4):
+        codes = codes_of(generator)
+        for engine, other, atol in zip(engines, plain, (1e-5, 2e-3), strict=True):
+            found, expected = scores_of(engine, codes, plan), scores_of(other, codes, plan)
+            torch.testing.assert_close(found, expected, rtol=0, atol=atol)
+
+
+@torch.inference_mode()
+def test_the_longest_unused_graphs_are_let_go(monkeypatch):
+    monkeypatch.setattr(cuda_graphs, "MOST_GRAPHS", 2)
+    generator, predictor = networks("cuda")
+    engine, plan = Engine(generator, predictor, batch_size=32), plan_of(generator)
+    codes = codes_of(generator)
+    expected = scores_of(engine, codes, plan)
+    for _ in range(4):
+        torch.testing.assert_close(scores_of(engine, codes, plan), expected, rtol=0, atol=1e-5)
+    assert len(engine._synthesis) == 2
+
+
+@torch.inference_mode()
+def test_running_out_of_memory_lets_graphs_go():
+    generator, predictor = networks("cuda")
+    engine, plan, codes = Engine(generator, predictor, batch_size=32), plan_of(generator), codes_of(generator)
+    expected = scores_of(engine, codes, plan)
+    for _ in range(2):
+        scores_of(engine, codes, plan)
+    attempts = []
+
+    def run():
+        attempts.append((len(engine._synthesis), len(engine._scoring)))
+        if len(attempts) == 1:
+            torch.empty(2**50, device="cuda")
+        return torch.ones(1)
+
+    assert engine._attempt(run) is None and engine._attempt(run) is not None
+    assert min(attempts[0]) > 0 and attempts[1] == (0, 0) and engine.budget.images == 16
+    for _ in range(3):
+        torch.testing.assert_close(scores_of(engine, codes, plan), expected, rtol=0, atol=1e-5)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("wait", [lambda means: means.sum().item(), lambda means: torch.cuda.synchronize()])
+def test_a_predictor_that_waits_for_the_device_runs_without_graphs(wait):
+    """The first is seen while it is rehearsed; the second breaks the recording."""
+
+    def mean(images):
+        means = images.mean([2, 3])
+        wait(means)
+        return means
+
+    class Waiting(torch.nn.Module):
+        def forward(self, images):
+            return mean(images)
+
+    generator, _ = networks("cuda")
+    engine = Engine(generator, ModulePredictor(Waiting(), ["red", "green", "blue"]), batch_size=32)
+    plan, codes = plan_of(generator), codes_of(generator)
+    expected = scores_of(engine, codes, plan)
+    stream = torch.cuda.current_stream()
+    with pytest.warns(RuntimeWarning, match="cannot be recorded as a CUDA graph") as warned:
+        for _ in range(4):
+            torch.testing.assert_close(scores_of(engine, codes, plan), expected, rtol=0, atol=1e-5)
+    assert len(warned) == 1 and torch.cuda.current_stream() == stream
+    assert len(engine._synthesis) > 0 and len(engine._scoring) == 0

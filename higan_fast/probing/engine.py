@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -11,10 +11,11 @@ from torch import Tensor
 
 from higan_fast.generators.base import Activation, Generator, moved_codes
 from higan_fast.predictors.base import Predictor
-from higan_fast.probing.boundaries import Space
 from higan_fast.probing.budget import Budget, is_out_of_memory
+from higan_fast.probing.cuda_graphs import Graphs, tape_for
 from higan_fast.probing.plan import Box, Plan
 from higan_fast.probing.precision import Precision, activation_dtype, scoring_in, synthesis_in
+from higan_fast.probing.streams import SecondStream, upload
 
 T = TypeVar("T")
 
@@ -43,6 +44,9 @@ class Engine:
     perturbations that fork there go through the layers above together, in batches. What comes out does not
     depend on how large the batches are, but for rounding.
 
+    On CUDA, forks, whole images and scores are CUDA graphs once they come again in the same shapes, and one
+    batch is scored while the next is synthesised. Nothing in ``perturbed_scores`` waits for the device then.
+
     Gradients are as the caller has them: the probe runs everything in ``torch.inference_mode``.
 
     Attributes:
@@ -70,6 +74,10 @@ class Engine:
         self.activation_dtype = activation_dtype(precision, generator.device)
         with synthesis_in(generator, self.activation_dtype):
             self.budget = Budget.measure(generator, predictor, batch_size)
+        # Apart, because both run at the same time, and recordings on one tape share their memory.
+        self._synthesis = Graphs(generator, tape_for(generator.device))
+        self._scoring = None if predictor is None else Graphs(predictor, tape_for(generator.device))
+        self._second_stream = SecondStream(generator.device)
 
     @property
     def features_dtype(self) -> torch.dtype:
@@ -78,7 +86,7 @@ class Engine:
 
     def images(self, codes: Tensor) -> Tensor:
         """Layer codes ``[N, L, D]`` → images ``[N, 3, R, R]``."""
-        return torch.cat(self._in_parts(lambda part: self.generator.synthesize(codes[part]), len(codes)))
+        return torch.cat(self._in_parts(lambda part: self._synthesized(codes[part]), len(codes)))
 
     def scores(self, codes: Tensor, advance: Callable[[int], None] = lambda count: None) -> Tensor:
         """Layer codes ``[N, L, D]`` → scores ``[N, S]``; ``advance`` hears of every image that is scored."""
@@ -95,14 +103,16 @@ class Engine:
     ) -> Iterator[Perturbed]:
         """Scores of every perturbation of every sample, batch by batch, with all steps in each.
 
+        On CUDA the next batch is being synthesised when one is handed out.
+
         Args:
             base: layer codes ``[N, L, D]``; or latents ``[N, latent_dim]`` where the plan moves those.
             plan: what to perturb.
             to_codes: latents → layer codes; needed where the plan moves latents.
         """
-        for found in self.perturbed_images(base, plan, to_codes):
-            shape = found.values.shape[:3]
-            yield found._replace(values=self._score(found.values.flatten(0, 2)).unflatten(0, shape))
+        batches = self.perturbed_images(base, plan, to_codes)
+        for found, scores in self._second_stream.each(batches, lambda found: self._score_all(found.values)):
+            yield found._replace(values=scores)
 
     def perturbed_images(
         self, base: Tensor, plan: Plan, to_codes: Callable[[Tensor], Tensor] | None = None
@@ -122,7 +132,7 @@ class Engine:
             start = samples.stop
 
     def _walk(self, codes: Tensor, plan: Plan) -> Iterator[Perturbed]:
-        generator, steps = self.generator, plan.steps.to(codes)
+        generator, steps = self.generator, _like(codes, plan.steps)
         first = [layers[0] for layers in plan.layer_sets]
         wanted = [index for index in range(len(first)) if plan.chosen[:, index].any()]
         highest = max((first[index] for index in wanted), default=-1)
@@ -134,10 +144,13 @@ class Engine:
                 if first[index] != layer:
                     continue
                 directions = torch.as_tensor(plan.chosen[:, index]).nonzero().flatten()
-                layers = list(plan.layer_sets[index])
+                rows, layers = (
+                    upload(torch.as_tensor(part), plan.moves.device)
+                    for part in (directions, plan.layer_sets[index])
+                )
                 moves = plan.moves.new_zeros(len(directions), *plan.moves.shape[1:])
-                moves[:, layers] = plan.moves[directions][:, layers]
-                fork = partial(_fork, generator, layer, activation, codes, moves.to(codes), steps)
+                moves[:, layers] = plan.moves[rows][:, layers]
+                fork = partial(self._fork, layer, activation, codes, _like(codes, moves), steps)
                 whole = Box.of(len(codes), len(directions), len(steps))
                 for box, images in self._in_boxes(fork, whole, most[layer]):
                     yield Perturbed(box.samples, index, directions[box.directions], images)
@@ -150,11 +163,12 @@ class Engine:
         self, z: Tensor, plan: Plan, to_codes: Callable[[Tensor], Tensor]
     ) -> Iterator[Perturbed]:
         directions = torch.as_tensor(plan.chosen[:, 0]).nonzero().flatten()
-        moves, steps = plan.moves[directions].to(z), plan.steps.to(z)
+        moves = _like(z, plan.moves[upload(directions, plan.moves.device)])
+        steps = _like(z, plan.steps)
 
         def images_of(box: Box) -> Tensor:
             moved = moved_codes(z[box.samples], moves[box.directions], steps[box.steps])
-            return self.generator.synthesize(to_codes(moved))
+            return self._synthesized(to_codes(moved))
 
         for box, images in self._in_boxes(images_of, Box.of(len(z), len(moves), len(steps))):
             yield Perturbed(box.samples, 0, directions[box.directions], images)
@@ -209,48 +223,40 @@ class Engine:
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-        self.budget.halve()  # here, where the error no longer holds on to the tensors of its frames
+        # Here, where the error no longer holds on to the tensors of its frames.
+        self._synthesis.drop()
+        if self._scoring is not None:
+            self._scoring.drop()
+        self.budget.halve()
         return None
+
+    def _synthesized(self, codes: Tensor) -> Tensor:
+        return self._synthesis.run("images", self.generator.synthesize, codes)
+
+    def _fork(
+        self, layer: int, activation: Activation, codes: Tensor, moves: Tensor, steps: Tensor, box: Box
+    ) -> Tensor:
+        """Images of the perturbations in a box, which fork at ``layer``."""
+        inputs = codes[box.samples], moves[box.directions], steps[box.steps]
+        function = partial(_fork, self.generator, layer)
+        return self._synthesis.run(("fork", layer), function, *inputs, *activation.part(box.samples))
+
+    def _score_all(self, images: Tensor) -> Tensor:
+        """Images ``[n, m, T, 3, R, R]`` → scores ``[n, m, T, S]``."""
+        return self._score(images.flatten(0, 2)).unflatten(0, images.shape[:3])
 
     def _score(self, images: Tensor) -> Tensor:
         """Images ``[N, 3, R, R]`` → scores ``[N, S]``, in float32 at least."""
-        assert self.predictor is not None, "this engine was made for images only"
-        predictor = self.predictor
+        assert self.predictor is not None and self._scoring is not None, "this engine is for images only"
+        predictor, graphs = self.predictor, self._scoring
 
-        def scored(part: slice) -> Tensor:
+        def scored(part: Tensor) -> Tensor:
             with scoring_in(self.generator.device, self.activation_dtype):
-                scores = score(predictor, images[part])
+                scores = score(predictor, part)
             return scores if scores.dtype == torch.float64 else scores.float()
 
-        return torch.cat(self._in_parts(scored, len(images)))
-
-
-def strengths(
-    space: Space, num_layers: int, truncation_psi: float = 1.0, truncation_layers: int | None = None
-) -> Tensor:
-    """How far each layer's code moves per unit of step: float64 ``[num_layers]``.
-
-    A step in ``w`` is shortened by the truncation like ``w`` itself; a boundary that was fitted to the
-    layer codes lives where the codes are truncated already.
-    """
-    strength = torch.ones(num_layers, dtype=torch.float64)
-    if space == "w":
-        strength[:truncation_layers] = truncation_psi
-    return strength
-
-
-def offset(normal: Any, layers: Sequence[int], step: float, strength: Tensor, like: Tensor) -> Tensor:
-    """The displacement ``step · strength_l · normal`` on ``layers``, and 0 elsewhere: ``[L, D]``.
-
-    Args:
-        normal: ``[D]``, the same for every layer, or ``[L, D]``.
-        strength: ``[L]``, from ``strengths``.
-        like: a tensor whose device and dtype the result gets.
-    """
-    moves = torch.as_tensor(normal, dtype=torch.float64) * strength[:, None] * step  # [L, D]
-    chosen = torch.zeros(len(strength), 1, dtype=torch.float64)
-    chosen[list(layers)] = 1.0
-    return (moves * chosen).to(like)
+        name = "scores", self.activation_dtype
+        return torch.cat(self._in_parts(lambda part: graphs.run(name, scored, images[part]), len(images)))
 
 
 def score(predictor: Predictor, images: Tensor) -> Tensor:
@@ -294,20 +300,17 @@ def prepare(generator: Generator, predictor: Predictor | None = None) -> None:
 
 
 def _fork(
-    generator: Generator,
-    layer: int,
-    activation: Activation,
-    codes: Tensor,
-    moves: Tensor,
-    steps: Tensor,
-    box: Box,
+    generator: Generator, layer: int, codes: Tensor, moves: Tensor, steps: Tensor, *activation: Any
 ) -> Tensor:
-    """Images of the perturbations in a box, which fork at ``layer``."""
-    here = activation.part(box.samples)
-    return generator.fork(layer, here, codes[box.samples], moves[box.directions], steps[box.steps])
+    return generator.fork(layer, Activation(*activation), codes, moves, steps)
 
 
 def _layer(
     generator: Generator, layer: int, activation: Activation, codes: Tensor, part: slice
 ) -> Activation:
     return generator.layer(layer, activation.part(part), codes[part, layer])
+
+
+def _like(codes: Tensor, tensor: Tensor) -> Tensor:
+    """A tensor on the codes' device and in their dtype."""
+    return upload(tensor, codes.device, codes.dtype)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from higan_fast.probing.engine import Perturbed
 from higan_fast.probing.statistics import Moments, higan_rise, merge_moments, paired_effect
+from higan_fast.probing.streams import upload
 
 Array = NDArray[np.float64]
 
@@ -74,7 +75,7 @@ class Tally:
         samples, layer_set, directions, values = found
         plus, minus = values.unbind(2)  # [n, m, S]
         effects = paired_effect(plus, minus)
-        where: Any = (directions.to(values.device), layer_set)
+        where: Any = (upload(directions, values.device), layer_set)
         new = Moments.of(effects, dim=0)  # [m, S]
         rise = Moments.of(higan_rise(plus, self.base[samples, None]), dim=0)
         count = self._count[where]  # [m, 1]

@@ -8,8 +8,10 @@ from higan_fast.generators.base import Generator
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from higan_fast.ops.implementation import only_reference
 from higan_fast.predictors.color import ColorPredictor
-from higan_fast.probing.engine import Engine, as_codes, offset, score, strengths
+from higan_fast.probing.engine import Engine, as_codes, score
 from higan_fast.probing.plan import Plan, all_and_each
+from tests.probing.emulated_cuda import EmulatedStream, EmulatedTape
+from tests.probing.test_displacement import GENERATORS, make
 from tests.toy import CODE_DIM, NUM_LAYERS, toy
 
 STEPS = torch.tensor([2.0, -2.0, 0.0, 0.7], dtype=torch.float64)
@@ -150,6 +152,114 @@ def test_running_out_of_memory_halves_the_batch_and_loses_nothing(monkeypatch):
         measured(engine, codes, plan)
 
 
+@pytest.fixture
+def cuda(monkeypatch):
+    """Engines that are made within it record their work and score it on a second stream."""
+    monkeypatch.setattr("higan_fast.probing.engine.tape_for", lambda device: EmulatedTape())
+    monkeypatch.setattr("higan_fast.probing.engine.SecondStream", lambda device: EmulatedStream())
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("kind", ["all and each", "sets with gaps", "some", "latents"])
+def test_recordings_and_a_second_stream_change_no_result(world, kind, cuda, monkeypatch):
+    generator, predictor = world
+    plan = plans(generator)[kind]
+    engine = Engine(generator, predictor, batch_size=7)
+    monkeypatch.undo()
+    plain = Engine(generator, predictor, batch_size=7)
+    torch.manual_seed(1)
+    for _ in range(4):
+        z = torch.randn(5, generator.latent_dim, dtype=torch.float64)
+        base = z if plan.in_latents else generator.map(z)
+        expected, found = measured(plain, base, plan), measured(engine, base, plan)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-12, equal_nan=True)
+        codes = generator.map(z)
+        torch.testing.assert_close(engine.scores(codes), plain.scores(codes), rtol=0, atol=1e-12)
+    tapes = engine._synthesis._tape, engine._scoring._tape
+    assert all(tape.recorded == len(graphs) for tape, graphs in zip(tapes, graphs_of(engine), strict=True))
+    assert all(tape.replayed > tape.recorded for tape in tapes)
+
+
+def graphs_of(engine):
+    return engine._synthesis, engine._scoring
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("family", GENERATORS)
+def test_every_family_can_be_recorded(family, cuda, monkeypatch):
+    generator, predictor = make(family), ColorPredictor()
+    engine = Engine(generator, predictor)
+    monkeypatch.undo()
+    plain = Engine(generator, predictor)
+    torch.manual_seed(1)
+    for _ in range(3):
+        codes, moves = (torch.randn(num, *code_shape(generator), dtype=torch.float64) for num in (3, 2))
+        plan = Plan(moves, all_and_each(generator.num_layers), STEPS[:2])
+        torch.testing.assert_close(
+            measured(engine, codes, plan), measured(plain, codes, plan), rtol=0, atol=1e-12
+        )
+    assert engine._synthesis._tape.replayed > 0
+
+
+def code_shape(generator):
+    return generator.num_layers, generator.code_dim
+
+
+@torch.inference_mode()
+def test_two_precisions_in_turn_leave_each_others_recordings_alone(cuda, monkeypatch):
+    generator, predictor = small_stylegan2()
+    plan = plans(generator)["all and each"]
+    recorded = Engine(generator, predictor), Engine(generator, predictor)
+    monkeypatch.undo()
+    plain = Engine(generator, predictor), Engine(generator, predictor)
+    for pair in (recorded, plain):
+        pair[1].activation_dtype = torch.bfloat16  # its weights take the place of the others in their caches
+    for _ in range(4):
+        codes = generator.map(torch.randn(3, generator.latent_dim))
+        for one, other in zip(recorded, plain, strict=True):
+            found, expected = measured(one, codes, plan), measured(other, codes, plan)
+            torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    assert all(engine._synthesis._tape.replayed > 0 for engine in recorded)
+
+
+@torch.inference_mode()
+def test_running_out_of_memory_lets_recordings_go(cuda):
+    generator, predictor = toy()
+    plan = plans(generator)["all and each"]
+    engine = Engine(generator, predictor, batch_size=8)
+    codes = generator.map(torch.randn(4, generator.latent_dim))
+    expected = measured(engine, codes, plan)
+    for _ in range(2):
+        measured(engine, codes, plan)
+    assert all(len(graphs) > 0 for graphs in graphs_of(engine))
+    tapes = [graphs._tape for graphs in graphs_of(engine)]
+    plain, calls = predictor.forward, []
+
+    def tight(images):
+        calls.append([len(graphs) for graphs in graphs_of(engine)])
+        if len(calls) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return plain(images)
+
+    predictor.forward = tight
+    torch.testing.assert_close(measured(engine, codes, plan), expected, rtol=0, atol=1e-5)
+    assert engine.budget.images == 4 and calls[1] == [0, 0]
+    assert [tape.forgotten for tape in tapes] == [1, 1]
+
+
+@torch.inference_mode()
+def test_a_batch_is_scored_while_the_next_is_synthesised(cuda):
+    generator, predictor = toy()
+    engine = Engine(generator, predictor, batch_size=8)
+    codes = generator.map(torch.randn(4, generator.latent_dim))
+    plan = Plan(torch.ones(2, NUM_LAYERS, CODE_DIM), ((0,), (2,)), STEPS[:2])
+    batches = engine.perturbed_scores(codes, plan)
+    next(batches)
+    log = engine._second_stream.log
+    assert log == ["launched", "launched", "handed over"]
+    assert len(list(batches)) == 3 and log[-2:] == ["handed over", "joined"]
+
+
 def test_a_batch_is_what_memory_has_room_for(monkeypatch):
     generator, predictor = toy()
     assert Engine(generator, predictor).budget.images == 32
@@ -196,30 +306,6 @@ def test_plans_that_make_no_sense_are_refused():
     ]:
         with pytest.raises(ValueError, match=message):
             Plan(*arguments)
-
-
-def test_strengths_shrink_steps_in_w_on_truncated_layers():
-    assert strengths("w", 4, 0.7, 2).tolist() == [0.7, 0.7, 1, 1]
-    assert strengths("w", 4, 0.5, None).tolist() == [0.5] * 4
-    assert strengths("w", 4, 0.5, 0).tolist() == [1] * 4
-    assert strengths("layers", 4, 0.5, 2).tolist() == [1] * 4
-
-
-def test_a_step_in_w_moves_codes_as_a_moved_w_would(generator):
-    w = generator.mapping(torch.randn(3, generator.latent_dim))
-    normal = torch.nn.functional.normalize(torch.randn(CODE_DIM), dim=0)
-    moved = generator.layer_codes(w, 0.6, 3) + offset(
-        normal, range(NUM_LAYERS), 2.0, strengths("w", NUM_LAYERS, 0.6, 3), w
-    )
-    torch.testing.assert_close(moved, generator.layer_codes(w + 2.0 * normal, 0.6, 3))
-
-
-def test_offsets_leave_other_layers_alone():
-    normal = np.random.default_rng(0).normal(size=(4, 3))
-    moves = offset(normal, (1, 3), -2.0, strengths("layers", 4), torch.zeros(1, dtype=torch.float64))
-    expected = np.zeros((4, 3))
-    expected[[1, 3]] = -2.0 * normal[[1, 3]]
-    np.testing.assert_allclose(moves.numpy(), expected)
 
 
 def test_a_predictor_of_another_width_is_named(predictor):
