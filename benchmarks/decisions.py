@@ -1,0 +1,118 @@
+"""Whether sequential decisions keep their promise on a real generator: ``python -m benchmarks.decisions``.
+
+Every run verifies the embedded generator anew, on samples and random directions of its own, and what it
+decides is held against the effects of many other samples. It also verifies random directions as if they were
+boundaries: none of them has an effect that should be claimed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import click
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import higan_fast as hf
+from higan_fast.generators.base import Generator
+from higan_fast.memory import keep_freed_memory
+from higan_fast.predictors.base import Predictor
+from higan_fast.probing import Boundary
+
+CONFIDENCE, MARGIN = 0.99, 0.1  # as Decisions has them
+REFERENCE_SEED = 1_000  # beyond those of the runs
+SAMPLES, CHOSEN, MAX_SAMPLES = 6_000, 1_000, 1_000  # the demo's
+
+
+@click.command()
+@click.option("--runs", default=20, show_default=True)
+@click.option(
+    "--reference", default=1_000, show_default=True, help="Samples that decisions are held against."
+)
+@click.option("--threads", type=int, help="CPU threads.")
+def main(runs: int, reference: int, threads: int | None) -> None:
+    """Repeat the sequential verification, and count its wrong decisions."""
+    keep_freed_memory()
+    if threads:
+        torch.set_num_threads(threads)
+    generator, predictor = hf.load_generator("scenes"), hf.load_predictor("scenes")
+    samples = hf.sample(generator, predictor, SAMPLES)
+    boundaries = dict(hf.fit_boundaries(samples, chosen_num=CHOSEN))
+    effects = _own_effects(generator, predictor, boundaries, reference)
+    claims: Counter[str] = Counter()
+    wrong = false_claims = images = 0
+    for seed in range(1, runs + 1):
+        problems, claimed, made = _run(generator, predictor, boundaries, effects, seed)
+        false = _claims_of_random_directions(generator, predictor, boundaries, seed)
+        wrong, false_claims = wrong + bool(problems), false_claims + bool(false)
+        images += made
+        claims.update(claimed)
+        click.echo(
+            f"run {seed}: {len(claimed)} of {len(boundaries)} have an effect, {made:,} images; "
+            f"wrong: {', '.join(problems) or 'nothing'}; "
+            f"random directions claimed: {', '.join(false) or 'none'}"
+        )
+    click.echo("claimed in how many runs: " + ", ".join(f"{name} {claims[name]}" for name in boundaries))
+    click.echo(
+        f"{wrong} of {runs} runs decided something wrongly, {false_claims} claimed a random direction; at "
+        f"{CONFIDENCE:.0%} about {(1 - CONFIDENCE) * runs:.1f} of each may. {images // runs:,} images each."
+    )
+
+
+def _own_effects(
+    generator: Generator, predictor: Predictor, boundaries: Mapping[str, Boundary], num: int
+) -> NDArray[np.float64]:
+    """Of each boundary on its own semantic: on all layers, then on each, ``[B, 1 + L]``."""
+    found = hf.verify(generator, predictor, boundaries, num=num, num_null=2, seed=REFERENCE_SEED)
+    columns = [predictor.names.index(name) for name in boundaries]
+    return found.effect[range(len(columns)), :, columns]
+
+
+def _run(
+    generator: Generator,
+    predictor: Predictor,
+    boundaries: Mapping[str, Boundary],
+    effects: NDArray[np.float64],
+    seed: int,
+) -> tuple[list[str], list[str], int]:
+    """What one verification decided wrongly, which effects it claimed, and how many images it took."""
+    found = hf.verify(
+        generator, predictor, boundaries,
+        decide="top-layer", confidence=CONFIDENCE, max_samples=MAX_SAMPLES, seed=seed, progress=False,
+    )  # fmt: skip
+    problems, claimed = [], []
+    for row, name in enumerate(boundaries):
+        if not found.beats_null[row]:
+            continue
+        claimed.append(name)
+        of_layers = np.abs(effects[row, 1:])
+        top = found.top_layer[row]
+        if effects[row, 0] <= 0:
+            problems.append(f"{name} has no effect")
+        elif top >= 0 and of_layers[top] < (1 - MARGIN) * of_layers.max():
+            problems.append(f"{name} is moved more by layer {of_layers.argmax()} than by {top}")
+    return problems, claimed, found.images
+
+
+def _claims_of_random_directions(
+    generator: Generator, predictor: Predictor, boundaries: Mapping[str, Boundary], seed: int
+) -> list[str]:
+    """The semantics that random directions in place of their boundaries are said to raise."""
+    random = np.random.default_rng(seed)
+    normals = random.normal(size=(len(boundaries), generator.w_dim))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    directions = {
+        name: Boundary(name, boundary.level, "w", normal)
+        for (name, boundary), normal in zip(boundaries.items(), normals, strict=True)
+    }
+    found = hf.verify(
+        generator, predictor, directions,
+        decide="effect", confidence=CONFIDENCE, max_samples=MAX_SAMPLES, seed=seed, progress=False,
+    )  # fmt: skip
+    return [name for row, name in enumerate(directions) if found.beats_null[row]]
+
+
+if __name__ == "__main__":
+    main()
