@@ -14,7 +14,7 @@ import torch
 from click.testing import CliRunner
 
 import higan_fast as hf
-from benchmarks import generator, ops, peers, roofline, rows, run, shapes, timing, verification
+from benchmarks import decisions, generator, ops, peers, roofline, rows, run, shapes, timing, verification
 from benchmarks.case import Backend, Case, error, exact_result
 from benchmarks.peers import higan, stylegan2_ada
 from benchmarks.rendering import render_rooms
@@ -108,6 +108,17 @@ def test_committed_rows_have_the_columns():
         header, *lines = csv.reader(path.read_text().splitlines())
         assert header == list(rows.COLUMNS), path
         assert lines and all(len(line) == len(header) for line in lines), path
+
+
+def test_wrong_decisions_are_counted(monkeypatch):
+    found = SimpleNamespace(
+        beats_null=np.array([True, True, False, True]), top_layer=np.array([1, 0, -1, 2]), images=7
+    )
+    monkeypatch.setattr(decisions.hf, "verify", lambda *_, **options: found)
+    effects = np.array([[3.0, 1, 2.9, 3], [2, 1, 4, 0], [0, 5, 0, 0], [-1, 0, 0, 3]])  # on all, on each
+    problems, claimed, images = decisions._run(None, None, dict.fromkeys("abcd"), effects, seed=1)
+    assert problems == ["b is moved more by layer 1 than by 0", "d has no effect"]
+    assert claimed == ["a", "b", "d"] and images == 7
 
 
 def test_rooms_do_not_depend_on_their_batch():
