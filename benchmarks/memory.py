@@ -1,0 +1,87 @@
+"""Prints the table of peak memory in docs/engine.md: ``python -m benchmarks.memory``.
+
+Every line is a process of its own, on one thread, in batches of 16 images.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+
+import higan_fast as hf
+from higan_fast.memory import keep_freed_memory
+from higan_fast.probing import Boundary
+from higan_fast.probing.displacement import displacements
+from higan_fast.probing.engine import Engine
+from higan_fast.probing.latents import VERIFICATION, make_codes
+from higan_fast.probing.plan import Plan, all_and_each
+
+BATCH, BOUNDARIES, SEED = 16, 2, 1
+# directions, samples, steps
+LINES = ((4, 32, 2), (64, 32, 2), (4, 1024, 2), (4, 32, 16))
+
+
+@click.command()
+def main() -> None:
+    """Verify more directions, more samples and more steps, and print what memory each took."""
+    click.echo("| directions | samples | steps | MiB |\n|---:|---:|---:|---:|")
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as processes:
+        for directions, samples, steps in LINES:
+            peak = processes.submit(peak_memory, directions, samples, steps).result()
+            click.echo(f"| {directions} | {samples:,} | {steps} | {peak / 2**20:.0f} |")
+
+
+def peak_memory(directions: int, samples: int, steps: int) -> int:
+    """Bytes beyond those that the process held before, with both networks loaded.
+
+    Two steps are those of a whole verification, forth and back; more go through the engine alone.
+    """
+    keep_freed_memory()  # as the command line does
+    torch.set_num_threads(1)
+    generator, predictor = hf.load_generator("scenes"), hf.load_predictor("scenes")
+    normals = np.random.default_rng(0).normal(size=(directions, generator.w_dim))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    before = _forget_peak()
+    if steps == 2:
+        boundaries = {
+            name: Boundary(name, "attribute", "w", normal)
+            for name, normal in zip(predictor.names[:BOUNDARIES], normals, strict=False)
+        }
+        hf.verify(
+            generator, predictor, boundaries,
+            num=samples, num_null=directions - BOUNDARIES, seed=SEED, batch_size=BATCH, progress=False,
+        )  # fmt: skip
+    else:
+        engine = Engine(generator, predictor, batch_size=BATCH)
+        plan = Plan(
+            displacements(generator, "w", list(normals)),
+            all_and_each(generator.num_layers),
+            torch.linspace(-2, 2, steps),
+        )
+        with torch.inference_mode():
+            codes = make_codes(generator, SEED, 0, samples, stream=VERIFICATION).codes
+            for _ in engine.perturbed_scores(codes, plan):
+                pass  # its scores are whoever's asked for them
+    return _status("VmHWM") - before
+
+
+def _forget_peak() -> int:
+    """Bytes that are resident now; the peak begins anew."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _status("VmRSS")
+
+
+def _status(name: str) -> int:
+    """Bytes, as Linux counts them."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (found,) = (line for line in lines if line.startswith(f"{name}:"))
+    return int(found.split()[1]) * 1024
+
+
+if __name__ == "__main__":
+    main()
