@@ -8,7 +8,7 @@ boundaries: none of them has an effect that should be claimed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import click
 import numpy as np
@@ -16,12 +16,14 @@ import torch
 from numpy.typing import NDArray
 
 import higan_fast as hf
+from benchmarks.boundaries import random_boundaries
+from benchmarks.verification import MARGIN
 from higan_fast.generators.base import Generator
 from higan_fast.memory import keep_freed_memory
 from higan_fast.predictors.base import Predictor
 from higan_fast.probing import Boundary
 
-CONFIDENCE, MARGIN = 0.99, 0.1  # as Decisions has them
+CONFIDENCE = 0.99
 REFERENCE_SEED = 1_000  # beyond those of the runs
 SAMPLES, CHOSEN, MAX_SAMPLES = 6_000, 1_000, 1_000  # the demo's
 
@@ -45,7 +47,7 @@ def main(runs: int, reference: int, threads: int | None) -> None:
     wrong = false_claims = images = 0
     for seed in range(1, runs + 1):
         problems, claimed, made = _run(generator, predictor, boundaries, effects, seed)
-        false = _claims_of_random_directions(generator, predictor, boundaries, seed)
+        false = _claims_of_random_directions(generator, predictor, list(boundaries), seed)
         wrong, false_claims = wrong + bool(problems), false_claims + bool(false)
         images += made
         claims.update(claimed)
@@ -97,21 +99,14 @@ def _run(
 
 
 def _claims_of_random_directions(
-    generator: Generator, predictor: Predictor, boundaries: Mapping[str, Boundary], seed: int
+    generator: Generator, predictor: Predictor, names: Sequence[str], seed: int
 ) -> list[str]:
     """The semantics that random directions in place of their boundaries are said to raise."""
-    random = np.random.default_rng(seed)
-    normals = random.normal(size=(len(boundaries), generator.w_dim))
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    directions = {
-        name: Boundary(name, boundary.level, "w", normal)
-        for (name, boundary), normal in zip(boundaries.items(), normals, strict=True)
-    }
     found = hf.verify(
-        generator, predictor, directions,
+        generator, predictor, random_boundaries(generator, names, seed),
         decide="effect", confidence=CONFIDENCE, max_samples=MAX_SAMPLES, seed=seed, progress=False,
     )  # fmt: skip
-    return [name for row, name in enumerate(directions) if found.beats_null[row]]
+    return [name for row, name in enumerate(names) if found.beats_null[row]]
 
 
 if __name__ == "__main__":

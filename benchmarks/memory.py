@@ -10,12 +10,11 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import click
-import numpy as np
 import torch
 
 import higan_fast as hf
+from benchmarks.boundaries import random_boundaries
 from higan_fast.memory import keep_freed_memory
-from higan_fast.probing import Boundary
 from higan_fast.probing.displacement import displacements
 from higan_fast.probing.engine import Engine
 from higan_fast.probing.latents import VERIFICATION, make_codes
@@ -44,22 +43,17 @@ def peak_memory(directions: int, samples: int, steps: int) -> int:
     keep_freed_memory()  # as the command line does
     torch.set_num_threads(1)
     generator, predictor = hf.load_generator("scenes"), hf.load_predictor("scenes")
-    normals = np.random.default_rng(0).normal(size=(directions, generator.w_dim))
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
     before = _forget_peak()
     if steps == 2:
-        boundaries = {
-            name: Boundary(name, "attribute", "w", normal)
-            for name, normal in zip(predictor.names[:BOUNDARIES], normals, strict=False)
-        }
         hf.verify(
-            generator, predictor, boundaries,
+            generator, predictor, random_boundaries(generator, predictor.names[:BOUNDARIES]),
             num=samples, num_null=directions - BOUNDARIES, seed=SEED, batch_size=BATCH, progress=False,
         )  # fmt: skip
     else:
+        boundaries = random_boundaries(generator, [str(index) for index in range(directions)])
         engine = Engine(generator, predictor, batch_size=BATCH)
         plan = Plan(
-            displacements(generator, "w", list(normals)),
+            displacements(generator, "w", [boundary.normal for boundary in boundaries.values()]),
             all_and_each(generator.num_layers),
             torch.linspace(-2, 2, steps),
         )

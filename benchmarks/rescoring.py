@@ -26,9 +26,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 import higan_fast as hf
+from benchmarks.boundaries import random_boundaries
 from benchmarks.parity.row import importing, randomize
 from higan_fast.checkpoints import load_generator
-from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import ModulePredictor
 from higan_fast.probing import Boundary
 from higan_fast.probing.latents import VERIFICATION, make_codes
@@ -102,7 +102,7 @@ def main(checkout: Path, num: int) -> None:
         torch.save(theirs["generator"].state_dict(), file)
         ours = load_generator(file).double()
         theirs["generator"].double()
-        boundaries = _boundaries(ours)
+        boundaries = random_boundaries(ours, NAMES)
         with torch.inference_mode():
             z = make_codes(ours, SEED, 0, num, stream=VERIFICATION).z.clone()
             scorer = Scorer(theirs["predictor"])
@@ -139,14 +139,6 @@ def _load(checkout: Path) -> tuple[dict[str, Any], Any]:
         network.eval().requires_grad_(False)
     randomize(generator)
     return theirs, program
-
-
-def _boundaries(generator: Generator) -> dict[str, Boundary]:
-    normals = np.random.default_rng(0).normal(size=(len(NAMES), generator.code_dim))
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    return {
-        name: Boundary(name, "attribute", "w", normal) for name, normal in zip(NAMES, normals, strict=True)
-    }
 
 
 def _rescore(

@@ -11,10 +11,10 @@ from functools import cache, partial
 from typing import Any, get_args
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 import higan_fast as hf
+from benchmarks.boundaries import boundaries_along
 from benchmarks.case import Backend, Case
 from benchmarks.generator import random_generator
 from benchmarks.peers import HIGAN, Peers
@@ -137,11 +137,7 @@ def _along_gradients(generator: StyleGAN2, predictor: Predictor) -> dict[str, Bo
         scores = predictor(generator.synthesize(generator.layer_codes(w)))
         for row, score in zip(gradients, scores[0], strict=True):
             row += torch.autograd.grad(score, w, retain_graph=True)[0][0]
-    normals = F.normalize(gradients, dim=1).cpu().numpy()
-    return {
-        name: Boundary(name, "attribute", "w", normal)
-        for name, normal in zip(predictor.names, normals, strict=True)
-    }
+    return boundaries_along(predictor.names, gradients.cpu().numpy())
 
 
 def verify_layers(

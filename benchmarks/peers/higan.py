@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from benchmarks.parity.row import importing
+from benchmarks.peers.weights import with_weights
 from higan_fast.generators.stylegan2 import StyleGAN2
 
 
@@ -23,10 +24,7 @@ def load_peer(checkout: Path, generator: StyleGAN2) -> Any:
             fmaps_base=config.resolution * config.channels[config.resolution],
             fmaps_max=max(config.channels.values()),
         )  # fmt: skip
-    synthesis = network.synthesis.eval().requires_grad_(False).to(generator.device)
-    missing, unexpected = synthesis.load_state_dict(peer_state(generator), strict=False)
-    assert not unexpected and all(name.endswith(".kernel") for name in missing), (missing, unexpected)
-    return synthesis
+    return with_weights(network.synthesis, peer_state(generator), ".kernel", generator.device)
 
 
 def peer_state(generator: StyleGAN2) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from benchmarks.peers.weights import with_weights
 from higan_fast.generators.stylegan2 import StyleGAN2
 
 
@@ -37,10 +38,7 @@ def load_peer(checkout: Path, generator: StyleGAN2, half: bool = False) -> Any:
             **options,
         },
     )  # fmt: skip
-    synthesis = network.synthesis.eval().requires_grad_(False).to(generator.device)
-    missing, unexpected = synthesis.load_state_dict(peer_state(generator), strict=False)
-    assert not unexpected and all(name.endswith("resample_filter") for name in missing), (missing, unexpected)
-    return synthesis
+    return with_weights(network.synthesis, peer_state(generator), ".resample_filter", generator.device)
 
 
 def peer_state(generator: StyleGAN2) -> dict[str, Tensor]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -110,6 +112,12 @@ def make_codes(
 def labelled_latents(generator: Generator, codes: Codes) -> Tensor:
     """What steps in z start from: latents, each with its class behind, ``[N, latent_dim + label_dim]``."""
     return torch.cat([codes.z, generator.one_hot(codes.label, codes.z)], dim=1)
+
+
+def labelled_moves(generator: Generator, normals: Sequence[NDArray[np.float64]]) -> Tensor:
+    """What steps in z add to ``labelled_latents``: float64 ``[M, latent_dim + label_dim]``. Classes stay."""
+    moves = torch.as_tensor(np.stack(normals), device=generator.device)
+    return F.pad(moves, (0, generator.label_dim))
 
 
 def map_labelled_latents(

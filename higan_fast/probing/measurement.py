@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -27,6 +26,7 @@ from higan_fast.probing.latents import (
     VERIFICATION,
     Codes,
     labelled_latents,
+    labelled_moves,
     make_codes,
     map_labelled_latents,
 )
@@ -190,9 +190,8 @@ class Measurement:
         """What a step of 1 along each direction adds: to codes ``[M, L, D]``, or to labelled latents in z."""
         generator = self.engine.generator
         normals = [direction.normal for direction in directions]
-        if self.space == "z":  # a sample keeps its class
-            latents = torch.as_tensor(np.stack(normals), device=generator.device)
-            return F.pad(latents, (0, generator.label_dim))  # [M, latent_dim + label_dim]
+        if self.space == "z":
+            return labelled_moves(generator, normals)
         psi, truncated = self.truncation
         return displacements(generator, self.space, normals, truncation_psi=psi, truncation_layers=truncated)
 

@@ -21,6 +21,7 @@ from higan_fast.probing.latents import (
     VERIFICATION,
     Codes,
     labelled_latents,
+    labelled_moves,
     make_codes,
     map_labelled_latents,
 )
@@ -143,7 +144,7 @@ def _move(
             generator, base.codes, boundary, layers, STEPS, truncation_psi=psi, truncation_layers=truncated
         )
     generator.use_truncation(psi)
-    normal = F.pad(torch.as_tensor(boundary.normal).to(base.z), (0, generator.label_dim))
+    (normal,) = labelled_moves(generator, [boundary.normal]).to(base.z)
     with torch.inference_mode():
         start = labelled_latents(generator, base)
         moved = [map_labelled_latents(generator, start + step * normal, psi, truncated) for step in STEPS]

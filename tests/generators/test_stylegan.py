@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from higan_fast.generators import stylegan
-from higan_fast.generators.base import Generator
 from higan_fast.generators.progressive_layers import upsampling_kernel
 from higan_fast.generators.stylegan import StyleGAN, StyleGANConfig
+from tests.generators.fork_checks import check_forks
 
 CONFIG = StyleGANConfig({4: 12, 8: 10, 16: 7}, latent_dim=16, code_dim=20, mapping_depth=3, hidden_dim=18)
 NUM_LAYERS = 6
@@ -123,27 +123,7 @@ def test_a_layers_code_changes_nothing_below_it(generator):
 
 @pytest.mark.parametrize("dtype, share", [(None, 1e-9), (torch.float16, 1e-2), (torch.bfloat16, 6e-2)])
 def test_a_fork_is_a_walk_for_every_perturbation(generator, dtype, share):
-    """Beside the generic fork, which copies the activation and moves the codes; at each layer."""
-    network = copy.deepcopy(generator)
-    network = network if dtype is None else network.float()
-    parameters = next(network.parameters())
-    codes, moves = torch.randn(2, 6, 20).to(parameters), torch.randn(3, 6, 20).to(parameters)
-    steps = torch.tensor([2.0, -2.0, 0.0]).to(parameters)
-    exact = copy.deepcopy(network)
-    network.activation_dtype = dtype
-    for index in range(NUM_LAYERS):
-        moves[:, :index] = 0
-        states = []
-        for one in (network, exact):
-            activation = one.start(2)
-            for layer in range(index):
-                activation = one.layer(layer, activation, codes[:, layer])
-            states.append(activation)
-        found = network.fork(index, states[0], codes, moves, steps)
-        expected = Generator.fork(exact, index, states[1], codes, moves, steps)
-        assert found.shape == expected.shape == (2 * 3 * 3, 3, 16, 16)
-        assert found.dtype is expected.dtype
-        assert (found - expected).abs().max() < share * expected.abs().max()
+    check_forks(generator if dtype is None else copy.deepcopy(generator).float(), dtype, share)
 
 
 def test_a_fork_keeps_the_layout_of_its_features(generator):

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from higan_fast.ops import setup_filter, upfirdn2d
+from tests.generators.fork_checks import check_forks
 
 CONFIG = StyleGAN2Config(channels={4: 12, 8: 10, 16: 8}, latent_dim=16, code_dim=20, mapping_depth=2)
 
@@ -257,26 +258,9 @@ def test_gradients_reach_the_weights(generator):
 @pytest.mark.parametrize("dtype, share", [(None, 1e-10), (torch.float16, 5e-3), (torch.bfloat16, 4e-2)])
 @pytest.mark.parametrize("noise_mode", ["const", "none"])
 def test_a_fork_is_a_walk_for_every_perturbation(any_generator, dtype, share, noise_mode):
-    """Beside the generic fork, which copies the activation and moves the codes; at each layer."""
     network = copy.deepcopy(any_generator)
-    network = network if dtype is None else network.float()
-    network.noise_mode, parameters = noise_mode, next(network.parameters())
-    codes, moves = torch.randn(2, 6, 20).to(parameters), torch.randn(3, 6, 20).to(parameters)
-    steps = torch.tensor([2.0, -2.0, 0.0]).to(parameters)
-    exact = copy.deepcopy(network)
-    network.activation_dtype = dtype
-    for index in range(6):
-        moves[:, :index] = 0
-        states = []
-        for one in (network, exact):
-            activation = one.start(2)
-            for layer in range(index):
-                activation = one.layer(layer, activation, codes[:, layer])
-            states.append(activation)
-        found = network.fork(index, states[0], codes, moves, steps)
-        expected = super(StyleGAN2, exact).fork(index, states[1], codes, moves, steps)
-        assert found.shape == expected.shape == (2 * 3 * 3, 3, 16, 16)
-        assert (found - expected).abs().max() < share * expected.abs().max()
+    network.noise_mode = noise_mode
+    check_forks(network if dtype is None else network.float(), dtype, share)
 
 
 def test_a_fork_with_random_noise_gives_every_perturbation_its_own(generator):

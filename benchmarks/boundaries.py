@@ -1,0 +1,24 @@
+"""Boundaries in w that nobody fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from higan_fast.generators.base import Generator
+from higan_fast.probing import Boundary
+
+
+def boundaries_along(names: Sequence[str], normals: NDArray[Any]) -> dict[str, Boundary]:
+    """One along each of the normals ``[len(names), w_dim]``, whose length becomes 1."""
+    units = normals / np.linalg.norm(normals, axis=1, keepdims=True)
+    return {name: Boundary(name, "attribute", "w", unit) for name, unit in zip(names, units, strict=True)}
+
+
+def random_boundaries(generator: Generator, names: Sequence[str], seed: int = 0) -> dict[str, Boundary]:
+    """In directions that are all equally likely."""
+    normals = np.random.default_rng(seed).normal(size=(len(names), generator.w_dim))
+    return boundaries_along(names, normals)
