@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import higan_fast as hf
 from benchmarks.boundaries import random_boundaries
-from benchmarks.verification import MARGIN
+from benchmarks.cases.verification import MARGIN
 from higan_fast.generators.base import Generator
 from higan_fast.memory import keep_freed_memory
 from higan_fast.predictors.base import Predictor

@@ -14,11 +14,11 @@ import torch
 
 import higan_fast as hf
 from benchmarks.boundaries import random_boundaries
+from higan_fast.boundaries.displacement import displacements
+from higan_fast.engine.engine import Engine
+from higan_fast.engine.plan import Plan, all_and_each
 from higan_fast.memory import keep_freed_memory
-from higan_fast.probing.displacement import displacements
-from higan_fast.probing.engine import Engine
-from higan_fast.probing.latents import VERIFICATION, make_codes
-from higan_fast.probing.plan import Plan, all_and_each
+from higan_fast.sampling.latents import VERIFICATION, make_codes
 
 BATCH, BOUNDARIES, SEED = 16, 2, 1
 # directions, samples, steps

@@ -31,7 +31,7 @@ from benchmarks.parity.row import importing, randomize
 from higan_fast.checkpoints import load_generator
 from higan_fast.predictors.base import ModulePredictor
 from higan_fast.probing import Boundary
-from higan_fast.probing.latents import VERIFICATION, make_codes
+from higan_fast.sampling.latents import VERIFICATION, make_codes
 
 RESOLUTION, PSI, TRUNCATED_LAYERS, SEED = 64, 0.7, 6, 1
 NAMES = ("natural_lighting", "wood", "cloth")

@@ -16,17 +16,18 @@ import click
 import torch
 from torch import Tensor
 
-from benchmarks import generator, ops, rows
-from benchmarks.case import Backend, Case, error, error_of, exact_result
-from benchmarks.checkpoints import checkpoint_cases
-from benchmarks.fitting import fit_cases
-from benchmarks.generator import generator_cases
-from benchmarks.ops import op_cases
+from benchmarks import rows
+from benchmarks.cases import generator, ops
+from benchmarks.cases.case import Backend, Case, error, error_of, exact_result
+from benchmarks.cases.checkpoints import checkpoint_cases
+from benchmarks.cases.fitting import fit_cases
+from benchmarks.cases.generator import generator_cases
+from benchmarks.cases.ops import op_cases
+from benchmarks.cases.rendering import render_rooms
+from benchmarks.cases.verification import verify_cases
 from benchmarks.peers import Peers, peers_in
-from benchmarks.rendering import render_rooms
 from benchmarks.roofline import Ceilings, measure
 from benchmarks.timing import in_turn
-from benchmarks.verification import verify_cases
 from higan_fast import _native
 from higan_fast.environment import environment
 from higan_fast.memory import keep_freed_memory

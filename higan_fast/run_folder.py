@@ -11,12 +11,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from higan_fast.checkpoints import load_generator
+from higan_fast.checks import check_label
 from higan_fast.environment import environment
 from higan_fast.files import write_whole
 from higan_fast.generators.base import Generator
 from higan_fast.predictors import Predictor, load_predictor
 from higan_fast.probing import Boundaries, Samples, Verification
-from higan_fast.probing.checks import check_label
 
 
 class Settings(BaseModel):

@@ -12,9 +12,12 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "higan_fast"
 
 # What each part may import of the package, besides itself.
-TOOLS = {"devices", "files", "memory", "pictures", "progress"}
+TOOLS = {"checks", "devices", "files", "fingerprint", "memory", "pictures", "progress"}
+PROBE = ("statistics", "engine", "sampling", "boundaries")
 MAY_KNOW = {
+    "checks": set(),
     "devices": set(),
+    "fingerprint": set(),
     "memory": set(),
     "files": set(),
     "progress": set(),
@@ -25,11 +28,15 @@ MAY_KNOW = {
     "generators": {"ops"} | TOOLS,
     "predictors": {"ops", "weights"} | TOOLS,
     "checkpoints": {"generators", "ops", "weights"} | TOOLS,
-    "probing": {"generators", "predictors", "ops"} | TOOLS,
-    "report": {"probing", "generators", "predictors"} | TOOLS,
-    "scenes": {"generators", "predictors", "ops", "checkpoints", "weights", "probing"} | TOOLS,
+    "statistics": set() | TOOLS,
+    "engine": {"generators", "predictors", "ops"} | TOOLS,
+    "sampling": {"engine", "generators", "predictors"} | TOOLS,
+    "boundaries": {"sampling", "generators", "predictors"} | TOOLS,
+    "probing": {"statistics", "engine", "sampling", "boundaries", "generators", "predictors"} | TOOLS,
+    "report": {"probing", *PROBE, "generators", "predictors"} | TOOLS,
+    "scenes": {"generators", "predictors", "ops", "checkpoints", "weights", "probing", *PROBE} | TOOLS,
     "environment": {"_native", "ops"},
-    "run_folder": {"checkpoints", "predictors", "generators", "probing", "environment"} | TOOLS,
+    "run_folder": {"checkpoints", "predictors", "generators", "probing", *PROBE, "environment"} | TOOLS,
     "cli": {"run_folder", "report", "probing", "checkpoints", "environment", "weights"} | TOOLS,
     "__init__": {"report", "probing", "predictors", "checkpoints"},
 }

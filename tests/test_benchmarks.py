@@ -12,10 +12,11 @@ import torch
 from click.testing import CliRunner
 
 import higan_fast as hf
-from benchmarks import decisions, generator, ops, peers, roofline, rows, run, shapes, timing, verification
-from benchmarks.case import Backend, Case, error, exact_result
+from benchmarks import decisions, peers, roofline, rows, run, timing
+from benchmarks.cases import generator, ops, shapes, verification
+from benchmarks.cases.case import Backend, Case, error, exact_result
+from benchmarks.cases.rendering import render_rooms
 from benchmarks.peers import higan, stylegan2_ada
-from benchmarks.rendering import render_rooms
 from benchmarks.roofline import MIB, Ceilings, Work
 from benchmarks.timing import in_turn
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config

@@ -1,7 +1,7 @@
 """The benchmark of loading checks itself; what it measures is for a quiet machine to say."""
 
-from benchmarks.case import error, exact_result
-from benchmarks.checkpoints import checkpoint_cases
+from benchmarks.cases.case import error, exact_result
+from benchmarks.cases.checkpoints import checkpoint_cases
 
 
 def test_all_ways_of_loading_agree():

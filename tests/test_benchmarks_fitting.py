@@ -1,7 +1,7 @@
 """The benchmark of the boundaries runs and checks itself; what it measures is for a quiet machine to say."""
 
 from benchmarks import run
-from benchmarks.fitting import fit_cases
+from benchmarks.cases.fitting import fit_cases
 
 
 def test_machines_agree_with_scikit_learn_and_prove_themselves():
@@ -13,7 +13,7 @@ def test_machines_agree_with_scikit_learn_and_prove_themselves():
 
 
 def test_a_machine_that_proves_nothing_leaves_no_row(monkeypatch):
-    monkeypatch.setattr("higan_fast.probing.svm.MAX_ITERATIONS", 3)
+    monkeypatch.setattr("higan_fast.boundaries.svm.MAX_ITERATIONS", 3)
     *_, many = fit_cases(num=600, dim=16, used=(200, 100), many=3)
     found, problems = run._checked(many, {})
     assert not found and len(problems) == 2

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import higan_fast as hf
+from higan_fast.engine import graphs as cuda_graphs
+from higan_fast.engine.engine import Engine
+from higan_fast.engine.plan import Plan, all_and_each
 from higan_fast.predictors.base import ModulePredictor
-from higan_fast.probing import cuda_graphs
-from higan_fast.probing.engine import Engine
-from higan_fast.probing.plan import Plan, all_and_each
 from higan_fast.probing.tally import Tally
 
 NUM, DIRECTIONS = 16, 3
@@ -71,7 +71,7 @@ def no_waiting():
 def without_graphs(monkeypatch):
     """Engines that are made within it run everything as it comes."""
     with monkeypatch.context() as patch:
-        patch.setattr("higan_fast.probing.engine.tape_for", lambda device: None)
+        patch.setattr("higan_fast.engine.engine.tape_for", lambda device: None)
         yield
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from higan_fast.checkpoints.formats.native import Header, save_generator
 from higan_fast.checkpoints.loading import (
     Description,
     convert,
@@ -10,7 +11,6 @@ from higan_fast.checkpoints.loading import (
     load_generator,
     read_header,
 )
-from higan_fast.checkpoints.native import Header, save_generator
 
 __all__ = [
     "Description",

@@ -10,10 +10,9 @@ from typing import Any
 
 import torch
 
-from higan_fast.checkpoints import native
 from higan_fast.checkpoints.contents import Content
-from higan_fast.checkpoints.formats import FORMATS, Format
-from higan_fast.checkpoints.native import Header, header_of, save_generator
+from higan_fast.checkpoints.formats import FORMATS, Format, native
+from higan_fast.checkpoints.formats.native import Header, header_of, save_generator
 from higan_fast.checkpoints.sniffing import read_content, read_json
 from higan_fast.devices import usable_device
 from higan_fast.generators.base import Generator, Layer

@@ -11,7 +11,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from higan_fast.checkpoints.contents import Content
-from higan_fast.checkpoints.torch_files import read_pickle, read_zip
+from higan_fast.checkpoints.pickles.torch_files import read_pickle, read_zip
 
 WEIGHTS = ("*.safetensors", "*.bin")  # in a folder: the first that is there
 # A protocol, an empty container, a class, or a mark before what a container begins with.

@@ -1,5 +1,6 @@
 """The operations that generators and predictors are built from, each with a PyTorch reference."""
 
+from higan_fast.ops import implementation, self_test
 from higan_fast.ops.adain import adain
 from higan_fast.ops.bias_act import bias_act
 from higan_fast.ops.conditional_batch_norm_act import conditional_batch_norm_act
@@ -8,6 +9,8 @@ from higan_fast.ops.modulated_conv2d import modulated_conv2d
 from higan_fast.ops.perturb_styles import perturb_styles
 from higan_fast.ops.to_rgb import to_rgb
 from higan_fast.ops.upfirdn2d import setup_filter, upfirdn2d
+
+implementation.test_on_first_use(self_test.self_test)
 
 OPS = (
     "adain",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, get_args
 
@@ -16,6 +16,16 @@ Impl = Literal["auto", "reference", "native"]
 # (op, device) → why its kernel is not used, once a self-test has found it wrong.
 _disabled: dict[tuple[str, torch.device], str] = {}
 _only_reference = False
+
+
+# Tests a device's kernels before the first of them runs. The package sets it, for the test needs all the ops.
+_test_kernels: Callable[[torch.device], None] | None = None
+
+
+def test_on_first_use(test: Callable[[torch.device], None]) -> None:
+    """From now on ``test`` runs before the first kernel does on a CUDA device."""
+    global _test_kernels
+    _test_kernels = test
 
 
 def check_impl(impl: str) -> None:
@@ -57,10 +67,8 @@ def why_not_native(op: str, device: torch.device, dtype: torch.dtype) -> str:
         dtype == torch.float64 and not hasattr(kernels, "instruction_set")
     ):
         return f"the kernels on {device.type} do not take {dtype}"
-    if device.type == "cuda":
-        from higan_fast.ops.self_test import self_test  # it imports the ops, which import this file
-
-        self_test(device)
+    if device.type == "cuda" and _test_kernels is not None:
+        _test_kernels(device)
     return _disabled.get((op, device), "")
 
 

@@ -1,12 +1,12 @@
 """The probe: sample, fit boundaries, verify them layer by layer, manipulate."""
 
-from higan_fast.probing.boundaries import Boundaries, Boundary
-from higan_fast.probing.boundary_files import export_boundary, import_boundary, read_boundary_list
-from higan_fast.probing.fitting import fit_boundaries
+from higan_fast.boundaries.boundary import Boundaries, Boundary
+from higan_fast.boundaries.files import export_boundary, import_boundary, read_boundary_list
+from higan_fast.boundaries.fitting import fit_boundaries
 from higan_fast.probing.layers import format_layers, parse_layers
 from higan_fast.probing.manipulation import jitter, manipulate
-from higan_fast.probing.samples import Samples, sample
 from higan_fast.probing.verification import Verification, verify
+from higan_fast.sampling.samples import Samples, sample
 
 __all__ = [
     "Boundaries",

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from higan_fast.boundaries.boundary import Boundary
+from higan_fast.boundaries.displacement import displacements
+from higan_fast.checks import check_count
+from higan_fast.engine.engine import Engine, as_codes
+from higan_fast.engine.plan import Plan
 from higan_fast.generators.base import Generator
-from higan_fast.probing.boundaries import Boundary
-from higan_fast.probing.checks import check_count
-from higan_fast.probing.displacement import displacements
-from higan_fast.probing.engine import Engine, as_codes
-from higan_fast.probing.latents import JITTER, latents
 from higan_fast.probing.layers import Layers, parse_layers
-from higan_fast.probing.plan import Plan
+from higan_fast.sampling.latents import JITTER, latents
 
 
 @torch.no_grad()

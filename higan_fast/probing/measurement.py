@@ -16,13 +16,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from higan_fast.boundaries.boundary import Space
+from higan_fast.boundaries.displacement import displacements
+from higan_fast.engine.engine import Engine
+from higan_fast.engine.estimate import Estimate, Rate
+from higan_fast.engine.plan import Plan, all_and_each
 from higan_fast.files import write_whole
 from higan_fast.generators.base import Generator
-from higan_fast.probing.boundaries import Space
-from higan_fast.probing.displacement import displacements
-from higan_fast.probing.engine import Engine
-from higan_fast.probing.estimate import Estimate, Rate
-from higan_fast.probing.latents import (
+from higan_fast.probing.tally import Effects, Tally
+from higan_fast.progress import progress as show_progress
+from higan_fast.sampling.latents import (
     VERIFICATION,
     Codes,
     labelled_latents,
@@ -30,9 +33,6 @@ from higan_fast.probing.latents import (
     make_codes,
     map_labelled_latents,
 )
-from higan_fast.probing.plan import Plan, all_and_each
-from higan_fast.probing.tally import Effects, Tally
-from higan_fast.progress import progress as show_progress
 
 Array = NDArray[np.float64]
 

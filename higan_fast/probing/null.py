@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from higan_fast.probing.boundaries import Boundary
-from higan_fast.probing.latents import NULL, Codes, latents
-from higan_fast.probing.statistics import random_directions
+from higan_fast.boundaries.boundary import Boundary
+from higan_fast.sampling.latents import NULL, Codes, latents
+from higan_fast.statistics.nulls import random_directions
 
 Array = NDArray[np.float64]
 

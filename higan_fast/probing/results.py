@@ -16,7 +16,7 @@ from higan_fast.files import write_whole
 from higan_fast.generators.base import Layer
 from higan_fast.predictors.base import LEVELS, Semantic
 from higan_fast.probing.screening import profile_correlation
-from higan_fast.probing.statistics import holm
+from higan_fast.statistics.corrections import holm
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

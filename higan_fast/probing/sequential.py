@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from higan_fast.predictors.base import Predictor
-from higan_fast.probing.confidence import StudentSequence
-from higan_fast.probing.decisions import Decisions, Goal, Verdict
 from higan_fast.probing.measurement import Direction, Measurement, hash_of, load_effects, save_effects, say
-from higan_fast.probing.statistics import holm, null_band, null_p_values, null_scale
 from higan_fast.probing.tally import Effects
 from higan_fast.progress import progress as show_progress
+from higan_fast.statistics.confidence import StudentSequence
+from higan_fast.statistics.corrections import holm
+from higan_fast.statistics.decisions import Decisions, Goal, Verdict
+from higan_fast.statistics.nulls import null_band, null_p_values, null_scale
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from higan_fast.probing.engine import Perturbed
-from higan_fast.probing.statistics import Moments, higan_rise, merge_moments, paired_effect
-from higan_fast.probing.streams import upload
+from higan_fast.engine.engine import Perturbed
+from higan_fast.engine.streams import upload
+from higan_fast.statistics.effects import Moments, higan_rise, merge_moments, paired_effect
 
 Array = NDArray[np.float64]
 

@@ -12,29 +12,24 @@ from urllib.parse import quote
 import numpy as np
 import torch
 
+from higan_fast.boundaries.boundary import Boundary
+from higan_fast.checks import check_count, check_label, check_names, check_seed, check_truncation
+from higan_fast.engine.engine import Engine
+from higan_fast.engine.precision import Precision
 from higan_fast.files import only_writer, remove_leftovers
+from higan_fast.fingerprint import fingerprint
 from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import Predictor
-from higan_fast.probing.boundaries import Boundary
-from higan_fast.probing.checks import check_count, check_label, check_names, check_seed, check_truncation
-from higan_fast.probing.decisions import Goal
-from higan_fast.probing.engine import Engine
-from higan_fast.probing.fingerprint import fingerprint
-from higan_fast.probing.latents import BLOCK, Codes
 from higan_fast.probing.measurement import Direction, Measurement
 from higan_fast.probing.null import null_directions
-from higan_fast.probing.precision import Precision
 from higan_fast.probing.results import Verification
 from higan_fast.probing.screening import screen
 from higan_fast.probing.sequential import measure_until_decided
-from higan_fast.probing.statistics import (
-    holm,
-    null_band,
-    null_p_values,
-    null_scale,
-    standard_error,
-    student_interval,
-)
+from higan_fast.sampling.latents import BLOCK, Codes
+from higan_fast.statistics.corrections import holm
+from higan_fast.statistics.decisions import Goal
+from higan_fast.statistics.effects import standard_error, student_interval
+from higan_fast.statistics.nulls import null_band, null_p_values, null_scale
 
 __all__ = ["Verification", "verify"]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from higan_fast.predictors.base import LEVELS, Semantic
-from higan_fast.probing.samples import Samples
 from higan_fast.probing.verification import Verification
 from higan_fast.report.charts import Cell, cell
 from higan_fast.report.numerals import NONE, number
+from higan_fast.sampling.samples import Samples
 
 # With more columns than this the numbers would not fit, and only the titles of the cells tell them.
 NUMBERS_UP_TO = 24

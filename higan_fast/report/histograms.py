@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from higan_fast.probing.boundaries import Boundaries
-from higan_fast.probing.samples import Samples
+from higan_fast.boundaries.boundary import Boundaries
 from higan_fast.report.numerals import decimals, number
+from higan_fast.sampling.samples import Samples
 
 BINS = 40
 

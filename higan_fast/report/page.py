@@ -9,12 +9,11 @@ from typing import Any
 
 import jinja2
 
+from higan_fast.boundaries.boundary import Boundaries
 from higan_fast.files import write_whole
+from higan_fast.fingerprint import fingerprint
 from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import LEVELS
-from higan_fast.probing.boundaries import Boundaries
-from higan_fast.probing.fingerprint import fingerprint
-from higan_fast.probing.samples import Samples
 from higan_fast.probing.verification import Verification
 from higan_fast.report.entanglement import entanglement
 from higan_fast.report.findings import economy, finding, order
@@ -23,6 +22,7 @@ from higan_fast.report.layers import heat_map
 from higan_fast.report.numerals import count, decimals, number, percent
 from higan_fast.report.ranking import ranking
 from higan_fast.report.strips import NUM_SAMPLES, STEPS, contact_sheet, strips
+from higan_fast.sampling.samples import Samples
 
 
 def write_report(

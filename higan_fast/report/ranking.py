@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from higan_fast.probing.boundaries import Boundaries
+from higan_fast.boundaries.boundary import Boundaries
 from higan_fast.probing.verification import Verification
 from higan_fast.report.charts import Scale, Tick
 from higan_fast.report.numerals import NONE, decimals, interval, number, p_value, percent

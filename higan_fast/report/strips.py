@@ -14,10 +14,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from higan_fast.boundaries.boundary import Boundaries, Boundary
 from higan_fast.generators.base import Generator
 from higan_fast.pictures import image_grid, to_uint8
-from higan_fast.probing.boundaries import Boundaries, Boundary
-from higan_fast.probing.latents import (
+from higan_fast.probing.manipulation import manipulate
+from higan_fast.probing.verification import Verification
+from higan_fast.progress import progress as show_progress
+from higan_fast.report.numerals import listing, number
+from higan_fast.report.ranking import layer_name
+from higan_fast.sampling.latents import (
     VERIFICATION,
     Codes,
     labelled_latents,
@@ -25,12 +30,7 @@ from higan_fast.probing.latents import (
     make_codes,
     map_labelled_latents,
 )
-from higan_fast.probing.manipulation import manipulate
-from higan_fast.probing.samples import Samples
-from higan_fast.probing.verification import Verification
-from higan_fast.progress import progress as show_progress
-from higan_fast.report.numerals import listing, number
-from higan_fast.report.ranking import layer_name
+from higan_fast.sampling.samples import Samples
 
 STEPS = (-3.0, -1.5, 0.0, 1.5, 3.0)
 NUM_SAMPLES = 3

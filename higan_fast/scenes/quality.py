@@ -26,8 +26,8 @@ from higan_fast.generators.stylegan2 import StyleGAN2
 from higan_fast.pictures import image_grid, save_png
 from higan_fast.predictors import load_predictor
 from higan_fast.predictors.scenes import ScenePredictor
-from higan_fast.probing.latents import make_codes
 from higan_fast.progress import progress
+from higan_fast.sampling.latents import make_codes
 from higan_fast.scenes.dataset import SceneDataset
 
 Array = NDArray[np.float64]

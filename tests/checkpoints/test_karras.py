@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from higan_fast.checkpoints.conversion import taken
-from higan_fast.checkpoints.karras import acting, check_grown, fused_sizes, pggan
+from higan_fast.checkpoints.formats.karras import acting, check_grown, fused_sizes, pggan
 
 
 def test_weights_have_the_gain_in_them():

@@ -6,7 +6,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from higan_fast.checkpoints import load_generator, read_header, save_generator
-from higan_fast.checkpoints.native import KEY
+from higan_fast.checkpoints.formats.native import KEY
 from higan_fast.generators import FAMILIES
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from higan_fast.probing import Boundary, Verification, fit_boundaries, jitter, manipulate, sample, verify
-from higan_fast.probing.latents import VERIFICATION, make_codes
+from higan_fast.sampling.latents import VERIFICATION, make_codes
 from tests.toy import LAYER_OF, NUM_LAYERS, SEMANTICS, toy
 from tests.toy_families import (
     CHUNK,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from higan_fast.boundaries.boundary import Boundary
 from higan_fast.probing import jitter, manipulate
-from higan_fast.probing.boundaries import Boundary
 from tests.toy import LAYER_OF, SEMANTICS
 
 NAMES = [semantic.name for semantic in SEMANTICS]

@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from higan_fast.probing.boundaries import Boundary
-from higan_fast.probing.latents import NULL, Codes, latents, make_codes
+from higan_fast.boundaries.boundary import Boundary
 from higan_fast.probing.null import null_directions
-from higan_fast.probing.statistics import random_directions
+from higan_fast.sampling.latents import NULL, Codes, latents, make_codes
+from higan_fast.statistics.nulls import random_directions
 from tests.toy import CODE_DIM, toy
 from tests.toy_families import CHUNK, EMBEDDED, chunked_toy
 

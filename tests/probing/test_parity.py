@@ -9,7 +9,7 @@ from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from higan_fast.ops import image_to_input
 from higan_fast.predictors.base import ModulePredictor
 from higan_fast.probing import Boundary, verify
-from higan_fast.probing.latents import VERIFICATION, make_codes
+from higan_fast.sampling.latents import VERIFICATION, make_codes
 
 PSI, STEP, NUM, SIZE = 0.7, 2.0, 12, 24
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

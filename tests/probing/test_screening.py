@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from higan_fast.boundaries.displacement import displacements
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from higan_fast.predictors.base import ModulePredictor
 from higan_fast.probing import Boundary, verify
-from higan_fast.probing.displacement import displacements
-from higan_fast.probing.latents import VERIFICATION, make_codes
 from higan_fast.probing.screening import profile_correlation, screen
+from higan_fast.sampling.latents import VERIFICATION, make_codes
 from tests.toy import LAYER_OF, NUM_LAYERS, toy
 
 

@@ -9,8 +9,8 @@ import torch
 
 import higan_fast.probing.measurement as measurement
 from higan_fast.probing import Boundaries, Boundary, Verification, fit_boundaries, verify
-from higan_fast.probing.latents import VERIFICATION, make_codes
-from higan_fast.probing.samples import sample
+from higan_fast.sampling.latents import VERIFICATION, make_codes
+from higan_fast.sampling.samples import sample
 from tests.toy import CODE_DIM, LAYER_OF, NUM_LAYERS, SEMANTICS, toy
 
 NAMES = [semantic.name for semantic in SEMANTICS]

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from higan_fast.probing.fitting import fit_boundaries
-from higan_fast.probing.samples import sample
+from higan_fast.boundaries.fitting import fit_boundaries
 from higan_fast.probing.verification import verify
 from higan_fast.report import write_report
+from higan_fast.sampling.samples import sample
 from tests.toy import toy
 
 

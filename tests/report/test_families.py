@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from higan_fast.boundaries.fitting import fit_boundaries
 from higan_fast.pictures import to_uint8
-from higan_fast.probing.fitting import fit_boundaries
-from higan_fast.probing.latents import VERIFICATION, make_codes
-from higan_fast.probing.samples import sample
 from higan_fast.probing.verification import verify
 from higan_fast.report import write_report
+from higan_fast.sampling.latents import VERIFICATION, make_codes
+from higan_fast.sampling.samples import sample
 from tests.report.page import Page
 from tests.toy import LAYER_OF, RESOLUTION
 from tests.toy_families import chunked_toy, conditional_toy, one_layer_toy

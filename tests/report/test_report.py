@@ -5,16 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from higan_fast.boundaries.boundary import Boundaries
+from higan_fast.boundaries.fitting import fit_boundaries
 from higan_fast.pictures import to_uint8
 from higan_fast.predictors.base import Semantic
-from higan_fast.probing.boundaries import Boundaries
-from higan_fast.probing.fitting import fit_boundaries
-from higan_fast.probing.latents import VERIFICATION, make_codes
 from higan_fast.probing.manipulation import manipulate
-from higan_fast.probing.samples import Samples
 from higan_fast.probing.verification import verify
 from higan_fast.report import write_report
 from higan_fast.report.strips import STEPS
+from higan_fast.sampling.latents import VERIFICATION, make_codes
+from higan_fast.sampling.samples import Samples
 from tests.report.page import Page
 from tests.toy import LAYER_OF, RESOLUTION, SEMANTICS
 

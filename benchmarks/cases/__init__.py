@@ -1,0 +1,1 @@
+"""What is timed: one module for each kind of case, and the networks that they need."""

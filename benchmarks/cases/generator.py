@@ -1,0 +1,164 @@
+"""The whole synthesis of a 256² StyleGAN2: our reference, our kernels, and stylegan2-ada-pytorch."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmarks.cases.case import Backend, Case
+from benchmarks.cases.ops import CHANNEL_BASES
+from benchmarks.cases.shapes import stylegan2, widths
+from benchmarks.peers import ADA, Peers
+from benchmarks.peers.process import PeerProcess
+from benchmarks.peers.stylegan2_ada import lacks_plugins, load_peer
+from benchmarks.roofline import Work
+from higan_fast.generators.stylegan2 import StyledConv, StyleGAN2, StyleGAN2Config
+from higan_fast.ops import implementation
+
+BATCHES = {"cpu": (8, 1), "cuda": (64, 8, 1)}
+DTYPES = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "float16", "bfloat16")}
+# As shares of the image's largest magnitude. float32: thirteen convolutions, summed in another order. 16
+# bits: thirteen layers that round three times each, or ten times in the reference; two to five roundings are
+# left in the worst of a million pixels, and ten leave a margin for other weights.
+TOLERANCE = {"float32": 1e-4, "float16": 10 * 2.0**-11, "bfloat16": 10 * 2.0**-8}
+REASON = "float32 sums in another order; in 16 bits, thirteen layers that round three times each"
+
+
+def generator_cases(
+    device: str, peers: Peers, channel_bases: tuple[int, ...] | None = None, resolution: int = 256
+) -> Iterator[Case]:
+    """One case for each number of channels and each batch; all dtypes are in it.
+
+    Ratios are against the first backend: the peer's where there is one, else our reference.
+    """
+    for base in channel_bases or CHANNEL_BASES[device]:
+        network = Network(_generators(device, base, resolution), base, peers.get(ADA))
+        for batch in BATCHES[device]:
+            yield network.case(batch, device)
+
+
+class Network:
+    """One network in all dtypes, and its peers.
+
+    Attributes:
+        generators: dtype → generator; all have the same weights.
+        base: its channel base.
+        peers: name and dtype of each peer → how it is called.
+    """
+
+    def __init__(self, generators: dict[str, StyleGAN2], base: int, peer: Path | None) -> None:
+        self.generators, self.base = generators, base
+        self.exact = generators["float32"]
+        self.peers: dict[tuple[str, str], Callable[[Tensor], Tensor]] = {}
+        if peer is None:
+            return
+        if self.exact.device.type == "cpu":
+            self.peers[ADA, "float32"] = PeerProcess(ADA, peer, self.exact)
+        else:
+            self._add_peer(ADA, "float32", load_peer(peer, self.exact))
+            fast = load_peer(peer, self.exact, half=True)
+            self._add_peer(f"{ADA}, channels-last", "float16", fast)
+
+    def _add_peer(self, name: str, dtype: str, synthesis: torch.nn.Module) -> None:
+        @torch.inference_mode()
+        def run(codes: Tensor) -> Tensor:
+            images: Tensor = synthesis(codes, noise_mode="const")
+            return images
+
+        run(torch.zeros(1, self.exact.num_layers, self.exact.code_dim, device=self.exact.device))
+        if lacks_plugins():
+            name += ", without its plugins"
+        self.peers[name, dtype] = run
+
+    def case(self, batch: int, device: str) -> Case:
+        exact, resolution = self.exact, self.exact.resolution
+        random = torch.Generator(device).manual_seed(batch)
+        # another code at each layer, so that layers that swap their codes show
+        codes = torch.randn(batch, exact.num_layers, exact.code_dim, generator=random, device=device)
+        layers = stylegan2(widths(self.base, resolution))
+
+        def add(name: str, dtype: str, run: Callable[[], Tensor]) -> None:
+            work: tuple[Work, ...] = tuple(
+                layer.work(batch, getattr(torch, dtype).itemsize) for layer in layers
+            )
+            run = torch.inference_mode()(run)
+            backends.append(Backend(name, run, dtype, TOLERANCE[dtype], work))
+
+        backends: list[Backend] = []
+        for (name, dtype), run in self.peers.items():
+            add(name, dtype, partial(run, codes))
+        for dtype, generator in self.generators.items():
+            add("reference", dtype, partial(_by_reference, generator, codes))
+            add("native", dtype, partial(generator.synthesize, codes))
+            if device == "cuda":
+                add("native, CUDA graph", dtype, _Graph(generator, codes))
+        return Case(
+            f"StyleGAN2 {resolution}² of base {self.base}, batch {batch}",
+            tuple(backends),
+            REASON,
+            images=batch,
+            exact=torch.inference_mode()(partial(_by_reference, exact, codes)),
+        )
+
+
+def random_generator(device: str, base: int, resolution: int) -> StyleGAN2:
+    """A random network in which nothing is zero."""
+    torch.manual_seed(0)
+    config = StyleGAN2Config(widths(base, resolution), latent_dim=512, code_dim=512, mapping_depth=8)
+    generator = StyleGAN2(config).eval().requires_grad_(False)
+    for module in generator.modules():
+        if isinstance(module, StyledConv):  # fresh ones are zero, which would hide noise and biases
+            module.noise_strength.fill_(0.1)
+            module.bias.normal_(std=0.1)
+    return generator.to(device)
+
+
+def _generators(device: str, base: int, resolution: int) -> dict[str, StyleGAN2]:
+    """The same random network for each dtype: each keeps its own prepared weights."""
+    generator = random_generator(device, base, resolution)
+    copies = {}
+    for dtype in DTYPES[device]:
+        copies[dtype] = copy.deepcopy(generator)
+        copies[dtype].activation_dtype = getattr(torch, dtype)
+    return copies
+
+
+def _by_reference(generator: StyleGAN2, codes: Tensor) -> Tensor:
+    with implementation.only_reference():
+        return generator.synthesize(codes)
+
+
+class _Graph:
+    """The same synthesis, recorded at the first call: a replay spares the host one call for each kernel."""
+
+    def __init__(self, generator: StyleGAN2, codes: Tensor) -> None:
+        self.generator, self.codes = generator, codes
+        self.graph: torch.cuda.CUDAGraph | None = None
+
+    def __call__(self) -> Tensor:
+        if self.graph is None:
+            self._record()
+        assert self.graph is not None
+        self.graph.replay()
+        return self.images
+
+    def _record(self) -> None:
+        deterministic = torch.are_deterministic_algorithms_enabled()
+        torch.use_deterministic_algorithms(False)  # the check turns it on, and what it adds would be recorded
+        try:
+            stream = torch.cuda.Stream()
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
+                self.generator.synthesize(self.codes)  # what happens only once happens here
+            torch.cuda.current_stream().wait_stream(stream)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                self.images = self.generator.synthesize(self.codes)
+            self.graph = graph
+        finally:
+            torch.use_deterministic_algorithms(deterministic, warn_only=True)

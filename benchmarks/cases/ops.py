@@ -1,0 +1,280 @@
+"""Each op at the shapes of real generators' layers: its reference, its kernels, and both beside float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.cases.case import Backend, Case, Result
+from benchmarks.cases.passes import fused_epilogue, modulate
+from benchmarks.cases.shapes import Conv, Rgb, biggan, stylegan2, widths
+from benchmarks.roofline import Work
+from higan_fast.generators.prepared import WeightCache
+from higan_fast.ops import (
+    adain,
+    bias_act,
+    conditional_batch_norm_act,
+    image_to_input,
+    modulated_conv2d,
+    perturb_styles,
+    setup_filter,
+    to_rgb,
+    upfirdn2d,
+)
+
+BATCH = {"cpu": 8, "cuda": 32}
+CHANNEL_BASES = {"cpu": (16384,), "cuda": (16384, 32768)}
+DTYPES = {"cpu": ("float32", "bfloat16"), "cuda": ("float16", "bfloat16")}
+# What results are compared with is computed in: exact to all that is timed, and not too slow.
+EXACT = {"cpu": torch.float64, "cuda": torch.float32}
+
+# Half the distance between neighbouring numbers, relative to their size.
+ROUNDING = {"float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
+# A kernel computes in float32 and rounds once. A convolution's input, its result, and the result after the
+# tail are rounded: three times, each followed by gains of up to √2. The reference rounds after each of its
+# passes, up to ten.
+ONE_PASS, CONVOLUTION, REFERENCE = 1.01, 4, 12
+# Sums of up to 4608 products, in float32, in an order that differs.
+FLOAT32_SUMS = 128 * 2.0**-24
+REASON = "roundings to the dtype, and float32 sums in another order"
+
+
+def tolerance(dtype: str, roundings: float) -> float:
+    """By how much a result may differ, as a share of the largest magnitude."""
+    return roundings * ROUNDING[dtype] + FLOAT32_SUMS
+
+
+class Maker:
+    """Draws tensors and makes cases of them, on one device and for one dtype."""
+
+    def __init__(self, device: str, dtype: str) -> None:
+        self.device, self.dtype = device, dtype
+        self.random = torch.Generator(device).manual_seed(0)
+
+    def draw(self, *shape: int) -> Tensor:
+        """What stays float32 beside features of any dtype: styles, biases, noise."""
+        return torch.randn(shape, generator=self.random, device=self.device)
+
+    def image(self, *shape: int) -> Tensor:
+        """Features, channels-last as generators keep them."""
+        values = self.draw(*shape).to(getattr(torch, self.dtype))
+        return values.contiguous(memory_format=torch.channels_last)
+
+    def case(
+        self,
+        op: Callable[..., Result],
+        shape: str,
+        tensors: Mapping[str, Tensor | None],
+        options: Mapping[str, Any] | None = None,
+        flop: int = 0,
+        roundings: float = ONE_PASS,
+        reference_roundings: float = REFERENCE,
+        natives: Mapping[str, dict[str, Any]] | None = None,
+    ) -> Case:
+        """One op on given tensors.
+
+        Args:
+            op: a public op, or one that looks like it.
+            shape: what is said of its size.
+            tensors, options: its arguments.
+            flop: of its products.
+            roundings, reference_roundings: how often a native result and the reference's are rounded.
+            natives: name → options for each native backend; None: there is one, without options.
+        """
+        options = options or {}
+
+        def run(impl: str, **more: Any) -> Callable[[], Result]:
+            return torch.inference_mode()(lambda: op(**tensors, **options, **more, impl=impl))
+
+        @torch.inference_mode()
+        def exact() -> Result:
+            raised = {name: None if x is None else x.to(EXACT[self.device]) for name, x in tensors.items()}
+            return op(**raised, **options, impl="reference")
+
+        work = (Work(_bytes(tensors.values()) + _bytes(_results(run("reference")())), flop),)
+        allowed = [tolerance(self.dtype, number) for number in (reference_roundings, roundings)]
+        backends = [
+            Backend("reference", run("reference"), self.dtype, allowed[0], work),
+            *(
+                Backend(name, run("native", **more), self.dtype, allowed[1], work)
+                for name, more in (natives or {"native": {}}).items()
+            ),
+        ]
+        return Case(f"{op.__name__} {shape}", tuple(backends), REASON, exact=exact)
+
+
+def _results(result: Result) -> list[Tensor | None]:
+    return [result] if isinstance(result, Tensor) else list(result)
+
+
+def _bytes(tensors: Any) -> int:
+    """Memory that these tensors occupy; what is broadcast counts once."""
+    return sum(x.untyped_storage().nbytes() for x in tensors if x is not None)
+
+
+def op_cases(device: str, batch: int | None = None, resolution: int = 256) -> Iterator[Case]:
+    """All cases, dtype by dtype; each allocates its tensors when it is reached."""
+    batch = batch or BATCH[device]
+    layers = dict.fromkeys(
+        layer for base in CHANNEL_BASES[device] for layer in stylegan2(widths(base, resolution))
+    )
+    convs = [layer for layer in layers if isinstance(layer, Conv)]
+    rgbs = [layer for layer in layers if isinstance(layer, Rgb)]
+    for dtype in DTYPES[device]:
+        make = Maker(device, dtype)
+        yield from (convolution(make, layer, batch) for layer in convs)
+        high = [layer for layer in convs if layer.resolution >= resolution // 4]
+        for num in (batch, 1):
+            yield from (tail(make, layer, num) for layer in high)
+        yield from (rgb(make, layer, batch) for layer in rgbs)
+        yield from (modulation(make, layer, batch) for layer in convs if layer.up == 2)
+        yield from (activation(make, layer, batch) for layer in convs if layer.up == 1)
+        yield from (instance_norm(make, *item, batch) for item in widths(16384, resolution).items())
+        yield from (batch_norm(make, *item, batch) for item in biggan() if item[1] * item[2] <= resolution)
+    make = Maker(device, "float32")  # RGB, images and styles are float32 beside features of any dtype
+    yield from (skip(make, layer.resolution, batch) for layer in rgbs if layer.resolution > 4)
+    yield scorer_input(make, batch, resolution)
+    yield perturbation(make, num=8, directions=100, steps=3, channels=min(512, 2 * resolution))
+
+
+def convolution(make: Maker, layer: Conv, batch: int) -> Case:
+    """As StyleGAN2 calls it: a block's first convolution leaves its result modulated for the second."""
+    before, size = layer.resolution // layer.up, layer.resolution
+    prepared = WeightCache().get(
+        make.draw(layer.outputs, layer.inputs, 3, 3), getattr(torch, make.dtype), layer.up
+    )
+    tensors = {
+        "x": make.image(batch, layer.inputs, before, before),
+        "weight": prepared.kernel,
+        "styles": make.draw(batch, layer.inputs),
+        "weight_square": prepared.square,
+        "weight_gain": prepared.gain,
+        "noise": make.draw(size, size),
+        "bias": make.draw(layer.outputs),
+    }
+    options: dict[str, Any] = {"activation": "lrelu"}
+    if layer.up == 2:
+        tensors |= {
+            "resample_filter": setup_filter().to(make.device),
+            "next_styles": make.draw(batch, layer.outputs),
+        }
+        options |= {"up": 2}
+    elif size > 4:
+        options |= {"modulated": True}
+    natives: dict[str, dict[str, Any]] = {"native": {}}
+    if make.device == "cuda" and layer.inputs % 8 == 0:
+        natives["native, fused"] = {"convolution": "fused"}
+    name = f"{layer}, batch {batch}"
+    flop = layer.flop(batch)
+    return make.case(
+        modulated_conv2d, name, tensors, options, flop=flop, roundings=CONVOLUTION, natives=natives
+    )
+
+
+def tail(make: Maker, layer: Conv, batch: int) -> Case:
+    """All that follows the convolution: the reference's chain of passes, and the one kernel in its place."""
+    size, up = layer.resolution, layer.up == 2
+    x = make.image(batch, layer.outputs, size + up, size + up)
+    tensors: dict[str, Tensor | None] = {
+        "x": x,
+        "demod": make.draw(batch, layer.outputs),
+        "noise": make.draw(size, size),
+        "bias": make.draw(layer.outputs),
+        "next_styles": make.draw(batch, layer.outputs) if up else None,
+        "resample_filter": setup_filter().to(make.device) if up else None,
+    }
+    natives: dict[str, dict[str, Any]] = {"native": {}}
+    if not up:  # the op works in place there; over and over, that would change what is read
+        natives["native"]["out"] = torch.full_like(x, torch.nan)
+    return make.case(fused_epilogue, f"{layer}, batch {batch}", tensors, natives=natives)
+
+
+def rgb(make: Maker, layer: Rgb, batch: int) -> Case:
+    size = layer.resolution
+    tensors: dict[str, Tensor | None] = {
+        "x": make.image(batch, layer.inputs, size, size),
+        "weight": make.draw(3, layer.inputs, 1, 1),
+        "styles": make.draw(batch, layer.inputs) / layer.inputs**0.5,
+        "bias": make.draw(3),
+    }
+    if size > 4:
+        before = make.draw(batch, 3, size // 2, size // 2)
+        tensors["rgb"] = before.contiguous(memory_format=torch.channels_last)
+        tensors["resample_filter"] = setup_filter().to(make.device)
+    return make.case(to_rgb, f"{layer}, batch {batch}", tensors, flop=layer.flop(batch))
+
+
+def modulation(make: Maker, layer: Conv, batch: int) -> Case:
+    size = layer.resolution // 2
+    tensors = {
+        "x": make.image(batch, layer.inputs, size, size),
+        "styles": make.draw(batch, layer.inputs),
+    }
+    return make.case(modulate, f"{size}² ×{layer.inputs}, batch {batch}", tensors)
+
+
+def activation(make: Maker, layer: Conv, batch: int) -> Case:
+    size = layer.resolution
+    tensors = {"x": make.image(batch, layer.outputs, size, size), "bias": make.draw(layer.outputs)}
+    return make.case(bias_act, f"{size}² ×{layer.outputs}, batch {batch}", tensors, {"activation": "lrelu"})
+
+
+def instance_norm(make: Maker, size: int, channels: int, batch: int) -> Case:
+    tensors = {
+        "x": make.image(batch, channels, size, size),
+        "scale": make.draw(batch, channels),
+        "shift": make.draw(batch, channels),
+        "noise": make.draw(1, 1, size, size),
+        "strength": make.draw(channels),
+        "bias": make.draw(channels),
+    }
+    return make.case(adain, f"{size}² ×{channels}, batch {batch}", tensors)
+
+
+def batch_norm(make: Maker, channels: int, size: int, up: int, batch: int) -> Case:
+    tensors = {
+        "x": make.image(batch, channels, size, size),
+        "mean": make.draw(channels),
+        "variance": make.draw(channels).square() + 0.1,
+        "scale": make.draw(batch, channels),
+        "shift": make.draw(batch, channels),
+    }
+    shape = f"{size * up}² ×{channels}{' up' if up == 2 else ''}, batch {batch}"
+    return make.case(conditional_batch_norm_act, shape, tensors, {"up": up})
+
+
+def scorer_input(make: Maker, batch: int, size: int) -> Case:
+    """Generated images as a Places365 network reads them."""
+    target = size * 7 // 8
+    options: dict[str, Any] = {"size": target, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+    tensors: dict[str, Tensor | None] = {"images": make.image(batch, 3, size, size)}
+    # torch takes the weights from float32 positions up to ``size``, and std enlarges what that errs by
+    torchs = size / min(options["std"])
+    shape = f"{size}²→{target}², batch {batch}"
+    return make.case(image_to_input, shape, tensors, options, reference_roundings=torchs)
+
+
+def skip(make: Maker, size: int, batch: int) -> Case:
+    """The upsampling of the RGB of the block before."""
+    tensors = {
+        "x": make.image(batch, 3, size // 2, size // 2),
+        "filter": setup_filter().to(make.device),
+    }
+    options = {"up": 2, "padding": [2, 1, 2, 1], "gain": 4.0}
+    return make.case(upfirdn2d, f"{size // 2}²→{size}² ×3, batch {batch}", tensors, options)
+
+
+def perturbation(make: Maker, num: int, directions: int, steps: int, channels: int) -> Case:
+    tensors = {
+        "base": make.draw(num, channels),
+        "directions": make.draw(directions, channels),
+        "steps": make.draw(steps),
+        "weight_square": make.draw(channels, channels).square(),
+    }
+    # Of the quadratic in the step: its three coefficients, each a matrix product with weight_square.
+    flop = 2 * channels**2 * (num + num * directions + directions)
+    shape = f"{num}×{directions}×{steps} of {channels}→{channels}"
+    return make.case(perturb_styles, shape, tensors, flop=flop)

@@ -1,0 +1,130 @@
+"""StyleGAN2 as stylegan2-ada-pytorch and stylegan3's code pickle it: modules with their state and source.
+
+Each module is a ``Record`` of ``_reconstruct_persistent_obj``, whose argument says the class, the state of
+the object, and the Python source that would make it. Nobody reads that source here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from higan_fast.checkpoints.contents import Content, Record, shown
+from higan_fast.checkpoints.conversion import assemble, expect_no_config, expect_values
+from higan_fast.checkpoints.formats.stylegan2_names import Settings, read_config, sources_of, track_average
+from higan_fast.generators.base import Generator
+from higan_fast.generators.stylegan2 import StyleGAN2
+
+NAME = "stylegan2-ada-pytorch pickle"
+PERSISTENT = "torch_utils.persistence._reconstruct_persistent_obj"
+UNUSED = (r"synthesis\.b\d+\.resample_filter",)  # of a block that upsamples no RGB
+MAX_MODULES, MAX_DEPTH = 5_000, 16  # a generator has about 60 modules, four deep
+
+
+@dataclass
+class Network:
+    """A network taken apart.
+
+    Attributes:
+        class_name: of the network itself.
+        tensors: all parameters and buffers, as ``"mapping.fc0.weight"``.
+        settings: the attributes of each module, as ``settings["mapping.fc0"]["activation"]``.
+    """
+
+    path: Path
+    class_name: str
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    settings: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def recognises(content: Content) -> bool:
+    return content.kind in ("pickle", "torch") and bool(_networks(content.value))
+
+
+def read(content: Content, config: Mapping[str, Any] | None) -> Generator:
+    """The moving average ``G_ema`` where there is one, else ``G``, else the one network that is there."""
+    expect_no_config(content.path, config)
+    path, networks = content.path, _networks(content.value)
+    name = next((name for name in ("G_ema", "G") if name in networks), next(iter(networks)))
+    network = _taken_apart(path, networks[name])
+    class_name = shown(network.class_name)[1:-1]
+    _check_kind(network, f"{name}, a {class_name}" if name in ("G_ema", "G", "D") else f"a {class_name}")
+    settings = Settings(path, network.settings)
+    architecture = read_config(path, network.tensors, settings)
+    expect_values(path, architecture.resolution**2)  # of a noise image, which may not be stored
+    sources = sources_of(architecture, network.tensors)
+    generator = assemble(StyleGAN2, architecture, path, network.tensors, sources, UNUSED)
+    assert isinstance(generator, StyleGAN2)
+    if "mapping.w_avg" not in network.tensors:
+        track_average(generator)
+    return generator
+
+
+def _networks(value: Any) -> dict[str, Record]:
+    """The persistent objects at the top level, by name; one that is there alone has none."""
+    entries = value if isinstance(value, Mapping) else {"": value}
+    return {
+        name: entry
+        for name, entry in entries.items()
+        if isinstance(name, str) and isinstance(entry, Record) and entry.is_a(PERSISTENT)
+    }
+
+
+def _taken_apart(path: Path, record: Record) -> Network:
+    class_name, _ = _opened(path, record)
+    network = Network(path, class_name)
+    for name, state in _modules(path, record, "", MAX_DEPTH):
+        if len(network.settings) == MAX_MODULES:
+            raise ValueError(
+                f"{path}: a network in it has more than {MAX_MODULES} modules; the file is damaged"
+            )
+        network.settings[name] = state
+        for kind in ("_parameters", "_buffers"):
+            for key, tensor in _mapping(state, kind).items():
+                if tensor is not None:  # a layer without a bias
+                    network.tensors[f"{name}.{key}" if name else key] = tensor
+    return network
+
+
+def _modules(path: Path, record: Any, name: str, depth: int) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """A module's full name and state, and then those within it."""
+    _, state = _opened(path, record)
+    yield name, state
+    for key, module in _mapping(state, "_modules").items():
+        if depth == 0:
+            raise ValueError(f"{path}: a network in it has modules more than {MAX_DEPTH} deep; it is damaged")
+        yield from _modules(path, module, f"{name}.{key}" if name else key, depth - 1)
+
+
+def _opened(path: Path, record: Any) -> tuple[str, Mapping[str, Any]]:
+    """A module's class and state."""
+    meta = record.args[0] if isinstance(record, Record) and record.is_a(PERSISTENT) and record.args else None
+    if isinstance(meta, Mapping):
+        class_name, state = meta.get("class_name"), meta.get("state")
+        if isinstance(class_name, str) and isinstance(state, Mapping):
+            return class_name, state
+    raise ValueError(f"{path}: a module in it has no class and no state; the file is damaged")
+
+
+def _mapping(state: Mapping[str, Any], key: str) -> dict[str, Any]:
+    values = state.get(key)
+    return {k: v for k, v in values.items() if isinstance(k, str)} if isinstance(values, Mapping) else {}
+
+
+def _check_kind(network: Network, what: str) -> None:
+    """Raises a ValueError for networks that are no StyleGAN2 generator."""
+    path, modules = network.path, network.settings
+    if "synthesis.input" in modules:
+        raise ValueError(
+            f"{path}: holds {what} of stylegan3. Its layers transform Fourier features without aliasing and "
+            "do not each stand for one scale of the image, as a probe of layers wants it: it cannot be read. "
+            "StyleGAN2 generators that were trained with stylegan3's code can"
+        )
+    if "synthesis" not in modules:
+        raise ValueError(f"{path}: holds {what} and no generator; expected a file with G_ema or G")
+    if "synthesis.b4.conv1" not in modules or "mapping" not in modules:
+        raise ValueError(f"{path}: holds {what}, which is built otherwise than StyleGAN2's generator")

@@ -1,0 +1,150 @@
+"""What ``torch.save`` wrote, as a zip archive or in the form before torch 1.6, read by the allowlist."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from higan_fast.checkpoints.pickles.allowlist import ALLOWED
+from higan_fast.checkpoints.pickles.machine import Global, PickleError
+from higan_fast.checkpoints.pickles.torch_values import Storage, storage_of
+from higan_fast.checkpoints.pickles.unpickling import Budget, unpickle
+
+MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # of the form before torch 1.6
+
+
+def read_pickle(data: memoryview, path: Path) -> tuple[bool, Any]:
+    """A file that begins like a pickle → whether torch wrote it, and its value.
+
+    Raises:
+        ValueError: when it is refused or damaged.
+    """
+    budget = Budget(len(data))
+
+    def nested(raw: Any) -> Storage:
+        """``torch.storage._load_from_bytes``: a file within the file, which holds one storage."""
+        if not isinstance(raw, memoryview):
+            raise PickleError("the pickle has a storage that is no bytes")
+        try:
+            value = _read_legacy(raw, f"{path} (a storage nested in it)", budget)
+        except ValueError as problem:
+            raise PickleError(str(problem)) from None
+        if not isinstance(value, Storage):
+            raise PickleError("the pickle has nested bytes that hold no storage")
+        return value
+
+    own = Global("torch.storage", "_load_from_bytes", nested)
+    value, _ = unpickle(data, str(path), {**ALLOWED, "torch.storage._load_from_bytes": own}, budget)
+    if type(value) is int and value == MAGIC:
+        return True, _read_legacy(data, str(path), budget)
+    return False, value
+
+
+def _read_legacy(data: memoryview, where: str, budget: Budget) -> Any:
+    """Five pickles (magic, protocol, system, value, keys of the storages), and then the storages' bytes.
+
+    The value comes before the bytes of its tensors: it is read once to learn which storages there are, and
+    again when it is known where they lie.
+    """
+    magic, position = unpickle(data, where, ALLOWED, budget)
+    protocol, position = unpickle(data, where, ALLOWED, budget, position)
+    if type(magic) is not int or magic != MAGIC or type(protocol) is not int or protocol != PROTOCOL:
+        raise ValueError(
+            f"{where}: begins neither as torch writes its files, nor as a pickle of anything else"
+        )
+    system, value_at = unpickle(data, where, ALLOWED, budget, position)
+    if isinstance(system, dict) and system.get("little_endian") is False:
+        raise ValueError(f"{where}: was written on a big-endian machine, which is not supported")
+    storages: dict[str, Storage] = {}
+
+    def declared(identifier: Any) -> Storage:
+        key, of_type, count = storage_of(identifier)
+        return storages.setdefault(key, Storage(of_type.dtype, count, None))
+
+    _, position = unpickle(data, where, ALLOWED, budget, value_at, declared)
+    keys, position = unpickle(data, where, ALLOWED, budget, position)
+    if not _are_texts(keys) or sorted(keys) != sorted(storages):
+        raise ValueError(f"{where}: its storages are not those that its tensors want; the file is damaged")
+    for key in keys:
+        storages[key], position = _stored(data, where, storages[key], position)
+    value, _ = unpickle(data, where, ALLOWED, budget, value_at, declared)
+    return value
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(type(entry) is str for entry in value)
+
+
+def _stored(data: memoryview, where: str, declared: Storage, position: int) -> tuple[Storage, int]:
+    """A storage whose bytes begin at ``position``, after their number of values; and where they end."""
+    start = position + 8
+    if start > len(data):
+        raise ValueError(f"{where}: ends after {len(data)} bytes, before its tensors; the file is truncated")
+    (count,) = struct.unpack("<q", data[position:start])
+    if count != declared.count:
+        problem = f"a storage of {declared.count} values is stored with {count}"
+        raise ValueError(f"{where}: {problem}; the file is truncated or damaged")
+    end = start + count * declared.dtype.itemsize
+    if end > len(data):
+        raise ValueError(f"{where}: ends after {len(data)} of at least {end} bytes; the file is truncated")
+    return Storage(declared.dtype, count, data[start:end]), end
+
+
+def read_zip(data: memoryview, path: Path) -> Any:
+    """An archive with a pickle, ``NAME/data.pkl``, beside one member for each storage.
+
+    Raises:
+        ValueError: when it is refused or damaged, or another kind of archive.
+    """
+    members = _members(data, path)
+    found = [name for name in members if name.count("/") == 1 and name.endswith("/data.pkl")]
+    if not found:
+        raise ValueError(
+            f"{path}: a zip archive, but not one of torch; if a file of weights is in it, unpack it"
+        )
+    prefix = found[0].removesuffix("data.pkl")
+    if f"{prefix}constants.pkl" in members:
+        raise ValueError(f"{path}: a TorchScript program; save its state_dict with torch.save, and load that")
+    if bytes(members.get(f"{prefix}byteorder", b"little")[:6]) != b"little":
+        raise ValueError(f"{path}: was written on a big-endian machine, which is not supported")
+
+    def stored(identifier: Any) -> Storage:
+        key, of_type, count = storage_of(identifier)
+        raw = members.get(f"{prefix}data/{key}")
+        if raw is None or len(raw) < count * of_type.dtype.itemsize:
+            problem = "is not there" if raw is None else f"has {len(raw)} bytes"
+            raise PickleError(f"the storage data/{key[:20]} of {count} values {problem}; the file is damaged")
+        return Storage(of_type.dtype, count, raw)
+
+    where = f"{path} ({prefix}data.pkl)"
+    value, _ = unpickle(members[found[0]], where, ALLOWED, Budget(len(data)), persistent=stored)
+    return value
+
+
+def _members(data: memoryview, path: Path) -> dict[str, memoryview]:
+    """The bytes of each member, by its name."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            infos = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, EOFError, OSError, NotImplementedError, struct.error) as error:
+        # The archive's directory is the last that is written.
+        reason = f"begins as a zip archive, but its end is missing or damaged ({error})"
+        raise ValueError(f"{path}: {reason}; the file is truncated") from None
+    return {info.filename: _member(data, path, info) for info in infos}
+
+
+def _member(data: memoryview, path: Path, info: zipfile.ZipInfo) -> memoryview:
+    name = ascii(info.filename[:60])
+    if info.compress_type != zipfile.ZIP_STORED:
+        raise ValueError(
+            f"{path}: {name} in it is compressed, as torch never does; if it holds weights, unpack it"
+        )
+    at = info.header_offset  # of its own header: 30 bytes, its name, and an extra field
+    if data[at : at + 4] != b"PK\x03\x04" or at + 30 > len(data):
+        raise ValueError(f"{path}: {name} is not where the archive says; the file is damaged")
+    start = at + 30 + sum(struct.unpack("<HH", data[at + 26 : at + 30]))
+    if start + info.file_size > len(data):
+        raise ValueError(f"{path}: {name} reaches beyond the file, which is truncated or damaged")
+    return data[start : start + info.file_size]

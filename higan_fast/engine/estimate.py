@@ -1,0 +1,71 @@
+"""How much work a plan is: images, floating-point operations, and time by a short probe of the machine."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from higan_fast.engine.engine import Engine, score
+from higan_fast.engine.plan import Plan
+from higan_fast.ops.implementation import only_reference
+
+# How many images are timed, at most: enough to fill a device, and few beside any job that needs an estimate.
+TIMED = 8
+
+
+class Estimate(NamedTuple):
+    """What a plan takes for some samples."""
+
+    images: int
+    flops: float
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.images:,} images, {self.flops / 1e12:,.1f} TFLOP, about {self.seconds:,.0f} s"
+
+
+class Rate:
+    """What one image costs here, layer by layer; measured once, on codes of zeros.
+
+    Attributes:
+        layer_flops: of each layer, ``[L]``.
+        other_flops: of turning an activation into scores.
+        flops_per_second: with all layers and the predictor, as many images at once as the engine takes.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        generator = engine.generator
+        self.layer_flops = np.zeros(generator.num_layers)
+        codes = torch.zeros(1, generator.num_layers, generator.code_dim).to(next(generator.parameters()))
+        with torch.inference_mode(), only_reference():  # whose products torch can count
+            activation = generator.start(1)
+            for layer in range(generator.num_layers):
+                with FlopCounterMode(display=False) as counter:
+                    activation = generator.layer(layer, activation, codes[:, layer])
+                self.layer_flops[layer] = counter.get_total_flops()
+            with FlopCounterMode(display=False) as counter:
+                assert engine.predictor is not None
+                score(engine.predictor, generator.image(activation))
+            self.other_flops = float(counter.get_total_flops())
+        num = min(TIMED, engine.budget.images)
+        batch = codes.expand(num, -1, -1)
+        with torch.inference_mode():
+            engine.scores(batch[:1])  # the first pass prepares weights
+            begin = time.perf_counter()
+            engine.scores(batch).sum().item()  # the item waits for a GPU
+            seconds = max(time.perf_counter() - begin, 1e-9)
+        self.flops_per_second = num * max(1.0, self.layer_flops.sum() + self.other_flops) / seconds
+
+    def estimate(self, plan: Plan, num_samples: int) -> Estimate:
+        """What a plan takes: its perturbations from their first layers on, and the base samples."""
+        whole = self.layer_flops.sum() + self.other_flops
+        flops = num_samples * (whole + self.layer_flops.sum())  # scored once, and walked beside the forks
+        for index, layers in enumerate(plan.layer_sets):
+            suffix = self.layer_flops[layers[0] if layers else 0 :].sum() + self.other_flops
+            flops += num_samples * int(plan.chosen[:, index].sum()) * len(plan.steps) * suffix
+        images = num_samples * (1 + plan.images_per_sample)
+        return Estimate(images, float(flops), float(flops / self.flops_per_second))

@@ -1,0 +1,152 @@
+"""Latents and classes that depend on (seed, index) alone, and their codes, whatever the batch size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from higan_fast.checks import check_label, check_seed
+from higan_fast.generators.base import Generator
+
+# The mapping network always runs on 64 samples, [64k, 64k + 64): a matrix product of another
+# size may sum in another order, and then w would differ in its last bits.
+BLOCK = 64
+
+# Streams of one seed. They share no numbers: boundaries that were fitted on samples of the first
+# stream are verified on codes that they have not seen, even where both stages get the same seed.
+SAMPLING, VERIFICATION, NULL, JITTER = range(4)
+
+# What is drawn for a sample: nothing in common either.
+_LATENT, _LABEL = range(2)
+
+
+class Codes(NamedTuple):
+    """Codes of N samples, on the generator's device and in its precision."""
+
+    z: Tensor  # [N, latent_dim]
+    w: Tensor  # [N, W]; W is code_dim where the layers share their code
+    codes: Tensor  # [N, num_layers, code_dim]
+    label: Tensor | None = None  # classes, int64 [N]; None: the generator is unconditional
+
+
+def latents(seed: int, start: int, stop: int, latent_dim: int, stream: int = SAMPLING) -> NDArray[np.float32]:
+    """Latents of the samples ``start`` to ``stop - 1``, from N(0, I): float32 ``[stop - start, latent_dim]``.
+
+    Sample *i* is a pure function of (seed, stream, i): Philox is keyed by seed and stream, and *i* is
+    the second word of its counter, so that each sample has 2^64 blocks of random numbers of its own.
+
+    Raises:
+        ValueError: when the seed is no integer of 64 bits or the range runs backwards.
+    """
+    _check_range(seed, start, stop)
+    z = np.empty((stop - start, latent_dim), np.float32)
+    for row, index in enumerate(range(start, stop)):
+        philox = _philox(seed, stream, index, _LATENT)
+        np.random.Generator(philox).standard_normal(out=z[row], dtype=np.float32)
+    return z
+
+
+def labels(seed: int, start: int, stop: int, num_classes: int, stream: int = SAMPLING) -> NDArray[np.int64]:
+    """Classes of the samples ``start`` to ``stop - 1``, all equally likely: int64 ``[stop - start]``.
+
+    As with ``latents``, that of sample *i* is a pure function of (seed, stream, i); and unrelated to its
+    latent, for the third word of the counter differs.
+
+    Raises:
+        ValueError: as ``latents``.
+    """
+    _check_range(seed, start, stop)
+    drawn = (int(_philox(seed, stream, index, _LABEL).random_raw()) for index in range(start, stop))
+    return np.array(
+        [number * num_classes >> 64 for number in drawn], np.int64
+    )  # [0, 2^64) → [0, num_classes)
+
+
+def make_codes(
+    generator: Generator,
+    seed: int,
+    start: int,
+    stop: int,
+    truncation_psi: float = 1.0,
+    truncation_layers: int | None = None,
+    stream: int = SAMPLING,
+    label: int | None = None,
+) -> Codes:
+    """Latents, ``w`` and layer codes of the samples ``start`` to ``stop - 1``.
+
+    On one machine they are the same to the bit, whatever the range in which a sample is asked for.
+
+    Args:
+        label: the class of all samples of a conditional generator; None: each has one of its own.
+
+    Raises:
+        ValueError: when a code is not finite, or the generator has no such class.
+    """
+    check_label(label, generator.label_dim)
+    parameter = next(generator.parameters())
+    blocks = []
+    for first in range(start // BLOCK * BLOCK, stop, BLOCK):
+        # A copy, because torch aligns its own memory, and alignment too may change the order of a sum.
+        z = torch.tensor(latents(seed, first, first + BLOCK, generator.latent_dim, stream)).to(parameter)
+        classes = _classes(generator, label, seed, first, stream)
+        w = generator.mapping(z, classes)
+        blocks.append(Codes(z, w, generator.layer_codes(w, truncation_psi, truncation_layers), classes))
+    inside = slice(start % BLOCK, start % BLOCK + stop - start)
+    z, w, codes = (torch.cat(parts)[inside] for parts in zip(*(block[:3] for block in blocks), strict=True))
+    of_all = [block.label for block in blocks if block.label is not None]
+    broken = (~codes.isfinite()).flatten(1).any(dim=1).nonzero()
+    if len(broken):
+        raise ValueError(
+            f"codes: the generator maps sample {start + int(broken[0])} to a code that is not finite; "
+            "are its weights those of a trained network?"
+        )
+    return Codes(z, w, codes, torch.cat(of_all)[inside] if of_all else None)
+
+
+def labelled_latents(generator: Generator, codes: Codes) -> Tensor:
+    """What steps in z start from: latents, each with its class behind, ``[N, latent_dim + label_dim]``."""
+    return torch.cat([codes.z, generator.one_hot(codes.label, codes.z)], dim=1)
+
+
+def labelled_moves(generator: Generator, normals: Sequence[NDArray[np.float64]]) -> Tensor:
+    """What steps in z add to ``labelled_latents``: float64 ``[M, latent_dim + label_dim]``. Classes stay."""
+    moves = torch.as_tensor(np.stack(normals), device=generator.device)
+    return F.pad(moves, (0, generator.label_dim))
+
+
+def map_labelled_latents(
+    generator: Generator,
+    labelled: Tensor,
+    truncation_psi: float = 1.0,
+    truncation_layers: int | None = None,
+) -> Tensor:
+    """``labelled_latents``, moved or not → layer codes ``[N, num_layers, code_dim]``."""
+    z, one_hot = labelled[:, : generator.latent_dim], labelled[:, generator.latent_dim :]
+    return generator.map(z, one_hot if generator.label_dim else None, truncation_psi, truncation_layers)
+
+
+def _check_range(seed: int, start: int, stop: int) -> None:
+    check_seed(seed)
+    if not 0 <= start <= stop:
+        raise ValueError(f"latents: got the range {start} to {stop}, expected 0 <= start <= stop")
+
+
+def _philox(seed: int, stream: int, index: int, what: int) -> np.random.Philox:
+    """The random numbers for one thing that is drawn for one sample."""
+    key, counter = np.array([seed, stream], np.uint64), np.array([0, index, what, 0], np.uint64)
+    return np.random.Philox(key=key, counter=counter)
+
+
+def _classes(generator: Generator, label: int | None, seed: int, first: int, stream: int) -> Tensor | None:
+    """Of the samples of one block, ``[BLOCK]``."""
+    if generator.label_dim == 0:
+        return None
+    if label is not None:
+        return torch.full((BLOCK,), label, device=generator.device)
+    return torch.tensor(labels(seed, first, first + BLOCK, generator.label_dim, stream)).to(generator.device)

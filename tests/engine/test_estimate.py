@@ -1,0 +1,58 @@
+"""The estimate of a job, before it begins."""
+
+import time
+
+import pytest
+import torch
+
+from higan_fast.engine.engine import Engine
+from higan_fast.engine.estimate import Rate
+from higan_fast.engine.plan import Plan, all_and_each
+from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from higan_fast.predictors.base import ModulePredictor
+
+
+@pytest.fixture(scope="module")
+def engine():
+    torch.manual_seed(0)
+    config = StyleGAN2Config(
+        channels={4: 32, 8: 32, 16: 32, 32: 32}, latent_dim=8, code_dim=8, mapping_depth=1
+    )
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 16, 3), torch.nn.Flatten(), torch.nn.Linear(16 * 900, 2))
+    return Engine(StyleGAN2(config), ModulePredictor(network, ["one", "two"]))
+
+
+def test_operations_are_those_of_the_layers(engine):
+    rate = Rate(engine)
+    # products and sums of the transposed convolution of b32.conv0 and the convolution of b32.conv1 alone
+    assert rate.layer_flops[5] > 2 * 9 * 32 * 32 * 16 * 16
+    assert rate.layer_flops[6] >= 2 * 9 * 32 * 32 * 32 * 32
+    assert rate.layer_flops[7] < 0.1 * rate.layer_flops[6]
+    assert rate.other_flops >= 2 * (27 * 16 + 16 * 2) * 900
+
+
+def test_a_plan_costs_its_suffixes(engine):
+    rate = Rate(engine)
+    num = engine.generator.num_layers
+    moves, steps = torch.ones(3, num, 8), torch.tensor([1.0, -1.0])
+    all_layers = rate.estimate(Plan(moves, (tuple(range(num)),), steps), 10)
+    last = rate.estimate(Plan(moves, ((num - 1,),), steps), 10)
+    each = rate.estimate(Plan(moves, all_and_each(num), steps), 10)
+    assert all_layers.images == last.images == 10 * (1 + 6)
+    assert each.images == 10 * (1 + 6 * (1 + num))
+    assert last.flops < 0.5 * all_layers.flops < all_layers.flops < each.flops
+    assert each.flops < 1.0 * (1 + num) * all_layers.flops
+    assert str(each).startswith("550 images, 0.")
+
+
+def test_the_time_is_of_the_right_size(engine):
+    num = engine.generator.num_layers
+    plan = Plan(torch.ones(4, num, 8), all_and_each(num), torch.tensor([1.0, -1.0]))
+    codes = engine.generator.map(torch.randn(8, 8))
+    expected = Rate(engine).estimate(plan, 8).seconds
+    begin = time.perf_counter()
+    with torch.inference_mode():
+        engine.scores(codes)
+        for _ in engine.perturbed_scores(codes, plan):
+            pass
+    assert expected / 20 < time.perf_counter() - begin < 20 * expected  # on a machine that others use too

@@ -1,0 +1,75 @@
+"""Precision by name: "fast" finds what "exact" finds, and both leave the networks as they were."""
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+
+import higan_fast as hf
+from higan_fast.engine.engine import Engine
+from higan_fast.engine.precision import activation_dtype
+from tests.toy import toy
+
+
+@pytest.fixture(scope="module")
+def world():
+    generator, predictor = hf.load_generator("scenes"), hf.load_predictor("scenes")
+    samples = hf.sample(generator, predictor, 768, progress=False)
+    boundaries = hf.fit_boundaries(samples, chosen_num=0.3, progress=False)
+    return generator, predictor, boundaries
+
+
+def bfloat16_everywhere(monkeypatch):
+    """Also on CPUs that multiply it slowly."""
+    monkeypatch.setattr("higan_fast.engine.precision._cpu_multiplies_bfloat16", lambda: True)
+
+
+def test_fast_finds_the_same_layers_and_the_same_ranking(world, monkeypatch):
+    bfloat16_everywhere(monkeypatch)
+    generator, predictor, boundaries = world
+    options = {"num": 8, "num_null": 4, "confidence": 0.95, "progress": False}
+    exact = hf.verify(generator, predictor, boundaries, **options)
+    fast = hf.verify(generator, predictor, boundaries, precision="fast", **options)
+    assert (exact.settings["features"], fast.settings["features"]) == ("float32", "bfloat16")
+    assert exact.beats_null.sum() >= 5
+    for name, beats in zip(exact.boundary_names, exact.beats_null, strict=True):
+        if beats:
+            assert fast.best_layer(name) == exact.best_layer(name), name
+    names = [semantic.name for semantic in exact.semantics]
+    rows, columns = range(len(boundaries)), [names.index(name) for name in exact.boundary_names]
+    own, rough = (found.effect[rows, 0, columns] for found in (exact, fast))
+    assert scipy.stats.spearmanr(own, rough).statistic >= 0.99
+    # differences of two scores near 1 of which each is off by some 2^-9, in the mean over 8 samples
+    np.testing.assert_allclose(rough, own, rtol=0, atol=4e-3)
+
+
+def test_the_networks_stay_as_they_were(monkeypatch):
+    bfloat16_everywhere(monkeypatch)
+    generator, predictor = hf.load_generator("scenes"), hf.load_predictor("scenes")
+    flags = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    engine = Engine(generator, predictor, precision="fast")
+    codes = generator.map(torch.randn(2, generator.latent_dim))
+    seen = []
+    plain = generator.layer
+    generator.layer = lambda *arguments: seen.append(plain(*arguments).features.dtype) or plain(*arguments)
+    with torch.inference_mode():
+        scores = engine.scores(codes)
+    assert torch.bfloat16 in seen and scores.dtype == torch.float32
+    assert generator.activation_dtype is None
+    assert (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32) == flags
+    assert not torch.is_autocast_enabled("cpu")
+    generator.activation_dtype = torch.bfloat16  # exact is exact, whatever the caller uses elsewhere
+    seen.clear()
+    with torch.inference_mode():
+        Engine(generator, predictor).scores(codes)
+    assert set(seen) == {torch.float32} and generator.activation_dtype == torch.bfloat16
+
+
+def test_which_dtype_a_policy_means(monkeypatch):
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert activation_dtype("exact", cpu) is None and activation_dtype("exact", cuda) is None
+    assert activation_dtype("fast", cuda) == torch.float16
+    monkeypatch.setattr("higan_fast.engine.precision._cpu_multiplies_bfloat16", lambda: False)
+    assert activation_dtype("fast", cpu) is None
+    with pytest.raises(ValueError, match="precision: got 'quick', expected one of exact, fast"):
+        Engine(*toy(), precision="quick")
