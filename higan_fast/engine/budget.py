@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from higan_fast.engine.scoring import score
 from higan_fast.generators.base import Activation, Generator
 from higan_fast.predictors.base import Predictor
 
@@ -70,7 +71,7 @@ def _bytes_per_image(generator: Generator, predictor: Predictor | None) -> int:
         before = torch.cuda.memory_allocated(device)
         images = generator.synthesize(codes)
         if predictor is not None:
-            predictor(images)
+            score(predictor, images)
         return torch.cuda.max_memory_allocated(device) - before
     largest, activation = 0, generator.start(1)
     for layer in range(generator.num_layers):

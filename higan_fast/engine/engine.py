@@ -13,6 +13,7 @@ from higan_fast.engine.budget import Budget, is_out_of_memory
 from higan_fast.engine.graphs import Graphs, tape_for
 from higan_fast.engine.plan import Box, Plan
 from higan_fast.engine.precision import Precision, activation_dtype, scoring_in, synthesis_in
+from higan_fast.engine.scoring import score
 from higan_fast.engine.streams import SecondStream, upload
 from higan_fast.generators.base import Activation, Generator, moved_codes
 from higan_fast.predictors.base import Predictor
@@ -257,21 +258,6 @@ class Engine:
 
         name = "scores", self.activation_dtype
         return torch.cat(self._in_parts(lambda part: graphs.run(name, scored, images[part]), len(images)))
-
-
-def score(predictor: Predictor, images: Tensor) -> Tensor:
-    """Images ``[N, 3, H, W]`` → scores ``[N, S]``.
-
-    Raises:
-        ValueError: when the predictor gives another shape.
-    """
-    scores: Tensor = predictor(images)
-    if scores.shape != (len(images), predictor.num_semantics):
-        raise ValueError(
-            f"the predictor gave scores of shape {tuple(scores.shape)} for {len(images)} images, expected "
-            f"[{len(images)}, {predictor.num_semantics}]: one column for each of its semantics"
-        )
-    return scores
 
 
 def as_codes(codes: Any, generator: Generator) -> Tensor:

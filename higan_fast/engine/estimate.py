@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from higan_fast.engine.engine import Engine, score
+from higan_fast.engine.engine import Engine
 from higan_fast.engine.plan import Plan
+from higan_fast.engine.scoring import score
 from higan_fast.ops.implementation import only_reference
 
 # How many images are timed, at most: enough to fill a device, and few beside any job that needs an estimate.

@@ -13,6 +13,7 @@ from higan_fast.boundaries.displacement import displacements
 from higan_fast.checks import check_count
 from higan_fast.engine.engine import Engine, as_codes
 from higan_fast.engine.plan import Plan
+from higan_fast.engine.scoring import in_range
 from higan_fast.generators.base import Generator
 from higan_fast.probing.layers import Layers, parse_layers
 from higan_fast.sampling.latents import JITTER, latents
@@ -42,7 +43,7 @@ def manipulate(
         batch_size: at most so many images at once; None: as many as are worth it.
 
     Returns:
-        Images in about [-1, 1], a torch tensor ``[N, len(steps), 3, R, R]`` on the generator's device.
+        Images in [-1, 1], a torch tensor ``[N, len(steps), 3, R, R]`` on the generator's device.
 
     Raises:
         ValueError: when the codes or a boundary do not fit the generator, or layers are out of range.
@@ -60,7 +61,7 @@ def manipulate(
     size = (3, generator.resolution, generator.resolution)
     images = codes.new_empty(len(codes), len(steps), *size)
     for found in engine.perturbed_images(codes, plan):
-        images[found.samples] = found.values[:, 0]
+        images[found.samples] = in_range(found.values[:, 0])
     return images
 
 
@@ -80,18 +81,22 @@ def jitter(
 ) -> Tensor:
     """Variants of every sample: small random steps from N(0, scale²) along one boundary.
 
-    What is not named here is as in ``manipulate``.
-
     Args:
+        codes: layer codes ``[N, L, D]``, as torch, NumPy or CuPy array.
+        boundary: fitted in "w" or "layers".
+        layers: on which layers to move, such as "6-7".
         num: how many variants of each sample.
         scale: standard deviation of a step.
         seed: of the steps; those of sample *i* depend on (seed, i) alone.
+        truncation_psi: with which the codes were made; it shortens the steps along boundaries in w.
+        truncation_layers: with which the codes were made.
+        batch_size: at most so many images at once; None: as many as are worth it.
 
     Returns:
-        Images in about [-1, 1], a torch tensor ``[N, num, 3, R, R]`` on the generator's device.
+        Images in [-1, 1], a torch tensor ``[N, num, 3, R, R]`` on the generator's device.
 
     Raises:
-        ValueError: as ``manipulate``.
+        ValueError: when the codes or the boundary do not fit the generator, or layers are out of range.
     """
     check_count("num", num)
     codes = as_codes(codes, generator)
@@ -101,9 +106,8 @@ def jitter(
     generator.use_truncation(truncation_psi)
     steps = torch.tensor(latents(seed, 0, len(codes), num, stream=JITTER)).double() * scale  # [N, num]
     moved = codes[:, None] + (steps[:, :, None, None].to(move.device) * move).to(codes)  # [N, num, L, D]
-    return (
-        Engine(generator, batch_size=batch_size).images(moved.flatten(0, 1)).unflatten(0, (len(codes), num))
-    )
+    images = Engine(generator, batch_size=batch_size).images(moved.flatten(0, 1))
+    return in_range(images).unflatten(0, (len(codes), num))
 
 
 def _move(

@@ -13,7 +13,8 @@ from torch import Tensor
 from higan_fast.boundaries.boundary import Boundary
 from higan_fast.boundaries.displacement import displacements
 from higan_fast.checks import check_count, check_names
-from higan_fast.engine.engine import as_codes, prepare, score
+from higan_fast.engine.engine import as_codes, prepare
+from higan_fast.engine.scoring import score
 from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import Predictor
 from higan_fast.progress import progress as show_progress

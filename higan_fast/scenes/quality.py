@@ -20,6 +20,7 @@ from scipy.linalg import sqrtm
 from torch import Tensor
 
 from higan_fast.checkpoints import load_generator
+from higan_fast.engine.scoring import score
 from higan_fast.files import write_whole
 from higan_fast.generators.base import Generator
 from higan_fast.generators.stylegan2 import StyleGAN2
@@ -86,7 +87,7 @@ def _read(predictor: ScenePredictor, batches: Iterable[Tensor], advance: Callabl
     features, scores = [], []
     for images in batches:
         features.append(predictor.features(images))
-        scores.append(predictor(images))
+        scores.append(score(predictor, images))
         advance(len(images))
     return _Reading(torch.cat(features), torch.cat(scores))
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from higan_fast.engine.engine import Engine, as_codes, score
+from higan_fast.engine.engine import Engine, as_codes
 from higan_fast.engine.plan import Plan, all_and_each
+from higan_fast.engine.scoring import score
 from higan_fast.generators.base import Generator
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from higan_fast.ops.implementation import only_reference
@@ -56,11 +57,12 @@ def plain_scores(generator: Generator, predictor, base, plan, direction, layer_s
     """A full forward pass of every sample with the reference of every op."""
     with only_reference():
         if plan.in_latents:
-            return predictor(generator.synthesize(generator.map(base + step * plan.moves[direction])))
+            images = generator.synthesize(generator.map(base + step * plan.moves[direction]))
+            return predictor(images.clamp(-1, 1))
         moved = base.clone()
         layers = list(plan.layer_sets[layer_set])
         moved[:, layers] += step * plan.moves[direction][layers]
-        return predictor(generator.synthesize(moved))
+        return predictor(generator.synthesize(moved).clamp(-1, 1))
 
 
 def measured(engine, base, plan):
@@ -94,7 +96,7 @@ def test_differences_equal_those_of_plain_forwards(world, kind):
         expected = torch.stack([plain_scores(*arguments, step) for step in plan.steps], dim=1)
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)
     with only_reference():
-        plain = predictor(generator.synthesize(base if base.ndim == 3 else generator.map(base)))
+        plain = predictor(generator.synthesize(base if base.ndim == 3 else generator.map(base)).clamp(-1, 1))
     torch.testing.assert_close(
         engine.scores(base if base.ndim == 3 else generator.map(base)), plain, rtol=0, atol=1e-9
     )

@@ -53,7 +53,7 @@ def test_steps_in_z_leave_every_sample_its_class(conditional, label):
         for name in boundaries:
             move = step * torch.tensor(boundaries[name].normal)
             plus, minus = (
-                predictor(generator.synthesize(generator.map(z, base.label, psi, truncated)))
+                predictor(generator.synthesize(generator.map(z, base.label, psi, truncated)).clamp(-1, 1))
                 for z in (base.z + move, base.z - move)
             )
             expected = ((plus - minus) / 2).mean(dim=0)

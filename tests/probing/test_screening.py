@@ -42,7 +42,8 @@ def difference(generator, predictor, codes, boundary, layer, step, psi=1.0, trun
     column = predictor.names.index(boundary.name)
     with torch.no_grad():
         plus, minus = (
-            predictor(generator.synthesize(moved))[:, column] for moved in (codes + move, codes - move)
+            predictor(generator.synthesize(moved).clamp(-1, 1))[:, column]
+            for moved in (codes + move, codes - move)
         )
     return float((plus - minus).mean() / 2)
 

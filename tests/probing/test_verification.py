@@ -78,7 +78,7 @@ def plain_scores(generator, predictor, codes, layers, move):
     moved = codes.clone()
     moved[:, list(layers)] += move
     with torch.no_grad():
-        return torch.cat([predictor(generator.synthesize(code[None])) for code in moved]).numpy()
+        return torch.cat([predictor(generator.synthesize(code[None]).clamp(-1, 1)) for code in moved]).numpy()
 
 
 def test_figures_equal_a_plain_loop_of_full_forward_passes(boundaries):

@@ -1,0 +1,33 @@
+"""Images → scores: the one place where a predictor is called, and where its images come into [-1, 1]."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from higan_fast.predictors.base import Predictor
+
+
+def in_range(images: Tensor) -> Tensor:
+    """Clips images to [-1, 1]: no picture shows what a generator draws beyond, and HiGAN scores pictures.
+
+    A pixel outside gets no gradient.
+    """
+    return images.clamp(-1, 1)
+
+
+def score(predictor: Predictor, images: Tensor) -> Tensor:
+    """Images ``[N, 3, H, W]``, clipped to [-1, 1] → scores ``[N, S]``.
+
+    HiGAN also rounds them to the 256 levels of a PNG. That would leave no gradient to screen by, so a scorer
+    that was trained with it rounds by itself: ``higan_fast.ops.image_to_input(..., round_to_uint8=True)``.
+
+    Raises:
+        ValueError: when the predictor gives another shape.
+    """
+    scores: Tensor = predictor(in_range(images))
+    if scores.shape != (len(images), predictor.num_semantics):
+        raise ValueError(
+            f"the predictor gave scores of shape {tuple(scores.shape)} for {len(images)} images, expected "
+            f"[{len(images)}, {predictor.num_semantics}]: one column for each of its semantics"
+        )
+    return scores
