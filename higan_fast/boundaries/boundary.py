@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import safetensors
 import safetensors.numpy
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from higan_fast.files import write_whole
 from higan_fast.generators.base import Generator
@@ -30,8 +30,11 @@ class Boundary:
         name: the semantic.
         level: its level.
         space: where it was fitted: "w", "layers" (layer codes, one normal per layer) or "z".
-        normal: float64 ``[D]``, or ``[L, D]``; every ``[D]`` has length 1, or 0 on a layer whose code is the
-            same for all samples, which the boundary leaves as it is.
+        normal: float64, of one of three kinds. ``[D]``, of length 1. ``[L, D]`` with one normal per layer, as
+            fitted in "layers": every ``[D]`` has length 1, or 0 on a layer that the boundary leaves as it is,
+            because its code is the same for all samples; a step of 1 moves each other layer by 1. Or
+            ``[L, D]`` as one direction through all layer codes together (a W+ direction of HiGAN): the whole
+            has length 1, and a step of 1 moves each layer by its share, ``layer_lengths``.
         accuracy: on held-out samples; over layers, their mean. None: not known.
         remaining_accuracy: on the samples between top and bottom. None: not known, or there are none.
         num_per_side: how many samples each side was fitted and held out from.
@@ -60,15 +63,21 @@ class Boundary:
             raise ValueError(
                 f"normal of {self.name!r}: got shape {list(self.normal.shape)}, expected {expected}"
             )
-        length = np.atleast_1d(np.linalg.norm(self.normal, axis=-1))  # [L or 1]
-        if not (length.any() and np.allclose(length[length != 0], 1, atol=1e-6)):
+        if not (has_unit_layers(self.normal) or is_unit(np.linalg.norm(self.normal))):
             raise ValueError(f"normal of {self.name!r}: its length is not 1; divide it by its length")
+
+    @property
+    def layer_lengths(self) -> Array:
+        """How far a step of 1 moves the code of each layer, ``[L]``; ``[1]`` where one normal serves all."""
+        lengths = np.linalg.norm(np.atleast_2d(self.normal), axis=-1)
+        return (lengths > 0).astype(np.float64) if has_unit_layers(self.normal) else lengths
 
     def conditional_on(self, *others: Boundary) -> Boundary:
         """The same boundary without what it shares with others, so that moving along it leaves them alone.
 
-        The normal minus its projection on the span of the others' normals, renormalised; layer by layer
-        when there is one normal per layer.
+        Subtracts from the normal its projection on the span of the others' normals, and normalises the rest.
+        A normal ``[L, D]`` is projected layer by layer, so that a step on any set of layers leaves the others
+        alone; one of length 1 per layer keeps that length, and a W+ direction that of the whole.
 
         Raises:
             ValueError: when a space differs, (almost) nothing of the normal is left, or the boundary has
@@ -88,16 +97,19 @@ class Boundary:
                     f"({other.space}, {other.normal.shape}): both must be fitted in the same space"
                 )
         rows = self.normal.reshape(-1, self.normal.shape[-1])  # [L or 1, D]
-        moves = rows.any(axis=-1, keepdims=True)  # [L or 1, 1]
         condition_rows = np.stack([other.normal.reshape(rows.shape) for other in others], axis=1)
         freed = np.stack(list(map(_reject, rows, condition_rows)))
-        length = np.linalg.norm(freed, axis=-1, keepdims=True)
+        before, left = (np.linalg.norm(part, axis=-1, keepdims=True) for part in (rows, freed))  # [L or 1, 1]
+        gone = left < 1e-6 * before
         names = tuple(other.name for other in others)
-        if length[moves].min() < 1e-6:
+        each = has_unit_layers(self.normal)
+        if gone.any() if each else (gone | (before == 0)).all():
             raise ValueError(f"nothing is left of {self.name!r} without {', '.join(names)}")
+        freed = np.where(gone, 0, freed)  # and no direction of rounding errors
+        freed /= np.where(before > 0, left, 1) if each else np.linalg.norm(freed)
         return replace(
             self,
-            normal=(freed / np.where(moves, length, 1)).reshape(self.normal.shape),
+            normal=freed.reshape(self.normal.shape),
             accuracy=None,
             remaining_accuracy=None,
             conditions=names,
@@ -186,6 +198,17 @@ class Boundaries(Mapping[str, Boundary]):
             header["skipped"],
             header["settings"],
         )
+
+
+def is_unit(lengths: ArrayLike) -> bool:
+    """Whether lengths are 1, as exactly as float32 writes them."""
+    return bool(np.allclose(lengths, 1, rtol=0, atol=1e-6))
+
+
+def has_unit_layers(normal: Array) -> bool:
+    """Whether every ``[D]`` of a normal has length 1, or 0 on some layers: no W+ direction."""
+    lengths = np.atleast_1d(np.linalg.norm(normal, axis=-1))
+    return bool(lengths.any()) and is_unit(lengths[lengths != 0])
 
 
 def _reject(vector: Array, others: Array) -> Array:

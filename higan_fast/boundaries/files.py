@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy_format
 
-from higan_fast.boundaries.boundary import Boundaries, Boundary, Space
+from higan_fast.boundaries.boundary import Boundaries, Boundary, Space, has_unit_layers, is_unit
 from higan_fast.files import write_whole
 from higan_fast.predictors.base import LEVELS, Level
 
@@ -26,9 +26,13 @@ def import_boundary(
 ) -> Boundary:
     """Reads a boundary that HiGAN wrote, without executing anything in the file.
 
+    A W+ direction ``[1, L, D]`` keeps the strengths of its layers, and its length becomes 1 as a whole. Where
+    every layer has length 1 or 0, as in what ``export_boundary`` writes of a fitted boundary, the file holds
+    one normal per layer, and stays as it is (see ``Boundary``).
+
     Args:
-        path: an array ``[1, D]``, or a pickled dict ``{"boundary": [1, D], "meta_data": {"type": ...,
-            "manipulate_layers": "6-11"}}``.
+        path: an array ``[1, D]`` or ``[1, L, D]``, or a pickled dict ``{"boundary": the array, "meta_data":
+            {"type": ..., "manipulate_layers": "6-11"}}``.
         name: the semantic, which the file does not say.
         space: where it was fitted, which the file does not say.
         level: None takes the file's ``type`` when that is a level, else "attribute".
@@ -46,21 +50,23 @@ def import_boundary(
     normal = normal.astype(np.float64)
     while normal.ndim > 1 and len(normal) == 1:
         normal = normal[0]  # [1, D] → [D]
-    length = np.linalg.norm(normal, axis=-1, keepdims=True)
-    if not length.min() > 0:
+    length = np.linalg.norm(normal)
+    if not length > 0:
         raise ValueError(f"{path}: the boundary has length 0")
+    if not (has_unit_layers(normal) or is_unit(length)):  # what is a boundary already comes back to the bit
+        normal = normal / length
     kind, layers = meta.get("type"), meta.get("manipulate_layers")
     return Boundary(
         name=name,
         level=level or (kind if kind in LEVELS else "attribute"),
         space=space,
-        normal=normal / length,
+        normal=normal,
         layers=None if layers is None else str(layers),
     )
 
 
 def export_boundary(boundary: Boundary, path: str | Path) -> None:
-    """Writes a boundary as HiGAN reads it: float32 ``[1, D]``, or its dict when layers are recommended."""
+    """Writes a boundary as HiGAN reads it: float32 ``[1, D]`` or ``[1, L, D]``; with layers, in a dict."""
     normal = boundary.normal[None]
     with write_whole(path) as file:
         if boundary.layers is None:

@@ -1,4 +1,4 @@
-"""The random directions with which boundaries are compared: as long, and free where boundaries are."""
+"""The random directions with which boundaries are compared: as long on each layer, and as free."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ def null_directions(boundaries: Sequence[Boundary], num: int, seed: int, codes: 
     that is shorter than the others. No boundary points there. A random direction that did would have less
     length left for the rest, or move what no boundary can, so none does.
 
+    A step along them moves each layer as far as a step along the boundaries does.
+
     Args:
-        boundaries: all of one space and shape.
+        boundaries: all of one space, shape and ``layer_lengths``.
         seed: of the directions.
         codes: of some samples, which say what differs.
     """
@@ -42,7 +44,7 @@ def null_directions(boundaries: Sequence[Boundary], num: int, seed: int, codes: 
         random *= differ
         length = np.linalg.norm(random, axis=-1, keepdims=True)
         random /= np.where(length > 0, length, 1)
-    return random
+    return random if len(shape) == 1 else random * boundaries[0].layer_lengths[:, None]
 
 
 def _differ(boundary: Boundary, codes: Codes) -> NDArray[np.bool_]:

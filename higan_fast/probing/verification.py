@@ -248,6 +248,12 @@ def _choose(
                 f"boundaries: {boundary.name!r} was fitted in {boundary.space} and {first.name!r} in "
                 f"{first.space}; verify one space at a time"
             )
+        if not np.allclose(boundary.layer_lengths, first.layer_lengths, rtol=0, atol=1e-6):
+            raise ValueError(
+                f"boundaries: a step along {boundary.name!r} moves the layers by other lengths than one "
+                f"along {first.name!r}, so each needs random directions of its own; verify one at a time, "
+                f"as with semantics={first.name!r}"
+            )
     return chosen
 
 

@@ -44,15 +44,16 @@ def random_directions(normals: Array, noise: Array) -> Array:
     """Noise from N(0, I) → random directions that are alike to the boundaries but for where they point.
 
     Args:
-        normals: the boundaries, ``[B, D]``, or ``[B, L, D]`` with one normal per layer.
+        normals: the boundaries, ``[B, D]``, or ``[B, L, D]``, whose ``[D]`` may have any length but 0.
         noise: ``[R, D]`` or ``[R, L, D]``.
 
     Returns:
-        Directions in the shape of ``noise``, every ``[D]`` of length 1. Where a boundary has one normal
-        per layer, the directions of two layers have the boundaries' mean cosine: when every layer is fed
-        the same code, the layers of a boundary pull together, and so must those of the null.
+        Directions in the shape of ``noise``, every ``[D]`` of length 1. Those of two layers have the
+        boundaries' mean cosine: when every layer is fed the same code, the layers of a boundary pull
+        together, and so must those of the null.
     """
     if normals.ndim == 3:
+        normals = normals / np.linalg.norm(normals, axis=-1, keepdims=True)
         cosines = np.einsum("bld,bmd->lm", normals, normals) / len(normals)  # [L, L]
         values, vectors = np.linalg.eigh(cosines)
         noise = np.einsum("lm,rmd->rld", vectors * np.sqrt(values.clip(min=0)), noise)

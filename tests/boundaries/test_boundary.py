@@ -57,6 +57,44 @@ def test_conditions_that_leave_nothing_or_do_not_fit_are_refused():
     assert own.conditional_on() is own
 
 
+def through_layers(random, strengths):
+    """A W+ direction: one vector through all layer codes, here with these lengths on each layer."""
+    return unit(random, len(strengths), 24) * (np.array(strengths) / np.linalg.norm(strengths))[:, None]
+
+
+def test_a_direction_in_wp_has_length_1_as_a_whole():
+    random = np.random.default_rng(0)
+    strengths = np.array([0.96, 0.28, 0.0])
+    direction = boundary("a", through_layers(random, strengths), "layers")
+    np.testing.assert_allclose(direction.layer_lengths, strengths)
+    np.testing.assert_array_equal(boundary("a", unit(random, 3, 24), "layers").layer_lengths, [1, 1, 1])
+    np.testing.assert_array_equal(boundary("a", unit(random, 24), "layers").layer_lengths, [1])
+    np.testing.assert_array_equal(
+        boundary("a", np.eye(3)[[0, 1]] * [[1], [0]], "layers").layer_lengths, [1, 0]
+    )
+    with pytest.raises(ValueError, match="its length is not 1"):
+        boundary("a", 2 * direction.normal, "layers")
+
+
+def test_a_conditional_direction_in_wp_keeps_its_profile_and_leaves_every_layer_of_the_others_alone():
+    random = np.random.default_rng(0)
+    own = boundary("a", through_layers(random, [0.9, 0.1, 0.0, 0.4]), "layers")
+    other = boundary("b", through_layers(random, [0.1, 0.9, 0.5, 0.0]), "layers")
+    freed = own.conditional_on(other)
+    assert np.abs((freed.normal * other.normal).sum(axis=-1)).max() < 1e-15
+    assert np.linalg.norm(freed.normal) == pytest.approx(1)
+    kept = own.normal[[0, 3]] - freed.normal[[0, 3]] * (own.layer_lengths[3] / freed.layer_lengths[3])
+    np.testing.assert_allclose(kept[1], 0, atol=1e-12)  # the other leaves layer 3 alone
+    assert freed.layer_lengths[2] == 0 and 0.05 < freed.layer_lengths[1] < 0.15
+    # A layer that the two share altogether is left alone; only when nothing is left there is no boundary.
+    normal = own.normal.copy()
+    normal[[1, 2, 3]] = 0
+    alone = own.conditional_on(boundary("c", normal / np.linalg.norm(normal), "layers"))
+    assert alone.layer_lengths[0] == 0 and alone.layer_lengths[3] > 0.9
+    with pytest.raises(ValueError, match="nothing is left of 'a' without d"):
+        own.conditional_on(boundary("d", own.normal, "layers"))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -75,12 +75,39 @@ def test_a_file_from_python_2_is_read(tmp_path):
     assert read.layers == "6-11"
 
 
-def test_layerwise_boundaries_are_read(tmp_path):
-    normals = np.random.default_rng(0).normal(size=(14, 512))
-    np.save(tmp_path / "b.npy", normals[None].astype(np.float32))
+def test_a_direction_in_wp_keeps_the_strengths_of_its_layers(tmp_path):
+    strengths = np.array([0.998, 0.022, 0.04, 0.0, 0.005])
+    direction = unit_rows(5, 64) * strengths[:, None] * 7
+    np.save(tmp_path / "b.npy", direction[None].astype(np.float32))
     read = import_boundary(tmp_path / "b.npy", "wood", space="layers")
-    assert read.normal.shape == (14, 512)
-    np.testing.assert_allclose(np.linalg.norm(read.normal, axis=1), 1)
+    assert read.normal.shape == (5, 64) and np.linalg.norm(read.normal) == pytest.approx(1)
+    expected = strengths / np.linalg.norm(strengths)
+    np.testing.assert_allclose(read.layer_lengths, expected, atol=1e-7)
+    np.testing.assert_allclose(read.normal, direction / np.linalg.norm(direction), atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["one normal", "one per layer", "zero layers", "a W+ direction", "w"])
+@pytest.mark.parametrize("layers", [None, "0-2"])
+def test_what_is_exported_comes_back_as_it_was(tmp_path, kind, layers):
+    normal = unit_rows(5, 64)
+    if kind == "zero layers":
+        normal[[0, 3]] = 0
+    elif kind == "a W+ direction":
+        normal *= np.array([0.6, 0.0, 0.8, 0.0, 0.0])[:, None]
+    elif kind in ("one normal", "w"):
+        normal = normal[0]
+    space = "w" if kind == "w" else "layers"
+    boundary = Boundary("wood", "attribute", space, normal, layers=layers)
+    export_boundary(boundary, tmp_path / "b.npy")
+    read = import_boundary(tmp_path / "b.npy", "wood", space=space)
+    written = normal if layers else normal.astype(np.float32)  # HiGAN's plain arrays are float32
+    np.testing.assert_array_equal(read.normal, written)
+    np.testing.assert_allclose(read.layer_lengths, boundary.layer_lengths, atol=1e-6)
+
+
+def unit_rows(*shape):
+    normals = np.random.default_rng(0).normal(size=shape)
+    return normals / np.linalg.norm(normals, axis=-1, keepdims=True)
 
 
 class Malicious:

@@ -49,6 +49,21 @@ def test_several_boundaries_move_together(generator, samples, boundaries):
         torch.testing.assert_close(both[:, 0], generator.synthesize(codes + 1.5 * normal), rtol=0, atol=1e-5)
 
 
+def test_a_direction_in_wp_moves_each_layer_by_its_share(generator, samples, boundaries):
+    codes = torch.tensor(samples.codes[:2])
+    shares = np.array([0.6, 0.0, 0.0, 0.8, 0.0])[:, None]
+    direction = Boundary("wood", "attribute", "layers", boundaries["wood"].normal * shares)
+    images = manipulate(generator, codes, direction, steps=(2.0,))
+    moved = codes + 2.0 * torch.tensor(direction.normal).float()
+    with torch.no_grad():
+        expected = generator.synthesize(moved).clamp(-1, 1)
+    torch.testing.assert_close(images[:, 0], expected, rtol=0, atol=1e-5)
+    both = [jitter(generator, codes, one, "3", num=2, seed=5) for one in (direction, boundaries["wood"])]
+    shorter = jitter(generator, codes, boundaries["wood"], "3", num=2, scale=0.8, seed=5)
+    torch.testing.assert_close(both[0], shorter, rtol=0, atol=1e-5)
+    assert not torch.allclose(both[0], both[1], atol=1e-3)
+
+
 def test_jitter_moves_along_the_boundary_alone(generator, predictor, samples, boundaries):
     layer = LAYER_OF["hue"]
     images = jitter(generator, samples.codes[:6], boundaries["hue"], layer, num=20, scale=0.5, seed=3)

@@ -1,13 +1,15 @@
 """Random directions: as long as boundaries, and nowhere where no boundary can point."""
 
 import numpy as np
+import pytest
 import torch
 
 from higan_fast.boundaries.boundary import Boundary
 from higan_fast.probing.null import null_directions
+from higan_fast.probing.verification import verify
 from higan_fast.sampling.latents import NULL, Codes, latents, make_codes
 from higan_fast.statistics.nulls import random_directions
-from tests.toy import CODE_DIM, toy
+from tests.toy import CODE_DIM, LAYER_OF, toy
 from tests.toy_families import CHUNK, EMBEDDED, chunked_toy
 
 
@@ -55,6 +57,18 @@ def test_they_leave_a_layer_alone_that_no_boundary_moves():
     np.testing.assert_allclose(lengths(found), np.tile([1, 1, 0, 1, 0], (50, 1)))
 
 
+@torch.inference_mode()
+def test_they_move_each_layer_as_far_as_the_boundaries_do():
+    generator, _ = chunked_toy()
+    strengths = np.array([0.9, 0.0, 0.4, 0.1, 0.05])
+    strengths /= np.linalg.norm(strengths)
+    normal = unit(5, CHUNK + EMBEDDED) * strengths[:, None]
+    codes = make_codes(generator, 0, 0, 64)
+    found = null_directions([Boundary("view", "layout", "layers", normal)], 50, 0, codes)
+    np.testing.assert_allclose(lengths(found), np.tile(strengths, (50, 1)), atol=1e-12)
+    assert (found[:, 0, CHUNK:] == 0).all()  # padding, still
+
+
 def test_where_all_codes_are_alike_there_is_nothing_to_tell():
     codes = Codes(torch.randn(8, 3), torch.ones(8, 4), torch.ones(8, 2, 4))
     for space, normal in (("w", unit(4)), ("layers", unit(2, 4))):
@@ -69,3 +83,22 @@ def test_one_normal_for_all_layers_moves_what_differs_on_any():
     codes = Codes(torch.randn(8, 3), torch.randn(8, 4), of_layers)
     found = null_directions([Boundary("view", "layout", "layers", unit(4))], 20, 0, codes)
     assert found.shape == (20, 4) and (found[:, :2] != 0).all() and (found[:, 2:] == 0).all()
+
+
+def test_a_direction_in_wp_is_compared_with_random_ones_of_its_own_profile(boundaries):
+    # Its deciding layer moves by 0.15: beside directions that move each layer by 1 that would be lost.
+    layer = LAYER_OF["wood"]
+    strengths = np.full(5, 0.02)
+    strengths[layer] = 0.15
+    strengths[0] = np.sqrt(1 - (strengths[1:] ** 2).sum())
+    wood, view = (
+        Boundary(name, "attribute", "layers", boundaries[name].normal * strengths[:, None])
+        for name in ("wood", "view")
+    )
+    found = verify(*toy(), {"wood": wood}, num=64, confidence=0.95, progress=False)
+    assert np.flatnonzero(found.layer_beats_null[0]).tolist() == [layer]
+    each = Boundary("view", "layout", "layers", np.tile(boundaries["view"].normal, (5, 1)))
+    together = verify(*toy(), {"wood": wood, "view": view}, num=4, progress=False)
+    assert together.boundary_names == ("wood", "view")
+    with pytest.raises(ValueError, match=r"'view' moves the layers by other lengths .* verify one at a time"):
+        verify(*toy(), {"wood": wood, "view": each}, num=4, progress=False)
