@@ -27,9 +27,10 @@ IntArray = NDArray[np.int64]
 class Verification:
     """Effects of B boundaries on S semantics: all layers together (row 0), layer l alone (row 1 + l).
 
-    An effect is the mean paired change of a score under one step along the boundary. A sequential
-    verification measures what its question needs, and leaves NaN everywhere else. Where a generator has one
-    layer, both rows are of the same measurement.
+    An effect is the mean paired change of a score under one step along the boundary: half the difference
+    between a step forth and a step back. The even part is what both steps change alike: their mean, less the
+    score of the sample as it is. A sequential verification measures what its question needs, and leaves NaN
+    everywhere else. Where a generator has one layer, both rows are of the same measurement.
 
     Attributes:
         semantics: the columns: everything that the predictor scores.
@@ -40,6 +41,12 @@ class Verification:
         low: lower end of the effect's interval, ``[B, 1 + L, S]``: Student's for a fixed number of samples,
             and a confidence sequence's for as many as it took.
         high: upper end of the effect's interval, ``[B, 1 + L, S]``.
+        even: mean of the even part, ``[B, 1 + L, S]``.
+        even_error: standard error of the even part, ``[B, 1 + L, S]``.
+        even_low: lower end of the even part's interval, of the same kind as the effect's, ``[B, 1 + L, S]``.
+        even_high: upper end, ``[B, 1 + L, S]``.
+        even_sure: whether the even part is surely not 0, by an interval that is corrected for the number of
+            even parts, ``[B, 1 + L, S]``.
         higan_delta: HiGAN's one-sided clipped mean, ``[B, 1 + L, S]``.
         null_low: the effects of random directions lie above this, ``[1 + L, S]`` ...
         null_high: ... and below this, with the probability ``settings["confidence"]``.
@@ -69,6 +76,11 @@ class Verification:
     standard_error: Array
     low: Array
     high: Array
+    even: Array
+    even_error: Array
+    even_low: Array
+    even_high: Array
+    even_sure: BoolArray
     higan_delta: Array
     null_low: Array
     null_high: Array
@@ -230,7 +242,8 @@ class Verification:
             raise ValueError(f"{path}: not a file of a verification ({error})") from error
 
     def _figures(self, row: int, layer_set: int, column: int) -> dict[str, float | None]:
-        names = ("effect", "low", "high", "higan_delta")
+        names = ["effect", "standard_error", "low", "high", "higan_delta"]
+        names += ["even", "even_error", "even_low", "even_high"]
         return {name: _plain(getattr(self, name)[row, layer_set, column]) for name in names}
 
     def row(self, name: str) -> int:

@@ -166,10 +166,12 @@ def _figures(
     num, rows = len(columns), range(len(columns))
     num_null = len(effects.num) - num
     missing = effects.num[:, :, None] == 0  # [M, sets, 1]
-    mean, m2, higan_delta = (np.where(missing, np.nan, part) for part in effects[1:])
+    mean, m2, even, even_m2, higan_delta = (np.where(missing, np.nan, part) for part in effects[1:])
     count = np.broadcast_to(effects.num[:num, :, None], mean[:num].shape)
-    sequence = _SequenceOfMoments(count.ravel(), mean[:num].ravel(), m2[:num].ravel())
-    low, high = (end.reshape(count.shape) for end in sequence.bounds((1 - confidence) / 2))
+    level = (1 - confidence) / 2
+    low, high = _bounds(count, mean[:num], m2[:num], level)
+    even_low, even_high = _bounds(count, even[:num], even_m2[:num], level)
+    sure = _bounds(count, even[:num], even_m2[:num], level / np.count_nonzero(count))
     for ends, own in ((low, own_ends[0]), (high, own_ends[1])):
         ends[rows, :, columns] = np.where(missing[:num, :, 0], np.nan, own)
     scale = null_scale(mean[num:])  # [sets, S]
@@ -180,12 +182,17 @@ def _figures(
         own_scale = scale[1:, columns].T[known]  # [B known, L]
         layer_beats_null[known] = holm(null_p_values(on_first[known], own_scale, num_null)) <= 1 - confidence
     with np.errstate(invalid="ignore", divide="ignore"):
-        error = np.sqrt(m2[:num] / np.maximum(count - 1, 1) / count)
+        error, even_error = (np.sqrt(part[:num] / np.maximum(count - 1, 1) / count) for part in (m2, even_m2))
     return {
         "effect": mean[:num],
         "standard_error": error,
         "low": low,
         "high": high,
+        "even": even[:num],
+        "even_error": even_error,
+        "even_low": even_low,
+        "even_high": even_high,
+        "even_sure": (sure[0] > 0) | (sure[1] < 0),
         "higan_delta": higan_delta[:num],
         "null_low": null_low,
         "null_high": null_high,
@@ -196,6 +203,12 @@ def _figures(
         "top_layer": verdict.top_layer,
         "order": verdict.order,
     }
+
+
+def _bounds(count: NDArray[np.int64], mean: Array, m2: Array, level: float) -> tuple[Array, Array]:
+    """(low, high) of means in any shape; NaN where nothing was measured."""
+    low, high = _SequenceOfMoments(count.ravel(), mean.ravel(), m2.ravel()).bounds(level)
+    return low.reshape(count.shape), high.reshape(count.shape)
 
 
 def _reach(predictor: Predictor, columns: Sequence[int]) -> list[float] | None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from higan_fast.engine.engine import Perturbed
 from higan_fast.engine.streams import upload
-from higan_fast.statistics.effects import Moments, higan_rise, merge_moments, paired_effect
+from higan_fast.statistics.effects import Moments, even_part, higan_rise, merge_moments, paired_effect
 
 Array = NDArray[np.float64]
 
@@ -26,19 +26,24 @@ class Effects(NamedTuple):
     num: NDArray[np.int64]  # [M, sets]
     mean: Array  # [M, sets, S]
     m2: Array  # [M, sets, S], sum of squared deviations
+    even: Array  # [M, sets, S], mean of the even part
+    even_m2: Array  # [M, sets, S]
     higan_delta: Array  # [M, sets, S]
 
     def of(self, index: int) -> Effects:
         """Of one direction."""
         one = slice(index, index + 1)
-        return Effects(self.num[one], self.mean[one], self.m2[one], self.higan_delta[one])
+        return Effects(self.num[one], *(part[one] for part in self[1:]))
 
     def merge(self, other: Effects) -> Effects:
         """Of the samples of both together."""
         counts = self.num[..., None], other.num[..., None]
         mean, m2 = merge_moments(counts[0], self.mean, self.m2, counts[1], other.mean, other.m2)
+        even, even_m2 = merge_moments(
+            counts[0], self.even, self.even_m2, counts[1], other.even, other.even_m2
+        )
         rise, _ = merge_moments(counts[0], self.higan_delta, 0.0, counts[1], other.higan_delta, 0.0)
-        return Effects(self.num + other.num, mean, m2, rise)
+        return Effects(self.num + other.num, mean, m2, even, even_m2, rise)
 
 
 class Tally:
@@ -68,7 +73,8 @@ class Tally:
         self.own = torch.full((num_samples, num, num_sets), torch.nan, **doubles)
         self.null = torch.full((num_samples, num_directions - num, num), torch.nan, **doubles)
         self._count = torch.zeros(*shape, 1, **doubles)
-        self._mean, self._m2, self._rise = (torch.zeros(*shape, base.shape[1], **doubles) for _ in range(3))
+        self._odd, self._even = (_zeros(*shape, base.shape[1], **doubles) for _ in range(2))
+        self._rise = torch.zeros(*shape, base.shape[1], **doubles)
 
     def add(self, found: Perturbed) -> None:
         """Scores of a step forth and one back, ``[n, m, 2, S]``."""
@@ -76,14 +82,14 @@ class Tally:
         plus, minus = values.unbind(2)  # [n, m, S]
         effects = paired_effect(plus, minus)
         where: Any = (upload(directions, values.device), layer_set)
-        new = Moments.of(effects, dim=0)  # [m, S]
-        rise = Moments.of(higan_rise(plus, self.base[samples, None]), dim=0)
+        base = self.base[samples, None]  # [n, 1, S]
         count = self._count[where]  # [m, 1]
-        self._mean[where], self._m2[where] = merge_moments(
-            count, self._mean[where], self._m2[where], new.count, new.mean, new.m2
-        )
-        self._rise[where], _ = merge_moments(count, self._rise[where], 0.0, new.count, rise.mean, 0.0)
-        self._count[where] = count + new.count
+        for (mean, m2), values_of in ((self._odd, effects), (self._even, even_part(plus, minus, base))):
+            new = Moments.of(values_of, dim=0)  # [m, S]
+            mean[where], m2[where] = merge_moments(count, mean[where], m2[where], new.count, new.mean, new.m2)
+        rise = higan_rise(plus, base)
+        self._rise[where], _ = merge_moments(count, self._rise[where], 0.0, len(rise), rise.mean(0), 0.0)
+        self._count[where] = count + len(rise)
         num = len(self.columns)
         own = int((directions < num).sum())  # directions are sorted: boundaries come first
         if own:
@@ -95,5 +101,10 @@ class Tally:
 
     def effects(self) -> Effects:
         """What has been taken in, on the host."""
-        arrays = (part.cpu().numpy() for part in (self._mean, self._m2, self._rise))
+        arrays = (part.cpu().numpy() for part in (*self._odd, *self._even, self._rise))
         return Effects(self._count[..., 0].long().cpu().numpy(), *arrays)
+
+
+def _zeros(*shape: int, **options: Any) -> tuple[Tensor, Tensor]:
+    """Mean and sum of squared deviations before the first sample."""
+    return torch.zeros(*shape, **options), torch.zeros(*shape, **options)

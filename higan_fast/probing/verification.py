@@ -184,10 +184,14 @@ def _fixed(
 ) -> dict[str, Any]:
     """Everything on a fixed number of samples: the figures of a ``Verification``."""
     rows, num_null = range(len(columns)), len(directions) - len(columns)
-    counts, mean, m2, higan_delta = measurement.each(directions, num, folder, settings, progress)
+    found = measurement.each(directions, num, folder, settings, progress)
+    counts, mean, m2, even, even_m2, higan_delta = found
     own, null = mean[: len(rows)], mean[len(rows) :]  # [B, 1 + L, S], [R, 1 + L, S]
     error = standard_error(num, m2[: len(rows)])
     low, high = student_interval(own, error, num, confidence)
+    even, even_error = even[: len(rows)], standard_error(num, even_m2[: len(rows)])
+    even_low, even_high = student_interval(even, even_error, num, confidence)
+    sure = student_interval(even, even_error, num, 1 - (1 - confidence) / even.size)
     scale = null_scale(null)  # [1 + L, S]
     null_low, null_high = null_band(scale, num_null, confidence)
     own_effect = own[rows, :, columns]  # [B, 1 + L]
@@ -200,6 +204,11 @@ def _fixed(
         "standard_error": error,
         "low": low,
         "high": high,
+        "even": even,
+        "even_error": even_error,
+        "even_low": even_low,
+        "even_high": even_high,
+        "even_sure": (sure[0] > 0) | (sure[1] < 0),
         "higan_delta": higan_delta[: len(rows)],
         "null_low": null_low,
         "null_high": null_high,
@@ -216,7 +225,8 @@ def _fixed(
 
 def _of_the_one_layer(figures: dict[str, Any]) -> dict[str, Any]:
     """What all layers do together is what the only one does alone: it is measured once, and stands twice."""
-    by_set = ("effect", "standard_error", "low", "high", "higan_delta", "samples")
+    by_set = ["effect", "standard_error", "low", "high", "higan_delta", "samples"]
+    by_set += ["even", "even_error", "even_low", "even_high", "even_sure"]
     return {
         **{name: figures[name].repeat(2, axis=1) for name in by_set},
         **{name: figures[name].repeat(2, axis=0) for name in ("null_low", "null_high")},

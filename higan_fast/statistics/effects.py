@@ -47,6 +47,15 @@ def paired_effect(plus: Tensor, minus: Tensor) -> Tensor:
     return (plus.double() - minus.double()) / 2
 
 
+def even_part(plus: Tensor, minus: Tensor, base: Tensor) -> Tensor:
+    """``(s(+λ)_k + s(−λ)_k) / 2 − s(0)_k`` in float64: what a step changes whichever way it goes.
+
+    The effect is the odd part. A boundary that destroys something in both directions has no odd part, and a
+    large even one.
+    """
+    return (plus.double() + minus.double()) / 2 - base.double()
+
+
 def higan_rise(plus: Tensor, base: Tensor) -> Tensor:
     """``max(s(+λ)_k − s(0)_k, 0)`` in float64; its mean is HiGAN's own measure, ``higan_delta``.
 

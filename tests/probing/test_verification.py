@@ -107,12 +107,16 @@ def test_figures_equal_a_plain_loop_of_full_forward_passes(boundaries):
             plus = plain_scores(generator, predictor, codes, layers, move)
             minus = plain_scores(generator, predictor, codes, layers, -move)
             effects = (plus - minus) / 2
+            even = (plus + minus) / 2 - base
             rises = np.maximum(plus - base, 0)
-            error = effects.std(axis=0, ddof=1) / np.sqrt(num)
+            error, even_error = (part.std(axis=0, ddof=1) / np.sqrt(num) for part in (effects, even))
             for array, expected in (
                 (found.effect, effects.mean(axis=0)),
                 (found.higan_delta, rises.mean(axis=0)),
                 (found.standard_error, error),
+                (found.even, even.mean(axis=0)),
+                (found.even_error, even_error),
+                (found.even_high - found.even, 2.2621571627 * even_error),
                 (found.high - found.effect, 2.2621571627 * error),  # Student's t, 9 degrees of freedom
                 (found.effect - found.low, 2.2621571627 * error),
             ):
@@ -190,7 +194,8 @@ def test_json_is_what_the_design_says(verification):
     assert set(found) == {"semantics", "mean_layer_by_level", "images", "images_fixed", "settings"}
     assert found["images"] == found["images_fixed"] == 64 + (4 + 32) * 2 * 64 * (1 + NUM_LAYERS)
     assert [entry["name"] for entry in found["semantics"]] == verification.rank()
-    figures = {"effect", "low", "high", "higan_delta"}
+    figures = {"effect", "standard_error", "low", "high", "higan_delta"}
+    figures |= {"even", "even_error", "even_low", "even_high"}
     keys = {"name", "level", "null_low", "null_high", "beats_null", "best_layer", "profile"} | figures
     keys |= {"samples", "screening_correlation", "p_adjusted"}
     for entry in found["semantics"]:
