@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
-import zipfile
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from higan_fast.files import write_whole
 from higan_fast.generators.base import Layer
 from higan_fast.predictors.base import LEVELS, Semantic
+from higan_fast.probing.result_files import read_fields, write_fields
 from higan_fast.probing.screening import profile_correlation
 from higan_fast.statistics.corrections import holm
 
@@ -207,39 +205,17 @@ class Verification:
         }
 
     def save(self, path: str | Path) -> None:
-        """Writes an .npz file: the arrays, and everything else as JSON text."""
-        arrays = {
-            f.name: value for f in fields(self) if isinstance(value := getattr(self, f.name), np.ndarray)
-        }
-        rest = {
-            "semantics": [asdict(semantic) for semantic in self.semantics],
-            "boundary_names": self.boundary_names,
-            "layers": [asdict(layer) for layer in self.layers],
-            "images": self.images,
-            "images_fixed": self.images_fixed,
-            "settings": self.settings,
-            "order": self.order,
-        }
-        with write_whole(path) as file:
-            np.savez(file, allow_pickle=False, json=np.array(json.dumps(rest)), **arrays)
+        """Writes an .npz file with every field."""
+        write_fields(path, self)
 
     @classmethod
     def load(cls, path: str | Path) -> Verification:
         """Reads what ``save`` wrote.
 
         Raises:
-            ValueError: when the file is not one of those.
+            ValueError: when the file does not hold a verification.
         """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                rest = json.loads(str(file["json"]))
-                arrays = {name: file[name] for name in file.files if name != "json"}
-            rest["semantics"] = tuple(Semantic(**entry) for entry in rest["semantics"])
-            rest["boundary_names"], rest["order"] = tuple(rest["boundary_names"]), tuple(rest["order"])
-            rest["layers"] = tuple(Layer(**entry) for entry in rest["layers"])
-            return cls(**arrays, **rest)
-        except (KeyError, TypeError, ValueError, zipfile.BadZipFile, EOFError) as error:
-            raise ValueError(f"{path}: not a file of a verification ({error})") from error
+        return cls(**read_fields(path))
 
     def _figures(self, row: int, layer_set: int, column: int) -> dict[str, float | None]:
         names = ["effect", "standard_error", "low", "high", "higan_delta"]
