@@ -1,4 +1,4 @@
-"""The one interface behind which every generator stands: map codes, then synthesise them layer by layer."""
+"""The interface of every generator: map latents to layer codes, then synthesise layer by layer."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# On CPUs the features of a layer stay below this: they fit the last cache of a few cores, and the C library's
-# allocator keeps blocks of this size, where larger ones cost a page fault for every 4 KiB at every layer.
+# On CPUs a layer's features are kept below this size. They then fit the last-level cache of a few cores, and
+# the C library's allocator reuses the block; larger blocks cost a page fault per 4 KiB at every layer.
 CACHE_BYTES = 17 * 2**20
 
-Group = Literal["bottom", "lower", "upper", "top", "all"]  # "all": of the only layer
+Group = Literal["bottom", "lower", "upper", "top", "all"]  # "all": the generator has only one layer
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of a generator: what a single layer code feeds."""
+    """One layer of a generator: the part that one layer code controls."""
 
     index: int
     name: str
@@ -33,8 +33,8 @@ class Activation(NamedTuple):
 
     Attributes:
         features: ``[N, C, H, W]``.
-        rgb: the image accumulated so far, ``[N, 3, H, W]``, where a family accumulates one.
-        residual: what the block that has begun will add at its end, ``[N, C, H, W]``, where one does.
+        rgb: the image accumulated so far, ``[N, 3, H, W]``; None in families that do not accumulate one.
+        residual: what the current block adds at its end, ``[N, C, H, W]``; None outside residual blocks.
     """
 
     features: Tensor
@@ -42,21 +42,21 @@ class Activation(NamedTuple):
     residual: Tensor | None = None
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Activation:
-        """With a change of every tensor."""
+        """Applies ``change`` to every tensor."""
         rgb, residual = (None if part is None else change(part) for part in self[1:])
         return Activation(change(self.features), rgb, residual)
 
     def part(self, samples: slice) -> Activation:
-        """Of some of the samples."""
+        """Returns the activation of a slice of the samples."""
         return self.each(lambda tensor: tensor[samples])
 
     def repeated(self, times: int) -> Activation:
-        """Every sample ``times`` times, one after the other."""
+        """Repeats every sample ``times`` times; the copies of a sample are adjacent."""
         return self.each(lambda tensor: tensor.repeat_interleave(times, 0))
 
     @staticmethod
     def joined(parts: Sequence[Activation]) -> Activation:
-        """Of all samples of the parts."""
+        """Concatenates the parts along the samples."""
         features, rgb, residual = zip(*parts, strict=True)
         return Activation(torch.cat(features), *(_joined(of_parts) for of_parts in (rgb, residual)))
 
@@ -64,18 +64,17 @@ class Activation(NamedTuple):
 class Generator(torch.nn.Module, abc.ABC):
     """A style-based generator.
 
-    ``map`` turns latents into layer codes and ``synthesize`` turns layer codes into images. Beneath
-    them lies the staged interface ``start`` → ``layer`` (for each of ``num_layers``) → ``image``:
-    whoever changes the code of layer *l* alone may keep the activation that enters layer *l*, and
-    ``fork`` there.
+    ``map`` turns latents into layer codes, and ``synthesize`` turns layer codes into images. Both build on
+    the staged interface ``start`` → ``layer`` (for each of ``num_layers``) → ``image``. To change the code of
+    layer *l* alone, keep the activation that enters layer *l* and ``fork`` there.
 
     Attributes:
-        family: its name, as files and reports give it.
-        shares_code: whether all layers get one and the same ``w``, apart from truncation; otherwise each
+        family: name of the family, as files and reports show it.
+        shares_code: whether all layers receive the same ``w``, apart from truncation; if not, each layer
             reads a part of ``w``.
-        activation_dtype: dtype of the features where a family lets one choose it; None: the parameters'.
+        activation_dtype: dtype of the features, in families that support a choice; None: the parameters'.
         latent_dim: length of a latent ``z``.
-        label_dim: number of classes of a conditional generator; 0: it is unconditional.
+        label_dim: number of classes of a conditional generator; 0: unconditional.
         code_dim: length of one layer's code.
         resolution: height and width of an image, in pixels.
         layers: the layers in the order in which they run.
@@ -96,7 +95,7 @@ class Generator(torch.nn.Module, abc.ABC):
 
     @property
     def w_dim(self) -> int:
-        """Length of ``w``: ``code_dim`` where the layers share it."""
+        """Length of ``w``; equals ``code_dim`` in families whose layers share it."""
         return self.code_dim
 
     @property
@@ -113,18 +112,18 @@ class Generator(torch.nn.Module, abc.ABC):
     ) -> Tensor:
         """``w`` ``[N, w_dim]`` → layer codes ``[N, num_layers, code_dim]``, truncated.
 
-        ``codes[:, l] = w_avg + psi_l · (w − w_avg)`` with ``psi_l = truncation_psi`` on the first
-        ``truncation_layers`` layers (None: on all) and 1 on the others (StyleGAN, arXiv 1812.04948, §B).
-        Other families may truncate a part of ``w``, or read one; in all of them the codes are affine in it.
+        In the StyleGAN families (arXiv 1812.04948, §B), ``codes[:, l] = w_avg + psi_l · (w − w_avg)``, where
+        ``psi_l`` is ``truncation_psi`` on the first ``truncation_layers`` layers (None: on all) and 1 on the
+        rest. Other families may truncate or read only a part of ``w``. The codes are always affine in ``w``.
         """
 
     def layer_moves(
         self, moves: Tensor, truncation_psi: float = 1.0, truncation_layers: int | None = None
     ) -> Tensor:
-        """What moves ``[M, w_dim]`` of ``w`` add to the layer codes: float64 ``[M, num_layers, code_dim]``.
+        """Returns what moves of ``w`` ``[M, w_dim]`` add to the codes: float64 ``[M, num_layers, code_dim]``.
 
-        It is the same for every ``w``, because ``layer_codes`` is affine: what it makes of the moves, less
-        what it makes of zero.
+        ``layer_codes`` is affine, so the result does not depend on ``w``: it is ``layer_codes(moves)`` minus
+        ``layer_codes(0)``.
         """
         moves = moves.to(self.device, torch.float64)
         of_zero = self.layer_codes(torch.zeros_like(moves[:1]), truncation_psi, truncation_layers)
@@ -140,16 +139,16 @@ class Generator(torch.nn.Module, abc.ABC):
         """Latents ``[N, latent_dim]`` → layer codes ``[N, num_layers, code_dim]``.
 
         Args:
-            z: latents drawn from N(0, I); the generator normalises them as its family does.
+            z: latents drawn from N(0, I); the generator normalises them if its family does.
             label: class indices ``[N]`` (int64) or one-hot ``[N, c_dim]``, for conditional generators.
             truncation_psi: 1 leaves the codes as they are, 0 gives the average image.
-            truncation_layers: how many of the first layers are truncated; None: all.
+            truncation_layers: number of layers to truncate, counted from the first; None: all.
         """
         return self.layer_codes(self.mapping(z, label), truncation_psi, truncation_layers)
 
     @abc.abstractmethod
     def start(self, num: int) -> Activation:
-        """The activation of ``num`` samples before the first layer."""
+        """Returns the activation of ``num`` samples before the first layer."""
 
     @abc.abstractmethod
     def layer(self, index: int, activation: Activation, code: Tensor) -> Activation:
@@ -157,13 +156,13 @@ class Generator(torch.nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def image(self, activation: Activation) -> Tensor:
-        """The activation after the last layer → images ``[N, 3, resolution, resolution]``, about [-1, 1]."""
+        """Activation after the last layer → images ``[N, 3, resolution, resolution]`` in about [-1, 1]."""
 
     def synthesize(self, codes: Tensor) -> Tensor:
         """Layer codes ``[N, num_layers, code_dim]`` → images ``[N, 3, R, R]`` in about [-1, 1].
 
         Raises:
-            ValueError: when the codes have another shape than this generator's.
+            ValueError: if the codes do not have this generator's shape.
         """
         if codes.ndim != 3 or codes.shape[1:] != (self.num_layers, self.code_dim):
             raise ValueError(
@@ -176,8 +175,9 @@ class Generator(torch.nn.Module, abc.ABC):
         """Layer codes ``[N, num_layers, code_dim]`` → images ``[N, 3, R, R]``, without checks.
 
         Args:
-            first: the layer to begin with ...
-            activation: ... and what enters it; None: ``start``'s.
+            codes: the layer codes; those before ``first`` are not read.
+            first: the first layer to run.
+            activation: the activation that enters it; None: the one from ``start``.
         """
         if activation is None:
             activation = self.start(len(codes))
@@ -188,31 +188,30 @@ class Generator(torch.nn.Module, abc.ABC):
         return self.image(activation)
 
     def fork(self, index: int, activation: Activation, codes: Tensor, moves: Tensor, steps: Tensor) -> Tensor:
-        """Runs the layers from ``index`` on for every sample with every step along every direction.
+        """Perturbs every sample by every step along every direction, and runs the layers from ``index`` on.
 
-        Families that can share work between the perturbations of one sample do it here.
+        Families override this to share work between the perturbations of one sample.
 
         Args:
             index: the first layer whose code moves.
-            activation: what enters it, of N samples.
-            codes: of the same samples, ``[N, num_layers, code_dim]``.
+            activation: the activation of N samples that enters this layer.
+            codes: codes of the same samples, ``[N, num_layers, code_dim]``.
             moves: what a step of 1 along each direction adds to the codes, ``[M, num_layers, code_dim]``.
             steps: ``[T]``.
 
         Returns:
-            Images ``[N·M·T, 3, R, R]``: all steps of all directions of the first sample, then those of the
-            next.
+            Images ``[N·M·T, 3, R, R]``, ordered by sample, then direction, then step.
         """
         repeated = activation.repeated(len(moves) * len(steps))
         return self.draw(moved_codes(codes, moves, steps), index, repeated)
 
     def slices(self, index: int, num: int) -> list[slice]:
-        """The parts of ``num`` samples that run layer ``index`` faster one after the other, if any."""
+        """Splits ``num`` samples where layer ``index`` runs faster in parts; empty if one pass is best."""
         most = self.samples_at_once(index)
         return [] if most is None or most >= num else [slice(i, i + most) for i in range(0, num, most)]
 
     def samples_at_once(self, index: int) -> int | None:
-        """How many samples run fastest through layer ``index`` together; None: as many as there are."""
+        """Returns the fastest number of samples per pass through layer ``index``; None: no limit."""
         numbers = self.features_of(index)
         if numbers is None or self.device.type != "cpu":
             return None
@@ -220,26 +219,26 @@ class Generator(torch.nn.Module, abc.ABC):
         return max(1, CACHE_BYTES // (numbers * itemsize))
 
     def features_of(self, index: int) -> int | None:
-        """How many numbers the features of one sample in layer ``index`` are; None: too few to matter."""
+        """Returns the number of feature values per sample in layer ``index``; None: too few to matter."""
         return None
 
     def use_truncation(self, truncation_psi: float) -> None:
-        """Prepares what depends on the truncation beside the codes; the probe says it before it synthesises.
+        """Sets whatever depends on the truncation besides the codes; probing calls this before synthesis.
 
-        Most families have nothing of the kind. BigGAN-deep keeps batch statistics for each truncation.
+        Most families do nothing. BigGAN-deep selects its batch statistics by the truncation.
         """
 
     def check_latents(self, z: Tensor) -> None:
-        """Raises a ValueError when the latents have another shape than this generator's."""
+        """Raises ValueError if the latents do not have this generator's shape."""
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
             raise ValueError(f"z: got shape {tuple(z.shape)}, expected [N, {self.latent_dim}]")
 
     def one_hot(self, label: Tensor | None, z: Tensor) -> Tensor:
-        """Labels as ``map`` takes them → one-hot ``[N, label_dim]`` for the latents ``z``, in their dtype.
+        """Converts labels as ``map`` accepts them to one-hot ``[N, label_dim]`` in the dtype of ``z``.
 
         Raises:
-            ValueError: when an unconditional generator gets labels, a conditional one none, or their
-                shape, type or range is another.
+            ValueError: if an unconditional generator gets labels, a conditional one gets none, or the labels
+                have the wrong shape, dtype or range.
         """
         if self.label_dim == 0:
             if label is not None:
@@ -263,7 +262,7 @@ class Generator(torch.nn.Module, abc.ABC):
 
 
 def group_of(index: int, num: int) -> Group:
-    """HiGAN's four groups (of 14 layers: 0–1, 2–5, 6–11, 12–13), scaled to ``num`` layers; "all" for one."""
+    """Returns HiGAN's group (of 14 layers: 0–1, 2–5, 6–11, 12–13), scaled to ``num`` layers; "all" for 1."""
     if num == 1:
         return "all"
     position = (index + 0.5) / num * 14
@@ -276,7 +275,7 @@ def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
 
 
 def moved_codes(codes: Tensor, moves: Tensor, steps: Tensor) -> Tensor:
-    """``codes + steps · moves`` for all combinations.
+    """Returns ``codes + steps · moves`` for all combinations.
 
     Args:
         codes: ``[N, ...]``, layer codes or latents.
@@ -284,7 +283,7 @@ def moved_codes(codes: Tensor, moves: Tensor, steps: Tensor) -> Tensor:
         steps: ``[T]``.
 
     Returns:
-        ``[N·M·T, ...]``: all steps of all directions of the first sample, then those of the next.
+        ``[N·M·T, ...]``, ordered by sample, then direction, then step.
     """
     along = steps.reshape(-1, *[1] * (moves.ndim - 1)) * moves[:, None]  # [M, T, ...]
     return (codes[:, None, None] + along).flatten(0, 2)

@@ -1,12 +1,13 @@
 """BigGAN (Brock et al., arXiv 1809.11096): class-conditional, with a part of the latent for each block.
 
-Its layer codes are what the linear layer and the blocks are fed. With hierarchical latents these are
+The layer codes are the inputs of the linear layer and of the blocks:
 
-    layer 0      the latent's first chunk
-    layer l      the latent's chunk l, then the class embedding
+                 hierarchical latents                            otherwise
+    layer 0      chunk 0 of the latent                           the whole latent
+    layer l      chunk l of the latent, then the class           the class
 
-and without them the whole latent, then nothing but the class. So the class can be perturbed as well, layer by
-layer. A layer that reads less than others has zeros at the end of its code, which it does not look at.
+The class is embedded or one-hot. It is part of the codes, so it can be perturbed layer by layer as well.
+Codes shorter than ``code_dim`` are padded with zeros at the end, which the layer ignores.
 """
 
 from __future__ import annotations
@@ -29,23 +30,23 @@ from higan_fast.generators.biggan_layers import (
     make_attention,
 )
 
-# Of the normalisation before the image, whatever the blocks' own is: as in the official PyTorch code.
+# Epsilon of the normalisation before the image, independent of the blocks': as in the official PyTorch code.
 LAST_EPSILON = 1e-5
 
 
 @dataclass(frozen=True)
 class BigGANConfig:
-    """The architecture: everything that the weights do not say by themselves.
+    """The architecture: everything that cannot be read off the weights.
 
     Attributes:
-        channels: of the first features, and after each block.
+        channels: number of channels of the first features, then after each block.
         latent_dim: length of a latent; with ``hierarchical``, a multiple of ``len(channels)``.
         label_dim: number of classes.
         embed_dim: length of an embedded class; None: the blocks read the class as one-hot.
-        hierarchical: whether each block reads a chunk of the latent beside its class.
-        attention: after which layers self-attention runs; 1 is the first block.
+        hierarchical: whether each block reads a chunk of the latent in addition to the class.
+        attention: layers followed by self-attention; 0 is the linear layer, 1 the first block.
         bottom_width: height and width of the first features.
-        epsilon: added to the blocks' variances.
+        epsilon: added to the variances in the blocks.
     """
 
     channels: tuple[int, ...]
@@ -71,26 +72,26 @@ class BigGANConfig:
 
     @property
     def chunk_dim(self) -> int:
-        """How much of the latent each layer reads that reads any."""
+        """Number of latent entries read by each layer that reads the latent."""
         return self.latent_dim // len(self.channels) if self.hierarchical else self.latent_dim
 
     @property
     def block_dim(self) -> int:
-        """How long the code is that a block reads."""
+        """Length of the code that a block reads."""
         return (self.embed_dim or self.label_dim) + (self.chunk_dim if self.hierarchical else 0)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> BigGANConfig:
-        """What ``asdict`` gave, after JSON has turned tuples into lists."""
+        """Rebuilds the config from ``asdict``'s result after a JSON round trip (tuples become lists)."""
         tuples = {name: tuple(values[name]) for name in ("channels", "attention")}
         return cls(**{**values, **tuples})
 
 
 class BigGAN(BlockGenerator):
-    """BigGAN's generator. Its ``w`` is the latent, then the class: embedded, or one-hot where it is not.
+    """BigGAN's generator. Its ``w`` is the latent followed by the class (embedded, or else one-hot).
 
-    Truncation scales the latent's part of the codes, around 0, and leaves the class as it is; the paper
-    draws values that are too large anew, and then a code is no longer a function of its latent.
+    Truncation scales the latent part of the codes towards 0 and leaves the class unchanged. The paper
+    resamples large values instead, but then a code would no longer be a function of its latent.
     """
 
     family: ClassVar[str] = "biggan"
@@ -116,7 +117,7 @@ class BigGAN(BlockGenerator):
         return self.latent_dim + (self.config.embed_dim or self.label_dim)
 
     def mapping(self, z: Tensor, label: Tensor | None = None) -> Tensor:
-        """Latents ``[N, latent_dim]`` and classes → ``w``: both, one behind the other."""
+        """Latents ``[N, latent_dim]`` and classes → ``w`` ``[N, w_dim]``, their concatenation."""
         self.check_latents(z)
         classes = self.one_hot(label, z)
         return torch.cat([z, classes if self.embedding is None else self.embedding(classes)], 1)
@@ -126,8 +127,7 @@ class BigGAN(BlockGenerator):
     ) -> Tensor:
         """``w`` ``[N, w_dim]`` → layer codes ``[N, num_layers, code_dim]``.
 
-        Their latents' part is multiplied by ``truncation_psi`` on the first ``truncation_layers`` layers
-        (None: on all), and by 1 on the others.
+        ``truncation_psi`` scales the latent part on the first ``truncation_layers`` layers (None: all).
         """
         z, classes = w[:, : self.latent_dim], w[:, self.latent_dim :]
         truncated = self.num_layers if truncation_layers is None else truncation_layers
@@ -161,5 +161,5 @@ class Block(nn.Module):
         y = x
         for norm, conv in zip(self.norms, self.convs, strict=True):
             y = conv(norm(y, code))
-        # A 1×1 convolution gives the same before upsampling as after it.
+        # A 1×1 convolution commutes with nearest-neighbour upsampling.
         return y + F.interpolate(self.shortcut(x), scale_factor=2, mode="nearest")

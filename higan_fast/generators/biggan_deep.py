@@ -1,7 +1,7 @@
 """BigGAN-deep (Brock et al., arXiv 1809.11096, §B): four-layer blocks that all read the whole latent.
 
-Its layer codes are those of the linear layer and of each block: the latent, then the class embedding. They
-are the same for all layers, apart from truncation.
+The linear layer and every block read the same code, apart from truncation: the latent followed by the class
+embedding.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from higan_fast.generators.biggan_layers import (
 
 @dataclass(frozen=True)
 class BigGANDeepConfig:
-    """The architecture: everything that the weights do not say by themselves.
+    """The architecture: everything that cannot be read off the weights.
 
     Attributes:
-        channels: of the first features, and after each block; a block has as many as before it, or fewer.
+        channels: number of channels of the first features, then after each block; never increasing.
         up: for each block, whether it doubles the resolution.
         latent_dim: length of a latent.
         label_dim: number of classes.
         embed_dim: length of an embedded class.
-        attention: after which layers self-attention runs; 0 is the linear layer, 1 the first block.
+        attention: layers followed by self-attention; 0 is the linear layer, 1 the first block.
         bottom_width: height and width of the first features.
-        num_statistics: for how many truncations from 0 to 1 there are batch statistics; 1: they hold for all.
-        epsilon: added to the blocks' variances ...
-        last_epsilon: ... and to those of the normalisation before the image.
+        num_statistics: number of truncations from 0 to 1 with their own batch statistics; 1: one set for all.
+        epsilon: added to the variances in the blocks.
+        last_epsilon: added to the variances in the normalisation before the image.
     """
 
     channels: tuple[int, ...]
@@ -63,8 +63,8 @@ class BigGANDeepConfig:
         for index, (before, after) in enumerate(zip(self.channels, self.channels[1:], strict=False)):
             if not 0 < after <= before or before < 4:
                 raise ValueError(
-                    f"channels: block {index} has {before}, then {after}; expected at least 4, and no more "
-                    "than that after it: a residual block passes on the first ones"
+                    f"channels: block {index} has {before} inputs and {after} outputs; expected at least 4 "
+                    "inputs and no more outputs than inputs, because the shortcut keeps the first channels"
                 )
 
     @property
@@ -73,16 +73,16 @@ class BigGANDeepConfig:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> BigGANDeepConfig:
-        """What ``asdict`` gave, after JSON has turned tuples into lists."""
+        """Rebuilds the config from ``asdict``'s result after a JSON round trip (tuples become lists)."""
         tuples = {name: tuple(values[name]) for name in ("channels", "up", "attention")}
         return cls(**{**values, **tuples})
 
 
 class BigGANDeep(BlockGenerator):
-    """BigGAN-deep's generator. Its ``w`` is the latent, then the embedded class.
+    """BigGAN-deep's generator. Its ``w`` is the latent followed by the embedded class.
 
-    Truncation scales the latent's part of the codes around 0, as the published examples do, and leaves the
-    class as it is. The batch statistics are those of ``use_truncation``'s last value; at first, of 1.
+    Truncation scales the latent part of the codes towards 0, as the published examples do, and leaves the
+    class unchanged. ``use_truncation`` selects the batch statistics; the default is those of truncation 1.
     """
 
     family: ClassVar[str] = "biggan-deep"
@@ -110,22 +110,21 @@ class BigGANDeep(BlockGenerator):
     ) -> Tensor:
         """``w`` ``[N, code_dim]`` → layer codes ``[N, num_layers, code_dim]``.
 
-        Their latents are multiplied by ``truncation_psi`` on the first ``truncation_layers`` layers (None: on
-        all), and by 1 on the others.
+        ``truncation_psi`` scales the latent part on the first ``truncation_layers`` layers (None: all).
         """
         codes = w[:, None].repeat(1, self.num_layers, 1)
         codes[:, :truncation_layers, : self.latent_dim] *= truncation_psi
         return codes
 
     def use_truncation(self, truncation_psi: float) -> None:
-        """Takes the batch statistics of this truncation from now on.
+        """Selects the batch statistics of this truncation for all later calls.
 
         Raises:
-            ValueError: when there are some for truncations from 0 to 1, and it is none of these.
+            ValueError: if the statistics depend on the truncation and ``truncation_psi`` is not in [0, 1].
         """
         if self.config.num_statistics > 1 and not 0 <= truncation_psi <= 1:
             raise ValueError(
-                f"truncation_psi: got {truncation_psi}, expected 0 to 1: for these this generator has "
+                f"truncation_psi: got {truncation_psi}, expected 0 to 1, the range of this generator's "
                 "batch statistics"
             )
         for module in self.modules():
@@ -134,7 +133,7 @@ class BigGANDeep(BlockGenerator):
 
 
 def _layers(config: BigGANDeepConfig) -> tuple[Layer, ...]:
-    """The linear layer, then the blocks, counted from 0 within their resolution."""
+    """Lists the linear layer, then the blocks, numbered from 0 within each resolution."""
     num, size, count = len(config.channels), config.bottom_width, 0
     layers = [Layer(0, "linear", size, group_of(0, num))]
     for index, up in enumerate(config.up, start=1):
@@ -145,9 +144,9 @@ def _layers(config: BigGANDeepConfig) -> tuple[Layer, ...]:
 
 
 class Block(nn.Module):
-    """A residual block with a bottleneck of a quarter of its channels: ``[N, I, H, W]`` → ``[N, O, H, W]``.
+    """A residual block with a bottleneck of a quarter of its input channels.
 
-    Or to twice the size, where it is ``up``.
+    ``[N, I, H, W]`` → ``[N, O, H, W]``, or ``[N, O, 2H, 2W]`` with ``up``.
     """
 
     def __init__(self, inputs: int, outputs: int, up: bool, code_dim: int, config: BigGANDeepConfig) -> None:

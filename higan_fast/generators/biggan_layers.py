@@ -1,4 +1,4 @@
-"""What BigGAN and BigGAN-deep are made of: normalisation by a code, convolutions, attention, their frame."""
+"""Building blocks of BigGAN and BigGAN-deep: code-conditional normalisation, convolutions, attention."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from higan_fast.ops import conditional_batch_norm_act
 
 
 class BlockGenerator(Generator):
-    """A linear layer that makes the first features, residual blocks, and an image of the last features.
+    """Frame of both BigGANs: a linear layer, residual blocks with self-attention, then the image.
 
-    Layer 0 is the linear layer, and layer *l* is block *l* − 1; self-attention belongs to the layer after
-    which it runs.
+    Layer 0 is the linear layer; layer *l* is block *l* − 1. Self-attention is part of the layer it follows.
 
     Attributes:
-        config: with ``channels`` of the first features and after each block, and their ``bottom_width``.
-        first: code ``[N, D]`` → features ``[N, channels[0] · width²]``.
-        blocks: features ``[N, C, H, W]`` and code ``[N, D]`` → features; one for each layer above the first.
-        attention: by the index of the layer after which it runs.
-        last: the last features → images before their tanh.
+        config: its ``channels`` are those of the first features, then after each block; its
+            ``bottom_width`` is the size of the first features.
+        first: code ``[N, D]`` → first features ``[N, channels[0] · width²]``.
+        blocks: features ``[N, C, H, W]`` and code ``[N, D]`` → features; one per layer above the first.
+        attention: self-attention modules, keyed by the index of the layer they follow.
+        last: the last features → images before the tanh.
     """
 
     config: Any
@@ -65,10 +65,10 @@ class BlockGenerator(Generator):
 
 
 class Statistics(nn.Module):
-    """Mean and variance of each channel, as training stored them: once, or for several truncations.
+    """Stored mean and variance of each channel, for one or several truncations.
 
     Attributes:
-        mean, variance: ``[S, C]``, for the truncations 0, 1/(S − 1), …, 1; where S is 1, for all.
+        mean, variance: ``[S, C]``, for the truncations 0, 1/(S − 1), …, 1; with S = 1, for all truncations.
     """
 
     mean: Tensor
@@ -81,30 +81,30 @@ class Statistics(nn.Module):
         self.place, self.share = num - 1, 0.0
 
     def use_truncation(self, truncation_psi: float) -> None:
-        """Takes those of this truncation from now on; at first they are those of 1."""
+        """Selects the statistics of this truncation for all later calls; the default is truncation 1."""
         num = len(self.mean)
         if num > 1:
-            # Written as the code is with which the published weights run: 0.7 lies at 34.999… of 51.
+            # Rounds exactly like the code published with the weights: 0.7 lies at 34.999… of 51.
             share, place = math.modf(truncation_psi / (1 / (num - 1)))
             self.place, self.share = min(int(place), num - 1), share
 
     def forward(self) -> tuple[Tensor, Tensor]:
-        """Mean and variance ``[C]``."""
+        """Returns mean and variance, each ``[C]``."""
         return self._at(self.mean), self._at(self.variance)
 
     def _at(self, stored: Tensor) -> Tensor:
         below = stored[self.place]
         if self.share == 0:
             return below
-        # The nearer of the two gets the smaller weight, in the code of the published weights as here.
+        # The nearer of the two gets the smaller weight. The code published with the weights does the same.
         above = stored[min(self.place + 1, len(stored) - 1)]
         return below * self.share + above * (1 - self.share)
 
 
 class CodeNorm(nn.Module):
-    """Batch normalisation with stored statistics, a scale and a shift that are affine in a code, and a ReLU.
+    """Batch normalisation with stored statistics, then a scale and shift affine in a code, then ReLU.
 
-    Source: arXiv 1809.11096, §B. The scale is 1 plus the code's part: the 1 is in the bias.
+    Source: arXiv 1809.11096, §B. The scale is 1 plus a linear map of the code; the bias holds the 1.
     """
 
     def __init__(self, channels: int, code_dim: int, epsilon: float, num_statistics: int = 1) -> None:
@@ -116,14 +116,14 @@ class CodeNorm(nn.Module):
         self.epsilon = epsilon
 
     def forward(self, x: Tensor, code: Tensor) -> Tensor:
-        """Features ``[N, C, H, W]`` and code ``[N, D]``, of which it reads the first entries."""
+        """Features ``[N, C, H, W]`` → same shape. Reads the first ``in_features`` of the code ``[N, D]``."""
         mean, variance = self.statistics()
         scale, shift = self.affine(code[:, : self.affine.in_features]).chunk(2, dim=1)
         return conditional_batch_norm_act(x, mean, variance, scale, shift, epsilon=self.epsilon)
 
 
 class Last(nn.Module):
-    """The last features → RGB before its tanh: normalised, scaled, shifted, ReLU, convolved."""
+    """The last features → RGB before the tanh: normalisation, scale and shift, ReLU, convolution."""
 
     def __init__(self, channels: int, epsilon: float, num_statistics: int = 1) -> None:
         super().__init__()
@@ -141,7 +141,7 @@ class Last(nn.Module):
 
 
 class Conv(nn.Module):
-    """A convolution that keeps its size; or, with ``up``, a 3×3 one of its input with each pixel doubled."""
+    """A size-preserving convolution; with ``up``, a 3×3 convolution after nearest-neighbour upsampling."""
 
     def __init__(self, inputs: int, outputs: int, size: int, *, up: bool = False, bias: bool = True) -> None:
         super().__init__()
@@ -151,7 +151,7 @@ class Conv(nn.Module):
         self.up, self.padding = up, size // 2
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[N, inputs, H, W]`` → ``[N, outputs, H, W]``, or of twice the size."""
+        """``[N, inputs, H, W]`` → ``[N, outputs, H, W]``, or ``[N, outputs, 2H, 2W]`` with ``up``."""
         weight, bias = self.weight.to(x.dtype), None if self.bias is None else self.bias.to(x.dtype)
         if self.up:
             return F.conv_transpose2d(x, weight.permute(0, 3, 1, 2), bias, stride=2, padding=1)
@@ -159,12 +159,12 @@ class Conv(nn.Module):
 
 
 def doubling_kernel(weight: Tensor) -> Tensor:
-    """``[O, I, 3, 3]`` → ``[I, 4, 4, O]``: ``upsampling_kernel``, as channels-last features want it."""
+    """``[O, I, 3, 3]`` → ``[I, 4, 4, O]``: ``upsampling_kernel``, laid out for channels-last features."""
     return upsampling_kernel(weight).permute(0, 2, 3, 1).contiguous()
 
 
 class SelfAttention(nn.Module):
-    """Each pixel reads all others, of the features at half the size (arXiv 1805.08318)."""
+    """Self-attention (arXiv 1805.08318): every pixel attends to the features at half the resolution."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -180,7 +180,7 @@ class SelfAttention(nn.Module):
             F.max_pool2d(conv(x), 2).flatten(2).transpose(1, 2)  # [N, H·W / 4, C / 8 or C / 2]
             for conv in (self.key, self.value)
         )
-        # The kernels that never store all weights of a pixel want keys as long as values.
+        # Fused attention kernels need keys as long as values.
         missing = (0, value.shape[2] - key.shape[2])
         query, key = F.pad(query, missing), F.pad(key, missing)
         read = F.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None], scale=1.0)[:, 0]
@@ -189,14 +189,14 @@ class SelfAttention(nn.Module):
 
 
 def make_attention(channels: tuple[int, ...], after: Collection[int]) -> nn.ModuleDict:
-    """Self-attention after these layers, whose features have ``channels``."""
+    """Builds self-attention for the layers in ``after``; ``channels`` lists the channels of every layer."""
     return nn.ModuleDict({str(index): SelfAttention(channels[index]) for index in sorted(after)})
 
 
 def check_architecture(
     channels: tuple[int, ...], latent_dim: int, label_dim: int, after: Collection[int]
 ) -> None:
-    """Raises a ValueError when a network has no block, latent or class, or attention after a wrong layer."""
+    """Raises ValueError if a network lacks blocks, latents or classes, or has misplaced attention."""
     least = {
         "number of channels": (len(channels), 2),
         "latent_dim": (latent_dim, 1),
@@ -207,6 +207,6 @@ def check_architecture(
             raise ValueError(f"{name}: got {got}, expected at least {expected}")
     for index in after:
         if not 0 <= index < len(channels):
-            raise ValueError(f"attention: got layer {index}, expected one from 0 to {len(channels) - 1}")
+            raise ValueError(f"attention: got layer {index}, expected 0 to {len(channels) - 1}")
         if channels[index] < 8:
-            raise ValueError(f"attention: layer {index} has {channels[index]} channels, expected 8 at least")
+            raise ValueError(f"attention: layer {index} has {channels[index]} channels, expected at least 8")

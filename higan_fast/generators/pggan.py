@@ -1,7 +1,6 @@
 """PGGAN: the progressively grown generator (Karras et al., arXiv 1710.10196).
 
-Nothing of the latent enters between its layers, so that it has one code, the latent itself, and the whole
-network is the one stage that reads it.
+The latent enters only at the input, so there is a single layer, the whole network, and its code is the latent.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ class PGGANConfig(ProgressiveConfig):
 
     Attributes:
         label_dim: number of classes; 0: unconditional.
-        tanh: whether the image goes through tanh.
+        tanh: whether a tanh is applied to the image.
     """
 
     label_dim: int = 0
@@ -34,10 +33,10 @@ class PGGANConfig(ProgressiveConfig):
 
 
 class PGGAN(Generator):
-    """PGGAN's generator. The code is the latent, followed by the class as one-hot where there are classes.
+    """PGGAN's generator. The code is the latent, followed by the one-hot class in conditional networks.
 
-    The network normalises its code, so that truncation, which scales the latent, changes only how much the
-    latent counts beside the class; without classes it changes nothing.
+    Truncation scales the latent, but the network normalises its code. So truncation only changes the weight
+    of the latent relative to the class; without classes it has no effect.
     """
 
     family: ClassVar[str] = "pggan"
@@ -90,7 +89,7 @@ class PGGAN(Generator):
 
 
 class Block(nn.Module):
-    """A convolution, then bias, leaky ReLU and normalisation of each pixel."""
+    """A convolution, then bias, leaky ReLU and pixel normalisation."""
 
     def __init__(self, inputs: int, outputs: int, up: bool = False) -> None:
         super().__init__()
@@ -98,7 +97,7 @@ class Block(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[N, inputs, H, W]`` → ``[N, outputs, H, W]``, or of twice the size."""
+        """``[N, inputs, H, W]`` → ``[N, outputs, H, W]``, or ``[N, outputs, 2H, 2W]`` with ``up``."""
         return _tail(self.conv(x), self.bias)
 
 

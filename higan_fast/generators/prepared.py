@@ -1,4 +1,4 @@
-"""Convolution weights as kernels want them, made once for a weight that does not change."""
+"""Convolution weights in the form that kernels need, cached until a weight changes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from higan_fast.ops.modulated_conv2d import normalize_weight, square_weight
 
 
 class Prepared(NamedTuple):
-    """A weight, ready.
+    """A weight in the form that kernels need.
 
     Attributes:
         kernel: ``[O, I, k, k]`` in the features' dtype.
-        gain: ``[O]``, what ``kernel`` was divided by (float16 only).
-        square: ``[O, I]``, of the true weight.
+        gain: ``[O]``, the divisor already applied to ``kernel``; float16 only, otherwise None.
+        square: ``[O, I]``, ``W2`` of the original weight (see ``square_weight``).
     """
 
     kernel: Tensor
@@ -25,11 +25,11 @@ class Prepared(NamedTuple):
 
 
 class WeightCache:
-    """Keeps the last prepared form of one weight.
+    """Caches the last prepared form of one weight.
 
-    The key is where the weight lies and its version, which every change in place counts up; so an
-    optimizer's step, ``load_state_dict`` or a move to another device is noticed. Where a gradient is needed
-    nothing is kept.
+    The key includes the weight's address and its version, which every in-place change increments. So an
+    optimizer step, ``load_state_dict`` or a move to another device invalidates the cache. Nothing is cached
+    while a gradient is needed, or for inference tensors, which have no version.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class WeightCache:
         self._prepared: Prepared | None = None
 
     def get(self, weight: Tensor, dtype: torch.dtype, up: int) -> Prepared:
-        """The prepared form for features of ``dtype``, laid out for a convolution with this ``up``."""
+        """Returns the form for features of ``dtype``, laid out for a convolution with this ``up``."""
         if weight.is_inference() or (torch.is_grad_enabled() and weight.requires_grad):
             return _prepare(weight, dtype, up)
         key = (weight.data_ptr(), weight._version, weight.shape, weight.dtype, weight.device, dtype, up)
@@ -47,7 +47,7 @@ class WeightCache:
         return self._prepared
 
     def __getstate__(self) -> dict[str, object]:
-        return {"_key": None, "_prepared": None}  # copies of a module make their own
+        return {"_key": None, "_prepared": None}  # a copied module starts with an empty cache
 
 
 def _prepare(weight: Tensor, dtype: torch.dtype, up: int) -> Prepared:

@@ -1,4 +1,4 @@
-"""What the architectures of PGGAN, StyleGAN and StyleGAN2 have in common: channels for each resolution."""
+"""The architecture shared by PGGAN, StyleGAN and StyleGAN2: a number of channels per resolution."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class ProgressiveConfig:
-    """The architecture of a generator that begins at 4² and doubles its resolution.
+    """The architecture of a generator that starts at 4×4 and repeatedly doubles the resolution.
 
     Attributes:
-        channels: ``{resolution: channels}`` for 4, 8, … up to the image's resolution.
+        channels: ``{resolution: channels}`` for 4, 8, … up to the image resolution.
         latent_dim: length of a latent.
     """
 
@@ -25,6 +25,6 @@ class ProgressiveConfig:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """What ``asdict`` gave, after JSON has turned the resolutions into strings."""
+        """Rebuilds the config from ``asdict``'s result after a JSON round trip (int keys become strings)."""
         channels = {int(resolution): width for resolution, width in values["channels"].items()}
         return cls(**{**values, "channels": channels})

@@ -1,6 +1,6 @@
-"""What the generators that were grown progressively are made of: PGGAN and StyleGAN.
+"""Building blocks of the progressively grown generators, PGGAN and StyleGAN.
 
-Weights are kept as they act: with the gains of the equalised learning rate (arXiv 1710.10196, §4.1) in them.
+Stored weights already include the gains of the equalised learning rate (arXiv 1710.10196, §4.1).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from higan_fast.ops.layout import accumulator_dtype
 
 
 def pixel_norm(x: Tensor) -> Tensor:
-    """``[N, C, ...]`` to unit second moment over the channels (arXiv 1710.10196, §4.2)."""
+    """Scales ``[N, C, ...]`` to unit second moment over the channels (arXiv 1710.10196, §4.2)."""
     power = x.to(accumulator_dtype(x.dtype)).square().mean(1, keepdim=True)
     return x * (power + 1e-8).rsqrt().to(x.dtype)
 
@@ -23,16 +23,16 @@ def pixel_norm(x: Tensor) -> Tensor:
 def upsampling_kernel(weight: Tensor) -> Tensor:
     """``[O, I, 3, 3]`` → ``[I, O, 4, 4]``, for a transposed convolution with stride 2 and padding 1.
 
-    That does at once what doubling each pixel and then convolving with ``weight`` does, with 4 products for a
-    pixel in place of 9: its kernel is the flipped weight, convolved with the 2×2 box of the doubling.
-    Networks trained in this form ("fused scale") keep the weight flipped.
+    The transposed convolution equals nearest-neighbour upsampling followed by a convolution with ``weight``,
+    at 4 products per pixel instead of 9. Its kernel is the flipped weight convolved with a 2×2 box.
+    Networks trained in this form ("fused scale") store the weight flipped.
     """
     weight = F.pad(weight.flip(2, 3).transpose(0, 1), [1, 1, 1, 1])  # [I, O, 5, 5]
     return weight[..., 1:, 1:] + weight[..., :-1, 1:] + weight[..., 1:, :-1] + weight[..., :-1, :-1]
 
 
 class Conv(nn.Module):
-    """A 3×3 convolution, after doubling each pixel or not. Its bias and activation are the caller's."""
+    """A 3×3 convolution, optionally after nearest-neighbour upsampling; no bias, no activation."""
 
     def __init__(self, inputs: int, outputs: int, up: bool) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Conv(nn.Module):
         self.up = up
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[N, inputs, H, W]`` → ``[N, outputs, H, W]``, or of twice the size."""
+        """``[N, inputs, H, W]`` → ``[N, outputs, H, W]``, or ``[N, outputs, 2H, 2W]`` with ``up``."""
         weight = self.weight.to(x.dtype)
         if self.up:
             return F.conv_transpose2d(x, weight, stride=2, padding=1)
@@ -49,7 +49,7 @@ class Conv(nn.Module):
 
 
 class ToRGB(nn.Module):
-    """Features → an image, in the precision of the parameters."""
+    """Features → an image in the dtype of the parameters."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What StyleGAN and StyleGAN2 have in common: a mapping to one ``w`` for all layers, and a constant."""
+"""The common base of StyleGAN and StyleGAN2: a mapping to one ``w`` for all layers, and a constant input."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from higan_fast.generators.base import Activation, Generator
 
 
 class StyleBased(Generator):
-    """A generator with a mapping network to ``w``, and layers that begin with a constant.
+    """A generator with a mapping network to ``w`` and layers that start from a learned constant.
 
     Attributes:
-        config: with ``channels``, ``{resolution: channels}``.
+        config: its ``channels`` are ``{resolution: channels}``.
         mapping_network: latents and one-hot labels → ``w``; its ``w_avg`` is the centre of truncation.
-        synthesis: with the constant, ``const``, ``[1, C, 4, 4]``.
+        synthesis: holds the constant, ``const`` ``[1, C, 4, 4]``, and the layers.
     """
 
     config: Any

@@ -1,8 +1,7 @@
-"""StyleGAN, whose styles are instance normalisations (Karras et al., arXiv 1812.04948).
+"""StyleGAN (Karras et al., arXiv 1812.04948): styles applied after instance normalisation.
 
-Each layer is what a single code feeds: two for every resolution, the first of which upsamples. Layer 0 begins
-with a learned constant in place of a convolution. After that all are alike: noise, bias, leaky ReLU, instance
-normalisation, style.
+Every resolution has two layers, and the first of them upsamples. A layer is a convolution followed by noise,
+bias, leaky ReLU, instance normalisation and style. Layer 0 has a learned constant in place of a convolution.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ class StyleGANConfig(ProgressiveConfig):
 
     Attributes:
         label_dim: number of classes; 0: unconditional.
-        hidden_dim: width of the mapping; None: ``code_dim``.
+        hidden_dim: width of the mapping network; None: ``code_dim``.
     """
 
     code_dim: int = 128
@@ -39,7 +38,7 @@ class StyleGANConfig(ProgressiveConfig):
 
 
 class StyleGAN(StyleBased):
-    """StyleGAN's generator, with its stored noise images."""
+    """StyleGAN's generator, with stored noise images."""
 
     family: ClassVar[str] = "stylegan"
 
@@ -60,7 +59,7 @@ class StyleGAN(StyleBased):
         return image
 
     def fork(self, index: int, activation: Activation, codes: Tensor, moves: Tensor, steps: Tensor) -> Tensor:
-        """At the fork only the style differs: the convolution and the normalisation run once for a sample."""
+        """Runs convolution and normalisation of layer ``index`` once per sample: only the style differs."""
         layer: Any = self.synthesis.layers[index]
         moved = moved_codes(codes, moves, steps)  # [N M T, L, D]
         features = layer.fork(activation.features, moved[:, index])
@@ -77,7 +76,7 @@ def _layers(config: StyleGANConfig) -> tuple[Layer, ...]:
 
 
 class Mapping(nn.Module):
-    """``z``, beside the embedded class, → ``w``: normalised, then fully connected."""
+    """``z`` → ``w``: concatenated with the class embedding, normalised, then fully connected layers."""
 
     w_avg: Tensor
 
@@ -107,7 +106,7 @@ def _dense(inputs: int, outputs: int) -> nn.Linear:
 
 
 class Synthesis(nn.Module):
-    """The learned constant, the layers in the order in which they run, and RGB."""
+    """The learned constant, the layers in execution order, and the RGB layer."""
 
     def __init__(self, config: StyleGANConfig) -> None:
         super().__init__()
@@ -132,7 +131,7 @@ class StyledLayer(nn.Module):
     def __init__(
         self, inputs: int | None, channels: int, resolution: int, code_dim: int, up: bool = False
     ) -> None:
-        """Of a layer without ``inputs`` the features come convolved: they are the constant."""
+        """``inputs`` None: no convolution; the layer's input is the constant."""
         super().__init__()
         self.conv = None if inputs is None else Conv(inputs, channels, up)
         self.bias = nn.Parameter(torch.zeros(channels))
@@ -145,7 +144,7 @@ class StyledLayer(nn.Module):
             self.register_buffer("blur_filter", setup_filter((1, 2, 1)))
 
     def forward(self, x: Tensor, code: Tensor) -> Tensor:
-        """Features ``[N, inputs, H, W]`` → ``[N, channels, H, W]``, or of twice the size.
+        """Features ``[N, inputs, H, W]`` → ``[N, channels, H, W]``, or ``[N, channels, 2H, 2W]`` with ``up``.
 
         Args:
             x: the features.
@@ -154,17 +153,17 @@ class StyledLayer(nn.Module):
         return self._tail(self._convolved(x), *self._style(code))
 
     def fork(self, x: Tensor, codes: Tensor) -> Tensor:
-        """Features ``[N, inputs, H, W]`` → ``[N·P, channels, H, W]``, each with P codes.
+        """Like ``forward``, but applies P codes to each sample: ``[N, …]`` → ``[N·P, …]``.
 
         Args:
             x: the features.
-            codes: ``[N·P, code_dim]``, all codes of the first sample, then those of the next.
+            codes: ``[N·P, code_dim]``, ordered by sample.
         """
         x = self._convolved(x)
         plain = x.new_ones(x.shape[:2], dtype=codes.dtype)
         x = self._tail(x, plain, torch.zeros_like(plain))
         scale, shift = (part.to(x.dtype).unflatten(0, (len(x), -1)) for part in self._style(codes))
-        # [N, P, H, W, C]: the channels run fastest in memory, as they do in x
+        # [N, P, H, W, C]: channels-last in memory, like x
         styled = torch.addcmul(
             shift[:, :, None, None], x.permute(0, 2, 3, 1)[:, None], scale[:, :, None, None]
         )
@@ -177,7 +176,7 @@ class StyledLayer(nn.Module):
         return upfirdn2d(x, self.blur_filter, padding=1) if self.conv.up else x
 
     def _style(self, code: Tensor) -> tuple[Tensor, Tensor]:
-        """By what each plane is multiplied, and what is added to it: ``[N, channels]`` each."""
+        """Returns the scale and the shift of each plane, ``[N, channels]`` each."""
         scale, shift = self.affine(code).chunk(2, dim=1)
         return scale + 1, shift
 

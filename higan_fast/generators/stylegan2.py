@@ -1,10 +1,10 @@
 """StyleGAN2 in its three architectures (Karras et al., arXiv 1912.04958, §4.1).
 
-Its parts run as stages, one for each layer code. A block has two convolutions; its RGB, if it has one, reads
-the code of the next block's first convolution, so stage *l* is:
+The network runs in stages, one per layer code. A block has two convolutions. Its RGB layer, if it has one,
+reads the same code as the first convolution of the next block. So stage *l* is:
 
     0                   the 4² convolution on the learned constant
-    1, 3, 5, …          RGB of the block just ended, then the upsampling convolution of the next
+    1, 3, 5, …          RGB of the previous block, then the upsampling convolution of the next
     2, 4, 6, …          the second convolution of a block, and the end of its residual branch
     num_layers − 1      RGB of the last block
 """
@@ -26,16 +26,16 @@ from higan_fast.generators.stylegan2_layers import RGB, Linear, Skip, StyledConv
 
 @dataclass(frozen=True)
 class StyleGAN2Config(ProgressiveConfig):
-    """The architecture: everything that the weights do not say by themselves.
+    """The architecture: everything that cannot be read off the weights.
 
     Attributes:
-        mapping_lr_multiplier: the mapping's weights are stored divided by it.
-        architecture: how RGB is made: "skip" adds up that of all blocks, "orig" and "resnet" take that of the
-            last block; "resnet" has residual blocks (arXiv 1912.04958, §4.1).
-        conv_clamp: convolutions and RGB are clamped to ± it, as training in float16 wants; None: never.
+        mapping_lr_multiplier: the mapping network's weights are stored divided by this.
+        architecture: "skip" sums the RGB of all blocks; "orig" and "resnet" use that of the last block, and
+            "resnet" has residual blocks (arXiv 1912.04958, §4.1).
+        conv_clamp: bound on the outputs of convolutions and RGB, for float16 training; None: no bound.
         label_dim: number of classes; 0: unconditional.
         embed_dim: length of an embedded class; None: ``code_dim``.
-        hidden_dim: width of the mapping; None: ``code_dim``.
+        hidden_dim: width of the mapping network; None: ``code_dim``.
     """
 
     code_dim: int = 128
@@ -52,9 +52,9 @@ class StyleGAN2(StyleBased):
     """StyleGAN2's generator.
 
     Attributes:
-        noise_mode: ``"const"``, the stored noise images (what probing needs); ``"random"``, fresh ones
-            at each call (what training needs); ``"none"``.
-        activation_dtype: dtype of the features; parameters, codes, styles and RGB stay as they are.
+        noise_mode: ``"const"`` uses the stored noise images (for probing), ``"random"`` draws new ones at
+            each call (for training), ``"none"`` adds no noise.
+        activation_dtype: dtype of the features; parameters, codes, styles and RGB keep theirs.
     """
 
     family: ClassVar[str] = "stylegan2"
@@ -87,7 +87,7 @@ class StyleGAN2(StyleBased):
         return activation.rgb
 
     def draw(self, codes: Tensor, first: int = 0, activation: Activation | None = None) -> Tensor:
-        """Block by block: a block's first convolution leaves its result modulated for the second."""
+        """Like ``Generator.draw``, block by block: a block's first convolution modulates for its second."""
         if activation is None:
             activation = self.start(len(codes))
         if first % 2 == 0 and first < self.num_layers:  # in the middle of a block
@@ -102,7 +102,7 @@ class StyleGAN2(StyleBased):
         return self.image(activation)
 
     def fork(self, index: int, activation: Activation, codes: Tensor, moves: Tensor, steps: Tensor) -> Tensor:
-        """At the fork all perturbations of a sample read the same features, and share their styles' sums."""
+        """Like ``Generator.fork``; a sample's perturbations share its features and the sums over styles."""
         synthesis: Any = self.synthesis
         features, rgb, residual = activation
         moved = moved_codes(codes, moves, steps)  # [N M T, L, D]
@@ -115,7 +115,7 @@ class StyleGAN2(StyleBased):
             return self.draw(moved, index + 1, ended)
         rgb = synthesis.fork_rgb(index // 2, features, rgb, *along)
         if index == self.num_layers - 1:
-            return self.image(Activation(features, rgb))  # nobody reads these features any more
+            return self.image(Activation(features, rgb))  # image() reads only the RGB
         residual = synthesis.residual(index // 2, features)
         residual = None if residual is None else residual.repeat_interleave(repeats, 0)
         after, next_code = synthesis.convs[index + 1], moved[:, index + 1]
@@ -125,7 +125,7 @@ class StyleGAN2(StyleBased):
         return self.draw(moved, index + 2, Activation(_added(features, residual), rgb))
 
     def _block(self, index: int, activation: Activation, codes: Tensor) -> Activation:
-        """The two layers of the block that begins at layer ``index``."""
+        """Runs both layers of the block that begins at layer ``index``."""
         synthesis: Any = self.synthesis
         conv, after = synthesis.convs[index], synthesis.convs[index + 1]
         features, rgb, _ = activation
@@ -139,7 +139,7 @@ class StyleGAN2(StyleBased):
 
 
 def _layers(config: StyleGAN2Config) -> tuple[Layer, ...]:
-    """Stage by stage, with the resolution of the convolution that reads the code."""
+    """Lists the stages, with the resolution of the convolution that reads each code."""
     num = 2 * len(config.channels)
     layers = []
     for index in range(num):
@@ -150,7 +150,7 @@ def _layers(config: StyleGAN2Config) -> tuple[Layer, ...]:
 
 
 class Mapping(nn.Module):
-    """``z`` → ``w``: normalised to unit second moment, beside the embedded class, then fully connected."""
+    """``z`` → ``w``: normalised, concatenated with the normalised class embedding, then fully connected."""
 
     w_avg: Tensor
 
@@ -175,12 +175,12 @@ class Mapping(nn.Module):
 
 
 def _normalized(x: Tensor) -> Tensor:
-    """To unit second moment."""
+    """Scales each row to unit second moment."""
     return x * (x.square().mean(1, keepdim=True) + 1e-8).rsqrt()
 
 
 class Synthesis(nn.Module):
-    """The weights of all blocks; ``StyleGAN2.layer`` says in which order they run."""
+    """The weights of all blocks; ``StyleGAN2.layer`` defines the order in which they run."""
 
     def __init__(self, config: StyleGAN2Config) -> None:
         super().__init__()
@@ -200,7 +200,7 @@ class Synthesis(nn.Module):
         self.skips = nn.ModuleList(Skip(a, b) for a, b in pairwise(widths)) if residual else None
 
     def add_rgb(self, block: int, features: Tensor, rgb: Tensor | None, code: Tensor) -> Tensor | None:
-        """The RGB after a block has added its own; None as long as no block has one."""
+        """Returns the RGB including this block's; None before the first block that has one."""
         if block < self.first_rgb:
             return None
         added: Tensor = self.rgbs[block - self.first_rgb](features, rgb, code)
@@ -209,7 +209,7 @@ class Synthesis(nn.Module):
     def fork_rgb(
         self, block: int, features: Tensor, rgb: Tensor | None, code: Tensor, moves: Tensor, steps: Tensor
     ) -> Tensor | None:
-        """As ``add_rgb``, for all moved codes."""
+        """Like ``add_rgb``, for all moved codes."""
         if block < self.first_rgb:
             return None
         layer: Any = self.rgbs[block - self.first_rgb]
@@ -217,7 +217,7 @@ class Synthesis(nn.Module):
         return added
 
     def residual(self, block: int, features: Tensor) -> Tensor | None:
-        """What the block after this one will add at its end, of this one's features."""
+        """Returns the shortcut from this block's features to the end of the next block, if there is one."""
         if self.skips is None or block == len(self.skips):
             return None
         residual: Tensor = self.skips[block](features)

@@ -1,4 +1,4 @@
-"""The layers that StyleGAN2 is made of, each also as a fork: for all moved codes of a sample at once."""
+"""The layers of StyleGAN2; ``fork`` runs a layer for all moved codes of a sample at once."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Linear(nn.Module):
         self.activation = activation
 
     def linear(self, x: Tensor) -> Tensor:
-        """Without the bias and the activation."""
-        # The gain goes to the codes, which are smaller than the weight.
+        """Returns the product with the weight, without bias and activation."""
+        # Scaling the codes is cheaper than scaling the weight.
         return (x * self.weight_gain) @ self.weight.T
 
     def forward(self, x: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ class StyledConv(nn.Module):
         clamp: float | None = None,
         half: bool = False,
     ) -> None:
-        """``half``: it ends a residual branch, so that its result has half the variance."""
+        """``half``: the layer ends a residual branch and halves the variance of its output."""
         super().__init__()
         self.affine = Linear(code_dim, inputs, bias_init=1)
         self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))
@@ -73,9 +73,10 @@ class StyledConv(nn.Module):
         self.cache = WeightCache()
 
     def styles(self, code: Tensor, dtype: torch.dtype) -> Tensor:
-        """Styles ``[N, inputs]`` for features of this dtype: in float16, a sample's largest is 1.
+        """Returns styles ``[N, inputs]`` for features of this dtype.
 
-        That changes nothing but what products may reach, for demodulation takes the factor out again.
+        In float16 each sample's styles are scaled to a largest magnitude of 1, so that products cannot
+        overflow. Demodulation cancels the factor.
         """
         styles: Tensor = self.affine(code)
         return normalize_styles(styles)[0] if dtype == torch.float16 else styles
@@ -91,11 +92,11 @@ class StyledConv(nn.Module):
         """Features ``[N, inputs, H, W]`` → ``[N, outputs, H·up, W·up]``.
 
         Args:
-            x: the features; or, where ``modulated_by`` gives this layer's styles, the features times them.
+            x: the features, already multiplied by ``modulated_by`` if that is given.
             code: ``[N, code_dim]``.
-            noise_mode: as ``StyleGAN2.noise_mode``.
-            next_styles: the result leaves multiplied by them.
-            modulated_by: the styles with which ``x`` arrived multiplied; None: it arrived as it is.
+            noise_mode: see ``StyleGAN2.noise_mode``.
+            next_styles: ``[N, outputs]``, multiplied into the result; None: nothing is.
+            modulated_by: this layer's styles, if ``x`` is already multiplied by them.
         """
         return self._convolve(
             x,
@@ -116,15 +117,15 @@ class StyledConv(nn.Module):
     ) -> Tensor:
         """Features ``[N, inputs, H, W]`` → ``[N·M·T, outputs, H·up, W·up]``, for all moved codes.
 
-        A style is affine in its code, so that ``affine(code + step · move) = affine(code) + step · A move``.
+        A style is affine in its code, so ``affine(code + step · move) = affine(code) + step · A move``.
 
         Args:
-            x: the features, as they are.
+            x: the features, not modulated.
             code: ``[N, code_dim]``.
             moves: ``[M, code_dim]``.
             steps: ``[T]``.
-            noise_mode: as ``StyleGAN2.noise_mode``.
-            next_styles: ``[N·M·T, outputs]``: the result leaves multiplied by them.
+            noise_mode: see ``StyleGAN2.noise_mode``.
+            next_styles: ``[N·M·T, outputs]``, multiplied into the result; None: nothing is.
         """
         square = self.cache.get(self.weight, x.dtype, self.up).square
         base, along = self.affine(code), self.affine.linear(moves)  # [N, I], [M, I]
@@ -135,7 +136,7 @@ class StyledConv(nn.Module):
         )
 
     def _convolve(self, x: Tensor, styles: Tensor, noise_mode: str, **options: Any) -> Tensor:
-        """The convolution with this layer's weight, noise and bias; styles ``[N·P, inputs]``."""
+        """Convolves with this layer's weight, noise and bias; styles ``[N·P, inputs]``."""
         weight: Prepared = self.cache.get(self.weight, x.dtype, self.up)
         return modulated_conv2d(
             x,
@@ -163,7 +164,7 @@ class StyledConv(nn.Module):
 
 
 class RGB(nn.Module):
-    """Features → RGB, added to the RGB so far."""
+    """Features → RGB, added to the RGB accumulated so far."""
 
     resample_filter: Tensor
 
@@ -189,11 +190,11 @@ class RGB(nn.Module):
         )
 
     def fork(self, x: Tensor, rgb: Tensor | None, code: Tensor, moves: Tensor, steps: Tensor) -> Tensor:
-        """RGB ``[N·M·T, 3, H, W]`` for all moved codes: nothing demodulates, so that it is linear in a step.
+        """Returns RGB ``[N·M·T, 3, H, W]`` for all moved codes: linear in the step, as nothing demodulates.
 
         Args:
             x: features ``[N, inputs, H, W]``.
-            rgb: so far, of the same samples.
+            rgb: RGB accumulated so far for the same samples, or None.
             code: ``[N, code_dim]``.
             moves: ``[M, code_dim]``.
             steps: ``[T]``.
@@ -212,7 +213,7 @@ class RGB(nn.Module):
 
 
 class Skip(nn.Module):
-    """The straight branch of a residual block: a plain 1×1 convolution, then the upsampling filter."""
+    """The shortcut of a residual block: a plain 1×1 convolution, then the upsampling filter."""
 
     resample_filter: Tensor
 
@@ -223,7 +224,7 @@ class Skip(nn.Module):
         self.register_buffer("resample_filter", setup_filter())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features ``[N, inputs, H, W]`` → ``[N, outputs, 2H, 2W]``, of half the variance."""
+        """Features ``[N, inputs, H, W]`` → ``[N, outputs, 2H, 2W]``, with half the variance."""
         y = F.conv2d(x, (self.weight * self.weight_gain).to(x.dtype))
         return _upsampled(y, self.resample_filter)
 

@@ -175,9 +175,9 @@ def test_an_architecture_survives_json(config):
 def test_bad_architectures_are_named():
     with pytest.raises(ValueError, match="latent_dim: got 16, expected a multiple of 3"):
         replace(CONFIG, latent_dim=16)
-    with pytest.raises(ValueError, match="attention: got layer 3, expected one from 0 to 2"):
+    with pytest.raises(ValueError, match="attention: got layer 3, expected 0 to 2"):
         replace(CONFIG, attention=(3,))
-    with pytest.raises(ValueError, match="attention: layer 2 has 6 channels, expected 8 at least"):
+    with pytest.raises(ValueError, match="attention: layer 2 has 6 channels, expected at least 8"):
         replace(CONFIG, attention=(2,))
     with pytest.raises(ValueError, match="number of channels: got 1, expected at least 2"):
         replace(CONFIG, channels=(9,), attention=())
