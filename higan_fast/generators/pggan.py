@@ -1,6 +1,6 @@
 """PGGAN: the progressively grown generator (Karras et al., arXiv 1710.10196).
 
-The latent enters only at the input, so there is a single layer, the whole network, and its code is the latent.
+The latent enters only at the input, so the whole network is a single layer, and its code is the latent.
 """
 
 from __future__ import annotations

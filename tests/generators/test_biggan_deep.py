@@ -149,7 +149,7 @@ def test_an_architecture_survives_json():
 def test_bad_architectures_are_named():
     with pytest.raises(ValueError, match="up: got 2 entries, expected 4, one for each block"):
         replace(CONFIG, up=(True, False))
-    with pytest.raises(ValueError, match="channels: block 1 has 64, then 96; expected"):
+    with pytest.raises(ValueError, match="channels: block 1 has 64 inputs and 96 outputs; expected"):
         replace(CONFIG, channels=(64, 64, 96, 32, 16))
     with pytest.raises(ValueError, match="channels: block 3 has 3, then 3; expected at least 4"):
         replace(CONFIG, channels=(64, 64, 32, 3, 3))
