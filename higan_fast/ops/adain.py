@@ -1,7 +1,7 @@
 """StyleGAN's layer tail in one op: noise, bias, activation, instance normalisation, style.
 
-Source: Karras et al., arXiv 1812.04948, §2, and its official TensorFlow code. There the activation has no
-gain (√2 is in the weights), ``epsilon`` is 1e-8, and a style ``(s, t)`` scales by ``s + 1``: pass that sum.
+Source: Karras et al., arXiv 1812.04948, §2, and the official TensorFlow code. There the activation has no
+gain (the weights include √2), ``epsilon`` is 1e-8, and a style ``(s, t)`` scales by ``s + 1``: pass that sum.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from higan_fast.ops.implementation import Impl, use_native
 from higan_fast.ops.layout import accumulator_dtype, empty_image, small
 from higan_fast.ops.registration import register
 
-# A plane larger than this is shared by several blocks of the CUDA kernel, up to a number of them.
+# The CUDA kernel splits planes larger than PIXELS_PER_BLOCK over at most MOST_BLOCKS thread blocks.
 PIXELS_PER_BLOCK, MOST_BLOCKS = 1024, 256
 
 
@@ -36,26 +36,26 @@ def adain(
     epsilon: float = 1e-8,
     impl: Impl = "auto",
 ) -> Tensor:
-    """``normalise(gain · activation(x + strength · noise + bias)) · scale + shift``.
+    """Computes ``normalise(gain · activation(x + strength · noise + bias)) · scale + shift``.
 
     Args:
         x: ``[N, C, H, W]``.
-        scale, shift: ``[N, C]``, the style: what each plane's standard deviation and mean become.
-        noise: broadcasts to ``[N, 1, H, W]``; None: there is none.
-        strength: ``[C]``, of the noise in each channel; given when ``noise`` is.
+        scale, shift: ``[N, C]``, the style: each plane's new standard deviation and mean.
+        noise: broadcasts to ``[N, 1, H, W]``; None: no noise.
+        strength: ``[C]``, strength of the noise in each channel; required with ``noise``.
         bias: ``[C]``, or None.
         activation: a key of ``ACTIVATIONS``.
         alpha: slope of ``lrelu`` below zero; None: 0.2.
-        gain: factor after the activation; the normalisation takes it away again, but for ``epsilon``.
-        epsilon: added to the (biased) variance of each sample's plane ``[H, W]`` before its root is taken.
+        gain: factor after the activation; the normalisation cancels it, except for ``epsilon``.
+        epsilon: added to the biased variance of each plane ``[H, W]`` before taking its root.
         impl: ``"auto"``, ``"reference"`` or ``"native"``.
 
     Returns:
-        ``[N, C, H, W]`` in ``x``'s dtype; statistics are kept in float32 at least.
+        ``[N, C, H, W]`` in ``x``'s dtype; statistics are computed in at least float32.
 
     Raises:
-        ValueError: unknown activation or implementation, shapes that do not fit each other, or noise without
-            strength.
+        ValueError: if the activation or implementation is unknown, shapes do not match, or only one of
+            ``noise`` and ``strength`` is given.
     """
     native = use_native("adain", impl, x, scale, shift, noise, strength, bias)
     _check(x, scale, shift, noise, strength, bias, activation)

@@ -1,4 +1,4 @@
-"""Lets an op take NumPy and CuPy arrays as well as tensors, without a copy, and answer in kind."""
+"""Lets ops accept NumPy and CuPy arrays as well as tensors, and return the same kind, without copying."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ R = TypeVar("R")
 
 
 def takes_arrays(function: Callable[P, R]) -> Callable[P, R]:
-    """Where the first argument is a NumPy or CuPy array, every array is taken as a tensor on the same
-    memory, and the result comes back as an array of the first one's kind.
+    """Decorates an op: if its first argument is a NumPy or CuPy array, it returns arrays of that kind.
+
+    All array arguments are then passed as tensors that share their memory, and no gradient is recorded.
+    Read-only NumPy arrays, and those with negative strides, are copied.
     """
 
     @functools.wraps(function)
@@ -40,7 +42,7 @@ def takes_arrays(function: Callable[P, R]) -> Callable[P, R]:
 def _to_tensor(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         if not value.flags.writeable or any(stride < 0 for stride in value.strides):
-            value = value.copy()  # torch can neither promise not to write nor walk backwards
+            value = value.copy()  # torch supports neither read-only memory nor negative strides
         return torch.from_numpy(value)
     if hasattr(value, "__cuda_array_interface__") and not isinstance(value, Tensor):
         return torch.as_tensor(value, device="cuda")

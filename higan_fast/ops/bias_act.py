@@ -18,7 +18,7 @@ from higan_fast.ops.registration import register
 
 
 class Activation(NamedTuple):
-    """An activation as StyleGAN code defines it: with a default slope and a variance-keeping gain."""
+    """An activation as StyleGAN code defines it, with a default slope and a variance-preserving gain."""
 
     function: Callable[[Tensor, float], Tensor]
     default_alpha: float
@@ -50,7 +50,7 @@ def bias_act(
     clamp: float | None = None,
     impl: Impl = "auto",
 ) -> Tensor:
-    """``clamp(gain · activation(x + bias))``, element by element.
+    """Computes ``clamp(gain · activation(x + bias))`` elementwise.
 
     Args:
         x: any shape.
@@ -59,14 +59,14 @@ def bias_act(
         activation: a key of ``ACTIVATIONS``.
         alpha: slope of ``lrelu`` below zero; None: 0.2.
         gain: factor after the activation; None: the activation's own (√2 for the rectifiers).
-        clamp: the result is kept in [-clamp, clamp]; None: not clamped.
+        clamp: bounds the result to [-clamp, clamp]; None: no bound.
         impl: ``"auto"``, ``"reference"`` or ``"native"``.
 
     Returns:
         A tensor of ``x``'s shape and dtype.
 
     Raises:
-        ValueError: unknown activation or implementation, or a bias of the wrong shape.
+        ValueError: if the activation or implementation is unknown, or the bias has the wrong shape.
     """
     native = use_native("bias_act", impl, x, bias)
     check_activation(activation)
@@ -78,7 +78,7 @@ def bias_act(
 
 
 def check_activation(activation: str) -> None:
-    """Raises ValueError on a name that is no activation."""
+    """Raises ValueError if ``activation`` is not a key of ``ACTIVATIONS``."""
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation: got {activation!r}, expected one of {sorted(ACTIVATIONS)}")
 
@@ -105,7 +105,7 @@ def _reference(
 def tail_numbers(
     activation: str, alpha: float | None, gain: float | None, clamp: float | None
 ) -> tuple[int, float, float, float]:
-    """Activation's code, slope, gain and clamp as kernels read them; a clamp of −1 means none."""
+    """Returns the activation's index, slope, gain and clamp as kernels read them; clamp −1 means none."""
     found = ACTIVATIONS[activation]
     return (
         list(ACTIVATIONS).index(activation),
@@ -128,7 +128,7 @@ def _native_bias_act(
     if x.numel() == 0:
         return out
     strides = out.stride()
-    order = sorted(range(x.ndim), key=lambda i: -strides[i])  # as out lies in memory
+    order = sorted(range(x.ndim), key=lambda i: -strides[i])  # the dimensions in memory order
     source, result = x.permute(order).contiguous(), out.permute(order)
     along = order.index(dim % x.ndim)
     split = (-1, x.shape[dim], math.prod(result.shape[along + 1 :]))  # [A, C, B]

@@ -1,7 +1,7 @@
 """BigGAN's batch normalisation with stored statistics and a class's scale and shift, activation, upsampling.
 
-Source: Brock et al., arXiv 1809.11096, and its official PyTorch code, where a class embedding gives ``g`` and
-``b``, the scale is ``1 + g``, and ``epsilon`` is 1e-5 (1e-4 in the checkpoints that came from TensorFlow).
+Source: Brock et al., arXiv 1809.11096, and the official PyTorch code. There a class embedding yields ``g``
+and ``b``, the scale is ``1 + g``, and ``epsilon`` is 1e-5 (1e-4 in checkpoints converted from TensorFlow).
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ def conditional_batch_norm_act(
     epsilon: float = 1e-5,
     impl: Impl = "auto",
 ) -> Tensor:
-    """``upsample(gain · activation((x − mean) · rsqrt(variance + epsilon) · scale + shift))``.
+    """Computes ``upsample(gain · activation((x − mean) · rsqrt(variance + epsilon) · scale + shift))``.
 
     Args:
         x: ``[N, C, H, W]``.
-        mean, variance: ``[C]``, as training stored them.
-        scale, shift: ``[N, C]``, of each sample's class; ``expand`` those that all samples share.
+        mean, variance: ``[C]``, the stored batch statistics.
+        scale, shift: ``[N, C]``, those of each sample's class; ``expand`` values that all samples share.
         activation: a key of ``ACTIVATIONS``.
         alpha: slope of ``lrelu`` below zero; None: 0.2.
         gain: factor after the activation.
-        up: 1, or 2: each pixel becomes 2×2 of its value (nearest neighbour).
-        epsilon: added to the variance before its root is taken.
+        up: upsampling factor, 1 or 2 (nearest neighbour).
+        epsilon: added to the variance before taking its root.
         impl: ``"auto"``, ``"reference"`` or ``"native"``.
 
     Returns:
-        ``[N, C, H·up, W·up]`` in ``x``'s dtype; computed in float32 at least.
+        ``[N, C, H·up, W·up]`` in ``x``'s dtype; computed in at least float32.
 
     Raises:
-        ValueError: unknown activation or implementation, an ``up`` that is neither 1 nor 2, or shapes that do
-            not fit each other.
+        ValueError: if the activation or implementation is unknown, ``up`` is neither 1 nor 2, or shapes do
+            not match.
     """
     native = use_native("conditional_batch_norm_act", impl, x, mean, variance, scale, shift)
     _check(x, mean, variance, scale, shift, activation, up)

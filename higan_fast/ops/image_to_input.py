@@ -1,4 +1,4 @@
-"""Generated images → what a scoring network reads: rounding, resize and normalisation."""
+"""Generated images → the input of a scoring network: rounding, resizing and normalisation."""
 
 from __future__ import annotations
 
@@ -29,14 +29,17 @@ def image_to_input(
 
     Args:
         images: ``[N, 3, H, W]``, nominally in [-1, 1]; values outside are clipped.
-        size: height and width of the result; None: as they are.
+        size: height and width of the result; None: no resizing.
         mean, std: per channel, for images in [0, 1].
         round_to_uint8: round to the 256 levels of a PNG first, as HiGAN's re-scoring does.
-        antialias: bilinear with a support that grows when shrinking (as Pillow resizes), or plain bilinear.
+        antialias: whether the bilinear filter widens when shrinking, as Pillow's does.
         impl: ``"auto"``, ``"reference"`` or ``"native"``.
 
     Returns:
-        ``[N, 3, size, size]`` in the dtype of ``images``.
+        ``[N, 3, size, size]``, or ``[N, 3, H, W]`` without a size, in the dtype of ``images``.
+
+    Raises:
+        ValueError: if the images do not have 3 channels, or the implementation is unknown.
     """
     native = use_native("image_to_input", impl, images)
     if images.ndim != 4 or images.shape[1] != 3:
@@ -58,7 +61,7 @@ def _reference(
 ) -> Tensor:
     x = (images.to(accumulator_dtype(images.dtype)).clamp(-1, 1) + 1) / 2
     if round_to_uint8:
-        # +0.5 and truncation, as in HiGAN's postprocess: half goes up, where round() would go to even.
+        # Adds 0.5 and truncates, as HiGAN's postprocess does: halves round up, where round() rounds to even.
         x = (x * 255 + 0.5).floor().clamp(0, 255) / 255
     if x.shape[2:] != (height, width):
         x = F.interpolate(x, (height, width), mode="bilinear", antialias=antialias, align_corners=False)

@@ -1,4 +1,4 @@
-"""Which implementation of an op runs: the PyTorch reference, or a native kernel."""
+"""Selects the implementation of an op: the PyTorch reference or a native kernel."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from higan_fast import _native
 
 Impl = Literal["auto", "reference", "native"]
 
-# (op, device) → why its kernel is not used, once a self-test has found it wrong.
+# (op, device) → why its kernel is disabled, after a failed self-test.
 _disabled: dict[tuple[str, torch.device], str] = {}
 _only_reference = False
 
 
-# Tests a device's kernels before the first of them runs. The package sets it, for the test needs all the ops.
+# Tests a device's kernels before the first of them runs. ``ops/__init__.py`` sets it: the test needs all ops.
 _test_kernels: Callable[[torch.device], None] | None = None
 
 
 def test_on_first_use(test: Callable[[torch.device], None]) -> None:
-    """From now on ``test`` runs before the first kernel does on a CUDA device."""
+    """Registers ``test``, which runs on a CUDA device before the first kernel does."""
     global _test_kernels
     _test_kernels = test
 
 
 def check_impl(impl: str) -> None:
-    """Raises ValueError on a name that is no implementation."""
+    """Raises ValueError if ``impl`` is not an implementation."""
     if impl not in get_args(Impl):
         raise ValueError(f"impl: got {impl!r}, expected one of {list(get_args(Impl))}")
 
 
 def use_native(op: str, impl: Impl, *tensors: Tensor | None) -> bool:
-    """Whether ``op`` runs its kernel on these tensors; the first of them decides device and dtype.
+    """Returns whether ``op`` runs its kernel on these tensors; the first one determines device and dtype.
 
-    ``"auto"`` takes the kernel wherever there is one, unless a gradient is needed: the kernels' gradient
-    is the reference's, computed anew, so that the reference itself is faster then.
+    ``"auto"`` uses the kernel wherever it is available, unless a gradient is needed. A kernel's backward pass
+    re-runs the reference, so running the reference in the first place is faster.
 
     Raises:
-        ValueError: no such implementation.
-        RuntimeError: ``"native"`` is asked for and cannot run here; the message says why.
+        ValueError: if ``impl`` is unknown.
+        RuntimeError: if ``impl`` is ``"native"`` and the kernel cannot run here; the message says why.
     """
     check_impl(impl)
     x = tensors[0]
@@ -53,33 +53,33 @@ def use_native(op: str, impl: Impl, *tensors: Tensor | None) -> bool:
         return False
     problem = why_not_native(op, x.device, x.dtype)
     if problem and impl == "native":
-        raise RuntimeError(f"{op}: impl='native' cannot run: {problem}. impl='auto' takes the reference here")
+        raise RuntimeError(f"{op}: impl='native' cannot run: {problem}. impl='auto' uses the reference here")
     return not problem
 
 
 @torch.compiler.assume_constant_result
 def why_not_native(op: str, device: torch.device, dtype: torch.dtype) -> str:
-    """Why ``op`` runs its reference on tensors of this device and dtype; empty when it runs its kernel."""
+    """Returns why ``op`` runs its reference on this device and dtype; empty if it runs its kernel."""
     kernels, problem = _native.backend(device)
     if kernels is None:
         return problem
     if dtype not in _native.DTYPE_CODES or (
         dtype == torch.float64 and not hasattr(kernels, "instruction_set")
     ):
-        return f"the kernels on {device.type} do not take {dtype}"
+        return f"the kernels on {device.type} do not support {dtype}"
     if device.type == "cuda" and _test_kernels is not None:
         _test_kernels(device)
     return _disabled.get((op, device), "")
 
 
 def disable(op: str, device: torch.device, reason: str) -> None:
-    """From now on ``op`` runs its reference on this device."""
+    """Disables the kernel of ``op`` on this device; the reference runs instead."""
     _disabled[op, device] = reason
 
 
 @contextmanager
 def only_reference() -> Iterator[None]:
-    """Within it ``"auto"`` takes the reference everywhere: what kernels are timed and checked against."""
+    """Context in which ``"auto"`` always means the reference, to time and check kernels against it."""
     global _only_reference
     before, _only_reference = _only_reference, True
     try:

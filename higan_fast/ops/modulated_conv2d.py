@@ -1,7 +1,7 @@
-"""StyleGAN2's modulated convolution with its whole tail, on weights that all samples share.
+"""StyleGAN2's modulated convolution with noise, bias and activation, on weights shared by all samples.
 
-Source: Karras et al., arXiv 1912.04958, §2.2. The style scales the input's channels and the
-demodulation scales the output's, so that no weight is ever made per sample:
+Source: Karras et al., arXiv 1912.04958, §2.2. Styles scale the input channels and demodulation scales the
+output channels, so no per-sample weight is ever built:
 ``demod[n, o] = rsqrt(Σ_i styles[n, i]² · W2[o, i] + ε)`` with ``W2 = Σ_k weight²``.
 """
 
@@ -25,8 +25,8 @@ from higan_fast.ops.upfirdn2d import upfirdn2d
 Convolution = Literal["library", "fused"]
 EPSILON = 1e-8
 RECTIFIERS = ("linear", "relu", "lrelu")
-# Where the fused convolution applies styles itself, a tile of its output stays within one sample: features of
-# fewer pixels than this would leave most of a tile empty, and are modulated first.
+# When the fused convolution applies the styles, each of its output tiles stays within one sample. Features
+# with fewer pixels than this would leave most of a tile empty, so they are modulated beforehand.
 FEWEST_FUSED_PIXELS = 256
 
 
@@ -52,37 +52,37 @@ def modulated_conv2d(
     convolution: Convolution = "library",
     impl: Impl = "auto",
 ) -> Tensor:
-    """``next_styles · bias_act(demod · conv(x · styles, weight) + noise, bias)``.
+    """Computes ``next_styles · bias_act(demod · conv(x · styles, weight) + noise, bias)``.
+
+    In float16, weights and styles are normalised to a maximum of about 1 before they are multiplied, because
+    products of raw values overflow. The demodulation factors include the inverse.
 
     Args:
         x: ``[N, I, H, W]``.
         weight: ``[O, I, k, k]``, k = 1 or 3, shared by all samples.
-        styles: ``[N, I]``; or ``[N·P, I]``: sample n feeds the styles n·P … n·P + P − 1, uncopied.
-        demodulate: scale each output channel to unit expected variance.
-        demod: the factors for it, ``[N·P, O]``, when they are at hand (from ``perturb_styles``).
-        weight_square: ``W2`` of weight·weight_gain, ``[O, I]``, when it is at hand; None: computed here.
-        weight_gain: ``[O]``: the true weight is ``weight · weight_gain`` (see ``normalize_weight``).
-        up: 1, or 2: transposed convolution with stride 2, then ``resample_filter``.
-        resample_filter: separable FIR ``[4]`` that sums to 1; needed when ``up`` is 2.
+        styles: ``[N, I]``, or ``[N·P, I]``: sample n is used with styles n·P … n·P + P − 1, without copies.
+        demodulate: whether to scale each output channel to unit expected variance.
+        demod: precomputed demodulation factors ``[N·P, O]``, e.g. from ``perturb_styles``.
+        weight_square: precomputed ``W2`` of ``weight · weight_gain``, ``[O, I]``; None: computed here.
+        weight_gain: ``[O]``; the true weight is ``weight · weight_gain`` (see ``normalize_weight``).
+        up: 1, or 2: a transposed convolution with stride 2, followed by ``resample_filter``.
+        resample_filter: separable FIR filter ``[4]`` that sums to 1; required if ``up`` is 2.
         noise: broadcasts to ``[N·P, 1, H·up, W·up]``; added before the bias.
         bias: ``[O]``.
         activation, gain, clamp: as in ``bias_act``.
-        next_styles: ``[N·P, O]``: the result leaves multiplied by the next layer's style.
-        modulated: ``x`` arrived multiplied by ``styles`` already (the layer before was given them
-            as its ``next_styles``); here they only demodulate.
-        convolution: for the native implementation: ``"library"``, torch's convolution and one kernel after
-            it; ``"fused"``, our own convolution on tensor cores with that kernel inside (CUDA, 16 bits,
-            I a multiple of 8).
+        next_styles: ``[N·P, O]``, styles of the next layer, multiplied into the result.
+        modulated: whether ``x`` is already multiplied by ``styles`` (the previous layer's ``next_styles``);
+            ``styles`` then only enter the demodulation.
+        convolution: of the native implementation. ``"library"`` runs torch's convolution, then one kernel;
+            ``"fused"`` runs our tensor-core convolution, which includes that kernel (CUDA, 16 bits, I a
+            multiple of 8).
         impl: ``"auto"``, ``"reference"`` or ``"native"``.
 
     Returns:
         ``[N·P, O, H·up, W·up]`` in ``x``'s dtype.
 
-    In float16, weights and styles are brought to a maximum of about 1 before they meet, and the
-    demodulation takes that back: products of raw ones overflow.
-
     Raises:
-        ValueError: shapes that do not fit each other, or ``up`` without a filter.
+        ValueError: if shapes do not match, or ``up`` is 2 without a filter.
     """
     native = use_native("modulated_conv2d", impl, x, weight, styles, noise, bias, next_styles)
     _check(x, weight, styles, up, resample_filter, next_styles, modulated, convolution)
@@ -107,28 +107,28 @@ def modulated_conv2d(
 
 
 def square_weight(weight: Tensor, weight_gain: Tensor | None = None) -> Tensor:
-    """``W2[o, i] = Σ_k weight[o, i, k]²``: all that demodulation needs to know of a weight."""
+    """Returns ``W2[o, i] = Σ_k weight[o, i, k]²``, all that demodulation needs of a weight."""
     square = weight.to(torch.promote_types(weight.dtype, torch.float32)).square().sum([2, 3])  # [O, I]
     return square if weight_gain is None else square * weight_gain.square()[:, None]
 
 
 def demodulation(styles: Tensor, weight_square: Tensor) -> Tensor:
-    """Demodulation factors ``[N, O]`` of styles ``[N, I]`` for ``W2`` ``[O, I]``."""
+    """Returns the demodulation factors ``[N, O]`` of styles ``[N, I]`` for ``W2`` ``[O, I]``."""
     return (styles.square() @ weight_square.T + EPSILON).rsqrt()
 
 
 def normalize_weight(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """A weight whose outputs fit float16 ``[O, I, k, k]``, and the gain ``[O]`` that gives it its size back.
+    """Scales a weight so that its outputs fit float16: ``[O, I, k, k]`` and the gain ``[O]`` that undoes it.
 
-    Each output channel is divided by its largest magnitude times √(I·k²), so that a sum over inputs of
-    magnitude 1 stays near 1 (the recipe of arXiv 2006.06676's official implementation).
+    Each output channel is divided by its largest magnitude times √(I·k²), so that sums over inputs of
+    magnitude 1 stay near 1 (as in the official implementation of arXiv 2006.06676).
     """
     largest = weight.abs().amax([1, 2, 3]).clamp(min=1e-20) * math.sqrt(weight[0].numel())  # [O]
     return weight / largest[:, None, None, None], largest
 
 
 def normalize_styles(styles: Tensor) -> tuple[Tensor, Tensor]:
-    """Styles ``[N, I]`` whose largest magnitude is 1 in each sample, and what divided them, ``[N, 1]``."""
+    """Scales styles to a largest magnitude of 1 per sample: ``[N, I]``, and the divisors ``[N, 1]``."""
     largest = styles.abs().amax(1, keepdim=True).clamp(min=1e-20)
     return styles / largest, largest
 
@@ -164,7 +164,7 @@ def _reference(
         gain = ACTIVATIONS[activation].default_gain
     if demod is not None:
         if activation in RECTIFIERS and gain > 0:
-            # A rectifier lets a positive gain through, and it is cheaper on small tensors than on x.
+            # Rectifiers commute with a positive gain, and scaling small tensors is cheaper than scaling x.
             demod = demod * gain
             noise = None if noise is None else noise * gain
             bias = None if bias is None else bias * gain
@@ -247,7 +247,7 @@ def _native_modulated_conv2d(
 
 
 def _transposed(shape: tuple[int, ...], weight: Tensor, x: Tensor) -> Tensor:
-    """Where the fused convolution leaves the result of its transposed convolution."""
+    """Allocates the result of the fused transposed convolution, before the resample filter."""
     more = weight.shape[-1] - 2
     return _channels_last((*shape[:2], shape[2] + more, shape[3] + more), x)
 

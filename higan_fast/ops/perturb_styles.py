@@ -1,9 +1,9 @@
-"""Styles on the way along directions, with the demodulation that each of them needs.
+"""Perturbed styles and their demodulation factors, for all steps along all directions.
 
-A style is affine in its layer code, so that a step along a boundary adds a multiple of one direction to it,
-and its demodulation is a quadratic in that step: with ``W2`` as in ``modulated_conv2d``,
-``Σ W2·(s + λδ)² = Σ W2·s² + 2λ·Σ W2·s·δ + λ²·Σ W2·δ²``. However many steps there are, the sums are taken
-once, and no weight is ever made per sample.
+A style is affine in its layer code, so a step along a boundary adds a multiple of one direction to the style.
+The sum of squares in its demodulation is quadratic in the step. With ``W2`` as in ``modulated_conv2d``:
+``Σ W2·(s + λδ)² = Σ W2·s² + 2λ·Σ W2·s·δ + λ²·Σ W2·δ²``. The three sums are computed once for all steps, and
+no per-sample weight is ever built.
 """
 
 from __future__ import annotations
@@ -28,23 +28,22 @@ def perturb_styles(
     epsilon: float = EPSILON,
     impl: Impl = "auto",
 ) -> tuple[Tensor, Tensor | None]:
-    """``base + steps · directions`` for all combinations, and their demodulation factors.
+    """Returns ``base + steps · directions`` for all combinations, and their demodulation factors.
 
     Args:
         base: styles ``[N, C]``.
-        directions: ``[M, C]``: the change of the style for a step of 1 along each boundary.
+        directions: ``[M, C]``, the change of the style for a step of 1 along each boundary.
         steps: ``[S]``.
-        weight_square: the layer's ``W2``, ``[O, C]`` (``square_weight`` makes it); None: the layer does not
-            demodulate.
-        epsilon: added to the sum of squares before its root is taken.
+        weight_square: the layer's ``W2``, ``[O, C]`` (see ``square_weight``); None: no demodulation.
+        epsilon: added to the sum of squares before taking its root.
         impl: ``"auto"``, ``"reference"`` or ``"native"``.
 
     Returns:
         Styles ``[N, M, S, C]``, and factors ``rsqrt(Σ_i W2[o, i]·styles[n, m, s, i]² + epsilon)``
-        ``[N, M, S, O]`` or None; in ``base``'s dtype.
+        ``[N, M, S, O]`` (None without ``weight_square``); both in ``base``'s dtype.
 
     Raises:
-        ValueError: shapes that do not fit each other, or different dtypes.
+        ValueError: if shapes or dtypes do not match.
     """
     native = use_native("perturb_styles", impl, base, directions, steps, weight_square)
     _check(base, directions, steps, weight_square)
@@ -56,7 +55,7 @@ def perturb_styles(
 def _reference(
     base: Tensor, directions: Tensor, steps: Tensor, weight_square: Tensor | None, epsilon: float
 ) -> tuple[Tensor, Tensor]:
-    """Without a weight the factors are those of no outputs: ``[N, M, S, 0]``."""
+    """Without a weight the factors are empty, ``[N, M, S, 0]``."""
     styles = base[:, None, None] + steps[:, None] * directions[None, :, None]  # [N, M, S, C]
     if weight_square is None:
         return styles, styles.new_empty(*styles.shape[:3], 0)
@@ -65,7 +64,7 @@ def _reference(
     mixed = (base[:, None] * directions) @ weight_square.T  # [N, M, O]
     steps = steps[:, None]
     square = along[:, None, None] + steps * (2 * mixed[:, :, None] + steps * across[:, None])  # [N, M, S, O]
-    # It is a sum of squares: what rounding leaves below zero is zero.
+    # A sum of squares: rounding may leave it slightly below zero.
     return styles, (square.clamp(min=0) + epsilon).rsqrt()
 
 

@@ -1,4 +1,4 @@
-"""Makes a kernel an operator of torch: ``torch.ops.higan_fast.NAME``, with shapes and gradients."""
+"""Registers a kernel as a torch operator, ``torch.ops.higan_fast.NAME``, with shapes and gradients."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ def register(
     native: Callable[..., Any],
     fake: Callable[..., Any],
 ) -> Callable[..., Any]:
-    """Registers ``native`` under ``reference``'s signature, and returns the operator.
+    """Registers ``native`` with ``reference``'s signature, and returns the operator.
+
+    The backward pass re-runs the reference and differentiates it. Higher-order gradients work.
 
     Args:
         name: the op's name.
-        reference: the same in differentiable PyTorch; its annotations become the schema.
-        native: allocates the result and fills it by kernels.
-        fake: allocates the result only, in the same shape, dtype and strides.
-
-    The gradient runs the reference anew and differentiates that, as often as one likes.
+        reference: the same computation in differentiable PyTorch; its annotations become the schema.
+        native: allocates the result and fills it with kernels.
+        fake: only allocates the result, with the same shape, dtype and strides.
     """
     schema = infer_schema(reference, mutates_args=())
     op = custom_op(f"higan_fast::{name}", native, mutates_args=(), schema=schema)
@@ -36,11 +36,11 @@ def register(
         ctx.save_for_backward(*[inputs[i] for i in ctx.places])
 
     def differentiate(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        again = torch.is_grad_enabled()  # the gradient is to be differentiated itself
+        again = torch.is_grad_enabled()  # the gradient itself will be differentiated
         with torch.enable_grad():
             args = list(ctx.others)
             for i, tensor in zip(ctx.places, ctx.saved_tensors, strict=True):
-                # An alias: the partial derivative alone, though one argument may have been made from another.
+                # The alias yields the partial derivative even if one argument was computed from another.
                 args[i] = tensor.view_as(tensor) if again else tensor.detach()
                 if ctx.needs_input_grad[i] and not again:
                     args[i].requires_grad_()

@@ -1,4 +1,4 @@
-"""Checks every kernel when a device is first used, so that a wrong kernel never draws an image."""
+"""Checks every kernel when a device is first used, so that a faulty kernel never draws an image."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from higan_fast.ops.perturb_styles import perturb_styles
 from higan_fast.ops.to_rgb import to_rgb
 from higan_fast.ops.upfirdn2d import setup_filter, upfirdn2d
 
-# Far above rounding in float16 and in TF32 convolutions, far below what a wrong index or a lost barrier does.
+# Far above rounding in float16 and TF32 convolutions; far below the error of a wrong index or lost barrier.
 TOLERANCE = 0.03
 
 _tested: set[torch.device] = set()
@@ -28,11 +28,11 @@ Draw = Callable[..., Tensor]
 
 
 def examples(draw: Draw, fused: bool) -> dict[str, list[Callable[..., Any]]]:
-    """For each op, small calls of it that reach its kernels; each takes ``impl``.
+    """Returns small calls of each op that reach its kernels; each call takes ``impl``.
 
     Args:
-        draw: ``draw(*shape)`` gives activations, ``draw(*shape, small=True)`` styles, biases and the like.
-        fused: whether our own convolution can run on what ``draw`` gives.
+        draw: ``draw(*shape)`` returns activations, ``draw(*shape, small=True)`` styles, biases and the like.
+        fused: whether our own convolution supports the dtype that ``draw`` returns.
     """
     x, weight = draw(2, 16, 16, 18), draw(24, 16, 3, 3)
     styles, bias, noise = (draw(*shape, small=True) for shape in ((2, 16), (24,), (1, 1, 16, 18)))
@@ -73,7 +73,7 @@ def examples(draw: Draw, fused: bool) -> dict[str, list[Callable[..., Any]]]:
 
 
 def self_test(device: torch.device) -> None:
-    """Runs once per process and device; a kernel that differs is disabled there, with one warning."""
+    """Tests the kernels once per process and device; disables a kernel that fails, with a warning."""
     if device in _tested:
         return
     _tested.add(device)
@@ -86,7 +86,7 @@ def _test(device: torch.device, dtype: torch.dtype) -> None:
         random = torch.Generator().manual_seed(0)
 
         def draw(*shape: int, small: bool = False) -> Tensor:
-            # rounded to dtype on both sides, so that only the arithmetic differs
+            # Both sides get values rounded to dtype, so only the arithmetic differs.
             values = torch.randn(shape, generator=random).to(dtype).to(others if small else activations)
             return values.to(on)
 
@@ -100,7 +100,7 @@ def _test(device: torch.device, dtype: torch.dtype) -> None:
             if problem:
                 implementation.disable(op, device, f"its self-test failed: {problem}")
                 warnings.warn(
-                    f"higan_fast: the kernel of {op} failed its self-test on {device} ({problem}); "
+                    f"higan_fast: the {op} kernel failed its self-test on {device} ({problem}); "
                     "its PyTorch reference runs instead",
                     RuntimeWarning,
                     stacklevel=2,
@@ -108,7 +108,7 @@ def _test(device: torch.device, dtype: torch.dtype) -> None:
 
 
 def _compare(native: list[Callable[..., Any]], exact: list[Callable[..., Any]]) -> str:
-    """What is wrong with the native calls, beside the same calls in float64; empty when nothing is."""
+    """Compares native calls with the same calls in float64; returns the problem, or an empty string."""
     for call, check in zip(native, exact, strict=True):
         try:
             found, expected = call(impl="native"), check(impl="reference")

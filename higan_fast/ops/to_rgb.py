@@ -1,4 +1,4 @@
-"""A modulated 1×1 convolution to RGB, added to the upsampled RGB of the block before."""
+"""A modulated 1×1 convolution to RGB, added to the upsampled RGB of the previous block."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ def to_rgb(
     clamp: float | None = None,
     impl: Impl = "auto",
 ) -> Tensor:
-    """``upsample2(rgb) + clamp(conv1×1(x · styles, weight) + bias)``, without demodulation.
+    """Computes ``upsample2(rgb) + clamp(conv1×1(x · styles, weight) + bias)``, without demodulation.
 
     Args:
         x: features ``[N, I, H, W]``.
         weight: ``[3, I, 1, 1]``.
         styles: ``[N, I]``, already scaled by the layer's weight gain.
         bias: ``[3]``.
-        rgb: RGB of the block before: ``[N, 3, H/2, W/2]``, upsampled with ``resample_filter`` (``[4]``),
-            or ``[N, 3, H, W]``, added as it is; None: there is none.
-        clamp: bounds the new term, not the sum.
+        rgb: RGB of the previous block: ``[N, 3, H/2, W/2]``, which is upsampled with ``resample_filter``
+            (``[4]``), or ``[N, 3, H, W]``, which is added unchanged; None: there is none.
+        clamp: bounds the new term, not the sum; None: no bound.
         impl: ``"auto"``, ``"reference"`` or ``"native"``.
 
     Returns:
-        ``[N, 3, H, W]`` in float32, or in float64 for float64 features: RGB accumulates over all
-        blocks, and lower precision would band it.
+        ``[N, 3, H, W]`` in float32, or float64 for float64 features. RGB accumulates over all blocks, and
+        lower precision would cause banding.
 
     Raises:
-        ValueError: shapes that do not fit each other, or an rgb of half the size without a filter.
+        ValueError: if shapes do not match, or ``rgb`` needs upsampling and there is no filter.
     """
     native = use_native("to_rgb", impl, x, weight, styles, bias, rgb)
     if x.ndim != 4 or weight.ndim != 4 or weight.shape[1:] != (x.shape[1], 1, 1) or weight.shape[0] > 4:

@@ -17,7 +17,7 @@ from higan_fast.ops.registration import register
 
 
 def setup_filter(taps: Sequence[float] = (1, 3, 3, 1), device: torch.device | None = None) -> Tensor:
-    """Separable taps → normalised FIR filter ``[k]`` (float32) whose sum is 1."""
+    """Returns the separable FIR filter ``[k]`` (float32) with these taps, normalised to a sum of 1."""
     filter_ = torch.tensor(taps, dtype=torch.float32, device=device)
     return filter_ / filter_.sum()
 
@@ -38,12 +38,12 @@ def upfirdn2d(
 
     Args:
         x: ``[N, C, H, W]``.
-        filter: ``[k]``, separable, or ``[kh, kw]``.
-        up: each pixel is followed by ``up − 1`` zeros, on both axes.
-        down: stride of the result, on both axes.
-        padding: pixels (of the upsampled image) on every side; or ``[x, y]``; or
+        filter: ``[k]`` (separable) or ``[kh, kw]``.
+        up: upsampling factor; ``up − 1`` zeros follow each pixel on both axes.
+        down: downsampling factor on both axes.
+        padding: in pixels of the upsampled image: one number for all sides, ``[x, y]``, or
             ``[left, right, top, bottom]``. Negative values crop.
-        flip_filter: False convolves, True correlates.
+        flip_filter: whether to correlate instead of convolving.
         gain: factor on the result.
         impl: ``"auto"``, ``"reference"`` or ``"native"``.
 
@@ -51,7 +51,7 @@ def upfirdn2d(
         ``[N, C, (H·up + top + bottom − kh) // down + 1, …]`` in ``x``'s dtype.
 
     Raises:
-        ValueError: on an input of another shape than stated.
+        ValueError: if a shape is not as stated, or the result would be empty.
     """
     native = use_native("upfirdn2d", impl, x, filter)
     check_image(x)

@@ -151,7 +151,7 @@ def test_bad_architectures_are_named():
         replace(CONFIG, up=(True, False))
     with pytest.raises(ValueError, match="channels: block 1 has 64 inputs and 96 outputs; expected"):
         replace(CONFIG, channels=(64, 64, 96, 32, 16))
-    with pytest.raises(ValueError, match="channels: block 3 has 3, then 3; expected at least 4"):
+    with pytest.raises(ValueError, match="channels: block 3 has 3 inputs and 3 outputs; expected at least 4"):
         replace(CONFIG, channels=(64, 64, 32, 3, 3))
     with pytest.raises(ValueError, match="latent_dim: got -1, expected at least 1"):
         replace(CONFIG, latent_dim=-1)

@@ -58,7 +58,7 @@ class Broken:
 def test_a_wrong_kernel_is_disabled_with_one_warning(kernel, op, monkeypatch):
     monkeypatch.setattr(_native, "_stand_in", Broken(kernel))
     monkeypatch.setattr(torch, "empty_like", lambda x, **k: torch.full(x.shape, 1e3, dtype=x.dtype))
-    with pytest.warns(RuntimeWarning, match=f"the kernel of {op} failed its self-test on cpu"):
+    with pytest.warns(RuntimeWarning, match=f"the {op} kernel failed its self-test on cpu"):
         self_test.self_test(CPU)
     assert op in {name for name, _ in implementation._disabled}
     with warnings.catch_warnings():
