@@ -15,8 +15,8 @@ from higan_fast.engine.plan import Box, Plan
 from higan_fast.engine.precision import Precision, activation_dtype, scoring_in, synthesis_in
 from higan_fast.engine.scoring import score
 from higan_fast.engine.streams import SecondStream, upload
-from higan_fast.generators.base import Activation, Generator, moved_codes
-from higan_fast.predictors.base import Predictor
+from higan_fast.generators.base import Activation, Generator, check_generator, moved_codes
+from higan_fast.predictors.base import Predictor, check_predictor
 
 T = TypeVar("T")
 
@@ -266,6 +266,7 @@ def as_codes(codes: Any, generator: Generator) -> Tensor:
     Raises:
         ValueError: when the shape is not the generator's or a code is not finite.
     """
+    check_generator(generator)
     tensor = torch.as_tensor(codes).to(next(generator.parameters()))
     if tensor.ndim != 3 or tensor.shape[1:] != (generator.num_layers, generator.code_dim):
         raise ValueError(
@@ -280,8 +281,10 @@ def as_codes(codes: Any, generator: Generator) -> Tensor:
 
 def prepare(generator: Generator, predictor: Predictor | None = None) -> None:
     """Puts the networks into evaluation mode: batch statistics or dropout would make scores random."""
+    check_generator(generator)
     generator.eval()
     if predictor is not None:
+        check_predictor(predictor)
         predictor.eval()
 
 

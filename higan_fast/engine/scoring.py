@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from higan_fast.predictors.base import Predictor
+from higan_fast.predictors.outputs import as_scores
 
 
 def in_range(images: Tensor) -> Tensor:
@@ -22,12 +23,6 @@ def score(predictor: Predictor, images: Tensor) -> Tensor:
     that was trained with it rounds by itself: ``higan_fast.ops.image_to_input(..., round_to_uint8=True)``.
 
     Raises:
-        ValueError: when the predictor gives another shape.
+        ValueError: when the predictor gives anything else (see ``as_scores``).
     """
-    scores: Tensor = predictor(in_range(images))
-    if scores.shape != (len(images), predictor.num_semantics):
-        raise ValueError(
-            f"the predictor gave scores of shape {tuple(scores.shape)} for {len(images)} images, expected "
-            f"[{len(images)}, {predictor.num_semantics}]: one column for each of its semantics"
-        )
-    return scores
+    return as_scores(predictor(in_range(images)), predictor.names, images)

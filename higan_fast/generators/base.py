@@ -261,6 +261,15 @@ class Generator(torch.nn.Module, abc.ABC):
         return self.synthesize(self.map(z, label))
 
 
+def check_generator(generator: object) -> None:
+    """Raises a TypeError, which says what to write, when this is no ``Generator`` yet."""
+    if not isinstance(generator, Generator):
+        raise TypeError(
+            f"generator: got a {type(generator).__name__}, expected what load_generator gives: write "
+            "higan_fast.generators.wrap(it, num_layers, code_dim, resolution, map=...)"
+        )
+
+
 def group_of(index: int, num: int) -> Group:
     """Returns HiGAN's group (of 14 layers: 0–1, 2–5, 6–11, 12–13), scaled to ``num`` layers; "all" for 1."""
     if num == 1:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from higan_fast.devices import usable_device
-from higan_fast.predictors.base import ModulePredictor, Predictor, Semantic
+from higan_fast.predictors.base import ModulePredictor, Predictor, Semantic, described
 from higan_fast.predictors.color import ColorPredictor
 from higan_fast.predictors.scenes import load_scene_predictor
 from higan_fast.weights import embedded
@@ -17,28 +18,32 @@ __all__ = ["ModulePredictor", "Predictor", "Semantic", "load_predictor"]
 
 
 def load_predictor(
-    predictor: str | Path | torch.nn.Module,
-    semantics: Sequence[str | Semantic] | None = None,
+    predictor: str | Path | Callable[[torch.Tensor], Any],
+    semantics: str | Semantic | Sequence[str | Semantic] | None = None,
     device: str | torch.device = "cpu",
 ) -> Predictor:
     """A predictor, ready to score: in evaluation mode, on ``device``.
 
     Args:
         predictor: ``"scenes"``, the embedded predictor of rooms; ``"color"``; a ``.safetensors`` of
-            ``higan_fast.scenes.train_predictor``; or any ``nn.Module`` from images in [-1, 1] to
-            ``[N, num_semantics]``.
-        semantics: with a module: the names of its outputs.
-        device: where it shall run.
+            ``higan_fast.scenes.train_predictor``; or any ``nn.Module`` or function from images
+            ``[N, 3, H, W]`` in [-1, 1] to scores ``[N, num_semantics]``: a tensor, a NumPy array, a dict with
+            a key for each semantic, or an output with ``logits``.
+        semantics: with a module or a function: a name for each column of its scores, or the keys of its dict.
+        device: where it runs. A function takes care of its networks itself.
 
     Raises:
         FileNotFoundError: when there is no such file.
-        ValueError: when a module comes without names, a file holds no predictor, or there is no such device.
+        ValueError: when a module comes without names or cannot be called, a file holds no predictor, or there
+            is no such device.
     """
     if isinstance(predictor, Predictor):
         loaded = predictor
-    elif isinstance(predictor, torch.nn.Module):
-        if semantics is None:
-            raise ValueError("semantics: got None, expected a name for each output of the module")
+        if semantics is not None:
+            raise ValueError(
+                f"semantics: {described(predictor)} has its own, {list(loaded.names)}; leave them out"
+            )
+    elif not isinstance(predictor, str | Path):
         loaded = ModulePredictor(predictor, semantics)
     elif str(predictor) == "color":
         loaded = ColorPredictor()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
+
+from higan_fast.predictors.outputs import as_scores
 
 Level = Literal["layout", "object", "attribute", "color"]
 LEVELS: tuple[Level, ...] = get_args(Level)
@@ -20,6 +22,12 @@ class Semantic:
     name: str
     level: Level
 
+    def __post_init__(self) -> None:
+        if self.level not in LEVELS:
+            raise ValueError(
+                f"level of {self.name!r}: got {self.level!r}, expected one of {', '.join(LEVELS)}"
+            )
+
 
 class Predictor(torch.nn.Module):
     """Images → scores. Subclasses set ``semantics`` and implement ``forward``.
@@ -29,6 +37,15 @@ class Predictor(torch.nn.Module):
     """
 
     semantics: tuple[Semantic, ...]
+
+    def __getattr__(self, name: str) -> Any:
+        """Says what to write where a subclass has no ``semantics``."""
+        if name == "semantics":  # no AttributeError: within a property, that would blame the property
+            raise TypeError(
+                f"predictor: {type(self).__name__} has no semantics; in its __init__ write "
+                'self.semantics = (Semantic("wood", "attribute"), ...), one for each column of its scores'
+            )
+        return super().__getattr__(name)
 
     @property
     def score_ranges(self) -> tuple[tuple[float, float] | None, ...]:
@@ -53,39 +70,80 @@ class Predictor(torch.nn.Module):
 
 
 class ModulePredictor(Predictor):
-    """Any ``nn.Module`` (or callable) that maps images in [-1, 1] to ``[N, num_semantics]``.
+    """Any ``nn.Module`` or function that maps images in [-1, 1] to ``[N, num_semantics]``.
 
     Args:
-        module: the network.
+        module: the network. A function takes care itself of the networks that it calls: they stay on their
+            device and in their mode.
         semantics: a name for each column of its output, or ``Semantic`` objects that also carry a
-            level; plain names count as attributes.
+            level; plain names count as attributes. Where the output is a dict, its keys.
         score_range: between what all scores always lie; None: not known.
+
+    Raises:
+        ValueError: when ``semantics`` are no names, or ``module`` cannot be called with images.
     """
 
     def __init__(
         self,
-        module: torch.nn.Module,
-        semantics: Sequence[str | Semantic],
+        module: Callable[[Tensor], Any],
+        semantics: str | Semantic | Sequence[str | Semantic] | None,
         score_range: tuple[float, float] | None = None,
     ) -> None:
         super().__init__()
-        self.module, self.score_range = module, score_range
-        self.semantics = tuple(
-            semantic if isinstance(semantic, Semantic) else Semantic(semantic, "attribute")
-            for semantic in semantics
-        )
-        if len(set(self.names)) != len(self.names):
-            raise ValueError(f"semantics: names must differ from each other, got {list(self.names)}")
+        self.module, self.score_range = _callable(module), score_range
+        self.semantics = _semantics(semantics)
 
     @property
     def score_ranges(self) -> tuple[tuple[float, float] | None, ...]:
         return (self.score_range,) * self.num_semantics
 
     def forward(self, images: Tensor) -> Tensor:
-        scores = self.module(images)
-        if scores.ndim != 2 or scores.shape[1] != self.num_semantics:
-            raise ValueError(
-                f"the predictor gave scores of shape {tuple(scores.shape)}, expected "
-                f"[N, {self.num_semantics}]: one column for each of {list(self.names)}"
-            )
-        return scores
+        return as_scores(self.module(images), self.names, images)
+
+
+def check_predictor(predictor: object) -> None:
+    """Raises a TypeError, which says what to write, when this is no ``Predictor`` yet."""
+    if not isinstance(predictor, Predictor):
+        raise TypeError(
+            f"predictor: got {described(predictor)}, expected what load_predictor gives: write "
+            "higan_fast.load_predictor(it, names), with a name for each column of its scores"
+        )
+
+
+def described(value: object) -> str:
+    """What a message says of something that may be anything: ``"a function"``, ``"a ResNet"``."""
+    return f"a {type(value).__name__}"
+
+
+def _callable(module: Any) -> Callable[[Tensor], Any]:
+    if callable(module) and not isinstance(module, type):
+        return module
+    if isinstance(module, type):
+        raise ValueError(
+            f"predictor: got the class {module.__name__}, expected a network or a function; "
+            f"make one of it: load_predictor({module.__name__}(...), names)"
+        )
+    methods = [name for name in ("decision_function", "predict_proba", "predict") if hasattr(module, name)]
+    if methods:  # scikit-learn and its like
+        raise ValueError(
+            f"predictor: got {described(module)}, whose {methods[0]} takes rows of numbers, expected a "
+            "function of images; write "
+            f"load_predictor(lambda images: model.{methods[0]}(features(images)), names)"
+        )
+    raise ValueError(f"predictor: got {described(module)}, expected an nn.Module or a function of images")
+
+
+def _semantics(semantics: Any) -> tuple[Semantic, ...]:
+    listed = [semantics] if isinstance(semantics, str | Semantic) else semantics
+    example = 'a name for each column of the scores, as in load_predictor(network, ["wood", "lighting"])'
+    if listed is None:
+        raise ValueError(f"semantics: got None, expected {example}; of a dict, its keys")
+    wrong = [entry for entry in listed if not isinstance(entry, str | Semantic)]
+    if wrong or not listed:
+        got = f"{wrong[0]!r} among them" if wrong else "none"
+        raise ValueError(f"semantics: got {got}, expected {example}, or Semantic(name, level)")
+    found = tuple(entry if isinstance(entry, Semantic) else Semantic(entry, "attribute") for entry in listed)
+    names = [semantic.name for semantic in found]
+    if len(set(names)) != len(names):
+        raise ValueError(f"semantics: names must differ from each other, got {names}")
+    return found

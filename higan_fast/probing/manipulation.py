@@ -48,9 +48,9 @@ def manipulate(
     Raises:
         ValueError: when the codes or a boundary do not fit the generator, or layers are out of range.
     """
+    codes = as_codes(codes, generator)
     boundaries = [boundary] if isinstance(boundary, Boundary) else list(boundary)
     chosen = parse_layers(layers, generator.num_layers)
-    codes = as_codes(codes, generator)
     moves = codes.new_zeros(codes.shape[1:], dtype=torch.float64)  # [L, D]
     for one in boundaries:
         moves += _move(generator, one, chosen, truncation_psi, truncation_layers)

@@ -18,8 +18,8 @@ from higan_fast.engine.engine import Engine
 from higan_fast.engine.precision import Precision
 from higan_fast.files import only_writer, remove_leftovers
 from higan_fast.fingerprint import fingerprint
-from higan_fast.generators.base import Generator
-from higan_fast.predictors.base import Predictor
+from higan_fast.generators.base import Generator, check_generator
+from higan_fast.predictors.base import Predictor, check_predictor
 from higan_fast.probing.measurement import Direction, Measurement
 from higan_fast.probing.null import null_directions
 from higan_fast.probing.results import Verification
@@ -99,6 +99,8 @@ def verify(
         RuntimeError: when another process is writing to ``out``, or memory is too short for one image.
         OSError: when ``out`` cannot be written to.
     """
+    check_generator(generator)
+    check_predictor(predictor)
     if num is not None:
         check_count("num", num, 2)
     check_count("num_null", num_null, 2)

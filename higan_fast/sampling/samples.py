@@ -17,8 +17,8 @@ from higan_fast.checks import check_count, check_label, check_seed, check_trunca
 from higan_fast.engine.engine import Engine
 from higan_fast.files import only_writer, remove_leftovers
 from higan_fast.fingerprint import check_same, fingerprint
-from higan_fast.generators.base import Generator
-from higan_fast.predictors.base import Predictor, Semantic
+from higan_fast.generators.base import Generator, check_generator
+from higan_fast.predictors.base import Predictor, Semantic, check_predictor
 from higan_fast.progress import progress as show_progress
 from higan_fast.sampling.latents import BLOCK, Codes, make_codes
 from higan_fast.sampling.store import create_store, grow, kind_of, open_store
@@ -134,6 +134,8 @@ def sample(
         RuntimeError: when another process is writing to ``out``.
         OSError: when ``out`` cannot be written to.
     """
+    check_generator(generator)
+    check_predictor(predictor)
     check_seed(seed)
     for name, count in (("num", num), ("batch_size", batch_size), ("shard_size", shard_size)):
         if count is not None:

@@ -25,7 +25,7 @@ def test_a_module_with_names():
     predictor = load_predictor(Mean(), ["red", "green", Semantic("blue", "color")])
     assert [semantic.level for semantic in predictor.semantics] == ["attribute", "attribute", "color"]
     assert predictor(flat(1.0, 0.5, 0.0)).tolist() == [[1, 0, -1]]
-    with pytest.raises(ValueError, match=r"shape \(1, 3\), expected \[N, 2\]"):
+    with pytest.raises(ValueError, match=r"shape \(1, 3\) for 1 images, expected \[1, 2\]"):
         load_predictor(Mean(), ["red", "green"])(flat(1.0, 1.0, 1.0))
     with pytest.raises(ValueError, match="semantics: got None"):
         load_predictor(Mean())
