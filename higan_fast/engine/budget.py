@@ -1,4 +1,4 @@
-"""How many images fit into memory at once: measured before the work, halved whenever that was too many."""
+"""How many images fit into memory at once: measured before the work, halved when memory runs out."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from higan_fast.engine.scoring import score
 from higan_fast.generators.base import Activation, Generator
 from higan_fast.predictors.base import Predictor
 
-# Without a wish: more images at once gain nothing, and on CPUs they leave the caches.
+# Default limits. Larger batches gain nothing, and on CPUs they do not fit the caches.
 AT_MOST = {"cpu": 32, "cuda": 256}
 
-# The rest is for what else lives there, and for what allocators lose between their blocks.
+# The rest is for other memory use and for fragmentation.
 SHARE_OF_FREE_MEMORY = 0.7
 
-# Beside what enters and leaves a layer: the features modulated, and a convolution's working memory.
+# A layer needs its input and output, plus modulated features and the convolution's workspace.
 COPIES = 3
 
 
 class Budget:
-    """How much goes through the networks at once.
+    """How many images go through the networks at once.
 
     Attributes:
-        images: how many images are held, synthesised and scored together.
+        images: number of images that are synthesised and scored together.
     """
 
     def __init__(self, images: int) -> None:
@@ -32,7 +32,7 @@ class Budget:
 
     @classmethod
     def measure(cls, generator: Generator, predictor: Predictor | None, at_most: int | None) -> Budget:
-        """What the memory that is free now has room for, and ``at_most`` (None: a good number)."""
+        """Returns the budget for the memory that is free now, up to ``at_most`` (None: ``AT_MOST``)."""
         device = generator.device
         at_most = at_most or AT_MOST.get(device.type, 32)
         room = int(
@@ -41,14 +41,14 @@ class Budget:
         return cls(max(1, min(at_most, room)))
 
     def halve(self) -> None:
-        """After an out-of-memory error.
+        """Halves the budget after an out-of-memory error.
 
         Raises:
-            RuntimeError: when a single image is too much.
+            RuntimeError: if the budget was a single image already.
         """
         if self.images == 1:
             raise RuntimeError(
-                "there is not enough memory for a single image; free some, or take another device"
+                "there is not enough memory for a single image; free some, or use another device"
             )
         self.images //= 2
         if torch.cuda.is_available():
@@ -56,7 +56,7 @@ class Budget:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out; torch's allocator for CPUs raises a plain RuntimeError."""
+    """Whether an error means out of memory; torch's CPU allocator raises a plain RuntimeError."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
@@ -86,7 +86,7 @@ def _bytes(activation: Activation) -> int:
 
 
 def _free_memory(device: torch.device) -> int:
-    """Bytes that can be had: on a GPU also those that torch keeps for later."""
+    """Returns the available bytes; on a GPU these include torch's cached blocks."""
     if device.type == "cuda":
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + kept
@@ -101,7 +101,7 @@ def _free_memory(device: torch.device) -> int:
         found = [int(text) for name in (limit, used) for text in _lines(group / name) if text.isdigit()]
         if len(found) == 2:
             limits.append(max(0, found[0] - found[1]))
-    return min(limits, default=2**32)  # a system that does not say
+    return min(limits, default=2**32)  # the system does not report its memory
 
 
 def _lines(path: str | Path) -> list[str]:

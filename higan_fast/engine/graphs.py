@@ -1,4 +1,4 @@
-"""CUDA graphs: what runs again on inputs of the same shapes is recorded, and from then on a single launch."""
+"""CUDA graphs: a function that runs again on the same shapes is recorded, then replayed in one launch."""
 
 from __future__ import annotations
 
@@ -16,48 +16,51 @@ from torch.utils._pytree import tree_leaves
 
 from higan_fast.ops.implementation import use_native
 
-# The inputs and results of more of them than this are let go, and those of the longest unused first.
+# Limits on the number of recordings, and on the memory of their inputs and results; the least recently used
+# recording is dropped first.
 MOST_GRAPHS = 128
 SHARE_OF_MEMORY = 1 / 8
 
-# Attributes of a network that are compared by what they are; of all others, which object it is.
+# Types of attributes that are compared by value; all others are compared by identity.
 PLAIN = (bool, int, float, str, type(None), torch.dtype, torch.device)
 
 
 class Graphs:
-    """Runs functions of one network: at first as they come, then as recordings, where there is a tape.
+    """Runs functions of one network: eagerly at first, then as recorded CUDA graphs, if there is a tape.
 
-    The first call with inputs of some shapes compiles, prepares and tests whatever is done once. The second
-    rehearses on inputs of the recording's own, records, and compares. Every later one copies its inputs
-    there, replays, and copies the result, which the next recording may overwrite. All that happens in the
-    order of the calls, whatever streams they are on.
+    The first call with inputs of some shapes runs eagerly, and so does all one-time work (compilation,
+    preparation, self-tests). The second call rehearses on the recording's own inputs, records, and compares
+    the two results. Every later call copies its inputs there, replays, and copies the result, which the next
+    replay may overwrite. Calls take effect in their order, even on different streams.
 
-    A recording reads what it read when it was made: so it keeps all of that alive, and is forgotten as soon
-    as the network is no longer in the state in which it was. What cannot be recorded runs as it comes.
+    A recording reads the same memory as when it was made. So it keeps that memory alive, and is dropped once
+    the state of the network changes. Functions that cannot be recorded run eagerly.
     """
 
     def __init__(self, network: torch.nn.Module, tape: Tape | None) -> None:
-        """``tape``: as ``tape_for`` gives it; None: everything runs as it comes."""
+        """``tape`` comes from ``tape_for``; None: everything runs eagerly."""
         self._network, self._tape = network, tape
         self._graphs: OrderedDict[Hashable, _Graph] = OrderedDict()
         self._seen: set[Hashable] = set()
         self._state: object = None
 
     def __len__(self) -> int:
-        """How many recordings there are."""
+        """Number of recordings."""
         return len(self._graphs)
 
     def run(self, name: Hashable, function: Callable[..., Tensor], *tensors: Tensor | None) -> Tensor:
-        """``function(*tensors)``.
+        """Returns ``function(*tensors)``.
 
         Args:
-            name: says, with the network and the inputs' shapes, all that ``function`` does.
-            function: of the network; it enters and leaves its own contexts, such as autocast, whose copies of
-                weights live no longer than that.
+            name: identifies what ``function`` does, together with the network and the shapes of the inputs.
+            function: a function of the network. It must enter and leave contexts such as autocast itself, so
+                that their copies of weights do not outlive the call.
+            tensors: its inputs.
         """
         if self._tape is None or not self._may_record(self._tape, tensors):
             return function(*tensors)
-        # The last two: ops that were told to run their references, and what fills fresh memory with NaN.
+        # Two global settings change what is recorded: only_reference(), and deterministic algorithms, which
+        # fill new memory with NaN.
         settings = use_native("bias_act", "auto", tensors[0]), torch.are_deterministic_algorithms_enabled()
         key = (name, *map(_described, tensors), *settings)
         if key not in self._seen:
@@ -69,7 +72,7 @@ class Graphs:
                 return self._graphs[key](tensors)
             try:
                 result, graph = _rehearsed_and_recorded(self._tape, function, tensors)
-            except Exception as error:  # of CUDA, of torch, or of the network itself
+            except Exception as error:  # from CUDA, torch or the network itself
                 problem = f"{type(error).__name__}: {error}".splitlines()[0]
             else:
                 self._keep(key, graph, self._tape.room)
@@ -78,14 +81,14 @@ class Graphs:
         return function(*tensors)
 
     def drop(self) -> None:
-        """Forgets all recordings, and lets their memory go."""
+        """Drops all recordings and frees their memory."""
         if self._graphs and self._tape is not None:
             self._tape.forget()
         self._graphs.clear()
         self._seen.clear()
 
     def _may_record(self, tape: Tape, tensors: Sequence[Tensor | None]) -> bool:
-        """Whether a recording does all that the function would do; forgets those of another state."""
+        """Whether a recording can replace the call; drops all recordings if the network's state changed."""
         if torch.is_grad_enabled() or not tape.ready():
             return False
         state = _state_of(self._network)
@@ -107,19 +110,19 @@ class Graphs:
         self._tape = None
         warnings.warn(
             f"higan_fast: {type(self._network).__name__} cannot be recorded as a CUDA graph ({problem}); "
-            "it runs without one, which costs time where kernels are short",
+            "it runs without one, which is slower when kernels are short",
             RuntimeWarning,
             stacklevel=3,
         )
 
 
 class Tape:
-    """A stream on which functions are recorded, and the memory in which all of their recordings work.
+    """The stream on which functions are recorded, and the memory pool that all their recordings share.
 
-    Since they share it, they run one after the other, and a result is read before the next one runs.
+    Because they share memory, recordings run one at a time, and each result is copied before the next runs.
 
     Attributes:
-        room: how many bytes the recordings' inputs and results may take together.
+        room: bytes that the inputs and results of all recordings may take together.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -130,12 +133,12 @@ class Tape:
         self.room = int(SHARE_OF_MEMORY * torch.cuda.get_device_properties(device).total_memory)
 
     def ready(self) -> bool:
-        """Whether replays may be launched: not while somebody else records, or autocasts around us."""
+        """Whether replays may be launched: not during another capture, nor under the caller's autocast."""
         return not (torch.cuda.is_current_stream_capturing() or torch.is_autocast_enabled("cuda"))
 
     @contextmanager
     def in_turn(self) -> Iterator[None]:
-        """What is launched within waits for what was launched so before, also on another stream."""
+        """Orders launches: work in this context waits for work in earlier ones, even on other streams."""
         stream = torch.cuda.current_stream(self._device)
         stream.wait_event(self._done)
         try:
@@ -144,11 +147,11 @@ class Tape:
             self._done.record(stream)
 
     def rehearse(self, run: Callable[[], Tensor]) -> Tensor:
-        """What ``run`` gives on the recordings' stream, for which libraries then have working memory.
+        """Returns the result of ``run`` on the recording stream, so that libraries set up workspaces for it.
 
         Raises:
-            RuntimeError: when it makes the host wait for the device. That could not be recorded either, but
-                before a recording has begun it is harmless.
+            RuntimeError: if ``run`` makes the host wait for the device. Such a function cannot be recorded,
+                and finding out before the capture begins is harmless.
         """
         caller = torch.cuda.current_stream(self._device)
         self._stream.wait_stream(caller)
@@ -163,13 +166,13 @@ class Tape:
         return result.clone()  # in memory of the caller's stream
 
     def record(self, run: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
-        """A replay of ``run``, and where each leaves its result."""
+        """Records ``run``; returns a function that replays it, and the tensor that receives each result."""
         graph = torch.cuda.CUDAGraph()
         torch.cuda.synchronize(self._device)
-        torch.cuda.empty_cache()  # a recording can use nothing of what is kept for eager work
-        # Not torch.cuda.graph: when that fails it leaves its own stream as the current one.
+        torch.cuda.empty_cache()  # a recording cannot use the blocks cached for eager work
+        # torch.cuda.graph leaves its own stream current when the capture fails, so it is not used here.
         with torch.cuda.stream(self._stream):
-            with torch.inference_mode(False):  # the first recording makes tensors that later ones change
+            with torch.inference_mode(False):  # the first capture creates tensors that later ones modify
                 graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
             try:
                 output = run()
@@ -182,18 +185,18 @@ class Tape:
         return graph.replay, output
 
     def forget(self) -> None:
-        """Waits for the recordings, whose memory is about to be let go; later ones get other memory."""
+        """Waits for all replays, whose memory is about to be freed, and starts a new memory pool."""
         self._done.synchronize()
         self._pool = torch.cuda.graph_pool_handle()
 
 
 def tape_for(device: torch.device) -> Tape | None:
-    """What ``Graphs`` record on; None where there is no CUDA."""
+    """Returns a tape for ``Graphs`` on this device; None if it is not a CUDA device."""
     return Tape(device) if device.type == "cuda" else None
 
 
 class _Graph(NamedTuple):
-    """A recording, and all memory that it works on."""
+    """A recording and all memory that it uses."""
 
     inputs: tuple[Tensor | None, ...]
     output: Tensor
@@ -213,12 +216,12 @@ class _Graph(NamedTuple):
 def _rehearsed_and_recorded(
     tape: Tape, function: Callable[..., Tensor], tensors: Sequence[Tensor | None]
 ) -> tuple[Tensor, _Graph]:
-    """What a function gives, and its recording, which has been seen to give the same.
+    """Returns the result of a function, and its recording after checking that both agree.
 
     Raises:
-        Exception: whatever the function or CUDA raise, or that the recording gave something else.
+        Exception: whatever the function or CUDA raise; RuntimeError if the replay does not agree.
     """
-    with torch.inference_mode(False):  # inputs that can be filled with and without inference mode
+    with torch.inference_mode(False):  # so that the inputs can be filled in and out of inference mode
         inputs = tuple(None if tensor is None else torch.empty_like(tensor) for tensor in tensors)
     _fill(inputs, tensors)
     result = tape.rehearse(partial(function, *inputs))
@@ -231,21 +234,21 @@ def _rehearsed_and_recorded(
     replay, output = tape.record(watched)
     replay()
     if not _agree(output, result):
-        raise RuntimeError("its recording gave something else than the call before")
+        raise RuntimeError("its recording does not reproduce the result of the eager call")
     return result, _Graph(inputs, output, replay, list(reads.storages.values()))
 
 
 def _agree(found: Tensor, expected: Tensor) -> bool:
-    """Whether a recording does what was recorded: kernels may sum in another order, and 16 bits round."""
+    """Whether two results agree within 1 % of the largest: the order of sums and 16-bit rounding differ."""
     largest = float(expected.abs().nan_to_num().amax()) if expected.numel() else 0.0
     return torch.allclose(found, expected, rtol=0, atol=0.01 * largest, equal_nan=True)
 
 
 class _Reads(TorchDispatchMode):
-    """Keeps what ops read within it and did not make: weights, and forms of them that somebody prepared.
+    """Keeps alive all storages that ops read in this context and did not create, e.g. prepared weights.
 
     Attributes:
-        storages: by their addresses.
+        storages: these storages, by their addresses.
     """
 
     def __init__(self) -> None:
@@ -279,7 +282,7 @@ def _described(tensor: Tensor | None) -> Hashable:
 
 
 def _state_of(network: torch.nn.Module) -> object:
-    """All that a recording of a network takes for given; None when a hook wants to see every call."""
+    """Returns the state that a recording depends on; None if a hook must see every call."""
     state: list[object] = []
     for module in network.modules():
         if module._forward_hooks or module._forward_pre_hooks:
@@ -288,12 +291,12 @@ def _state_of(network: torch.nn.Module) -> object:
         for tensors in (module._parameters, module._buffers):
             for tensor in tensors.values():
                 if tensor is not None:
-                    # What is prepared of an inference tensor is prepared anew in each call.
+                    # Inference tensors have no version; nothing prepared from them is cached.
                     state += [tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version]
     return state
 
 
 def _set_sync_debug_mode(mode: str | int) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it is a prototype
+        warnings.simplefilter("ignore")  # torch warns that this feature is a prototype
         torch.cuda.set_sync_debug_mode(mode)

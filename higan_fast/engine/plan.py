@@ -1,4 +1,4 @@
-"""What the engine is asked for: directions × sets of layers × steps, and how that is cut into batches."""
+"""The engine's task: directions × sets of layers × steps, and how to split it into batches."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Perturbations of codes, or of latents: every step along each direction on each set of layers.
+    """Perturbations of layer codes or latents: every step along each direction on each set of layers.
 
     Attributes:
-        moves: what a step of 1 along each direction adds: to the layer codes, ``[M, L, D]``, or to the
-            latents, ``[M, latent_dim]``, which are then mapped anew.
-        layer_sets: the layers that move together, sorted; the others keep their codes. Latents have none,
-            for they move all layers: one empty set.
+        moves: what a step of 1 along each direction adds to the layer codes, ``[M, L, D]``, or to the
+            latents, ``[M, latent_dim]``; moved latents go through the mapping again.
+        layer_sets: sets of layers that move together, each sorted; the other layers keep their codes.
+            Latents move all layers, so they take one empty set.
         steps: ``[T]``.
-        chosen: which direction is wanted on which set, ``[M, len(layer_sets)]``; all of them by default.
+        chosen: which direction to run on which set, ``[M, len(layer_sets)]``; default: all of them.
     """
 
     moves: Tensor
@@ -48,7 +48,7 @@ class Plan:
 
     @property
     def in_latents(self) -> bool:
-        """Whether latents move, and not layer codes."""
+        """Whether latents move rather than layer codes."""
         return self.moves.ndim == 2
 
     @property
@@ -57,12 +57,12 @@ class Plan:
 
 
 def all_and_each(num_layers: int) -> tuple[tuple[int, ...], ...]:
-    """All layers together, and then each alone."""
+    """Returns the set of all layers, then every layer as a set of its own."""
     return (tuple(range(num_layers)), *((layer,) for layer in range(num_layers)))
 
 
 class Box(NamedTuple):
-    """Some samples × some directions × some steps: what goes through the networks together."""
+    """Some samples × some directions × some steps: one batch for the networks."""
 
     samples: slice
     directions: slice
@@ -82,9 +82,9 @@ class Box(NamedTuple):
         return int(np.prod(self.shape))
 
     def split(self, at_most: int) -> Iterator[Box]:
-        """Boxes of at most so many images, of about the same size, that make up this one.
+        """Splits this box into boxes of about equal size with at most ``at_most`` images each.
 
-        Steps are parted last, and samples first: perturbations of one sample share its activation.
+        Splits samples first and steps last, because the perturbations of a sample share its activation.
         """
         n, m, t = self.shape
         for steps in _parts(self.steps, at_most if n * m else t):
@@ -95,7 +95,7 @@ class Box(NamedTuple):
                     yield Box(samples, directions, steps)
 
     def within(self, other: Box) -> tuple[slice, ...]:
-        """Where this box lies in a larger one."""
+        """Returns the slices that select this box in the larger box ``other``."""
         return tuple(
             slice(own.start - whole.start, own.stop - whole.start)
             for own, whole in zip(self, other, strict=True)
@@ -103,7 +103,7 @@ class Box(NamedTuple):
 
 
 def _parts(whole: slice, at_most: int) -> Sequence[slice]:
-    """As few parts as fit, and as even as can be."""
+    """Splits a slice into as few parts as possible, of nearly equal length."""
     num = whole.stop - whole.start
     count = -(-num // max(1, at_most))
     edges = [whole.start + num * index // max(1, count) for index in range(count + 1)]

@@ -1,4 +1,4 @@
-"""Precision by name: "exact" for figures to the last digit, "fast" for the same findings in less time."""
+"""Precision policies: "exact" for figures to the last digit, "fast" for the same findings in less time."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Precision = Literal["exact", "fast"]
 
 
 def activation_dtype(precision: Precision, device: torch.device) -> torch.dtype | None:
-    """The dtype in which a policy keeps features on this device; None: that of the parameters.
+    """Returns the dtype of the features under a policy on this device; None: that of the parameters.
 
-    float16 has three bits more than bfloat16, and probing reads small differences; but CPUs multiply
-    bfloat16 alone, and only some of them do.
+    GPUs use float16: it has three bits more than bfloat16, and probing reads small differences. CPUs can
+    only multiply bfloat16, and only some of them do.
 
     Raises:
-        ValueError: when there is no such policy.
+        ValueError: if the policy is unknown.
     """
     if precision not in get_args(Precision):
         raise ValueError(f"precision: got {precision!r}, expected one of {', '.join(get_args(Precision))}")
@@ -33,7 +33,7 @@ def activation_dtype(precision: Precision, device: torch.device) -> torch.dtype 
 
 @contextmanager
 def synthesis_in(generator: Generator, dtype: torch.dtype | None) -> Iterator[None]:
-    """Within it the generator keeps its features in ``dtype``."""
+    """Context in which the generator keeps its features in ``dtype``."""
     before, generator.activation_dtype = generator.activation_dtype, dtype
     try:
         with _no_tf32():
@@ -44,14 +44,14 @@ def synthesis_in(generator: Generator, dtype: torch.dtype | None) -> Iterator[No
 
 @contextmanager
 def scoring_in(device: torch.device, dtype: torch.dtype | None) -> Iterator[None]:
-    """Within it the predictor's products run in ``dtype``; what needs more bits keeps float32 (autocast)."""
+    """Context in which the predictor runs under autocast to ``dtype``; sensitive ops stay in float32."""
     with _no_tf32(), torch.autocast(device.type, dtype, enabled=dtype is not None):
         yield
 
 
 @contextmanager
 def _no_tf32() -> Iterator[None]:
-    """Within it no float32 product is rounded to the ten bits of TF32."""
+    """Context without TF32, which would round float32 products to ten bits."""
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = matmul.allow_tf32, cudnn.allow_tf32
     matmul.allow_tf32 = cudnn.allow_tf32 = False

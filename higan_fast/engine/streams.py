@@ -1,4 +1,4 @@
-"""Work that goes on beside other work, and copies for which nobody waits: a device that is never idle."""
+"""Overlapping work on a second CUDA stream, and asynchronous uploads, so that the device is never idle."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ T = TypeVar("T")
 
 
 class SecondStream:
-    """A stream beside the caller's, on CUDA; elsewhere there is none, and everything runs as it comes."""
+    """A second CUDA stream beside the caller's; on other devices everything runs synchronously."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
 
     def each(self, items: Iterable[T], work: Callable[[T], Tensor]) -> Iterator[tuple[T, Tensor]]:
-        """Every item with what ``work`` makes of it.
+        """Yields every item with the result of ``work`` on it.
 
-        On CUDA ``work`` runs on the second stream, beside what ``items`` launches for the next item on the
-        caller's. So an item comes only after the next has been launched, and until then it is kept: nothing
+        On CUDA, ``work`` runs on the second stream while ``items`` launches the next item on the caller's.
+        So an item is yielded only after the next one has been launched. Until then it is kept alive: nothing
         that the second stream reads is freed before the caller's stream has waited for it.
         """
         if self._stream is None:
@@ -40,10 +40,10 @@ class SecondStream:
             if before is not None:
                 yield before[0], before[1]()
         finally:
-            self._join()  # an item that nobody asked for any more is freed only then
+            self._join()  # if the caller stops early, the pending item is freed only after this
 
     def _launch(self, run: Callable[[], Tensor]) -> Callable[[], Tensor]:
-        """Runs after all that the caller's stream holds so far; what it gives hands over the result."""
+        """Queues ``run`` after the caller's launches so far; the returned function hands over its result."""
         assert self._stream is not None
         self._stream.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(self._stream):
@@ -62,7 +62,7 @@ class SecondStream:
 
 
 def upload(tensor: Tensor, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
-    """A tensor on a device; the host does not wait until it is there."""
+    """Copies a tensor to a device; for CUDA, the host does not wait for the copy."""
     if device.type == "cuda" and tensor.device.type == "cpu":
         return tensor.to(dtype=dtype).pin_memory().to(device, non_blocking=True)
     return tensor.to(device, dtype)

@@ -9,10 +9,10 @@ Array = NDArray[np.float64]
 
 
 def holm(p_values: ArrayLike) -> Array:
-    """p-values adjusted for their number (Holm 1979), in the same shape.
+    """Returns p-values adjusted for multiple tests (Holm 1979), in the same shape.
 
-    Rejecting where the adjusted value is at most α keeps the probability of even one false
-    rejection at or below α, however the tests depend on each other.
+    Rejecting where the adjusted value is at most α keeps the probability of any false rejection at or below
+    α, however the tests depend on each other.
     """
     p = np.asarray(p_values, np.float64)
     order = np.argsort(p, axis=None)

@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Moments:
-    """Count, mean and sum of squared deviations: all that an interval needs, in memory that does not grow."""
+    """Count, mean and sum of squared deviations: enough for an interval, in constant memory."""
 
     count: int
     mean: Tensor  # [...]
@@ -23,19 +23,19 @@ class Moments:
 
     @classmethod
     def of(cls, values: Tensor, dim: int) -> Moments:
-        """The moments along one dimension; float64, on the device of ``values``."""
+        """Returns the moments along one dimension, in float64 on the device of ``values``."""
         values = values.double()
         mean = values.mean(dim, keepdim=True)
         return cls(values.shape[dim], mean.squeeze(dim), (values - mean).square().sum(dim))
 
     def merge(self, other: Moments) -> Moments:
-        """The moments of both groups together (Chan, Golub and LeVeque 1979): stable for any mean."""
+        """Returns the moments of both groups together (Chan, Golub and LeVeque 1979), stable for any mean."""
         mean, m2 = merge_moments(self.count, self.mean, self.m2, other.count, other.mean, other.m2)
         return Moments(self.count + other.count, mean, m2)
 
 
 def merge_moments(num: Any, mean: Any, m2: Any, more: Any, other_mean: Any, other_m2: Any) -> tuple[Any, Any]:
-    """Mean and sum of squared deviations of two groups, of which either may be empty (Chan et al. 1979)."""
+    """Returns the mean and sum of squared deviations of two groups; one may be empty (Chan et al. 1979)."""
     total = num + more
     share = more / (total + (total == 0))
     difference = other_mean - mean
@@ -43,7 +43,7 @@ def merge_moments(num: Any, mean: Any, m2: Any, more: Any, other_mean: Any, othe
 
 
 def paired_effect(plus: Tensor, minus: Tensor) -> Tensor:
-    """``e_k = (s(+λ)_k − s(−λ)_k) / 2`` in float64: what one step along the boundary changes, both ways."""
+    """Returns ``e_k = (s(+λ)_k − s(−λ)_k) / 2`` in float64: the odd part of a step's change of the score."""
     return (plus.double() - minus.double()) / 2
 
 
@@ -57,24 +57,24 @@ def even_part(plus: Tensor, minus: Tensor, base: Tensor) -> Tensor:
 
 
 def higan_rise(plus: Tensor, base: Tensor) -> Tensor:
-    """``max(s(+λ)_k − s(0)_k, 0)`` in float64; its mean is HiGAN's own measure, ``higan_delta``.
+    """Returns ``max(s(+λ)_k − s(0)_k, 0)`` in float64; its mean is HiGAN's own measure, ``higan_delta``.
 
-    One-sided and clipped, it is above 0 for any direction that moves a score at random.
+    Being one-sided and clipped, its mean is positive even for a direction that moves the score at random.
     """
     return (plus.double() - base.double()).clamp(min=0)
 
 
 def standard_error(count: int, m2: ArrayLike) -> Array:
-    """Standard error of a mean from the count and the sum of squared deviations."""
+    """Returns the standard error of a mean from the count and the sum of squared deviations."""
     return np.sqrt(np.asarray(m2) / max(count - 1, 1) / count)
 
 
 def student_interval(mean: ArrayLike, error: ArrayLike, count: int, confidence: float) -> tuple[Array, Array]:
-    """Student's t interval of a mean of ``count`` values: (low, high)."""
+    """Returns Student's t interval (low, high) of a mean of ``count`` values."""
     half = student_quantile(confidence, count - 1) * np.asarray(error)
     return np.asarray(mean) - half, np.asarray(mean) + half
 
 
 def student_quantile(confidence: float, degrees: int) -> float:
-    """Student's t that a variable exceeds in size with probability 1 − ``confidence``."""
+    """Returns the value that Student's t exceeds in magnitude with probability 1 − ``confidence``."""
     return float(scipy.special.stdtrit(degrees, (1 + confidence) / 2))

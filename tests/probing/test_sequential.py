@@ -132,7 +132,7 @@ def test_a_known_range_of_the_scores_is_used():
     spread = answer.standard_error[rows, 0, columns]
     assert (width > 8 * spread).all()  # empirical Bernstein pays for the range
     bounded.score_range = (0.0, 0.1)
-    with pytest.raises(ValueError, match="give the range that the scores really have"):
+    with pytest.raises(ValueError, match="give the true range of the scores"):
         verify(generator, bounded, boundaries, **OPTIONS)
 
 
