@@ -48,7 +48,7 @@ def paired_effect(plus: Tensor, minus: Tensor) -> Tensor:
 
 
 def even_part(plus: Tensor, minus: Tensor, base: Tensor) -> Tensor:
-    """``(s(+λ)_k + s(−λ)_k) / 2 − s(0)_k`` in float64: what a step changes whichever way it goes.
+    """Returns ``(s(+λ)_k + s(−λ)_k) / 2 − s(0)_k`` in float64: the even part of a step's change.
 
     The effect is the odd part. A boundary that destroys something in both directions has no odd part, and a
     large even one.

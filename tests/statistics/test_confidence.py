@@ -214,7 +214,7 @@ def test_reaches_differ_from_entry_to_entry():
         (None, [[0.0]], r"values: got shape \[1, 1\], expected \[n, 2\]"),
         (None, [[0.0, np.nan]], "values: got NaN or infinity"),
         (0.5, [[0.0, np.inf]], "values: got NaN or infinity"),
-        ([0.5, 0.1], [[0.3, -0.2]], r"got one of size 0\.2 where the reach is 0\.1"),
+        ([0.5, 0.1], [[0.3, -0.2]], r"got a magnitude of 0\.2 where the reach is 0\.1"),
     ],
 )
 def test_bad_values_are_named(reach, values, message):
