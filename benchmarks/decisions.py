@@ -28,7 +28,7 @@ REFERENCE_SEED = 1_000  # beyond those of the runs
 SAMPLES, CHOSEN, MAX_SAMPLES = 6_000, 1_000, 1_000  # the demo's
 
 
-@click.command()
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--runs", default=20, show_default=True)
 @click.option(
     "--reference", default=1_000, show_default=True, help="Samples that decisions are held against."

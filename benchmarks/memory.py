@@ -25,7 +25,7 @@ BATCH, BOUNDARIES, SEED = 16, 2, 1
 LINES = ((4, 32, 2), (64, 32, 2), (4, 1024, 2), (4, 32, 16))
 
 
-@click.command()
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Verify more directions, more samples and more steps, and print what memory each took."""
     click.echo("| directions | samples | steps | MiB |\n|---:|---:|---:|---:|")

@@ -90,7 +90,7 @@ class Model:
         return {"image": pixels.transpose(0, 2, 3, 1)}
 
 
-@click.command()
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("checkout", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--num", default=12, show_default=True, help="Samples.")
 def main(checkout: Path, num: int) -> None:

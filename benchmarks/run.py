@@ -46,7 +46,7 @@ DEFAULT = {"cpu": ("ops", "render", "verify"), "cuda": ("ops", "verify")}
 ON_CUDA = {*KERNELS, "fit", "verify"}
 
 
-@click.command()
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("names", nargs=-1, metavar="[CASE ...]", type=click.Choice(sorted(CASES)))
 @click.option("--repeats", default=7, show_default=True, help="Rounds at the least; short jobs take more.")
 @click.option("--threads", type=int, help="CPU threads.")

@@ -37,7 +37,7 @@ MAY_KNOW = {
     "scenes": {"generators", "predictors", "ops", "checkpoints", "weights", "probing", *PROBE} | TOOLS,
     "environment": {"_native", "ops"},
     "run_folder": {"checkpoints", "predictors", "generators", "probing", *PROBE, "environment"} | TOOLS,
-    "cli": {"run_folder", "report", "probing", "checkpoints", "environment", "weights"} | TOOLS,
+    "cli": {"run_folder", "report", "probing", "engine", "checkpoints", "environment", "weights"} | TOOLS,
     "__init__": {"report", "probing", "predictors", "checkpoints"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -164,7 +164,7 @@ def test_bad_input_ends_in_one_line(files, probed, tmp_path):
         (("sample", *networks, "--out", out), "was begun with seed = 3"),
         (("manipulate", out, "--semantic", "cellar"), "no such boundary"),
         (("sample", *networks, "--out", tmp_path / "x", "--device", "cuda:99"), "got 'cuda:99'"),
-        (("sample", *networks, "--out", tmp_path / "x", "--device", "abacus"), "expected cpu, cuda or"),
+        (("sample", *networks, "--out", tmp_path / "x", "--device", "abacus"), "expected auto, cpu, cuda or"),
         (("manipulate", out, "--semantic", SEMANTICS[0].name, "--layers", "4-9"), "layers"),
     ]
     for arguments, message in cases:

@@ -16,7 +16,7 @@ PEERS = sorted({name for _, name, _ in pkgutil.iter_modules(parity.__path__)} - 
 HEADER = ("peer", "format", "family", "size", "setting", "codes", "image")
 
 
-@click.command()
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("peers", nargs=-1, required=True, metavar="PEER=CHECKOUT ...")
 def main(peers: tuple[str, ...]) -> None:
     """Write files with public code, read them with ours, and print how far codes and images differ."""

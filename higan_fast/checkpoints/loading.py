@@ -56,7 +56,8 @@ def load_generator(
     Args:
         network: ``"scenes"``, the embedded generator of rooms; or a file or folder of any format that
             ``FORMATS`` lists. Nothing in it is executed.
-        device: where it shall run.
+        device: where it runs; "auto": on a CUDA device where there is one. As everywhere in torch, nothing
+            moves to a GPU unasked.
         config: the architecture, or a JSON file with it, for formats that do not store it.
 
     Raises:

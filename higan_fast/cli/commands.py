@@ -14,9 +14,12 @@ from higan_fast.cli.options import (
     BATCH,
     CONFIG,
     COUNT,
+    DEVICE,
     FITTING,
     NETWORKS,
     PATH,
+    PRECISION,
+    QUIET,
     RUN,
     SAMPLING,
     VERIFYING,
@@ -25,7 +28,7 @@ from higan_fast.cli.options import (
 )
 
 
-@click.group(cls=FriendlyGroup)
+@click.group(cls=FriendlyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.version_option(package_name="higan_fast")
 def main(debug: bool) -> None:
@@ -39,21 +42,23 @@ def main(debug: bool) -> None:
 @NETWORKS
 @SAMPLING
 @BATCH
-def sample(out: Path, num: int, batch: int | None, **settings: Any) -> None:
+@QUIET
+def sample(out: Path, num: int, batch: int | None, quiet: bool, **settings: Any) -> None:
     """Draw codes, synthesise their images, and score them."""
     from higan_fast.cli import stages
 
-    stages.sample(out, num, batch, settings)
+    stages.sample(out, num, batch, settings, quiet=quiet)
 
 
 @main.command()
 @RUN
 @FITTING
-def fit(run: Path, chosen_num: float, space: str | None) -> None:
+@QUIET
+def fit(run: Path, chosen_num: float, space: str | None, quiet: bool) -> None:
     """Fit a boundary for each semantic to the samples in RUN."""
     from higan_fast.cli import stages
 
-    stages.fit(run, chosen_num, space)
+    stages.fit(run, chosen_num, space, quiet=quiet)
 
 
 @main.command()
@@ -61,6 +66,7 @@ def fit(run: Path, chosen_num: float, space: str | None) -> None:
 @VERIFYING
 @BATCH
 @click.option("--semantic", "semantics", multiple=True, help="Only this one; may be repeated.")
+@QUIET
 @AS_JSON
 def verify(run: Path, as_json: bool, semantics: tuple[str, ...], **options: Any) -> None:
     """Measure what every boundary in RUN changes: all layers together, and each layer alone."""
@@ -76,11 +82,12 @@ def verify(run: Path, as_json: bool, semantics: tuple[str, ...], **options: Any)
 
 @main.command()
 @RUN
-def report(run: Path) -> None:
+@QUIET
+def report(run: Path, quiet: bool) -> None:
     """Write RUN/report.html, one self-contained page."""
     from higan_fast.cli import stages
 
-    stages.report(run)
+    stages.report(run, quiet=quiet)
 
 
 @main.command()
@@ -89,22 +96,32 @@ def report(run: Path) -> None:
 @FITTING
 @VERIFYING
 @BATCH
+@QUIET
 def probe(
-    out: Path, num: int, batch: int | None, chosen_num: float, space: str | None, **options: Any
+    out: Path,
+    num: int,
+    batch: int | None,
+    chosen_num: float,
+    space: str | None,
+    quiet: bool,
+    **options: Any,
 ) -> None:
     """Sample, fit, verify and report: the whole job in one run folder."""
     from higan_fast.cli import stages
 
-    stages.probe(out, num, batch, chosen_num, space, options)
+    stages.probe(out, num, batch, chosen_num, space, options, quiet=quiet)
 
 
 @main.command()
-@option("--out", type=PATH, default=Path("runs/demo"))
-def demo(out: Path) -> None:
+@option("--out", type=PATH, default=Path("runs/demo"), help="Run folder.")
+@DEVICE
+@PRECISION
+@QUIET
+def demo(out: Path, device: str, precision: str, quiet: bool) -> None:
     """Probe the embedded generator of rooms, and report."""
     from higan_fast.cli import stages
 
-    settings = {"network": "scenes", "predictor": "scenes", "seed": 0, "device": "cpu"}
+    settings = {"network": "scenes", "predictor": "scenes", "seed": 0, "device": device}
     truncation = {"truncation_psi": 1.0, "truncation_layers": None}
     verifying = {
         "step": 2.0,
@@ -113,10 +130,10 @@ def demo(out: Path) -> None:
         "max_samples": 1_000,
         "exhaustive": False,
         "num_null": 32,
-        "precision": "exact",
+        "precision": precision,
         "screening": 8,
     }
-    stages.probe(out, 6_000, None, 1_000, "w", settings | truncation | verifying)
+    stages.probe(out, 6_000, None, 1_000, "w", settings | truncation | verifying, quiet=quiet)
 
 
 @main.command()

@@ -75,6 +75,15 @@ NETWORKS = options(
     option("--predictor", required=True, help="'scenes', 'color', or a .safetensors file."),
     option("--out", type=PATH, required=True, help="Run folder."),
 )
+DEVICE = option(
+    "--device", default="auto", help="cpu, cuda, cuda:1, …; auto: a CUDA device where there is one."
+)
+PRECISION = option(
+    "--precision",
+    default="auto",
+    type=click.Choice(["auto", "exact", "fast"]),
+    help="exact: in 32 bits; fast: in 16; auto: fast on CUDA devices with tensor cores, else exact.",
+)
 SAMPLING = options(
     option("--num", default=20_000, type=COUNT, help="How many samples."),
     option("--seed", default=0, type=INDEX),
@@ -86,7 +95,7 @@ SAMPLING = options(
         type=INDEX,
         help="Class of all images, for conditional generators.  [default: each image draws its own]",
     ),
-    option("--device", default="cpu", help="cpu, cuda, cuda:1, …"),
+    DEVICE,
 )
 FITTING = options(
     option("--chosen-num", default=2000.0, help="Samples per side; in (0, 1]: a ratio; at most half."),
@@ -108,8 +117,9 @@ VERIFYING = options(
     option("--max-samples", default=2000, type=SEVERAL, help="Where to stop at the latest (HiGAN's K)."),
     option("--exhaustive", is_flag=True, help="Measure everything on all of --max-samples, as HiGAN does."),
     option("--null", "num_null", default=32, type=SEVERAL, help="Random directions."),
-    option("--precision", default="exact", type=click.Choice(["exact", "fast"]), help="fast: in 16 bits."),
+    PRECISION,
     option("--screening", default=0, type=INDEX, help="Samples for profiles by gradients, beside."),
 )
 BATCH = click.option("--batch", type=COUNT, help="Images at once.  [default: as many as are worth it]")
+QUIET = click.option("--quiet", is_flag=True, help="Print results and errors alone: no progress.")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 def print_boundaries(boundaries: Boundaries) -> None:
     """How good each is, or why there is none."""
     for name, boundary in boundaries.items():
-        click.echo(f"{name:16} held-out accuracy {boundary.accuracy:.3f}", err=True)
+        click.echo(f"{name:16} held-out accuracy {boundary.accuracy:.3f}")
     for name, reason in boundaries.skipped.items():
-        click.echo(f"{name:16} skipped: {reason}", err=True)
+        click.echo(f"{name:16} skipped: {reason}")
 
 
 def print_ranking(verification: Verification) -> None:

@@ -11,6 +11,8 @@ import click
 
 from higan_fast import probing
 from higan_fast.cli.printing import print_boundaries, print_ranking
+from higan_fast.devices import describe_device, usable_device
+from higan_fast.engine.precision import Precision, Wish, chosen_precision
 from higan_fast.pictures import image_grid, save_png
 from higan_fast.probing import Boundaries, Verification
 from higan_fast.report import write_report
@@ -29,47 +31,65 @@ VERIFYING = (
 
 
 def probe(
-    out: Path, num: int, batch: int | None, chosen_num: float, space: Any, options: dict[str, Any]
+    out: Path,
+    num: int,
+    batch: int | None,
+    chosen_num: float,
+    space: Any,
+    options: dict[str, Any],
+    *,
+    quiet: bool,
 ) -> None:
     """All stages; ``options``: of the sampling and of the verification."""
     verifying = {name: options.pop(name) for name in VERIFYING}
-    sample(out, num, batch, options)
-    if fit(out, chosen_num, space):
-        print_ranking(verify(out, batch=batch, **verifying))
-    report(out)
+    sample(out, num, batch, options, quiet=quiet)
+    if fit(out, chosen_num, space, quiet=quiet):
+        print_ranking(verify(out, batch=batch, quiet=quiet, **verifying))
+    report(out, quiet=quiet)
 
 
-def sample(out: Path, num: int, batch: int | None, settings: dict[str, Any]) -> None:
-    run = RunFolder(out, Settings(**settings))
+def sample(out: Path, num: int, batch: int | None, settings: dict[str, Any], *, quiet: bool) -> None:
+    device = usable_device(settings["device"])
+    run = RunFolder(out, Settings(**settings | {"device": str(device)}))
     run.begin()
+    _say_where("sampling", run, quiet)
     probing.sample(
         run.generator, run.predictor, num, out, seed=run.settings.seed, label=run.settings.label,
-        batch_size=batch, **run.settings.truncation,
+        batch_size=batch, progress=not quiet, **run.settings.truncation,
     )  # fmt: skip
 
 
-def fit(out: Path, chosen_num: float, space: Any) -> Boundaries:
+def fit(out: Path, chosen_num: float, space: Any, *, quiet: bool) -> Boundaries:
     run = RunFolder.open(out)
-    boundaries = probing.fit_boundaries(run.samples, chosen_num=chosen_num, space=space)
+    boundaries = probing.fit_boundaries(run.samples, chosen_num=chosen_num, space=space, progress=not quiet)
     boundaries.save(run.boundaries_file)
     print_boundaries(boundaries)
     return boundaries
 
 
 def verify(
-    out: Path, *, exhaustive: bool, max_samples: int, batch: int | None, **options: Any
+    out: Path,
+    *,
+    exhaustive: bool,
+    max_samples: int,
+    batch: int | None,
+    precision: Wish,
+    quiet: bool,
+    **options: Any,
 ) -> Verification:
     run = RunFolder.open(out)
+    precision = chosen_precision(precision, run.generator.device)
+    _say_where("verifying", run, quiet, precision)
     verification = probing.verify(
         run.generator, run.predictor, run.boundaries, num=max_samples if exhaustive else None,
         max_samples=max_samples, batch_size=batch, seed=run.settings.seed, label=run.settings.label, out=out,
-        **run.settings.truncation, **options,
+        precision=precision, progress=not quiet, **run.settings.truncation, **options,
     )  # fmt: skip
     verification.save(run.verification_file)
     return verification
 
 
-def report(out: Path) -> None:
+def report(out: Path, *, quiet: bool) -> None:
     run = RunFolder.open(out)
     path = write_report(
         out / "report.html",
@@ -79,6 +99,7 @@ def report(out: Path) -> None:
         samples=run.samples,
         boundaries=run.boundaries,
         verification=run.verification if run.boundaries else None,
+        progress=not quiet,
     )
     click.echo(path)
 
@@ -104,6 +125,13 @@ def manipulate(
     picture = picture or out / f"manipulate-{'+'.join(names)}-{layers}.png"
     save_png(picture, image_grid(images))
     click.echo(picture)
+
+
+def _say_where(stage: str, run: RunFolder, quiet: bool, precision: Precision | None = None) -> None:
+    """Which device a stage has taken, and which precision where there is a choice."""
+    if not quiet:
+        taken = f", precision {precision}" if precision else ""
+        click.echo(f"{stage} on {describe_device(run.generator.device)}{taken}", err=True)
 
 
 def _command(run: RunFolder, out: Path) -> str:

@@ -11,6 +11,28 @@ import torch
 from higan_fast.generators.base import Generator
 
 Precision = Literal["exact", "fast"]
+Wish = Literal["auto"] | Precision
+
+# From here on a GPU has tensor cores, without which 16 bits gain little.
+TENSOR_CORES = (7, 0)
+
+
+def chosen_precision(precision: Wish, device: torch.device) -> Precision:
+    """Returns the policy that is meant on this device.
+
+    ``"auto"`` is "fast" on CUDA devices with tensor cores, and "exact" elsewhere: CPUs that multiply
+    bfloat16 have three bits less for the small differences that a probe reads.
+
+    Raises:
+        ValueError: when there is no such policy.
+    """
+    if precision not in ("auto", *get_args(Precision)):
+        names = ", ".join(("auto", *get_args(Precision)))
+        raise ValueError(f"precision: got {precision!r}, expected one of {names}")
+    if precision != "auto":
+        return precision
+    quick = device.type == "cuda" and torch.cuda.get_device_capability(device) >= TENSOR_CORES
+    return "fast" if quick else "exact"
 
 
 def activation_dtype(precision: Precision, device: torch.device) -> torch.dtype | None:

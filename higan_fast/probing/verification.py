@@ -15,7 +15,7 @@ import torch
 from higan_fast.boundaries.boundary import Boundary
 from higan_fast.checks import check_count, check_label, check_names, check_seed, check_truncation
 from higan_fast.engine.engine import Engine
-from higan_fast.engine.precision import Precision
+from higan_fast.engine.precision import Wish, chosen_precision
 from higan_fast.files import only_writer, remove_leftovers
 from higan_fast.fingerprint import fingerprint
 from higan_fast.generators.base import Generator, check_generator
@@ -53,7 +53,7 @@ def verify(
     truncation_psi: float = 1.0,
     truncation_layers: int | None = None,
     label: int | None = None,
-    precision: Precision = "exact",
+    precision: Wish = "exact",
     screening: int = 0,
     batch_size: int | None = None,
     out: str | Path | None = None,
@@ -83,7 +83,8 @@ def verify(
         truncation_psi: see ``Generator.map``.
         truncation_layers: see ``Generator.map``.
         label: the class of all base samples, for conditional generators; None: each has one at random.
-        precision: "exact": float32; "fast": 16 bits where the device multiplies them.
+        precision: "exact": float32; "fast": 16 bits where the device multiplies them; "auto": "fast" on a
+            CUDA device with tensor cores, and "exact" elsewhere. The settings name the one that was taken.
         screening: on how many base samples to guess every layer's profile from gradients too, which is
             reported beside the measured profile, and never in its place; one backward pass for each of
             them and each boundary that has an effect.
@@ -117,6 +118,7 @@ def verify(
     chosen = _choose(boundaries, semantics, generator, predictor)
     space = chosen[0].space
     generator.use_truncation(truncation_psi)
+    precision = chosen_precision(precision, generator.device)
     engine = Engine(generator, predictor, batch_size=batch_size, precision=precision)
     measurement = Measurement(engine, seed, space, step, truncation_psi, truncation_layers, label)
     settings: dict[str, Any] = {

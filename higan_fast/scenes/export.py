@@ -13,7 +13,7 @@ from higan_fast.scenes.renderer import RENDERER_VERSION
 from higan_fast.weights import embedded
 
 
-@click.command()
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("run", type=click.Path(path_type=Path, exists=True))
 @click.option("--out", type=click.Path(path_type=Path), help="Default: the package's own weights.")
 def main(run: Path, out: Path | None) -> None:

@@ -102,7 +102,7 @@ def _renders(seed: int, num: int) -> Iterator[Tensor]:
         yield SceneDataset(seed).batch(range(start, min(start + BATCH, num)))[0].float() / 127.5 - 1
 
 
-@click.command()
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--network", default="scenes", show_default=True)
 @click.option("--num", default=5_000, show_default=True, help="Images of each kind.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for quality.json and the contact sheet.")

@@ -157,7 +157,7 @@ class Trainer:
     _PARTS = ("generator", "average", "discriminator", "g_optimizer", "d_optimizer")
 
 
-@click.command()
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the training run.")
 @click.option("--kimg", default=400.0, show_default=True, help="Thousands of images to train on, in all.")
 @click.option("--batch", "batch_size", default=16, show_default=True)

@@ -29,7 +29,7 @@ HELD_OUT_SEED = 1_000_003  # another world than any that is trained on
 HELD_OUT = 4096
 
 
-@click.command()
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the training run.")
 @click.option("--num", default=65_536, show_default=True, help="Rendered rooms to train on.")
 @click.option("--epochs", default=10, show_default=True)

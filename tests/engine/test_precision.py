@@ -7,7 +7,7 @@ import torch
 
 import higan_fast as hf
 from higan_fast.engine.engine import Engine
-from higan_fast.engine.precision import activation_dtype
+from higan_fast.engine.precision import activation_dtype, chosen_precision
 from tests.toy import toy
 
 
@@ -73,3 +73,13 @@ def test_which_dtype_a_policy_means(monkeypatch):
     assert activation_dtype("fast", cpu) is None
     with pytest.raises(ValueError, match="precision: got 'quick', expected one of exact, fast"):
         Engine(*toy(), precision="quick")
+
+
+def test_auto_is_fast_where_16_bits_are(monkeypatch):
+    capability = {"cuda:0": (9, 0), "cuda:1": (6, 1)}
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability[str(device)])
+    taken = [chosen_precision("auto", torch.device(name)) for name in ("cuda:0", "cuda:1", "cpu")]
+    assert taken == ["fast", "exact", "exact"]
+    assert chosen_precision("fast", torch.device("cpu")) == "fast"
+    with pytest.raises(ValueError, match="precision: got 'best', expected one of auto, exact, fast"):
+        chosen_precision("best", torch.device("cpu"))

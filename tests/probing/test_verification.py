@@ -312,7 +312,7 @@ def test_names_of_semantics_make_safe_file_names(boundaries, tmp_path):
         ({"num": 1}, "num: got 1, expected a whole number of at least 2"),
         ({"num_null": 0}, "num_null: got 0"),
         ({"batch_size": 0}, "batch_size: got 0"),
-        ({"precision": "rough"}, "precision: got 'rough', expected one of exact, fast"),
+        ({"precision": "rough"}, "precision: got 'rough', expected one of auto, exact, fast"),
         ({"decide": "colour"}, "goal: got 'colour'"),
         ({"max_samples": 1}, "max_samples: got 1"),
         ({"step": 0.0}, "step: got 0.0"),
