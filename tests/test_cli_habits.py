@@ -16,11 +16,6 @@ SHORT = ("--exhaustive", "--max-samples", 4, "--null", 4)
 QUIET = ("sample", "fit", "verify", "report", "probe", "demo")
 
 
-def probe(files, out, *more):
-    networks = ("--network", files[0], "--predictor", files[1], "--out", out)
-    return run("probe", *networks, "--num", 128, "--chosen-num", 0.4, *SHORT, *more)
-
-
 @pytest.mark.parametrize("command", ["", *sorted(main.commands)])
 def test_h_is_help(command):
     words = [command] if command else []
@@ -33,26 +28,27 @@ def test_progress_can_be_silenced_wherever_it_is_shown():
 
 
 def test_quiet_leaves_the_results_and_nothing_else(files, tmp_path):
-    loud = probe(files, tmp_path / "loud")
-    quiet = probe(files, tmp_path / "quiet", "--quiet")
-    assert "sampling: 128 of 128 images" in loud.stderr and "verifying:" in loud.stderr
-    assert quiet.stderr == ""
-    assert quiet.stdout == loud.stdout.replace("loud", "quiet")
-    for stage in ("fit", "verify", "report"):
-        more = (*SHORT, "--confidence", 0.98) if stage == "verify" else ()
-        assert run(stage, tmp_path / "quiet", "--quiet", *more).stderr == ""
+    networks = ("--network", files[0], "--predictor", "color", "--out", tmp_path)
+    found = run("probe", *networks, "--num", 128, "--chosen-num", 0.4, *SHORT, "--quiet")
+    assert found.stderr == ""
+    assert "held-out accuracy" in found.stdout and "mean layer, color" in found.stdout
+    assert found.stdout.endswith("report.html\n")
+    loud = run("verify", tmp_path, *SHORT, "--confidence", 0.98, "--semantic", "warmth")
+    assert "verifying" in loud.stderr
 
 
 def test_what_auto_has_taken_is_said_and_kept(files, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    told = probe(files, tmp_path).stderr
-    assert "sampling on cpu (" in told and "verifying on cpu (" in told
-    assert "threads), precision exact" in told or "thread), precision exact" in told
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    networks = ("--network", files[0], "--predictor", "color", "--out", tmp_path)
+    assert "sampling on cpu (3 threads)\n" in run("sample", *networks, "--num", 128).stderr
     assert "auto" not in (tmp_path / "run.json").read_text()
-    found = json.loads(run("verify", tmp_path, *SHORT, "--json").stdout)
-    assert found["settings"]["precision"] == "exact"
-    defaults = {option.name: option.default for option in main.commands["verify"].params}
-    assert defaults["precision"] == "auto"
+    run("fit", tmp_path, "--chosen-num", 0.4)
+    found = run("verify", tmp_path, *SHORT, "--semantic", "warmth", "--json")
+    assert "verifying on cpu (3 threads), precision exact\n" in found.stderr
+    assert json.loads(found.stdout)["settings"]["precision"] == "exact"
+    for command, option in (("verify", "precision"), ("probe", "precision"), ("probe", "device")):
+        assert {each.name: each.default for each in main.commands[command].params}[option] == "auto"
 
 
 def test_demo_takes_a_device_and_a_precision(monkeypatch, tmp_path):

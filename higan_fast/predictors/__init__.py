@@ -30,8 +30,8 @@ def load_predictor(
             ``[N, 3, H, W]`` in [-1, 1] to scores ``[N, num_semantics]``: a tensor, a NumPy array, a dict with
             a key for each semantic, or an output with ``logits``.
         semantics: with a module or a function: a name for each column of its scores, or the keys of its dict.
-        device: where it runs; "auto": on a CUDA device where there is one. A function takes care of its networks
-            itself.
+        device: where it runs; "auto": on a CUDA device where there is one. A function takes care of
+            its networks itself.
 
     Raises:
         FileNotFoundError: when there is no such file.
