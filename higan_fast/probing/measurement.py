@@ -1,11 +1,8 @@
-"""The effects of directions, measured on paired images and kept file by file as each direction is done."""
+"""The effects of directions, measured on paired images and kept part by part as samples are done."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sys
-import zipfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,8 +18,8 @@ from higan_fast.boundaries.displacement import displacements
 from higan_fast.engine.engine import Engine
 from higan_fast.engine.estimate import Estimate, Rate
 from higan_fast.engine.plan import Plan, all_and_each
-from higan_fast.files import write_whole
 from higan_fast.generators.base import Generator
+from higan_fast.probing.effect_files import Measured, hash_of, key_of, name_of, stored_keys
 from higan_fast.probing.tally import Effects, Tally
 from higan_fast.progress import progress as show_progress
 from higan_fast.sampling.latents import (
@@ -40,15 +37,14 @@ Array = NDArray[np.float64]
 # an interrupted run lose more.
 DIRECTIONS_AT_ONCE = 8
 
-# Base samples are drawn, mapped and scored so many at a time.
-SAMPLES_AT_ONCE = 256
+# Base samples are drawn, mapped and scored so many at a time, and then what they gave is kept.
+SAMPLES_AT_ONCE = 64
 
 
 class Direction(NamedTuple):
     """A boundary, or a random direction of its norm."""
 
     name: str
-    file: str  # in the folder of the results
     normal: Array  # [D] or [L, D]
 
 
@@ -69,46 +65,68 @@ class Measurement:
         self.seed, self.truncation, self.label = seed, (truncation_psi, truncation_layers), label
         self.layer_sets = _layer_sets(space, engine.generator)
         self._rate: Rate | None = None
-        self._base: Tensor | None = None  # scores of the base samples so far, [n, S]
+        self._base: dict[range, Tensor] = {}  # scores of base samples, [n, S]
 
     def draw(self, start: int, stop: int) -> Codes:
         """The codes of the base samples ``start`` to ``stop - 1``."""
         generator, (psi, truncated) = self.engine.generator, self.truncation
         return make_codes(generator, self.seed, start, stop, psi, truncated, VERIFICATION, self.label)
 
-    def tally(
+    def measure(
         self,
         directions: Sequence[Direction],
         samples: range,
         chosen: NDArray[np.bool_] | None = None,
         columns: Sequence[int] = (),
+        *,
+        file: Path | None,
+        key: str,
         advance: Callable[[int], None] = lambda count: None,
-    ) -> Tally:
-        """Moves base samples one step forth and one back along directions.
+    ) -> Measured:
+        """Moves base samples one step forth and one back along directions, part by part.
+
+        Each part is kept as it is done, and a measurement that was interrupted goes on after the last one.
+        What comes out is the same to the bit: the parts and the order of their sums do not change.
 
         Args:
             samples: which of the base samples.
             chosen: which direction on which set of layers, ``[M, sets]``; None: all.
             columns: as ``Tally`` wants them.
-            advance: hears of every perturbed image that has been scored.
+            file: where to keep the parts that are done; None: nowhere.
+            key: says what the file is of.
+            advance: hears of every perturbed image that has been scored, not of those that were kept.
 
         Raises:
             ValueError: when a score is not finite.
         """
+        found = Measured.load(file, key) if file else None
+        for part in _parts(samples[found.num if found else 0 :]):
+            tally = self.tally(directions, part, chosen, columns, advance)
+            new = Measured(self.effects(directions, tally), tally.own.cpu().numpy(), tally.null.cpu().numpy())
+            found = found.merge(new) if found else new
+            if file:
+                found.save(file, key)
+        assert found is not None, "there are samples"
+        return found
+
+    def tally(
+        self,
+        directions: Sequence[Direction],
+        samples: range,
+        chosen: NDArray[np.bool_] | None,
+        columns: Sequence[int],
+        advance: Callable[[int], None],
+    ) -> Tally:
+        """Does one part of ``measure``."""
         generator, (psi, truncated) = self.engine.generator, self.truncation
         to_codes = partial(map_labelled_latents, generator, truncation_psi=psi, truncation_layers=truncated)
-        base = self._base_scores(samples.stop)[samples.start :]
-        plan = self._plan(directions, chosen)
+        drawn, plan = self.draw(samples.start, samples.stop), self._plan(directions, chosen)
+        base = self._base_scores(samples, drawn.codes)
         tally = Tally(len(samples), len(directions), len(self.layer_sets), columns, base)
-        for part in _parts(samples):
-            drawn = self.draw(part.start, part.stop)
-            moved = labelled_latents(generator, drawn) if plan.in_latents else drawn.codes
-            for found in self.engine.perturbed_scores(moved, plan, to_codes):
-                where = slice(
-                    *(part.start - samples.start + end for end in (found.samples.start, found.samples.stop))
-                )
-                tally.add(found._replace(samples=where))
-                advance(found.values[..., 0].numel())
+        moved = labelled_latents(generator, drawn) if plan.in_latents else drawn.codes
+        for found in self.engine.perturbed_scores(moved, plan, to_codes):
+            tally.add(found)
+            advance(found.values[..., 0].numel())
         return tally
 
     def estimate(
@@ -131,26 +149,30 @@ class Measurement:
 
         What lies in ``folder`` and was measured with the same settings is not measured again.
         """
-        keys = [json.dumps(settings | {"num": num, "normal": hash_of(d.normal)}) for d in directions]
-        found: dict[int, Effects] = {}
-        for index, direction in enumerate(directions):
-            if folder and (kept := load_effects(folder / direction.file, keys[index])):
-                found[index] = kept[0]
-        missing = [index for index in range(len(directions)) if index not in found]
+        hashes = [hash_of(direction.normal) for direction in directions]
+        found = {} if folder is None else _kept(folder, settings, num)
+        missing = [index for index, name in enumerate(hashes) if name not in found]
         if progress and missing:
             say(f"verifying: {self.estimate([directions[index] for index in missing], num)}")
-        each = 2 * num * len(self.layer_sets)
-        done = (len(directions) - len(missing)) * each
-        with show_progress("verifying", len(directions) * each, done=done, enabled=progress) as advance:
-            for start in range(0, len(missing), DIRECTIONS_AT_ONCE):
-                chunk = missing[start : start + DIRECTIONS_AT_ONCE]
-                together = [directions[index] for index in chunk]
-                effects = self.effects(together, self.tally(together, range(num), advance=advance))
-                for row, index in enumerate(chunk):
-                    found[index] = effects.of(row)
-                    if folder:
-                        save_effects(folder / directions[index].file, found[index], keys[index])
-        ordered = zip(*(found[index] for index in range(len(directions))), strict=True)
+        # One file for those that are measured together: a kill can never part them, and who is measured in
+        # whose company decides how float32 sums are rounded.
+        work: list[tuple[list[int], str, Path | None]] = []
+        for start in range(0, len(missing), DIRECTIONS_AT_ONCE):
+            together = missing[start : start + DIRECTIONS_AT_ONCE]
+            key = key_of(settings=settings, num=num, normals=[hashes[index] for index in together])
+            work.append((together, key, folder / f"{name_of(key)}.npz" if folder else None))
+        each = 2 * len(self.layer_sets)  # images of a direction and a sample
+        done = (len(directions) - len(missing)) * each * num
+        for together, key, file in work:
+            started = Measured.load(file, key) if file else None
+            done += len(together) * each * (started.num if started else 0)
+        total = len(directions) * each * num
+        with show_progress("verifying", total, done=done, enabled=progress) as advance:
+            for together, key, file in work:
+                chosen = [directions[index] for index in together]
+                measured = self.measure(chosen, range(num), file=file, key=key, advance=advance)
+                found |= {hashes[index]: measured.effects.of(row) for row, index in enumerate(together)}
+        ordered = zip(*(found[name] for name in hashes), strict=True)
         num_samples, *others = (np.concatenate(parts) for parts in ordered)
         return Effects(num_samples, *others)
 
@@ -172,13 +194,11 @@ class Measurement:
             )
         return effects
 
-    def _base_scores(self, stop: int) -> Tensor:
-        """Of the base samples as they are, up to ``stop``: ``[stop, S]``."""
-        for part in _parts(range(0 if self._base is None else len(self._base), stop)):
-            scores = self.engine.scores(self.draw(part.start, part.stop).codes)
-            self._base = scores if self._base is None else torch.cat([self._base, scores])
-        assert self._base is not None
-        return self._base[:stop]
+    def _base_scores(self, samples: range, codes: Tensor) -> Tensor:
+        """Of base samples as they are: ``[n, S]``."""
+        if samples not in self._base:
+            self._base[samples] = self.engine.scores(codes)
+        return self._base[samples]
 
     def _plan(self, directions: Sequence[Direction], chosen: NDArray[np.bool_] | None) -> Plan:
         steps = torch.tensor([self.step, -self.step], dtype=torch.float64)
@@ -201,30 +221,15 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def save_effects(path: Path, effects: Effects, key: str, **more: Array) -> None:
-    """Writes effects, and whatever goes with them, under a key that says what they are of."""
-    with write_whole(path) as file:
-        np.savez_compressed(file, allow_pickle=False, key=np.array(key), **effects._asdict(), **more)
-
-
-def load_effects(path: Path, key: str) -> tuple[Effects, dict[str, Array]] | None:
-    """What was kept under the same key; None when there is no such file, or it is another run's."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if str(file["key"]) != key:
-                return None
-            more = {name: file[name] for name in file.files if name not in ("key", *Effects._fields)}
-            return Effects(*(file[name] for name in Effects._fields)), more
-    except (FileNotFoundError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
-        return None
-
-
-def hash_of(*arrays: NDArray[Any]) -> str:
-    """A hash of what is in arrays."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:32]
+def _kept(folder: Path, settings: dict[str, Any], num: int) -> dict[str, Effects]:
+    """The effects of all directions that are done: hash of the normal → effects."""
+    found: dict[str, Effects] = {}
+    for path, stored in stored_keys(folder).items():
+        if {**stored, "normals": None} == {"settings": settings, "num": num, "normals": None}:
+            measured = Measured.load(path, key_of(**stored))
+            if measured and measured.num == num:
+                found |= {name: measured.effects.of(row) for row, name in enumerate(stored["normals"])}
+    return found
 
 
 def _parts(samples: range) -> list[range]:

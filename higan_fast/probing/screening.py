@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from higan_fast.engine.engine import as_codes, prepare
 from higan_fast.engine.scoring import score
 from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import Predictor
+from higan_fast.probing.effect_files import load_arrays, save_arrays
 from higan_fast.progress import progress as show_progress
 
 Array = NDArray[np.float64]
@@ -34,6 +36,8 @@ def screen(
     truncation_psi: float = 1.0,
     truncation_layers: int | None = None,
     batch_size: int = 8,
+    file: Path | None = None,
+    key: str = "",
     progress: bool = True,
 ) -> Array:
     """How much a step along each boundary, on each layer alone, would change its score to first order.
@@ -51,6 +55,8 @@ def screen(
         truncation_psi: with which the codes were made; it shortens the steps along boundaries in w.
         truncation_layers: with which the codes were made.
         batch_size: how many samples are differentiated at once; their activations are all kept.
+        file: keeps the sum so far after every batch, and an interrupted call goes on from there.
+        key: says what the file is of; a file with another key is not read.
         progress: whether to show it.
 
     Returns:
@@ -66,9 +72,13 @@ def screen(
         raise ValueError("codes: got no samples, expected at least one")
     moves = _moves(generator, predictor, boundaries, step, truncation_psi, truncation_layers)
     profiles = torch.zeros(len(boundaries), generator.num_layers, dtype=torch.float64, device=codes.device)
-    total = len(codes) * len(moves)
-    with show_progress("screening", total, unit="gradients", enabled=progress) as advance:
-        for batch in codes.split(batch_size):
+    kept = load_arrays(file, key) if file else None
+    done = 0 if kept is None else int(kept["done"])
+    if kept is not None:
+        profiles += torch.as_tensor(kept["sum"]).to(profiles)
+    total, so_far = len(codes) * len(moves), done * len(moves)
+    with show_progress("screening", total, unit="gradients", done=so_far, enabled=progress) as advance:
+        for batch in codes[done:].split(batch_size) if done < len(codes) else ():
             leaf = batch.detach().clone().requires_grad_()  # [n, L, D]
             scores = score(predictor, generator.synthesize(leaf))  # [n, S]
             if not scores.requires_grad:
@@ -88,6 +98,9 @@ def screen(
                     )
                 profiles[rows] += torch.einsum("nld,mld->ml", gradient.double(), displacement)
                 advance(len(leaf))
+            done += len(batch)
+            if file:
+                save_arrays(file, key, sum=profiles.cpu().numpy(), done=np.array(done))
     return (profiles / len(codes)).cpu().numpy()
 
 

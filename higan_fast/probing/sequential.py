@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from higan_fast.predictors.base import Predictor
-from higan_fast.probing.measurement import Direction, Measurement, hash_of, load_effects, save_effects, say
+from higan_fast.probing.effect_files import Measured, hash_of, key_of, name_of
+from higan_fast.probing.measurement import Direction, Measurement, say
 from higan_fast.probing.tally import Effects
 from higan_fast.progress import progress as show_progress
 from higan_fast.statistics.confidence import StudentSequence
@@ -107,7 +107,7 @@ class _Rounds:
         normals = hash_of(*(direction.normal for direction in directions))
         self.settings = settings | {"normals": normals, "columns": list(columns)}
         self.effects: Effects | None = None
-        self.count = self.num_base = 0  # rounds, and the base samples that they took
+        self.num_base = 0  # the base samples that the rounds took
 
     def whole(self, goal: Goal) -> BoolArray:
         """Every effect that could bear on the goal, ``[B + R, sets]``."""
@@ -117,26 +117,21 @@ class _Rounds:
 
     def measure(self, samples: range, chosen: BoolArray) -> tuple[Array, Array]:
         """A round: effects of boundaries ``[n, B, sets]`` and of random directions ``[n, R, B]``."""
-        path = None if self.folder is None else self.folder / "rounds" / f"{self.count:04}.npz"
-        self.count, self.num_base = self.count + 1, max(self.num_base, samples.stop)
-        key = json.dumps(
-            self.settings | {"first": samples.start, "last": samples.stop - 1, "chosen": hash_of(chosen)}
-        )
-        kept = load_effects(path, key) if path else None
-        if kept:
-            effects, more = kept
-        else:
-            what = "layers on samples" if chosen[:, 1:].any() else "samples"
-            label = f"verifying {what} {samples.start} to {samples.stop - 1}"
-            total = 2 * int(chosen.sum()) * len(samples)
-            with show_progress(label, total, enabled=self.progress) as advance:
-                tally = self.measurement.tally(self.directions, samples, chosen, self.columns, advance)
-            effects = self.measurement.effects(self.directions, tally)
-            more = {"own": tally.own.cpu().numpy(), "null": tally.null.cpu().numpy()}
-            if path:
-                save_effects(path, effects, key, **more)
-        self.effects = effects if self.effects is None else self.effects.merge(effects)
-        return more["own"], more["null"]
+        self.num_base = max(self.num_base, samples.stop)
+        asked = {"first": samples.start, "last": samples.stop - 1, "chosen": hash_of(chosen)}
+        key = key_of(settings=self.settings, **asked)
+        file = self.folder / "rounds" / f"{name_of(key)}.npz" if self.folder else None
+        kept = Measured.load(file, key) if file else None
+        done = 2 * int(chosen.sum()) * (kept.num if kept else 0)
+        what = "layers on samples" if chosen[:, 1:].any() else "samples"
+        label = f"verifying {what} {samples.start} to {samples.stop - 1}"
+        total = 2 * int(chosen.sum()) * len(samples)
+        with show_progress(label, total, done=done, enabled=self.progress) as advance:
+            found = self.measurement.measure(
+                self.directions, samples, chosen, self.columns, file=file, key=key, advance=advance
+            )
+        self.effects = found.effects if self.effects is None else self.effects.merge(found.effects)
+        return found.own, found.null
 
 
 class _SequenceOfMoments(StudentSequence):

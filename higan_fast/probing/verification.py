@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from higan_fast.files import only_writer, remove_leftovers
 from higan_fast.fingerprint import fingerprint
 from higan_fast.generators.base import Generator, check_generator
 from higan_fast.predictors.base import Predictor, check_predictor
+from higan_fast.probing.effect_files import hash_of, key_of, name_of
 from higan_fast.probing.measurement import Direction, Measurement
 from higan_fast.probing.null import null_directions
 from higan_fast.probing.results import Verification
@@ -90,8 +90,8 @@ def verify(
             them and each boundary that has an effect.
         batch_size: at most so many images at once; None: as many as are worth it. Fewer where memory is
             short.
-        out: run folder; its ``verification`` folder keeps each direction as it is done (each round, where
-            the number of samples is not fixed), and a run with the same settings goes on from there.
+        out: run folder; its ``verification`` folder keeps what is measured after every 64 samples, and a
+            verification with the same settings goes on from there.
         progress: whether to show it.
 
     Raises:
@@ -144,6 +144,7 @@ def verify(
         folder = None if out is None else Path(out) / FOLDER
         if folder:
             remove_leftovers(folder)
+            folder /= name_of(key_of(settings=settings))
         if num is not None:
             about |= {"num": int(num), "decide": None}
             figures = _fixed(measurement, directions, columns, num, confidence, folder, settings, progress)
@@ -154,26 +155,31 @@ def verify(
             figures = measure_until_decided(
                 measurement, directions, columns, asked, confidence, max_samples, folder, settings, progress
             )
-    if one_layer:
-        figures |= _of_the_one_layer(figures)
-    layers = () if space == "z" else generator.layers
-    found = Verification(
-        semantics=predictor.semantics,
-        boundary_names=names,
-        layers=layers,
-        screening=np.full((len(names), len(layers)), np.nan),
-        settings=settings | about | {"screening": int(screening)},
-        **figures,
-    )
-    beating = {boundary.name: boundary for boundary in chosen if found.beats_null[found.row(boundary.name)]}
-    if screening and layers and beating:
-        rows = [found.row(name) for name in beating]
-        codes = measurement.draw(0, screening).codes
-        found.screening[rows] = screen(
-            generator, predictor, codes, beating, step=step, truncation_psi=truncation_psi,
-            truncation_layers=truncation_layers, progress=progress,
-        )  # fmt: skip
-    return found
+        if one_layer:
+            figures |= _of_the_one_layer(figures)
+        layers = () if space == "z" else generator.layers
+        found = Verification(
+            semantics=predictor.semantics,
+            boundary_names=names,
+            layers=layers,
+            screening=np.full((len(names), len(layers)), np.nan),
+            settings=settings | about | {"screening": int(screening)},
+            **figures,
+        )
+        beating = {
+            boundary.name: boundary for boundary in chosen if found.beats_null[found.row(boundary.name)]
+        }
+        if screening and layers and beating:
+            rows = [found.row(name) for name in beating]
+            codes = measurement.draw(0, screening).codes
+            normals = [hash_of(boundary.normal) for boundary in beating.values()]
+            key = key_of(settings=settings, screening=int(screening), names=list(beating), normals=normals)
+            file = folder / "screening" / f"{name_of(key)}.npz" if folder else None
+            found.screening[rows] = screen(
+                generator, predictor, codes, beating, step=step, truncation_psi=truncation_psi,
+                truncation_layers=truncation_layers, file=file, key=key, progress=progress,
+            )  # fmt: skip
+        return found
 
 
 def _fixed(
@@ -275,6 +281,6 @@ def _directions(boundaries: Sequence[Boundary], num_null: int, seed: int, codes:
     """The boundaries, and after them random directions."""
     random = null_directions(boundaries, num_null, seed, codes)
     return [
-        *(Direction(b.name, f"{quote(b.name, safe=' ')}.npz", b.normal) for b in boundaries),
-        *(Direction(f"random direction {i}", f"null/{i:04}.npz", normal) for i, normal in enumerate(random)),
+        *(Direction(boundary.name, boundary.normal) for boundary in boundaries),
+        *(Direction(f"random direction {i}", normal) for i, normal in enumerate(random)),
     ]

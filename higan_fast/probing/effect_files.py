@@ -1,0 +1,103 @@
+"""Files of what has been measured so far, each under a key that says what it is of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from higan_fast.files import write_whole
+from higan_fast.probing.tally import Effects
+
+Array = NDArray[np.float64]
+
+# What NumPy raises for a file that is not whole or is not one of its own.
+DAMAGED = (
+    KeyError, TypeError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error
+)  # fmt: skip
+
+
+class Measured(NamedTuple):
+    """Effects of directions on some samples, and those of single samples that ``Tally`` keeps."""
+
+    effects: Effects
+    own: Array  # [n, B, sets]
+    null: Array  # [n, M − B, B]
+
+    @property
+    def num(self) -> int:
+        """How many samples there are so far."""
+        return len(self.own)
+
+    def merge(self, other: Measured) -> Measured:
+        """Returns the measurement of the samples of both."""
+        own, null = np.concatenate([self.own, other.own]), np.concatenate([self.null, other.null])
+        return Measured(self.effects.merge(other.effects), own, null)
+
+    def save(self, path: Path, key: str) -> None:
+        """Writes a file, whole or not at all."""
+        save_arrays(path, key, **self.effects._asdict(), own=self.own, null=self.null)
+
+    @classmethod
+    def load(cls, path: Path, key: str) -> Measured | None:
+        """Reads what was saved under the same key; returns None where there is no such file."""
+        arrays = load_arrays(path, key)
+        if arrays is None:
+            return None
+        return cls(Effects(*(arrays[name] for name in Effects._fields)), arrays["own"], arrays["null"])
+
+
+def save_arrays(path: Path, key: str, **arrays: NDArray[Any]) -> None:
+    """Writes arrays under a key."""
+    with write_whole(path) as file:
+        np.savez_compressed(file, allow_pickle=False, key=np.array(key), **arrays)
+
+
+def load_arrays(path: Path, key: str) -> dict[str, NDArray[Any]] | None:
+    """Reads arrays; returns None where there is no file, or a damaged one, or one with another key."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if str(file["key"]) != key:
+                return None
+            return {name: file[name] for name in file.files if name != "key"}
+    except FileNotFoundError:
+        return None
+    except DAMAGED:
+        return None
+
+
+def stored_keys(folder: Path) -> dict[Path, dict[str, Any]]:
+    """Returns the keys of all files in a folder, parsed; leaves out damaged files."""
+    found = {}
+    for path in sorted(folder.glob("*.npz")):
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                found[path] = json.loads(str(file["key"]))
+        except DAMAGED:
+            continue
+    return found
+
+
+def key_of(**settings: Any) -> str:
+    """Returns the key of some settings: JSON text."""
+    return json.dumps(settings, sort_keys=True)
+
+
+def name_of(key: str) -> str:
+    """Returns a short name for whatever has a key."""
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
+
+
+def hash_of(*arrays: NDArray[Any]) -> str:
+    """Returns a hash of what is in arrays."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:32]

@@ -1,0 +1,122 @@
+"""A verification that is stopped anywhere goes on after the last part that it kept, to the same bits."""
+
+import multiprocessing
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+import higan_fast.files as files
+from higan_fast.probing import verify
+from higan_fast.probing.measurement import SAMPLES_AT_ONCE
+from tests.toy import NUM_LAYERS, toy
+
+FIXED = {"num": 200, "num_null": 8, "progress": False}
+IMAGES = 200 * (1 + (4 + 8) * 2 * (1 + NUM_LAYERS))
+SEQUENTIAL = {"num_null": 32, "max_samples": 400, "confidence": 0.95, "progress": False}
+
+
+def counted(stop_after=None):
+    """The toy networks, and a list of how many images the predictor saw; stops it in the middle."""
+    generator, predictor = toy()
+    seen, forward = [], predictor.forward
+
+    def counting(images):
+        if stop_after is not None and sum(seen) >= stop_after:
+            raise KeyboardInterrupt
+        seen.append(len(images))
+        return forward(images)
+
+    predictor.forward = counting
+    return generator, predictor, seen
+
+
+def same(one, other):
+    for name, value in vars(one).items():
+        if isinstance(value, np.ndarray):
+            np.testing.assert_array_equal(getattr(other, name), value, err_msg=name)
+        else:
+            assert getattr(other, name) == value, name
+
+
+@pytest.fixture(scope="module")
+def fixed(boundaries):
+    return verify(*toy(), boundaries, **FIXED)
+
+
+@pytest.mark.parametrize("stops", [(0.59,), (0.05, 0.3, 0.3, 0.2)])
+def test_a_fixed_number_of_samples_goes_on_where_it_was(boundaries, fixed, tmp_path, stops):
+    total = 0
+    for stop in stops:
+        *networks, seen = counted(stop * IMAGES)
+        with pytest.raises(KeyboardInterrupt):
+            verify(*networks, boundaries, out=tmp_path, **FIXED)
+        total += sum(seen)
+    *networks, seen = counted()
+    same(verify(*networks, boundaries, out=tmp_path, **FIXED), fixed)
+    # each stop loses no more than one part, and scores the base samples of its own parts again
+    part = SAMPLES_AT_ONCE * 8 * 2 * (1 + NUM_LAYERS)
+    assert total + sum(seen) <= IMAGES + len(stops) * (part + FIXED["num"])
+    if len(stops) == 1:
+        assert sum(seen) < 0.65 * IMAGES
+    *networks, seen = counted()
+    same(verify(*networks, boundaries, out=tmp_path, **FIXED), fixed)
+    assert sum(seen) == 0
+
+
+def test_a_long_round_goes_on_in_its_middle(boundaries, tmp_path):
+    *networks, seen = counted()
+    found = verify(*networks, boundaries, **SEQUENTIAL)
+    whole = sum(seen)
+    *networks, seen = counted(2 * (4 + 32) * (128 + SAMPLES_AT_ONCE + 10))  # in the round 128 to 255
+    with pytest.raises(KeyboardInterrupt):
+        verify(*networks, boundaries, out=tmp_path, **SEQUENTIAL)
+    first = sum(seen)
+    *networks, seen = counted()
+    same(verify(*networks, boundaries, out=tmp_path, **SEQUENTIAL), found)
+    assert first + sum(seen) < whole + 2 * (4 + 32) * SAMPLES_AT_ONCE
+
+
+def die_at_write(folder, boundaries, write):
+    """Verifies until a given file is about to be renamed, and is killed there."""
+    rename, count = files.Path.replace, 0
+
+    def replace(self, target):
+        nonlocal count
+        count += 1
+        if count == write:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return rename(self, target)
+
+    files.Path.replace = replace
+    torch.set_num_threads(1)
+    verify(*toy(), boundaries, out=folder, **FIXED)
+
+
+def test_sigkill_at_a_write(boundaries, fixed, tmp_path):
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["higan_fast.probing", "tests.toy"])
+    for write in (1, 3):
+        child = context.Process(target=die_at_write, args=(tmp_path, boundaries, write))
+        child.start()
+        child.join()
+        assert child.exitcode == -signal.SIGKILL
+    *networks, seen = counted()
+    same(verify(*networks, boundaries, out=tmp_path, **FIXED), fixed)
+    assert sum(seen) < IMAGES - 2 * SAMPLES_AT_ONCE * 8 * 2 * (1 + NUM_LAYERS) + FIXED["num"]
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_screening_goes_on_where_it_was(boundaries, tmp_path):
+    options = {"num": 8, "num_null": 32, "confidence": 0.9, "screening": 40, "progress": False}
+    measured = 8 * (1 + (4 + 32) * 2 * (1 + NUM_LAYERS))
+    expected = verify(*toy(), boundaries, **options)
+    assert np.isfinite(expected.screening).all()
+    *networks, seen = counted(measured + 24)  # in its fourth batch of 8
+    with pytest.raises(KeyboardInterrupt):
+        verify(*networks, boundaries, out=tmp_path, **options)
+    *networks, seen = counted()
+    same(verify(*networks, boundaries, out=tmp_path, **options), expected)
+    assert sum(seen) == 16
