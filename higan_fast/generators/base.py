@@ -78,6 +78,10 @@ class Generator(torch.nn.Module, abc.ABC):
         code_dim: length of one layer's code.
         resolution: height and width of an image, in pixels.
         layers: the layers in the order in which they run.
+        identity: a name that stands for code and attributes where stored results ask whether they are of the
+            same network; None: what can be seen of both stands for them.
+        not_fingerprinted: attributes of a module that do not belong to what it is, such as what
+            ``use_truncation`` sets or a count of calls; every module within may have its own.
     """
 
     family: ClassVar[str]
@@ -88,6 +92,8 @@ class Generator(torch.nn.Module, abc.ABC):
     resolution: int
     layers: tuple[Layer, ...]
     activation_dtype: torch.dtype | None = None
+    identity: str | None = None
+    not_fingerprinted: ClassVar[tuple[str, ...]] = ()
 
     @property
     def num_layers(self) -> int:

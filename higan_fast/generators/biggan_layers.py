@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -70,6 +70,8 @@ class Statistics(nn.Module):
     Attributes:
         mean, variance: ``[S, C]``, for the truncations 0, 1/(S − 1), …, 1; with S = 1, for all truncations.
     """
+
+    not_fingerprinted: ClassVar[tuple[str, ...]] = ("place", "share")
 
     mean: Tensor
     variance: Tensor

@@ -21,6 +21,8 @@ def load_predictor(
     predictor: str | Path | Callable[[torch.Tensor], Any],
     semantics: str | Semantic | Sequence[str | Semantic] | None = None,
     device: str | torch.device = "cpu",
+    *,
+    identity: str | None = None,
 ) -> Predictor:
     """A predictor, ready to score: in evaluation mode, on ``device``.
 
@@ -32,6 +34,10 @@ def load_predictor(
         semantics: with a module or a function: a name for each column of its scores, or the keys of its dict.
         device: where it runs; "auto": on a CUDA device where there is one. A function takes care of
             its networks itself.
+        identity: a name for the module's code and attributes, such as ``"beauty-2"``. Stored scores are
+            reused while it and the weights stay the same. None: its code and attributes decide, as far as
+            they can be seen. Give one where they cannot, as in a compiled runtime, or where they change
+            without changing the scores.
 
     Raises:
         FileNotFoundError: when there is no such file.
@@ -55,4 +61,6 @@ def load_predictor(
                 f"predictor: got {str(predictor)!r}, expected 'scenes', 'color' or a .safetensors file"
             )
         loaded = load_scene_predictor(path)
+    if identity is not None:
+        loaded.identity = identity
     return loaded.eval().to(usable_device(device))

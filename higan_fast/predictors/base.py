@@ -34,9 +34,12 @@ class Predictor(torch.nn.Module):
 
     Attributes:
         semantics: what column *j* of the scores means.
+        identity: a name that stands for code and attributes where stored results ask whether they were
+            scored by the same network; None: what can be seen of both stands for them.
     """
 
     semantics: tuple[Semantic, ...]
+    identity: str | None = None
 
     def __getattr__(self, name: str) -> Any:
         """Says what to write where a subclass has no ``semantics``."""
@@ -78,6 +81,7 @@ class ModulePredictor(Predictor):
         semantics: a name for each column of its output, or ``Semantic`` objects that also carry a
             level; plain names count as attributes. Where the output is a dict, its keys.
         score_range: between what all scores always lie; None: not known.
+        identity: see ``Predictor``.
 
     Raises:
         ValueError: when ``semantics`` are no names, or ``module`` cannot be called with images.
@@ -88,9 +92,10 @@ class ModulePredictor(Predictor):
         module: Callable[[Tensor], Any],
         semantics: str | Semantic | Sequence[str | Semantic] | None,
         score_range: tuple[float, float] | None = None,
+        identity: str | None = None,
     ) -> None:
         super().__init__()
-        self.module, self.score_range = _callable(module), score_range
+        self.module, self.score_range, self.identity = _callable(module), score_range, identity
         self.semantics = _semantics(semantics)
 
     @property

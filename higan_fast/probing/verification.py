@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from higan_fast.checks import check_count, check_label, check_names, check_seed,
 from higan_fast.engine.engine import Engine
 from higan_fast.engine.precision import Wish, chosen_precision
 from higan_fast.files import only_writer, remove_leftovers
-from higan_fast.fingerprint import fingerprint
+from higan_fast.fingerprint import fingerprint, warn_of_unseen
 from higan_fast.generators.base import Generator, check_generator
 from higan_fast.predictors.base import Predictor, check_predictor
 from higan_fast.probing.effect_files import hash_of, key_of, name_of
@@ -121,6 +122,7 @@ def verify(
     precision = chosen_precision(precision, generator.device)
     engine = Engine(generator, predictor, batch_size=batch_size, precision=precision)
     measurement = Measurement(engine, seed, space, step, truncation_psi, truncation_layers, label)
+    made_by = {"generator": fingerprint(generator), "predictor": fingerprint(predictor)}
     settings: dict[str, Any] = {
         "step": float(step),
         "seed": int(seed),
@@ -130,11 +132,15 @@ def verify(
         "precision": precision,
         "features": str(engine.features_dtype).removeprefix("torch."),
         "semantics": list(predictor.names),
-        "generator": fingerprint(generator),
-        "predictor": fingerprint(predictor),
+        **{name: str(found) for name, found in made_by.items()},
     }
     if generator.label_dim:
         settings["label"] = None if label is None else int(label)
+    kept = settings  # what is reused agrees on it
+    if not all(found.complete for found in made_by.values()):
+        kept = settings | {"run": uuid.uuid4().hex}  # which nothing does
+        if out is not None:
+            warn_of_unseen(**made_by)
     about: dict[str, Any] = {"num_null": int(num_null), "confidence": confidence}
     names = tuple(boundary.name for boundary in chosen)
     columns = [predictor.names.index(name) for name in names]
@@ -147,13 +153,13 @@ def verify(
             folder /= name_of(key_of(settings=settings))
         if num is not None:
             about |= {"num": int(num), "decide": None}
-            figures = _fixed(measurement, directions, columns, num, confidence, folder, settings, progress)
+            figures = _fixed(measurement, directions, columns, num, confidence, folder, kept, progress)
         else:
             goal: Goal = decide or ("effect" if space == "z" or one_layer else "top-layer")
             about |= {"decide": goal, "max_samples": int(max_samples)}
             asked: Goal = "effect" if one_layer and goal == "top-layer" else goal
             figures = measure_until_decided(
-                measurement, directions, columns, asked, confidence, max_samples, folder, settings, progress
+                measurement, directions, columns, asked, confidence, max_samples, folder, kept, progress
             )
         if one_layer:
             figures |= _of_the_one_layer(figures)
@@ -173,7 +179,7 @@ def verify(
             rows = [found.row(name) for name in beating]
             codes = measurement.draw(0, screening).codes
             normals = [hash_of(boundary.normal) for boundary in beating.values()]
-            key = key_of(settings=settings, screening=int(screening), names=list(beating), normals=normals)
+            key = key_of(settings=kept, screening=int(screening), names=list(beating), normals=normals)
             file = folder / "screening" / f"{name_of(key)}.npz" if folder else None
             found.screening[rows] = screen(
                 generator, predictor, codes, beating, step=step, truncation_psi=truncation_psi,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from higan_fast.checks import check_count, check_label, check_seed, check_truncation
 from higan_fast.engine.engine import Engine
 from higan_fast.files import only_writer, remove_leftovers
-from higan_fast.fingerprint import check_same, fingerprint
+from higan_fast.fingerprint import check_same, fingerprint, warn_of_unseen
 from higan_fast.generators.base import Generator, check_generator
 from higan_fast.predictors.base import Predictor, Semantic, check_predictor
 from higan_fast.progress import progress as show_progress
@@ -146,6 +147,8 @@ def sample(
         )
     check_truncation(truncation_psi, truncation_layers, generator.num_layers)
     check_label(label, generator.label_dim)
+    generator.use_truncation(truncation_psi)
+    made_by = {"generator": fingerprint(generator), "predictor": fingerprint(predictor)}
     settings: dict[str, Any] = {
         "seed": int(seed),
         "truncation_psi": float(truncation_psi),
@@ -156,14 +159,12 @@ def sample(
         "num_layers": generator.num_layers,
         "semantics": [[semantic.name, semantic.level] for semantic in predictor.semantics],
         "identity": json.loads(json.dumps(identity or {})),  # as a store gives it back
-        "generator": fingerprint(generator),
-        "predictor": fingerprint(predictor),
+        **{name: str(found) for name, found in made_by.items()},
     }
     if generator.label_dim:
         settings |= {"label_dim": generator.label_dim, "label": None if label is None else int(label)}
     if not generator.shares_code:
         settings["shares_code"] = False
-    generator.use_truncation(truncation_psi)
     engine = Engine(generator, predictor, batch_size=batch_size)
     one = _kept(make_codes(generator, seed, 0, 1), torch.zeros(1, predictor.num_semantics))
     shapes = {name: tuple(values.shape[1:]) for name, values in one.items()}
@@ -177,6 +178,10 @@ def sample(
     path = Path(out) / STORE
     with only_writer(out):
         remove_leftovers(path)
+        if path.exists() and not all(found.complete for found in made_by.values()):
+            warn_of_unseen(**made_by)
+            check_same(path, open_store(path)[1], settings)
+            shutil.rmtree(path)
         if not path.exists():
             create_store(path, shapes, shard_size, settings)
         stored_arrays, stored_settings = open_store(path, writable=True)

@@ -25,7 +25,7 @@ context.set_forkserver_preload(["higan_fast.probing", "tests.toy"])
 def sample_slowly(folder: Path) -> None:
     """Samples with pauses, so that a kill falls into every part of the work."""
     generator, predictor = toy()
-    forward = predictor.forward
+    forward, predictor.identity = predictor.forward, "toy"
 
     def slow(images):
         time.sleep(0.1)
@@ -74,7 +74,9 @@ def test_sigkill_at_random_moments(tmp_path):
             killed += 1
         child.join()
     assert killed >= 3
-    sample(*toy(), NUM, tmp_path, batch_size=7, shard_size=SHARD, progress=False)
+    generator, predictor = toy()
+    predictor.identity = "toy"
+    sample(generator, predictor, NUM, tmp_path, batch_size=7, shard_size=SHARD, progress=False)
     assert_uninterrupted(tmp_path)
 
 
