@@ -1,1 +1,1 @@
-"""Speed, as ratios against a reference in the same run: ``python -m benchmarks.run``."""
+"""Benchmarks: speed as ratios to a reference in the same run; see ``python -m benchmarks.run``."""

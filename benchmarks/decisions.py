@@ -1,8 +1,8 @@
-"""Whether sequential decisions keep their promise on a real generator: ``python -m benchmarks.decisions``.
+"""Tests the guarantees of sequential decisions on a real generator: ``python -m benchmarks.decisions``.
 
-Every run verifies the embedded generator anew, on samples and random directions of its own, and what it
-decides is held against the effects of many other samples. It also verifies random directions as if they were
-boundaries: none of them has an effect that should be claimed.
+Every run verifies the embedded generator on its own samples and random directions, and compares the decisions
+with the effects on many other samples. It also verifies random directions as if they were boundaries: none
+of them has an effect that should be claimed.
 """
 
 from __future__ import annotations
@@ -24,18 +24,16 @@ from higan_fast.predictors.base import Predictor
 from higan_fast.probing import Boundary
 
 CONFIDENCE = 0.99
-REFERENCE_SEED = 1_000  # beyond those of the runs
-SAMPLES, CHOSEN, MAX_SAMPLES = 6_000, 1_000, 1_000  # the demo's
+REFERENCE_SEED = 1_000  # larger than the seeds of the runs
+SAMPLES, CHOSEN, MAX_SAMPLES = 6_000, 1_000, 1_000  # as in the demo
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--runs", default=20, show_default=True)
-@click.option(
-    "--reference", default=1_000, show_default=True, help="Samples that decisions are held against."
-)
+@click.option("--reference", default=1_000, show_default=True, help="Samples to compare the decisions with.")
 @click.option("--threads", type=int, help="CPU threads.")
 def main(runs: int, reference: int, threads: int | None) -> None:
-    """Repeat the sequential verification, and count its wrong decisions."""
+    """Repeat the sequential verification and count its wrong decisions."""
     keep_freed_memory()
     if threads:
         torch.set_num_threads(threads)
@@ -66,7 +64,7 @@ def main(runs: int, reference: int, threads: int | None) -> None:
 def _own_effects(
     generator: Generator, predictor: Predictor, boundaries: Mapping[str, Boundary], num: int
 ) -> NDArray[np.float64]:
-    """Of each boundary on its own semantic: on all layers, then on each, ``[B, 1 + L]``."""
+    """Returns each boundary's effects on its own semantic, on all layers, then on each: ``[B, 1 + L]``."""
     found = hf.verify(generator, predictor, boundaries, num=num, num_null=2, seed=REFERENCE_SEED)
     columns = [predictor.names.index(name) for name in boundaries]
     return found.effect[range(len(columns)), :, columns]
@@ -79,7 +77,7 @@ def _run(
     effects: NDArray[np.float64],
     seed: int,
 ) -> tuple[list[str], list[str], int]:
-    """What one verification decided wrongly, which effects it claimed, and how many images it took."""
+    """Verifies once; returns the wrong decisions, the claimed effects and the number of images."""
     found = hf.verify(
         generator, predictor, boundaries,
         decide="top-layer", confidence=CONFIDENCE, max_samples=MAX_SAMPLES, seed=seed, progress=False,
@@ -101,7 +99,7 @@ def _run(
 def _claims_of_random_directions(
     generator: Generator, predictor: Predictor, names: Sequence[str], seed: int
 ) -> list[str]:
-    """The semantics that random directions in place of their boundaries are said to raise."""
+    """Returns the semantics claimed to have an effect when random directions replace their boundaries."""
     found = hf.verify(
         generator, predictor, random_boundaries(generator, names, seed),
         decide="effect", confidence=CONFIDENCE, max_samples=MAX_SAMPLES, seed=seed, progress=False,

@@ -1,6 +1,6 @@
 """Prints the table of peak memory in docs/engine.md: ``python -m benchmarks.memory``.
 
-Every line is a process of its own, on one thread, in batches of 16 images.
+Every line runs in a separate process, on one thread, in batches of 16 images.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LINES = ((4, 32, 2), (64, 32, 2), (4, 1024, 2), (4, 32, 16))
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Verify more directions, more samples and more steps, and print what memory each took."""
+    """Verify with more directions, samples and steps, and print the memory that each takes."""
     click.echo("| directions | samples | steps | MiB |\n|---:|---:|---:|---:|")
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as processes:
         for directions, samples, steps in LINES:
@@ -36,9 +36,9 @@ def main() -> None:
 
 
 def peak_memory(directions: int, samples: int, steps: int) -> int:
-    """Bytes beyond those that the process held before, with both networks loaded.
+    """Returns the peak bytes above what the process held with both networks loaded.
 
-    Two steps are those of a whole verification, forth and back; more go through the engine alone.
+    With two steps (forwards and backwards) it runs a whole verification; with more, the engine alone.
     """
     keep_freed_memory()  # as the command line does
     torch.set_num_threads(1)
@@ -60,18 +60,18 @@ def peak_memory(directions: int, samples: int, steps: int) -> int:
         with torch.inference_mode():
             codes = make_codes(generator, SEED, 0, samples, stream=VERIFICATION).codes
             for _ in engine.perturbed_scores(codes, plan):
-                pass  # its scores are whoever's asked for them
+                pass  # a real caller would consume the scores here
     return _status("VmHWM") - before
 
 
 def _forget_peak() -> int:
-    """Bytes that are resident now; the peak begins anew."""
+    """Resets the peak, and returns the bytes that are resident now."""
     Path("/proc/self/clear_refs").write_text("5")
     return _status("VmRSS")
 
 
 def _status(name: str) -> int:
-    """Bytes, as Linux counts them."""
+    """Returns an entry of Linux's process status, in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     (found,) = (line for line in lines if line.startswith(f"{name}:"))
     return int(found.split()[1]) * 1024

@@ -1,10 +1,10 @@
-"""HiGAN's own re-scoring program beside our verification: ``python -m benchmarks.rescoring CHECKOUT``.
+"""Compares HiGAN's own re-scoring program with ours: ``python -m benchmarks.rescoring CHECKOUT``.
 
-Their ``rescore.py`` runs as it is, on their StyleGAN2 network and their wide residual network with random
-weights, in a checkout of genforce/higan. What it prints is compared with our ``higan_delta`` for the same
-weights, latents, boundaries and scorer; images are made in float64, so that no pixel is rounded to another
-byte by chance. Their model and predictor classes, which look for downloads and for
-torchvision, are replaced by what hands their networks' figures on.
+Runs the unmodified ``rescore.py`` of a genforce/higan checkout on its StyleGAN2 network and its wide residual
+network, with random weights. Compares the printed figures with our ``higan_delta`` for the same weights,
+latents, boundaries and scorer. Images are made in float64, so that no pixel rounds to another byte by chance.
+Their model and predictor classes need downloads and torchvision, so thin wrappers around their networks take
+their place.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from higan_fast.sampling.latents import VERIFICATION, make_codes
 RESOLUTION, PSI, TRUNCATED_LAYERS, SEED = 64, 0.7, 6, 1
 NAMES = ("natural_lighting", "wood", "cloth")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-TOLERANCE = 1e-4  # they print four digits
+TOLERANCE = 1e-4  # rescore.py prints four digits
 
 
 class Scorer(nn.Module):
-    """Images → scores, as their predictor makes them: bytes, Pillow's resize, their network."""
+    """Images → scores, as in their predictor: round to bytes, resize with Pillow, run their network."""
 
     def __init__(self, network: Any) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class Scorer(nn.Module):
 
 
 class Model:
-    """What their program asks a model for, from their network."""
+    """Their network behind the methods that their program calls on a model."""
 
     truncation_psi, truncation_layers = PSI, TRUNCATED_LAYERS
 
@@ -94,7 +94,7 @@ class Model:
 @click.argument("checkout", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--num", default=12, show_default=True, help="Samples.")
 def main(checkout: Path, num: int) -> None:
-    """Run HiGAN's rescore.py, and compare what it prints with our verification."""
+    """Run HiGAN's rescore.py and compare its printed figures with our verification."""
     torch.manual_seed(0)
     theirs, program = _load(checkout.resolve())
     with tempfile.TemporaryDirectory() as folder:
@@ -123,7 +123,7 @@ def main(checkout: Path, num: int) -> None:
 
 
 def _load(checkout: Path) -> tuple[dict[str, Any], Any]:
-    """Their networks with random weights, and their program."""
+    """Returns their networks with random weights, and their program."""
     stubs = {name: types.ModuleType(name) for name in ("tqdm", "torchvision", "torchvision.transforms")}
     stubs["tqdm"].tqdm = lambda values, **_: values  # type: ignore[attr-defined]
     stubs["torchvision"].transforms = stubs["torchvision.transforms"]  # type: ignore[attr-defined]
@@ -144,7 +144,7 @@ def _load(checkout: Path) -> tuple[dict[str, Any], Any]:
 def _rescore(
     program: Any, model: Model, scorer: Scorer, boundaries: dict[str, Boundary], folder: Path
 ) -> dict[str, NDArray[np.float64]]:
-    """What their program prints for each boundary: all layers together, then each, ``[1 + L]``."""
+    """Returns what their program prints per boundary, all layers together, then each: ``[1 + L]``."""
     lines: list[str] = []
     predictor = types.SimpleNamespace(
         attribute_name_to_idx={name: index for index, name in enumerate(NAMES)},

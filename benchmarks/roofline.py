@@ -1,7 +1,7 @@
-"""How fast a job could run: no faster than its bytes are copied, nor than its products are computed.
+"""The speed limits of a job: the time to copy its bytes, and the time to compute its products.
 
-Both ceilings are measured, at the start of each run. A copy that fits a cache is faster than one that does
-not, so on the CPU a job is held against a copy that touches as many bytes as the job.
+Both ceilings are measured at the start of each run. Copies that fit a cache are faster, so on the CPU a job
+is compared with a copy that touches as many bytes.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from benchmarks.timing import seconds_of
 
 MIB = 2**20
 CPU_SIZES = tuple(2**power * MIB for power in range(11))
-CUDA_SIZES = (4096 * MIB,)  # its L2 is emptied before every call, so that all sizes come from memory
+CUDA_SIZES = (4096 * MIB,)  # L2 is flushed before every call, so copies of all sizes are equal
 
 
 @dataclass(frozen=True)
 class Work:
-    """What one kernel must do at the least.
+    """The least work that a kernel must do.
 
     Attributes:
         bytes: each input read once, each output written once.
-        flop: of its matrix products and convolutions; other arithmetic costs no time beside the bytes.
+        flop: FLOP of matrix products and convolutions; other arithmetic is hidden by the memory traffic.
     """
 
     bytes: int
@@ -35,10 +35,10 @@ class Work:
 
 @dataclass(frozen=True)
 class Ceilings:
-    """What this machine reaches.
+    """The measured speed limits of this machine.
 
     Attributes:
-        bandwidths: bytes that a copy touches (it reads one half and writes the other) → bytes/s.
+        bandwidths: bytes that a copy touches (half read, half written) → bytes/s.
         peaks: dtype → FLOP/s of a large plain convolution.
     """
 
@@ -46,19 +46,19 @@ class Ceilings:
     peaks: dict[str, float]
 
     def limit(self, work: tuple[Work, ...], dtype: str) -> float:
-        """Seconds that ``work`` takes at the least, one kernel after the other."""
+        """Returns the least time for ``work`` in seconds, one kernel after the other."""
         return sum(
             max(part.bytes / self.bandwidth(part.bytes), part.flop / self.peaks[dtype]) for part in work
         )
 
     def bandwidth(self, size: int) -> float:
-        """Bytes/s of the measured copy whose size is nearest, as a factor."""
+        """Returns the bytes/s of the measured copy whose size is nearest by ratio."""
         return self.bandwidths[min(self.bandwidths, key=lambda other: abs(math.log(other / max(size, 1))))]
 
     def __str__(self) -> str:
         copies = ", ".join(f"{size // MIB}: {rate / 1e9:.0f}" for size, rate in self.bandwidths.items())
         peaks = ", ".join(f"{dtype}: {peak / 1e9:.0f}" for dtype, peak in self.peaks.items())
-        return f"copy, GB/s by the MiB that it touches   {copies}\nconvolution, GFLOP/s   {peaks}"
+        return f"copy, GB/s by MiB touched   {copies}\nconvolution, GFLOP/s   {peaks}"
 
 
 def measure(
@@ -71,8 +71,8 @@ def measure(
 
     Args:
         device: ``"cpu"`` or ``"cuda"``.
-        dtypes: for which convolutions are timed.
-        sizes: bytes that copies touch.
+        dtypes: dtypes in which the convolution is timed.
+        sizes: bytes that the copies touch.
         shape: batch, channels and resolution of the convolution.
     """
     on_cuda = torch.device(device).type == "cuda"
@@ -99,7 +99,7 @@ def _peak(device: str, dtype: torch.dtype, batch: int, channels: int, resolution
 
 
 def _best(run: Callable[[], object], device: str) -> float:
-    """Seconds of the fastest of several calls: a ceiling is what was reached, not what is usual."""
+    """Returns the seconds of the fastest of several calls, because a ceiling is a best case."""
     run()
     times = [seconds_of(run, device) for _ in range(10)]
     while len(times) < 100 and sum(times) < 0.2:

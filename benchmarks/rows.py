@@ -1,4 +1,4 @@
-"""What a run leaves: a row for each measurement in ``results/MACHINE.csv``, and a line of a table."""
+"""The output of a run: a row per measurement in ``results/MACHINE.csv``, and a line of a table."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from higan_fast.environment import environment
 
 RESULTS = Path(__file__).parent / "results"
 
-# ms: median of one call. ratio: to the case's first backend. roofline_share: the least time that bytes or
-# products take, as a share of ms. max_error: as a share of the exact result's largest magnitude. A field is
-# empty where it does not apply.
+# ms: median time of one call. ratio: speed relative to the case's first backend. roofline_share: the least
+# time that the bytes or products take, as a share of ms. max_error: as a share of the exact result's largest
+# magnitude. A field that does not apply is empty.
 COLUMNS = (
     "date", "commit", "torch", "threads", "case", "dtype", "backend", "ms", "images_per_s", "gflop_per_s",
     "ratio", "roofline_share", "max_error",
 )  # fmt: skip
-# column → width in the table; the first three are texts
+# column → width in the table; the first three hold text
 WIDTHS = {
     "case": 50, "dtype": 8, "backend": 30, "ms": 9, "ratio": 7, "roofline_share": 14, "gflop_per_s": 11,
     "images_per_s": 12, "max_error": 9,
@@ -29,10 +29,10 @@ TEXTS = ("case", "dtype", "backend")
 
 
 def append(row: dict[str, object], machine: str) -> None:
-    """Adds one row to the machine's file; a new file begins with its header.
+    """Appends one row to the machine's file; a new file starts with a header.
 
     Raises:
-        ValueError: when the file has other columns.
+        ValueError: if the file has different columns.
     """
     path = RESULTS / f"{machine}.csv"
     path.parent.mkdir(exist_ok=True)
@@ -54,7 +54,7 @@ def header() -> str:
 
 
 def line(row: dict[str, object]) -> str:
-    """The row as a line of an aligned table."""
+    """Formats the row as a line of an aligned table."""
     cells = []
     for column, width in WIDTHS.items():
         text = str(row.get(column, ""))
@@ -63,7 +63,7 @@ def line(row: dict[str, object]) -> str:
 
 
 def machine(device: str) -> str:
-    """As a file name: the GPU's name; or the processor's, and its number of cores."""
+    """Returns a file name for the machine: the GPU's name, or the processor's with its number of cores."""
     if torch.device(device).type == "cuda":
         return _file_name(torch.cuda.get_device_name(device))
     name = platform.processor() or platform.machine()

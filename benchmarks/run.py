@@ -1,6 +1,6 @@
 """Runs benchmarks and appends their rows to ``results/MACHINE.csv``: ``python -m benchmarks.run [CASE ...]``.
 
-Run it alone: beside another busy process the figures mean nothing.
+Run it on an otherwise idle machine: next to another busy process the figures mean nothing.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ ON_CUDA = {*KERNELS, "fit", "verify"}
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("names", nargs=-1, metavar="[CASE ...]", type=click.Choice(sorted(CASES)))
-@click.option("--repeats", default=7, show_default=True, help="Rounds at the least; short jobs take more.")
+@click.option("--repeats", default=7, show_default=True, help="Least number of rounds; short jobs run more.")
 @click.option("--threads", type=int, help="CPU threads.")
 @click.option("--device", default="cpu", show_default=True, type=click.Choice(["cpu", "cuda"]))
 @click.option(
@@ -56,17 +56,17 @@ ON_CUDA = {*KERNELS, "fit", "verify"}
     "checkouts",
     multiple=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A checkout of stylegan2-ada-pytorch or of genforce/higan, to be timed in the same run.",
+    help="Checkout of stylegan2-ada-pytorch or genforce/higan, to time in the same run.",
 )
 def main(
     names: tuple[str, ...], repeats: int, threads: int | None, device: str, checkouts: tuple[Path, ...]
 ) -> None:
-    """Time cases, check that their backends agree, and keep one row for each backend.
+    """Time cases, check that their backends agree, and append one row per backend.
 
-    CASE is render, verify (beside HiGAN's published loop), fit (boundaries), checkpoints (loading), ops (each
-    op at the shapes of real layers, then the generator) or generator (a whole StyleGAN2). Without a name:
-    ops, render and verify; on CUDA ops and verify. An interrupted run keeps the rows that it
-    has printed.
+    CASE is render, verify (compared with HiGAN's published loop), fit (boundaries), checkpoints (loading),
+    ops (each op at the shapes of real layers, then the generator) or generator (a whole StyleGAN2). The
+    default is ops, render and verify; on CUDA, ops and verify. An interrupted run keeps the rows that it has
+    printed.
     """
     keep_freed_memory()  # as the command line does; a peer on the CPU runs in a process of its own
     names = names or DEFAULT[device]
@@ -90,21 +90,23 @@ def main(
                 raise
             raise click.ClickException(f"--peer: {missing}") from missing
     if problems:
-        raise click.ClickException("\n".join(["these failed, and left no row:", *problems]))
+        raise click.ClickException("\n".join(["these failed and have no row:", *problems]))
 
 
 def _prepare(device: str, names: tuple[str, ...]) -> Ceilings | None:
-    """Says and measures what all cases share; None where no case needs it.
+    """Sets up the device and measures its ceilings; None if no case needs them.
 
     Raises:
-        click.UsageError, click.ClickException: the cases cannot run on the device.
+        click.UsageError, click.ClickException: if the cases cannot run on the device.
     """
     if device == "cuda":
         if not torch.cuda.is_available():
             raise click.UsageError(f"--device cuda: torch {torch.__version__} sees no CUDA device")
         if not ON_CUDA.issuperset(names):
-            raise click.UsageError(f"--device cuda has {', '.join(sorted(ON_CUDA))}; the others are for CPUs")
-        # float32 means float32: no TF32. Convolutions take the fastest algorithm, for every backend.
+            raise click.UsageError(
+                f"--device cuda: only {', '.join(sorted(ON_CUDA))} run on it; the other cases are for CPUs"
+            )
+        # float32 without TF32, and the fastest convolution algorithm, for every backend.
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.benchmark = True
     click.echo(f"{rows.machine(device)}, torch {torch.__version__}, {torch.get_num_threads()} threads")
@@ -117,15 +119,15 @@ def _prepare(device: str, names: tuple[str, ...]) -> Ceilings | None:
     ceilings = measure(device, dtypes)
     click.echo(
         f"{ceilings}\n"
-        "roofline_share: the least time that the bytes (at the rate of a copy of as many) or the products\n"
-        "(at the convolution's rate) need, as a share of ms. What stays in a cache between calls, or a\n"
-        "convolution of another shape, may beat a ceiling: a share may exceed 1.\n"
+        "roofline_share: the least time for the bytes (at the rate of an equal copy) or for the products\n"
+        "(at the convolution's rate), as a share of ms. It may exceed 1: data may stay in a cache between\n"
+        "calls, and convolutions of other shapes may be faster than the measured one.\n"
     )
     return ceilings
 
 
 def _run(case: Case, ceilings: Ceilings | None, repeats: int, device: str) -> list[str]:
-    """Checks, times and records one case; says what is wrong with the backends that leave no row."""
+    """Checks, times and records one case; returns the problems of the backends that have no row."""
     if sys.stdout.isatty():
         click.echo(f"{case.name} …\r", nl=False)
     seconds: dict[str, float] = {}
@@ -140,16 +142,16 @@ def _run(case: Case, ceilings: Ceilings | None, repeats: int, device: str) -> li
 
 
 def _checked(case: Case, seconds: dict[str, float]) -> tuple[dict[str, float], list[str]]:
-    """The error of each backend that is right, by label, and what is wrong with the others.
+    """Returns the error of each correct backend, by label, and the problems of the others.
 
-    Backends that run once leave their ``seconds``.
+    Adds the times of backends that run only once to ``seconds``.
     """
     exact = exact_result(case)
     found, problems = {}, []
     for backend in case.backends:
         try:
             off = _checked_once(backend, exact, seconds) if backend.once else error(case, backend, exact)
-        except RuntimeError as problem:  # of one kernel: the others go on
+        except RuntimeError as problem:  # one kernel failed; the others go on
             problems.append(f"{case.name}: {backend.label}: {problem}")
             continue
         if off <= backend.tolerance:
@@ -172,7 +174,7 @@ def _checked_once(backend: Backend, exact: list[Tensor], seconds: dict[str, floa
 def _measured(
     case: Case, backend: Backend, seconds: dict[str, float], off: float, ceilings: Ceilings | None
 ) -> dict[str, object]:
-    """One row."""
+    """Builds the row of one backend."""
     images, median = backend.images or case.images, seconds[backend.label]
     first = seconds.get(case.backends[0].label)
     row: dict[str, object] = {

@@ -1,11 +1,11 @@
-"""Runs NVlabs' TensorFlow code: makes a random network, pickles it as its code does, and runs it.
+"""Runs NVlabs' TensorFlow code: builds a random network, pickles it with its own code, and runs it.
 
-A program of its own, for a Python that has TensorFlow 1.15 (``intel-tensorflow``, whose convolutions take
-channels-first images on CPUs too): ``python benchmarks/tensorflow_process.py CHECKOUT JOB.json FOLDER``.
+A standalone program for a Python with TensorFlow 1.15 (``intel-tensorflow``, whose convolutions support
+channels-first images on CPUs): ``python benchmarks/tensorflow_process.py CHECKOUT JOB.json FOLDER``.
 
-The job says the functions that build G and D (``networks``), the ``settings`` of G, a ``seed`` and
-``truncations``. In the folder it leaves ``network.pkl``, and ``run.npz`` with z, labels, w, its average, and
-the images of each truncation.
+The job file holds the functions that build G and D (``networks``), the ``settings`` of G, a ``seed`` and
+``truncations``. The program writes ``network.pkl`` to the folder, and ``run.npz`` with z, labels, w, the
+average of w, and the images of each truncation.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SESSION = {"gpu_options.allow_growth": True, "allow_soft_placement": True}
 
 
 def main(checkout: str, job_file: str, folder: str) -> None:
-    """Does the job."""
+    """Runs the job."""
     sys.path.insert(0, checkout)
     job = json.loads(Path(job_file).read_text())
     np.random.seed(job["seed"])
@@ -32,7 +32,7 @@ def main(checkout: str, job_file: str, folder: str) -> None:
 
 
 def run_pggan(job: dict, folder: Path) -> None:
-    """A network of ``progressive_growing_of_gans``."""
+    """Runs a network of ``progressive_growing_of_gans``."""
     import tfutil
 
     tfutil.init_tf(SESSION)
@@ -51,7 +51,7 @@ def run_pggan(job: dict, folder: Path) -> None:
 
 
 def run_style(job: dict, folder: Path) -> None:
-    """A network of ``stylegan`` or ``stylegan2``."""
+    """Runs a network of ``stylegan`` or ``stylegan2``."""
     from dnnlib import tflib
 
     with contextlib.suppress(ImportError):
@@ -77,7 +77,7 @@ def run_style(job: dict, folder: Path) -> None:
 
 
 def only_reference() -> None:
-    """stylegan2's ops without their CUDA kernels, which would be compiled."""
+    """Makes stylegan2's ops use their references, so that no CUDA kernel is compiled."""
     from dnnlib.tflib.ops import fused_bias_act, upfirdn_2d
 
     for module in (fused_bias_act, upfirdn_2d):
@@ -88,14 +88,14 @@ def only_reference() -> None:
 
 
 def inputs(network) -> tuple[np.ndarray, np.ndarray]:
-    """Latents and labels, of which an unconditional network takes ``[N, 0]``."""
+    """Returns latents and labels; the labels of an unconditional network are ``[N, 0]``."""
     latent_dim, label_dim = (shape[1] for shape in network.input_shapes)
     labels = np.eye(label_dim, dtype=np.float32)[np.arange(SAMPLES) % max(1, label_dim)]
     return np.random.randn(SAMPLES, latent_dim).astype(np.float32), labels.reshape(SAMPLES, label_dim)
 
 
 def make_random(network, set_vars) -> None:
-    """Nothing remains zero or one: biases, noise strengths, averages, constants."""
+    """Randomises what is zero or one in a new network: biases, noise strengths, averages, constants."""
     for name, variable in network.vars.items():
         last = name.rsplit("/", 1)[-1]
         if last in ("bias", "mod_bias", "noise_strength", "dlatent_avg", "const") or name.endswith(
@@ -106,14 +106,14 @@ def make_random(network, set_vars) -> None:
 
 
 def scale_rgb(network, images: np.ndarray, set_vars) -> None:
-    """Makes images vary as photographs do, within about [-1, 1]."""
+    """Scales the RGB layers so that images vary like photographs, within about [-1, 1]."""
     for name, variable in network.vars.items():
         if "ToRGB" in name and name.rsplit("/", 1)[-1] in ("weight", "bias"):
             set_vars({variable: variable.eval() * 0.5 / images.std()})
 
 
 def finish(folder: Path, networks: tuple, z, labels, w, images) -> None:
-    """Writes the pickle and what came of it."""
+    """Writes the pickle and the results of running it."""
     with (folder / "network.pkl").open("wb") as file:
         pickle.dump(networks, file, protocol=pickle.HIGHEST_PROTOCOL)
     average = networks[-1]

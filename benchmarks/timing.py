@@ -1,4 +1,4 @@
-"""Times several ways of doing one job in turn, so that a machine that drifts slows all alike."""
+"""Times several backends in turn, so that drift of the machine affects all of them alike."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from typing import Any
 
 import torch
 
-# Short jobs are repeated more often than asked for, until this much time has gone by, …
+# Short jobs run more rounds than requested, until SECONDS have passed or MOST times as many have run.
 SECONDS = 0.3
-# … but not more than this many times as often.
 MOST = 20
 
 
 def in_turn(backends: dict[str, Callable[[], Any]], repeats: int, device: str = "cpu") -> dict[str, float]:
-    """Median seconds of each backend over at least ``repeats`` rounds A B A B …, after one to warm up."""
+    """Returns median seconds per backend over at least ``repeats`` rounds A B A B …, after a warm-up."""
     seconds: dict[str, list[float]] = {name: [] for name in backends}
     for backend in backends.values():
         backend()
@@ -30,10 +29,10 @@ def in_turn(backends: dict[str, Callable[[], Any]], repeats: int, device: str = 
 
 
 def seconds_of(run: Callable[[], Any], device: str = "cpu") -> float:
-    """How long one call takes: by the clock on the CPU, by the device's events on CUDA.
+    """Returns the seconds that one call takes, by the clock on the CPU and by events on CUDA.
 
-    On CUDA the L2 cache is overwritten before the call. The host queues the call's kernels meanwhile, so
-    that the gaps between short ones count only as far as the host cannot keep ahead.
+    On CUDA the L2 cache is overwritten before the call. The host queues the call's kernels meanwhile, so gaps
+    between short kernels count only if the host cannot keep ahead of the device.
     """
     if torch.device(device).type != "cuda":
         begin = time.perf_counter()

@@ -323,7 +323,7 @@ def test_checkouts_of_peers_are_told_apart(tmp_path):
     found = peers.peers_in([tmp_path / peers.HIGAN, tmp_path / peers.ADA])
     assert found == {peers.HIGAN: tmp_path / peers.HIGAN, peers.ADA: tmp_path / peers.ADA}
     done = CliRunner().invoke(run.main, ["render", "--peer", str(tmp_path)])
-    assert done.exit_code == 2 and "not a checkout that is known; expected one of stylegan2" in done.output
+    assert done.exit_code == 2 and "not a known checkout; expected one of stylegan2" in done.output
 
 
 def test_a_device_that_is_missing(monkeypatch):

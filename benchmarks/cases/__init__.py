@@ -1,1 +1,1 @@
-"""What is timed: one module for each kind of case, and the networks that they need."""
+"""Benchmark cases: one module for each kind, and the networks that they need."""

@@ -1,4 +1,4 @@
-"""What is timed: one job, several ways of doing it, and how far their results may lie apart."""
+"""A benchmark case: one job, several backends that do it, and how much their results may differ."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Backend:
     """One way of doing a job.
 
     Attributes:
-        name: what it is called; a case may have it in several dtypes.
-        run: does it; the same at every call.
-        dtype: in which most of the arithmetic is done.
-        tolerance: by how much its result may differ, as a share of the largest magnitude of the exact one.
-        work: what it must do at the least, kernel by kernel; empty: not counted.
-        images: how many images one call makes, or spares; None: as many as the case says.
-        judge: says how far off a result is, where comparing it with the exact one does not.
-        once: it runs for minutes: checked and timed in a single call.
+        name: its name; a case may contain it in several dtypes.
+        run: does the job, identically at every call.
+        dtype: dtype of most of the arithmetic.
+        tolerance: allowed error, as a share of the exact result's largest magnitude.
+        work: the least work that it must do, kernel by kernel; empty: not counted.
+        images: number of images that one call makes or saves; None: the case's.
+        judge: returns the error of a result; None: the comparison with the exact result does.
+        once: whether it runs for minutes, so that one call must serve to check and to time it.
     """
 
     name: str
@@ -53,11 +53,11 @@ class Case:
     """One job.
 
     Attributes:
-        name: what is done.
-        backends: ways of doing it; ratios are against the first.
-        reason: why their results may differ by their tolerances.
-        images: how many images one call makes, for the rate; None: it makes none.
-        exact: gives what results are compared with; None: the first backend does.
+        name: name of the job.
+        backends: ways of doing it; ratios are relative to the first.
+        reason: why results may differ by the tolerances.
+        images: number of images that one call makes, for the rate; None: it makes none.
+        exact: returns the result to compare with; None: the first backend's.
     """
 
     name: str
@@ -68,12 +68,12 @@ class Case:
 
 
 def exact_result(case: Case) -> list[Tensor]:
-    """What the case's backends are compared with."""
+    """Returns the result with which the case's backends are compared."""
     return _tensors((case.exact or case.backends[0].run)())
 
 
 def error(case: Case, backend: Backend, exact: list[Tensor]) -> float:
-    """How far a backend's result is off, as a share of the exact one's largest magnitude."""
+    """Runs a backend; returns its error as a share of the exact result's largest magnitude."""
     if case.exact is None and backend is case.backends[0]:
         return 0.0
     with _poisoned_memory():
@@ -81,7 +81,7 @@ def error(case: Case, backend: Backend, exact: list[Tensor]) -> float:
 
 
 def error_of(backend: Backend, found: Result, exact: list[Tensor]) -> float:
-    """As ``error``, of a result that is there."""
+    """Like ``error``, for a result that has already been computed."""
     result = _tensors(found)
     if backend.judge:
         return backend.judge(result[0])
@@ -103,11 +103,11 @@ def _error(found: Tensor, exact: Tensor) -> float:
 
 @contextmanager
 def _poisoned_memory() -> Iterator[None]:
-    """Within it, torch.empty gives NaN: an element that nobody writes shows, whatever lay there before."""
+    """Context in which torch.empty is filled with NaN, so that elements left unwritten become visible."""
     before = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of algorithms that are not deterministic
+        warnings.simplefilter("ignore")  # about nondeterministic algorithms
         torch.use_deterministic_algorithms(True, warn_only=True)
         try:
             yield

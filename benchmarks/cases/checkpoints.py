@@ -1,4 +1,4 @@
-"""Loading a whole StyleGAN2: from a public pickle and from our own format, beside reading and copying it."""
+"""Loading a whole StyleGAN2 from a public pickle and from our own format, compared with a plain copy."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def checkpoint_cases(resolution: int = 1024, base: int = 32768) -> Iterator[Case
 
 
 class _ReadAndCopy:
-    """What cannot be avoided: the file's bytes, and as many copies as there are tensors, of their sizes."""
+    """The unavoidable cost: reading the file, and copying out pieces of the same sizes as the tensors."""
 
     def __init__(self, path: Path, generator: StyleGAN2) -> None:
         self.path = path
@@ -57,7 +57,7 @@ class _ReadAndCopy:
 
 
 def _constant(path: Path) -> Tensor:
-    """One of the tensors that have been loaded."""
+    """Loads the file and returns one of its tensors."""
     generator = load_generator(path)
     assert isinstance(generator, StyleGAN2)
     return generator.synthesis.const.detach()

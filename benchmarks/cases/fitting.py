@@ -1,4 +1,4 @@
-"""Boundaries: scikit-learn's support vector machine one by one, and all of them by our solver."""
+"""Fitting boundaries: scikit-learn's support vector machine one by one, and our solver on all at once."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from sklearn.svm import SVC
 from benchmarks.cases.case import Backend, Case
 from higan_fast.boundaries.svm import fit_linear_svms
 
-NUM, DIM = 20_000, 512  # samples, of which a machine uses those with extreme scores; StyleGAN's codes
-# Of the normals' largest number. SVC stops when no constraint is violated by more than 1e-3; where it was
-# made to stop at 1e-6, the difference was a tenth.
+NUM, DIM = 20_000, 512  # samples, of which machines use those with extreme scores; StyleGAN's code_dim
+# Share of the largest entry of the normals. SVC stops when no constraint is violated by more than 1e-3; when
+# set to stop at 1e-6, the difference was ten times smaller.
 TOLERANCE = 0.03
-PROVEN = 1e-4  # what a proven cosine may lack of 1
-NOISES = {"separable": 0.3, "noisy": 3.0}  # of the scores, in standard deviations of what the codes explain
+PROVEN = 1e-4  # how far below 1 a proven cosine may be
+NOISES = {"separable": 0.3, "noisy": 3.0}  # relative to the standard deviation that the codes explain
 
 
 def fit_cases(
     device: str = "cpu", num: int = NUM, dim: int = DIM, used: tuple[int, int] = (2800, 4000), many: int = 100
 ) -> Iterator[Case]:
-    """One machine against one of scikit-learn's; and many at once. The rate is in machines per second.
+    """Yields cases for one machine, against scikit-learn, and for many at once, in machines per second.
 
-    Both solvers take for many machines what they take for one, times as many: the ratio holds for many.
+    The time of both solvers is proportional to the number of machines, so the ratio holds for many as well.
 
     Args:
-        device: where our solver's tensors are.
-        num: of samples.
-        dim: of codes.
-        used: how many samples the one machine uses, and how many each of the many.
-        many: how many machines are fitted at once.
+        device: device of our solver's tensors.
+        num: number of samples.
+        dim: dimension of the codes.
+        used: number of samples that the single machine uses, and that each of the many uses.
+        many: number of machines that are fitted at once.
     """
     for kind, noise in NOISES.items():
         arrays = _problem(num, dim, used[0], 1, noise)
@@ -93,5 +93,5 @@ def _normals(codes: Any, labels: Any) -> torch.Tensor:
 
 
 def _cosines(codes: Any, labels: Any) -> torch.Tensor:
-    """The cosines that are proven, ``[machines]``."""
+    """Proven lower bounds of the cosines to the exact normals, ``[machines]``."""
     return torch.as_tensor(fit_linear_svms(codes, labels).cosines).cpu()

@@ -23,8 +23,8 @@ from higan_fast.ops import implementation
 BATCHES = {"cpu": (8, 1), "cuda": (64, 8, 1)}
 DTYPES = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "float16", "bfloat16")}
 # As shares of the image's largest magnitude. float32: thirteen convolutions, summed in another order. 16
-# bits: thirteen layers that round three times each, or ten times in the reference; two to five roundings are
-# left in the worst of a million pixels, and ten leave a margin for other weights.
+# bits: thirteen layers round three times each (ten times in the reference). The worst of a million pixels is
+# off by two to five roundings; ten leave a margin for other weights.
 TOLERANCE = {"float32": 1e-4, "float16": 10 * 2.0**-11, "bfloat16": 10 * 2.0**-8}
 REASON = "float32 sums in another order; in 16 bits, thirteen layers that round three times each"
 
@@ -32,9 +32,9 @@ REASON = "float32 sums in another order; in 16 bits, thirteen layers that round 
 def generator_cases(
     device: str, peers: Peers, channel_bases: tuple[int, ...] | None = None, resolution: int = 256
 ) -> Iterator[Case]:
-    """One case for each number of channels and each batch; all dtypes are in it.
+    """Yields a case for each number of channels and each batch size, with all dtypes.
 
-    Ratios are against the first backend: the peer's where there is one, else our reference.
+    Ratios are relative to the first backend: the peer if there is one, otherwise our reference.
     """
     for base in channel_bases or CHANNEL_BASES[device]:
         network = Network(_generators(device, base, resolution), base, peers.get(ADA))
@@ -47,8 +47,8 @@ class Network:
 
     Attributes:
         generators: dtype → generator; all have the same weights.
-        base: its channel base.
-        peers: name and dtype of each peer → how it is called.
+        base: channel base.
+        peers: name and dtype of each peer → the function that runs it.
     """
 
     def __init__(self, generators: dict[str, StyleGAN2], base: int, peer: Path | None) -> None:
@@ -78,7 +78,7 @@ class Network:
     def case(self, batch: int, device: str) -> Case:
         exact, resolution = self.exact, self.exact.resolution
         random = torch.Generator(device).manual_seed(batch)
-        # another code at each layer, so that layers that swap their codes show
+        # A different code at each layer, so that swapped codes are detected.
         codes = torch.randn(batch, exact.num_layers, exact.code_dim, generator=random, device=device)
         layers = stylegan2(widths(self.base, resolution))
 
@@ -107,19 +107,19 @@ class Network:
 
 
 def random_generator(device: str, base: int, resolution: int) -> StyleGAN2:
-    """A random network in which nothing is zero."""
+    """Returns a random network without parameters that are zero."""
     torch.manual_seed(0)
     config = StyleGAN2Config(widths(base, resolution), latent_dim=512, code_dim=512, mapping_depth=8)
     generator = StyleGAN2(config).eval().requires_grad_(False)
     for module in generator.modules():
-        if isinstance(module, StyledConv):  # fresh ones are zero, which would hide noise and biases
+        if isinstance(module, StyledConv):  # the initial zeros would hide noise and biases
             module.noise_strength.fill_(0.1)
             module.bias.normal_(std=0.1)
     return generator.to(device)
 
 
 def _generators(device: str, base: int, resolution: int) -> dict[str, StyleGAN2]:
-    """The same random network for each dtype: each keeps its own prepared weights."""
+    """Returns one copy of a random network per dtype, because each caches its own prepared weights."""
     generator = random_generator(device, base, resolution)
     copies = {}
     for dtype in DTYPES[device]:
@@ -134,7 +134,7 @@ def _by_reference(generator: StyleGAN2, codes: Tensor) -> Tensor:
 
 
 class _Graph:
-    """The same synthesis, recorded at the first call: a replay spares the host one call for each kernel."""
+    """The same synthesis as a CUDA graph, recorded at the first call: a replay needs one launch in all."""
 
     def __init__(self, generator: StyleGAN2, codes: Tensor) -> None:
         self.generator, self.codes = generator, codes
@@ -149,12 +149,12 @@ class _Graph:
 
     def _record(self) -> None:
         deterministic = torch.are_deterministic_algorithms_enabled()
-        torch.use_deterministic_algorithms(False)  # the check turns it on, and what it adds would be recorded
+        torch.use_deterministic_algorithms(False)  # the check enables it; its NaN fills would be recorded
         try:
             stream = torch.cuda.Stream()
             stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(stream):
-                self.generator.synthesize(self.codes)  # what happens only once happens here
+                self.generator.synthesize(self.codes)  # does all one-time work before the recording
             torch.cuda.current_stream().wait_stream(stream)
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph):

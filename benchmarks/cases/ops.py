@@ -1,4 +1,4 @@
-"""Each op at the shapes of real generators' layers: its reference, its kernels, and both beside float64."""
+"""Each op at the shapes of real generators: its reference and its kernels, both checked against float64."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from higan_fast.ops import (
 BATCH = {"cpu": 8, "cuda": 32}
 CHANNEL_BASES = {"cpu": (16384,), "cuda": (16384, 32768)}
 DTYPES = {"cpu": ("float32", "bfloat16"), "cuda": ("float16", "bfloat16")}
-# What results are compared with is computed in: exact to all that is timed, and not too slow.
+# dtype of the exact results: far more precise than what is timed, and not too slow.
 EXACT = {"cpu": torch.float64, "cuda": torch.float32}
 
 # Half the distance between neighbouring numbers, relative to their size.
 ROUNDING = {"float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
-# A kernel computes in float32 and rounds once. A convolution's input, its result, and the result after the
-# tail are rounded: three times, each followed by gains of up to √2. The reference rounds after each of its
-# passes, up to ten.
+# A kernel computes in float32 and rounds once. A modulated convolution rounds three times (its input, its
+# result, and the result after the tail), each followed by a gain of up to √2. The reference rounds after each
+# of its passes, up to ten times.
 ONE_PASS, CONVOLUTION, REFERENCE = 1.01, 4, 12
 # Sums of up to 4608 products, in float32, in an order that differs.
 FLOAT32_SUMS = 128 * 2.0**-24
@@ -43,19 +43,19 @@ REASON = "roundings to the dtype, and float32 sums in another order"
 
 
 def tolerance(dtype: str, roundings: float) -> float:
-    """By how much a result may differ, as a share of the largest magnitude."""
+    """Returns the allowed error of a result, as a share of the largest magnitude."""
     return roundings * ROUNDING[dtype] + FLOAT32_SUMS
 
 
 class Maker:
-    """Draws tensors and makes cases of them, on one device and for one dtype."""
+    """Draws tensors and builds cases from them, on one device and in one dtype."""
 
     def __init__(self, device: str, dtype: str) -> None:
         self.device, self.dtype = device, dtype
         self.random = torch.Generator(device).manual_seed(0)
 
     def draw(self, *shape: int) -> Tensor:
-        """What stays float32 beside features of any dtype: styles, biases, noise."""
+        """Draws styles, biases or noise, which are float32 whatever the dtype of the features."""
         return torch.randn(shape, generator=self.random, device=self.device)
 
     def image(self, *shape: int) -> Tensor:
@@ -74,15 +74,15 @@ class Maker:
         reference_roundings: float = REFERENCE,
         natives: Mapping[str, dict[str, Any]] | None = None,
     ) -> Case:
-        """One op on given tensors.
+        """Builds a case of one op on given tensors.
 
         Args:
-            op: a public op, or one that looks like it.
-            shape: what is said of its size.
-            tensors, options: its arguments.
-            flop: of its products.
-            roundings, reference_roundings: how often a native result and the reference's are rounded.
-            natives: name → options for each native backend; None: there is one, without options.
+            op: a public op, or a function with an op's signature.
+            shape: description of the size, for the case's name.
+            tensors, options: arguments of the op.
+            flop: FLOP of its products.
+            roundings, reference_roundings: number of roundings in the native result and in the reference's.
+            natives: name → options of each native backend; None: a single one, without options.
         """
         options = options or {}
 
@@ -111,12 +111,12 @@ def _results(result: Result) -> list[Tensor | None]:
 
 
 def _bytes(tensors: Any) -> int:
-    """Memory that these tensors occupy; what is broadcast counts once."""
+    """Returns the memory that these tensors occupy; broadcast dimensions count once."""
     return sum(x.untyped_storage().nbytes() for x in tensors if x is not None)
 
 
 def op_cases(device: str, batch: int | None = None, resolution: int = 256) -> Iterator[Case]:
-    """All cases, dtype by dtype; each allocates its tensors when it is reached."""
+    """Yields all cases, dtype by dtype; each allocates its tensors only when it is reached."""
     batch = batch or BATCH[device]
     layers = dict.fromkeys(
         layer for base in CHANNEL_BASES[device] for layer in stylegan2(widths(base, resolution))
@@ -141,7 +141,7 @@ def op_cases(device: str, batch: int | None = None, resolution: int = 256) -> It
 
 
 def convolution(make: Maker, layer: Conv, batch: int) -> Case:
-    """As StyleGAN2 calls it: a block's first convolution leaves its result modulated for the second."""
+    """The op as StyleGAN2 calls it: a block's first convolution modulates its result for the second."""
     before, size = layer.resolution // layer.up, layer.resolution
     prepared = WeightCache().get(
         make.draw(layer.outputs, layer.inputs, 3, 3), getattr(torch, make.dtype), layer.up
@@ -175,7 +175,7 @@ def convolution(make: Maker, layer: Conv, batch: int) -> Case:
 
 
 def tail(make: Maker, layer: Conv, batch: int) -> Case:
-    """All that follows the convolution: the reference's chain of passes, and the one kernel in its place."""
+    """Everything after the convolution: the reference's chain of passes, and the kernel that replaces it."""
     size, up = layer.resolution, layer.up == 2
     x = make.image(batch, layer.outputs, size + up, size + up)
     tensors: dict[str, Tensor | None] = {
@@ -187,7 +187,7 @@ def tail(make: Maker, layer: Conv, batch: int) -> Case:
         "resample_filter": setup_filter().to(make.device) if up else None,
     }
     natives: dict[str, dict[str, Any]] = {"native": {}}
-    if not up:  # the op works in place there; over and over, that would change what is read
+    if not up:  # in place, as in the op, repeated calls would change the input
         natives["native"]["out"] = torch.full_like(x, torch.nan)
     return make.case(fused_epilogue, f"{layer}, batch {batch}", tensors, natives=natives)
 
@@ -247,18 +247,18 @@ def batch_norm(make: Maker, channels: int, size: int, up: int, batch: int) -> Ca
 
 
 def scorer_input(make: Maker, batch: int, size: int) -> Case:
-    """Generated images as a Places365 network reads them."""
+    """Generated images → the input of a Places365 network."""
     target = size * 7 // 8
     options: dict[str, Any] = {"size": target, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
     tensors: dict[str, Tensor | None] = {"images": make.image(batch, 3, size, size)}
-    # torch takes the weights from float32 positions up to ``size``, and std enlarges what that errs by
+    # torch computes the weights from float32 positions up to ``size``; dividing by std enlarges that error
     torchs = size / min(options["std"])
     shape = f"{size}²→{target}², batch {batch}"
     return make.case(image_to_input, shape, tensors, options, reference_roundings=torchs)
 
 
 def skip(make: Maker, size: int, batch: int) -> Case:
-    """The upsampling of the RGB of the block before."""
+    """The upsampling of the previous block's RGB."""
     tensors = {
         "x": make.image(batch, 3, size // 2, size // 2),
         "filter": setup_filter().to(make.device),
@@ -274,7 +274,7 @@ def perturbation(make: Maker, num: int, directions: int, steps: int, channels: i
         "steps": make.draw(steps),
         "weight_square": make.draw(channels, channels).square(),
     }
-    # Of the quadratic in the step: its three coefficients, each a matrix product with weight_square.
+    # The three coefficients of the quadratic in the step, each a matrix product with weight_square.
     flop = 2 * channels**2 * (num + num * directions + directions)
     shape = f"{num}×{directions}×{steps} of {channels}→{channels}"
     return make.case(perturb_styles, shape, tensors, flop=flop)

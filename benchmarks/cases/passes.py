@@ -1,4 +1,4 @@
-"""Kernels that are only steps of an op, under the signature of an op, with the PyTorch that they replace."""
+"""Kernels that are one step of an op, with an op's signature and the PyTorch code that they replace."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def fused_epilogue(
     impl: str,
     out: Tensor | None = None,
 ) -> Tensor:
-    """All that follows the convolution in ``modulated_conv2d``, as it does it.
+    """Runs everything that follows the convolution in ``modulated_conv2d``.
 
     Args:
-        x: the convolution's result, ``[N, C, H, W]``; with a filter, ``[N, C, H + 1, W + 1]``.
+        x: the result of the convolution, ``[N, C, H, W]``; with a filter, ``[N, C, H + 1, W + 1]``.
         demod: ``[N, C]``.
         noise: ``[H, W]``.
         bias: ``[C]``.
         next_styles: ``[N, C]``, or None.
-        resample_filter: ``[4]``, or None: there was no upsampling.
+        resample_filter: ``[4]``; None: no upsampling.
         impl: ``"reference"`` or ``"native"``.
-        out: where the kernel leaves its result; None: in new memory.
+        out: tensor for the kernel's result; None: new memory.
     """
     if impl == "reference":
         return _passes(x, demod, noise, bias, next_styles, resample_filter)
@@ -65,7 +65,7 @@ def _passes(
     next_styles: Tensor | None,
     resample_filter: Tensor | None,
 ) -> Tensor:
-    """The reference's chain; the gain is folded into what is small, as the reference does it."""
+    """Runs the reference's chain of passes, with the gain folded into the small tensors."""
     gain = ACTIVATIONS["lrelu"].default_gain
     if resample_filter is not None:
         x = upfirdn2d(x, resample_filter, padding=1, gain=4, impl="reference")

@@ -1,4 +1,4 @@
-"""StyleGAN2 and its re-scoring as they are usually written: what the engine is measured against."""
+"""StyleGAN2 and re-scoring as they are usually written: the baseline of the engine."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from higan_fast.generators.stylegan2 import StyleGAN2
 from higan_fast.generators.stylegan2_layers import StyledConv
 from higan_fast.ops import upfirdn2d
 
-BATCH = 4  # HiGAN's
+BATCH = 4  # as in HiGAN
 
 
 class PlainSynthesis:
-    """A generator's synthesis with weights made for every sample and a pass for every step.
+    """Synthesis with per-sample weights and one pass over memory per operation.
 
-    That is how the public implementations of StyleGAN2 run on a CPU: grouped convolutions in NCHW.
+    This is how the public implementations of StyleGAN2 run on a CPU: grouped convolutions in NCHW.
     """
 
     def __init__(self, generator: StyleGAN2) -> None:
@@ -71,9 +71,10 @@ class PlainSynthesis:
 
 
 class PublishedLoop:
-    """HiGAN's re-scoring: for each boundary and sample the image before, and one for each set of layers.
+    """HiGAN's re-scoring: per boundary and sample, the original image and one for each set of layers.
 
-    In batches of four, in float32: synthesised, to bytes on the host, resized by Pillow, scored.
+    It works in float32 and batches of four: synthesise, convert to bytes on the host, resize with Pillow,
+    score.
     """
 
     def __init__(
@@ -84,13 +85,13 @@ class PublishedLoop:
         mean: tuple[float, ...],
         std: tuple[float, ...],
     ) -> None:
-        """``network`` scores images ``[N, 3, size, size]`` that are normalised with ``mean`` and ``std``."""
+        """``network`` scores images ``[N, 3, size, size]``, normalised with ``mean`` and ``std``."""
         self.synthesize, self.network, self.size = synthesize, network, size
         self.mean, self.std = (torch.tensor(values)[:, None, None] for values in (mean, std))
 
     @torch.inference_mode()
     def differences(self, codes: Tensor, moves: Tensor) -> Tensor:
-        """Changes of the scores when codes ``[N, L, D]`` move by ``[M, L, D]``: ``[M, 1 + L, N, S]``."""
+        """Returns the score changes ``[M, 1 + L, N, S]`` of moving codes ``[N, L, D]`` by ``[M, L, D]``."""
         layer_sets = all_and_each(codes.shape[1])
         changes = []
         for move in moves:

@@ -11,9 +11,9 @@ FLOAT32 = 4  # bytes
 
 
 def widths(channel_base: int, resolution: int = 256) -> dict[int, int]:
-    """Channels of StyleGAN2 at each of its resolutions (512 at most; channel_base 32768 is its config-f).
+    """Returns StyleGAN2's channels at each resolution, 512 at most; channel_base 32768 is its config-f.
 
-    With a channel base of 16384 they are StyleGAN's too.
+    With a channel base of 16384 they are also StyleGAN's.
     """
     powers = range(2, resolution.bit_length())
     return {2**power: min(512, channel_base // 2**power) for power in powers}
@@ -24,9 +24,9 @@ class Conv:
     """A modulated 3×3 convolution of StyleGAN2.
 
     Attributes:
-        resolution: of its result.
-        inputs, outputs: channels.
-        up: 2, a transposed convolution and an FIR filter, or 1.
+        resolution: resolution of the result.
+        inputs, outputs: numbers of channels.
+        up: 2 for a transposed convolution and an FIR filter, otherwise 1.
     """
 
     resolution: int
@@ -49,7 +49,7 @@ class Conv:
 
 @dataclass(frozen=True)
 class Rgb:
-    """A modulated 1×1 convolution to RGB, added to the upsampled RGB of the block before (at 4², to none)."""
+    """A modulated 1×1 convolution to RGB, added to the previous block's upsampled RGB (except at 4²)."""
 
     resolution: int
     inputs: int
@@ -78,7 +78,7 @@ def stylegan2(channels: dict[int, int]) -> list[Conv | Rgb]:
 
 
 def biggan(width: int = 96) -> list[tuple[int, int, int]]:
-    """Channels, resolution and upsampling of each normalisation in BigGAN's blocks at 128² and 256²."""
+    """Returns channels, resolution and upsampling of each normalisation in BigGAN's blocks, 128² and 256²."""
     networks = {128: (16, 16, 8, 4, 2, 1), 256: (16, 16, 8, 8, 4, 2, 1)}  # channels after each block
     layers = []
     for multiples in networks.values():

@@ -1,6 +1,6 @@
-"""Verification as it was published, by plain full forwards, and by the engine: the same differences.
+"""Verification by the published loop, by full forward passes and by the engine, with the same differences.
 
-And the whole way to a decision: which layer moves each semantic the most, at 99 % confidence.
+Also times the whole decision: which layer moves each semantic the most, at 99 % confidence.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from higan_fast.sampling.latents import VERIFICATION, make_codes
 
 STEP, FIXED_NUM = 2.0, 2000  # HiGAN's λ and K
 SEED = 1
-MARGIN = 0.1  # by what share of the largest effect a decision may fall short (see Decisions)
+MARGIN = 0.1  # share of the largest effect by which a decision may fall short (see Decisions)
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
-# Pillow rounds what it has resized to bytes; float32 sums in another order, and then some values round to
-# other bytes; bfloat16 has eight bits and float16 eleven, through networks of fourteen to twenty layers.
+# Pillow rounds resized images to bytes. float32 sums in another order, so some values round to other bytes.
+# bfloat16 has eight bits and float16 eleven, through networks of fourteen to twenty layers.
 TOLERANCE = {"loop": 0.05, "float32": 2e-3, "float16": 0.05, "bfloat16": 0.15}
 REASON = "Pillow rounds to bytes, float32 sums in another order, and 16 bits round"
 
 
 def verify_cases(device: str, peers: Peers) -> Iterator[Case]:
-    """On the embedded generator, and on a random StyleGAN2 at 256² with a predictor as large as HiGAN's."""
+    """Yields a case on the embedded generator, then one on a random StyleGAN2 at 256² (see ``at_256``)."""
     num, num_at_256 = (16, 4) if device == "cpu" else (64, 64)
     yield verify_layers(embedded(device), num, num_null=32, reference_num=500)
     yield verify_layers(at_256(device, peers), num_at_256, num_null=8, reference_num=32, loops_once=True)
@@ -51,11 +51,11 @@ def verify_cases(device: str, peers: Peers) -> Iterator[Case]:
 
 @dataclass
 class World:
-    """A generator, what scores its images, and boundaries of it.
+    """A generator, its predictor and boundaries.
 
     Attributes:
-        network: scores images ``[N, 3, size, size]`` that were normalised with ``mean`` and ``std``.
-        peers: other ways to synthesise.
+        network: scores images ``[N, 3, size, size]``, normalised with ``mean`` and ``std``.
+        peers: other implementations of the synthesis.
     """
 
     name: str
@@ -70,11 +70,11 @@ class World:
 
     @property
     def images_per_sample(self) -> int:
-        """Images that the published loop makes for each sample and boundary."""
+        """Number of images that the published loop makes per sample and boundary."""
         return self.generator.num_layers + 2
 
     def loops(self) -> dict[str, PublishedLoop]:
-        """The published loop, on every way to synthesise; first on its authors' network, if it is there."""
+        """Returns the published loop on every synthesis; first on its authors' network, if available."""
         ways = {"plain StyleGAN2": PlainSynthesis(self.generator), **self.peers}
         ways = dict(sorted(ways.items(), key=lambda item: item[0] != HIGAN))
         arguments = (self.network, self.size, self.mean, self.std)
@@ -82,7 +82,7 @@ class World:
 
 
 def embedded(device: str = "cpu") -> World:
-    """The generator of rooms that the package has."""
+    """Returns the world of the package's own generator of rooms."""
     generator, predictor = hf.load_generator("scenes").to(device), hf.load_predictor("scenes").to(device)
     assert isinstance(generator, StyleGAN2)
     network = _Function(lambda x: _of_logits(predictor, predictor.head(predictor.body(x))))
@@ -98,20 +98,20 @@ def _of_logits(predictor: Any, logits: Tensor) -> Tensor:
 
 
 def at_256(device: str, peers: Peers, resolution: int = 256, base: int = 16384) -> World:
-    """Random networks: StyleGAN2, and a residual network of the size of HiGAN's predictor.
+    """Returns random networks: StyleGAN2, and a residual network of the size of HiGAN's predictor.
 
-    Boundaries are along the mean gradients of the scores: what such networks score is hard to fit.
+    Boundaries follow the mean gradients of the scores, because scores of random networks are hard to fit.
     """
     generator = random_generator(device, base, resolution)
     with torch.no_grad():
         codes = make_codes(generator, 0, 0, 64).codes
-        # Layers of a trained generator differ in how much of what is scored they decide.
+        # In a trained generator, layers differ in how much they influence the scores.
         convs, rgbs = generator.synthesis.convs, generator.synthesis.rgbs
         for layer in (*convs, *rgbs):
             if layer is not convs[len(convs) // 3]:
                 layer.affine.weight.mul_(0.2)
         images = generator.synthesize(codes)
-        # images within [-1, 1], for the most part: clipped ones would hide what codes change
+        # Most pixels within [-1, 1]: clipping would hide what the codes change.
         for rgb in rgbs:
             rgb.weight.mul_(0.4 / images.std())
             rgb.bias.mul_(0.4 / images.std())
@@ -125,7 +125,7 @@ def at_256(device: str, peers: Peers, resolution: int = 256, base: int = 16384) 
     names = [f"semantic {index}" for index in range(2)]
     predictor = ModulePredictor(module, names, score_range=(0.0, 1.0))
     ways = {name: load_peer(name, checkout, generator) for name, checkout in peers.items()}
-    smooth = _Function(lambda images: network(inputs(images)))  # bytes have no gradient
+    smooth = _Function(lambda images: network(inputs(images)))  # rounding to bytes has no gradient
     boundaries = _along_gradients(generator, ModulePredictor(smooth, names))
     return World(f"{resolution}²", generator, predictor, network, size, MEAN, STD, boundaries, ways)
 
@@ -143,16 +143,18 @@ def _along_gradients(generator: StyleGAN2, predictor: Predictor) -> dict[str, Bo
 def verify_layers(
     world: World, num: int, num_null: int, reference_num: int, loops_once: bool = False
 ) -> Case:
-    """Two boundaries on all layers and on each: how the scores of ``num`` samples change, one step forth.
+    """Times score changes of ``num`` samples: two boundaries, one step, on all layers and on each.
 
-    Work is counted in images that the published loop makes for it. The last backend does another job: it
-    finds out which layer moves each of the world's semantics the most, for which the published loop takes
+    Work is counted in images that the published loop makes for it. The last backend does a different job: it
+    finds the layer that moves each semantic of the world the most. For that the published loop takes
     ``FIXED_NUM`` samples.
 
     Args:
-        num_null: random directions with which the last one compares the boundaries.
-        reference_num: on how many samples the decisions are checked, in float32.
-        loops_once: the published loop takes minutes.
+        world: the networks and boundaries.
+        num: number of samples.
+        num_null: number of random directions with which the last backend compares the boundaries.
+        reference_num: number of samples on which its decisions are checked, in float32.
+        loops_once: whether the published loop takes minutes, so that it is run only once.
     """
     generator, predictor = world.generator, world.predictor
     codes = make_codes(generator, SEED, 0, num, stream=VERIFICATION).codes
@@ -176,9 +178,9 @@ def verify_layers(
 
 
 def _until_decided(world: World, dtype: str, num_null: int, reference_num: int) -> Backend:
-    """The whole verification at 99 % confidence: the layers that it decides for.
+    """Returns the backend that verifies at 99 % confidence and returns the layers it decides for.
 
-    Its error is by what share of the largest effect such a layer falls short, as reference samples tell.
+    Its error is the share of the largest effect by which a layer falls short on the reference samples.
     """
     boundaries = world.boundaries
     verify = partial(hf.verify, world.generator, world.predictor, boundaries, seed=SEED, progress=False)
@@ -209,7 +211,7 @@ def _until_decided(world: World, dtype: str, num_null: int, reference_num: int) 
 
 @torch.inference_mode()
 def _layer_effects(world: World, num: int) -> Tensor:
-    """Of each boundary on its own semantic, layer by layer, in float32: ``[B, L]``."""
+    """Returns the effects of each boundary on its own semantic, layer by layer, in float32: ``[B, L]``."""
     generator, boundaries = world.generator, list(world.boundaries.values())
     layers, engine = range(generator.num_layers), Engine(generator, world.predictor)
     codes = make_codes(generator, SEED, 0, num, stream=VERIFICATION).codes
@@ -246,7 +248,7 @@ def _by_engine(engine: Engine, codes: Tensor, moves: Tensor) -> Tensor:
 
 
 class _Function(nn.Module):
-    """A function as a module, with the networks that it calls."""
+    """Wraps a function as a module that owns the networks it calls."""
 
     def __init__(self, function: Callable[[Tensor], Tensor], *networks: nn.Module) -> None:
         super().__init__()

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 
 class WideResNet18(nn.Module):
-    """A residual network of 18 layers whose last stage keeps 14² features, as HiGAN's scene predictor does.
+    """An 18-layer residual network whose last stage keeps 14² features, like HiGAN's scene predictor.
 
-    Scores are sigmoids of the features' main components on given images, see ``standardize``: what varies the
-    most is what a random network tells of images beside its roundings. Branches begin small, as they do in
-    training.
+    Scores are sigmoids of the features' principal components on given images (see ``standardize``). The
+    components of largest variance are what a random network reads from images above its rounding errors.
+    Residual branches start small, as they do in training.
     """
 
     def __init__(self, num_scores: int) -> None:
@@ -35,10 +35,10 @@ class WideResNet18(nn.Module):
 
     @torch.no_grad()
     def standardize(self, x: Tensor) -> None:
-        """Batch statistics and the head from images that are scored: main components of variance 1."""
+        """Sets the batch statistics and the head from images: principal components of variance 1."""
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
-                module.momentum = None  # the average of all that it has seen
+                module.momentum = None  # a cumulative average
         self.train()(x)
         features = self.eval().features(x)  # [N, 512]
         _, _, components = torch.pca_lowrank(features, self.head.out_features)
@@ -47,7 +47,7 @@ class WideResNet18(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two 3×3 convolutions beside a shortcut."""
+    """Two 3×3 convolutions and a shortcut."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()

@@ -1,1 +1,1 @@
-"""Public implementations beside ours: the same files and latents, and how far codes and images differ."""
+"""Compares our generators with public implementations: codes and images from the same files and latents."""

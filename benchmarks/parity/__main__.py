@@ -19,8 +19,8 @@ HEADER = ("peer", "format", "family", "size", "setting", "codes", "image")
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("peers", nargs=-1, required=True, metavar="PEER=CHECKOUT ...")
 def main(peers: tuple[str, ...]) -> None:
-    """Write files with public code, read them with ours, and print how far codes and images differ."""
-    warnings.simplefilter("ignore")  # of peers that were written for older versions of everything
+    """Write files with public code, read them with ours, and print the differences of codes and images."""
+    warnings.simplefilter("ignore")  # from peers written for older versions of their dependencies
     bad = 0
     click.echo(f"| {' | '.join(HEADER)} |\n|{'---|' * len(HEADER)}")
     for peer in peers:
@@ -39,7 +39,7 @@ def main(peers: tuple[str, ...]) -> None:
 
 
 def line(row: Row) -> str:
-    """As a row of a Markdown table."""
+    """Formats a row of a Markdown table."""
     figures = (f"{row.codes:.1e}", f"{row.image:.1e}")
     return f"| {' | '.join((row.peer, row.format, row.family, f'{row.size}²', row.setting, *figures))} |"
 

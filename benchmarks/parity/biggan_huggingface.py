@@ -1,4 +1,4 @@
-"""Hugging Face's pytorch-pretrained-BigGAN: folders of a config.json and weights, as it writes them."""
+"""Hugging Face's pytorch-pretrained-BigGAN: folders with a config.json and weights, as it writes them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.parity.biggan_pytorch import randomize
 from benchmarks.parity.row import Row, codes_difference, describe_truncation, image_difference, importing
 from higan_fast.checkpoints import load_generator
 
-TRUNCATIONS = (1.0, 0.7, 0.43, 0.4)  # 0.43 lies between two of 51
+TRUNCATIONS = (1.0, 0.7, 0.43, 0.4)  # 0.43 lies between two of the 51 truncations with statistics
 SIZES: dict[int, list[tuple[bool, int, int]]] = {
     8: [(False, 16, 8), (False, 8, 4), (True, 4, 2), (False, 2, 1)],
     64: [(False, 16, 16), (True, 16, 8), (False, 8, 8), (True, 8, 4), (True, 4, 2), (True, 2, 1)],
@@ -28,7 +28,7 @@ SIZES: dict[int, list[tuple[bool, int, int]]] = {
         *((False, 8, 8), (True, 8, 4), (False, 4, 4), (True, 4, 2), (False, 2, 2), (True, 2, 1)),
     ],
 }
-# size, what is special, and what differs from its 128² model
+# size, what distinguishes the network, and what differs from its 128² model
 SETTINGS: tuple[tuple[int, str, dict[str, Any]], ...] = (
     (8, "no attention", {"channel_width": 4, "attention_layer_position": 99}),
     (64, "odd channels", {"channel_width": 5, "attention_layer_position": 3}),
@@ -56,7 +56,7 @@ def rows(path: Path) -> Iterator[Row]:
         z, label = torch.randn(3, LATENT), torch.randint(CLASSES, [3])
         one_hot = torch.nn.functional.one_hot(label, CLASSES).float()
         with torch.no_grad():
-            for _ in range(5):  # its spectral norms find their vectors while it trains
+            for _ in range(5):  # spectral norms find their vectors only in training mode
                 theirs.train()(z, one_hot, 1.0)
         theirs.eval().requires_grad_(False)
         with tempfile.TemporaryDirectory() as folder:
@@ -79,7 +79,7 @@ def rows(path: Path) -> Iterator[Row]:
 
 
 def _stubs() -> dict[str, types.ModuleType]:
-    """What it downloads and draws with, and what is not needed here."""
+    """Returns stand-ins for the modules with which it downloads and samples, which are not needed here."""
     names = ("boto3", "botocore", "botocore.exceptions", "requests", "tqdm", "scipy", "scipy.stats")
     stubs = {name: types.ModuleType(name) for name in names}
     stubs["botocore.exceptions"].ClientError = OSError  # type: ignore[attr-defined]

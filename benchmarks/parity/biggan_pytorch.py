@@ -20,7 +20,7 @@ TRUNCATIONS: tuple[tuple[float, int | None], ...] = ((1.0, None), (0.7, None), (
 SHARED = {"G_shared": True, "shared_dim": 16}
 HIERARCHICAL = {**SHARED, "hier": True}
 
-# module, what is special, and what its generator is made with
+# module, what distinguishes the network, and the arguments of its generator
 SETTINGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("BigGAN", "", {"resolution": 32, "G_ch": 8, "dim_z": 36, "G_attn": "0", **HIERARCHICAL}),
     ("BigGAN", "odd channels", {"resolution": 64, "G_ch": 5, "dim_z": 33, "G_attn": "16", **HIERARCHICAL}),
@@ -84,7 +84,7 @@ def rows(path: Path) -> Iterator[Row]:
 def _theirs(
     theirs: Any, module: str, z: Tensor, label: Tensor, psi: float, layers: int | None
 ) -> tuple[Tensor, list[Tensor]]:
-    """Images, and what each of their parts reads, the latent first."""
+    """Returns its images, and the input of each part of the network, the latent first."""
     classes, z = theirs.shared(label), z.clone()
     chunk = theirs.z_chunk_size if module == "BigGAN" and theirs.hier else theirs.dim_z
     z[:, : chunk * layers if layers else None] *= psi
@@ -102,7 +102,7 @@ def _theirs(
 
 @torch.no_grad()
 def randomize(network: nn.Module) -> None:
-    """Statistics, gains and biases, which a new network has at 0 and 1."""
+    """Randomises statistics, gains and biases, which are 0 or 1 in a new network."""
     for name, tensor in (*network.named_parameters(), *network.named_buffers()):
         last = name.rsplit(".", 1)[-1]
         if last in ("stored_mean", "running_mean", "running_means") or (last == "bias" and tensor.ndim == 1):
@@ -117,7 +117,7 @@ def randomize(network: nn.Module) -> None:
 
 @torch.no_grad()
 def _accumulate(network: Any) -> None:
-    """Standing statistics, as its ``utils.accumulate_standing_stats`` does on a GPU."""
+    """Accumulates standing statistics, as its ``utils.accumulate_standing_stats`` does on a GPU."""
     for module in network.modules():
         if hasattr(module, "accumulate_standing"):
             module.reset_stats()

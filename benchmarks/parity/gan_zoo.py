@@ -15,7 +15,7 @@ from benchmarks.parity.row import Row, codes_difference, image_difference, impor
 from higan_fast.checkpoints import load_generator
 
 CLASSES = {"Gender": {"order": 0, "values": ["M", "W"]}, "Hair": {"order": 1, "values": ["a", "b", "c"]}}
-# what is special, latent length, channels, other options
+# what distinguishes the network, latent length, channels, other options
 SETTINGS: tuple[tuple[str, int, tuple[int, ...], dict[str, Any]], ...] = (
     ("odd channels", 24, (31, 15), {}),
     ("tanh", 32, (32, 24, 16), {"lossMode": "DCGAN"}),
@@ -27,7 +27,7 @@ SETTINGS: tuple[tuple[str, int, tuple[int, ...], dict[str, Any]], ...] = (
 def rows(path: Path) -> Iterator[Row]:
     with importing(path):
         progressive: Any = import_module("models.progressive_gan")
-        # Its optimizers' settings are of an older torch; nothing is trained here.
+        # Its optimizer settings need an older torch, and nothing is trained here.
         idle = types.SimpleNamespace(zero_grad=lambda: None)
         progressive.ProgressiveGAN.getOptimizerG = progressive.ProgressiveGAN.getOptimizerD = lambda _: idle
         for index, (words, latent_dim, channels, options) in enumerate(SETTINGS):
@@ -40,7 +40,7 @@ def rows(path: Path) -> Iterator[Row]:
             z, label = torch.randn(3, latent_dim), _labels() if "attribKeysOrder" in options else None
             code = z if label is None else torch.cat([z, label], 1)
             rgb = network.toRGBLayers[-1].module
-            for parameter in rgb.parameters():  # into the range of images
+            for parameter in rgb.parameters():  # bring the images into their range
                 parameter.div_(2 * network(code).std())
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder) / "network.pth"
@@ -55,5 +55,5 @@ def rows(path: Path) -> Iterator[Row]:
 
 
 def _labels() -> torch.Tensor:
-    """A class of each attribute, as its AC-GAN concatenates them: ``[3, 5]``."""
+    """Returns one class per attribute, concatenated as in its AC-GAN: ``[3, 5]``."""
     return torch.tensor([[1.0, 0, 0, 1, 0], [0, 1, 1, 0, 0], [0, 1, 0, 0, 1]])

@@ -1,4 +1,4 @@
-"""genforce's and higan's generators, which share their names, as each of the two repositories saves them."""
+"""The generators of genforce/genforce and genforce/higan, in files as each repository saves them."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Setting:
     """One generator to compare.
 
     Attributes:
-        words: what is special.
-        options: of the peer's constructor, beside the size.
-        config: what the user has to say of the file.
+        words: what distinguishes the network.
+        options: arguments of the peer's constructor besides the size.
+        config: what the user must tell us about the file.
     """
 
     family: str
@@ -104,7 +104,7 @@ def rows(path: Path) -> Iterator[Row]:
 
 
 class Higan:
-    """A bare state dict."""
+    """genforce/higan, which saves a bare state dict."""
 
     name = "higan"
 
@@ -137,7 +137,7 @@ class Higan:
 
 
 class Genforce:
-    """Three state dicts."""
+    """genforce/genforce, which saves three state dicts in one file."""
 
     name = "genforce"
 
@@ -164,7 +164,7 @@ class Genforce:
 
 
 def _make_random(network: nn.Module, seed: int) -> None:
-    """Weights as training begins with them, and nothing that is all ones or zeros, whatever its name."""
+    """Initialises weights as for training, and randomises every tensor that is all ones or zeros."""
     randomize(network, seed)
     random = torch.Generator().manual_seed(seed)
     for name, tensor in network.state_dict().items():
@@ -178,7 +178,7 @@ def _make_random(network: nn.Module, seed: int) -> None:
 
 
 def _put_into_range(network: nn.Module, images: Tensor) -> None:
-    """Scales what makes RGB so that images vary as photographs do, within about [-1, 1]."""
+    """Scales the RGB layers so that images vary like photographs, within about [-1, 1]."""
     for name, parameter in network.named_parameters():
         if re.match(r"(synthesis\.)?output", name) and ".style." not in name:
             parameter.mul_(0.5 / images.std())

@@ -1,6 +1,6 @@
-"""NVlabs' TensorFlow code: progressive_growing_of_gans, stylegan or stylegan2, told by what the checkout has.
+"""NVlabs' TensorFlow code: progressive_growing_of_gans, stylegan or stylegan2, detected from the checkout.
 
-It runs in a process of its own, by a Python that has TensorFlow 1.15: set ``TENSORFLOW_PYTHON`` to it.
+It runs in a separate process with TensorFlow 1.15: set ``TENSORFLOW_PYTHON`` to a Python that has it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from higan_fast.checkpoints import load_generator
 
 LATENTS = {"latent_size": 24, "dlatent_size": 20, "mapping_fmaps": 20, "mapping_layers": 2}
 LABELS = {"latent_size": 24, "dlatent_size": 20, "mapping_fmaps": 33, "label_size": 3}
-UNFUSED = LATENTS | {"fused_modconv": False}  # convolutions in groups run on GPUs only
+UNFUSED = LATENTS | {"fused_modconv": False}  # its grouped convolutions run on GPUs only
 STYLEGAN = ("networks_stylegan.G_style", "networks_stylegan.D_basic")
 STYLEGAN2 = ("networks_stylegan2.G_main", "networks_stylegan2.D_stylegan2")
 REVISED = {"synthesis_func": "G_synthesis_stylegan_revised"}
@@ -41,9 +41,9 @@ class Setting:
     """One network to compare.
 
     Attributes:
-        words: what is special.
-        networks: which functions of the checkout build G and D.
-        settings: of G.
+        words: what distinguishes the network.
+        networks: the functions of the checkout that build G and D.
+        settings: arguments of G.
     """
 
     words: str
@@ -129,7 +129,7 @@ def _run(
 
 
 def _codes(w: Tensor, w_avg: Tensor, psi: float, cutoff: int | None, num_layers: int) -> Tensor:
-    """Their layer codes: what its truncation makes of ``w``; of PGGAN the input."""
+    """Returns its layer codes: ``w`` after its truncation; for PGGAN, the input."""
     codes = w[:, None].repeat(1, num_layers, 1)
     if len(w_avg):
         codes[:, :cutoff] = w_avg + (codes[:, :cutoff] - w_avg) * psi

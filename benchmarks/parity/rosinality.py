@@ -1,4 +1,4 @@
-"""rosinality's stylegan2-pytorch: files as it converts and as it trains them."""
+"""rosinality's stylegan2-pytorch: files that it converted and files that it trained."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def rows(path: Path) -> Iterator[Row]:
 def _generator(
     model: Any, size: int, style_dim: int, n_mlp: int, multiplier: int, channels: tuple[int, ...] | None
 ) -> Any:
-    """Its constructor knows one table of channels; for others its layers are made anew."""
+    """Builds its generator; its constructor has a fixed table of channels, so others need new layers."""
     generator = model.Generator(size, style_dim, n_mlp, multiplier)
     if channels is not None:
         generator.input = model.ConstantInput(channels[0])

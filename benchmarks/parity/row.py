@@ -1,4 +1,4 @@
-"""One measurement of the table in docs/parity.md, and what all of them share."""
+"""One measurement of the table in docs/parity.md, and helpers shared by all peers."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-CODES, IMAGE = 1e-5, 1e-4  # what is tolerated, float32 on the CPU
+CODES, IMAGE = 1e-5, 1e-4  # tolerances, for float32 on the CPU
 IMAGE_RANGE = 2.0  # from -1 to 1
 TRUNCATIONS: tuple[tuple[float, int | None], ...] = ((1.0, None), (0.7, None), (0.7, 3))
 
 
 @dataclass(frozen=True)
 class Row:
-    """How far ours is from a public implementation.
+    """The difference between our generator and a public implementation.
 
     Attributes:
         peer: the public repository.
-        format: of the file that it wrote and ours read.
-        family: of the generator.
+        format: format of the file that it wrote and ours read.
+        family: family of the generator.
         size: height and width of the images.
-        setting: what is special: architecture, channels, truncation.
-        codes: the largest difference of a mapped code, which are of order 1.
-        image: the largest difference of a pixel, as a share of the range of images, 2.
+        setting: what distinguishes the network: architecture, channels, truncation.
+        codes: largest difference of a mapped code (codes are of order 1).
+        image: largest difference of a pixel, as a share of the image range, 2.
     """
 
     peer: str
@@ -45,27 +45,27 @@ class Row:
 
 
 def codes_difference(ours: Tensor, theirs: Tensor) -> float:
-    """Of mapped codes, for ``Row.codes``."""
+    """Returns the difference of mapped codes, for ``Row.codes``."""
     assert ours.shape == theirs.shape, (ours.shape, theirs.shape)
     return (ours - theirs).abs().max().item()
 
 
 def image_difference(ours: Tensor, theirs: Tensor) -> float:
-    """Of images in about [-1, 1], for ``Row.image``."""
+    """Returns the difference of images in about [-1, 1], for ``Row.image``."""
     assert ours.shape == theirs.shape, (ours.shape, theirs.shape)
     return (ours - theirs).abs().max().item() / IMAGE_RANGE
 
 
 def describe_truncation(psi: float, layers: int | None) -> str:
-    """For ``Row.setting``."""
+    """Describes a truncation, for ``Row.setting``."""
     return f"ψ = {psi:g}" + (f" on {layers} layers" if layers is not None else "")
 
 
 @torch.no_grad()
 def randomize(network: nn.Module, seed: int = 0) -> None:
-    """Leaves nothing of a peer's network at zero: biases, noise strengths and averages become random.
+    """Randomises the biases, noise strengths and averages of a peer's network.
 
-    What has just been made has biases and noise of 0, or styles of 1, under which much could be forgotten.
+    A new network has biases and noise of 0, or styles of 1, which would hide errors in reading them.
     """
     random = torch.Generator().manual_seed(seed)
     for name, tensor in (*network.named_parameters(), *network.named_buffers()):
@@ -76,11 +76,11 @@ def randomize(network: nn.Module, seed: int = 0) -> None:
 
 @contextmanager
 def importing(*folders: Path, **stubs: types.ModuleType) -> Iterator[None]:
-    """Imports from a checkout first, and from nowhere afterwards: several have modules of the same names.
+    """Context that imports from a checkout first, and forgets its modules on exit: module names clash.
 
     Args:
-        folders: to look into first.
-        stubs: modules that stand for what is not installed and not needed, such as ``requests``.
+        folders: folders to search first.
+        stubs: stand-ins for modules that are neither installed nor needed, such as ``requests``.
     """
     before = set(sys.modules)
     sys.path[:0] = [str(folder) for folder in folders]

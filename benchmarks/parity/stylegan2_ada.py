@@ -26,9 +26,9 @@ from higan_fast.checkpoints import load_generator
 
 ORIG, RESNET = {"architecture": "orig"}, {"architecture": "resnet"}
 WIDTHS = {"embed_features": 12, "layer_features": 40, "num_layers": 4, "lr_multiplier": 0.1}
-FAST = {"num_fp16_res": 4, "conv_clamp": 256}  # the peer runs in float32 all the same
-# What is special; z_dim, c_dim, w_dim and size; channel_base and channel_max; the mapping's and the synthesis
-# network's other arguments.
+FAST = {"num_fp16_res": 4, "conv_clamp": 256}  # on the CPU the peer still runs in float32
+# What distinguishes the network; z_dim, c_dim, w_dim and size; channel_base and channel_max; other arguments
+# of the mapping network, then of the synthesis network.
 Setting = tuple[str, tuple[int, int, int, int], tuple[int, int], dict[str, Any], dict[str, Any]]
 SETTINGS: tuple[Setting, ...] = (
     ("skip, odd channels", (24, 0, 20, 8), (88, 13), {"num_layers": 3}, {}),
@@ -51,10 +51,12 @@ def rows(path: Path) -> Iterator[Row]:
 
 
 def measured(peer: str, generator_class: Any, flat_synthesis: bool) -> Iterator[Row]:
-    """One row for each setting and truncation.
+    """Yields a row for each setting and truncation.
 
     Args:
-        flat_synthesis: whether the synthesis network's arguments lie among the generator's own.
+        peer: the public repository.
+        generator_class: its generator.
+        flat_synthesis: whether the generator takes the synthesis network's arguments directly.
     """
     for index, (setting, sizes, (base, most), mapping, others) in enumerate(SETTINGS):
         torch.manual_seed(index)

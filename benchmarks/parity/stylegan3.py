@@ -1,4 +1,4 @@
-"""StyleGAN2 generators of stylegan3's code, pickled by it."""
+"""StyleGAN2 generators of the stylegan3 repository, pickled by its own code."""
 
 from __future__ import annotations
 

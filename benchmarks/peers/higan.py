@@ -1,4 +1,4 @@
-"""The StyleGAN2 of genforce/higan from a checkout of it, with our generator's weights."""
+"""The StyleGAN2 of a genforce/higan checkout, with our generator's weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from higan_fast.generators.stylegan2 import StyleGAN2
 
 
 def load_peer(checkout: Path, generator: StyleGAN2) -> Any:
-    """The peer's synthesis network, as its tools build it; it computes what ``generator`` computes."""
+    """Returns the peer's synthesis network, built as its tools do, with the weights of ``generator``."""
     config = generator.config
     with importing(checkout):
         network = import_module("models.stylegan2_generator_network").StyleGAN2GeneratorNet(
@@ -28,11 +28,11 @@ def load_peer(checkout: Path, generator: StyleGAN2) -> Any:
 
 
 def peer_state(generator: StyleGAN2) -> dict[str, Tensor]:
-    """Our synthesis weights under the peer's names; all but its FIR filters, which never change."""
+    """Returns our synthesis weights under the peer's names, except for the constant FIR filters."""
     synthesis = generator.synthesis
     state = {"early_layer.const": synthesis.const}
     for index, conv in enumerate(synthesis.convs):
-        weight = conv.weight * math.sqrt(conv.weight[0].numel())  # they divide by it, and flip it to upsample
+        weight = conv.weight * math.sqrt(conv.weight[0].numel())  # the peer divides by it, and flips it if up
         kernel = weight.flip(2, 3) if conv.up == 2 else weight
         noise = {"noise": conv.noise_const[None, None], "noise_strength": conv.noise_strength}
         state |= _named(f"layer{index}", conv, kernel, noise)
@@ -46,7 +46,7 @@ def _named(part: str, layer: Any, weight: Tensor, more: dict[str, Tensor]) -> di
         "weight": weight.permute(2, 3, 1, 0),  # [k, k, I, O]
         "bias": layer.bias,
         "style.fc.weight": layer.affine.weight,
-        "style.bias": layer.affine.bias - 1,  # they add 1
+        "style.bias": layer.affine.bias - 1,  # the peer adds 1
         **more,
     }
     return {f"{part}.{name}": value for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""A peer in a process of its own: as its users run it, untouched by what our process has set."""
+"""Runs a peer in a separate process, as its users do, unaffected by the settings of ours."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from higan_fast.generators.stylegan2 import StyleGAN2
 
 
 def load_peer(name: str, checkout: Path, generator: StyleGAN2) -> Callable[[Tensor], Tensor]:
-    """A peer's synthesis: codes ``[N, L, D]`` → images; on the CPU in a process of its own."""
+    """Returns a peer's synthesis, codes ``[N, L, D]`` → images; on the CPU it runs in a process of its own."""
     if generator.device.type == "cpu":
         return PeerProcess(name, checkout, generator)
     return _loaded(name, checkout, generator)
@@ -25,7 +25,7 @@ def load_peer(name: str, checkout: Path, generator: StyleGAN2) -> Callable[[Tens
 class PeerProcess:
     """A peer's synthesis network on the CPU, called with codes ``[N, L, D]`` through a pipe.
 
-    The codes and images pass through it: milliseconds, beside hundreds of them for the images.
+    Passing codes and images through the pipe takes milliseconds; making the images takes hundreds of them.
     """
 
     def __init__(self, name: str, checkout: Path, generator: StyleGAN2) -> None:
@@ -35,7 +35,7 @@ class PeerProcess:
         self.process = context.Process(target=_serve, args=arguments, daemon=True)
         self.process.start()
         theirs.close()
-        self(torch.zeros(1, generator.num_layers, generator.code_dim))  # it has started when this is there
+        self(torch.zeros(1, generator.num_layers, generator.code_dim))  # waits until the process is ready
 
     def __call__(self, codes: Tensor) -> Tensor:
         self.connection.send(codes.numpy())

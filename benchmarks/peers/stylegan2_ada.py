@@ -1,4 +1,4 @@
-"""stylegan2-ada-pytorch's generator from a checkout of it, with our generator's weights."""
+"""The generator of a stylegan2-ada-pytorch checkout, with our generator's weights."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ from higan_fast.generators.stylegan2 import StyleGAN2
 
 
 def load_peer(checkout: Path, generator: StyleGAN2, half: bool = False) -> Any:
-    """The peer's synthesis network; it computes what ``generator`` computes.
+    """Returns the peer's synthesis network, which computes the same as ``generator``.
 
     Args:
-        generator: whose weights and device it gets.
-        half: its fast path: float16 and channels-last in the four highest resolutions, clamped to ±256.
+        checkout: folder of the peer's code.
+        generator: source of the weights and the device.
+        half: whether to use its fast path: float16 and channels-last in the four highest resolutions, clamped
+            to ±256.
 
     Raises:
-        ImportError: it needs something that is missing here.
+        ImportError: if a module that it needs is not installed.
     """
     networks = _networks(checkout)
     config = generator.config
@@ -42,7 +44,7 @@ def load_peer(checkout: Path, generator: StyleGAN2, half: bool = False) -> Any:
 
 
 def peer_state(generator: StyleGAN2) -> dict[str, Tensor]:
-    """Our synthesis weights under the peer's names; all but its FIR filters, which never change."""
+    """Returns our synthesis weights under the peer's names, except for the constant FIR filters."""
     synthesis = generator.synthesis
     state = {"b4.const": synthesis.const[0]}
     for index, resolution in enumerate(sorted(generator.config.channels)):
@@ -57,13 +59,13 @@ def peer_state(generator: StyleGAN2) -> dict[str, Tensor]:
 
 
 def lacks_plugins() -> bool:
-    """Whether the peer, once it has been used on CUDA, failed to compile its own kernels."""
+    """Whether the peer failed to compile its own kernels; call this after it has run on CUDA."""
     ops: list[Any] = [sys.modules[f"torch_utils.ops.{name}"] for name in ("bias_act", "upfirdn2d")]
     return any(op._plugin is None for op in ops)
 
 
 def _networks(checkout: Path) -> types.ModuleType:
-    """The peer's module; it imports requests to download files, which nothing here does."""
+    """Imports the peer's module, with a stand-in for requests, which is only needed for downloads."""
     if importlib.util.find_spec("requests") is None:
         sys.modules.setdefault("requests", types.ModuleType("requests"))
     if str(checkout) not in sys.path:

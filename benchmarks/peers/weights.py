@@ -1,4 +1,4 @@
-"""Hands our weights to a peer's network."""
+"""Loads our weights into a peer's network."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def with_weights(network: Any, state: dict[str, Tensor], constant: str, device: torch.device) -> Any:
-    """The network, ready to run with ``state``. What never changes has names that end with ``constant``."""
+    """Loads ``state`` into the network; only entries whose names end with ``constant`` may be missing."""
     network = network.eval().requires_grad_(False).to(device)
     missing, unexpected = network.load_state_dict(state, strict=False)
     assert not unexpected and all(name.endswith(constant) for name in missing), (missing, unexpected)
