@@ -1,4 +1,4 @@
-"""The compiled extension: loaded when it is first needed, and why it cannot be used where it cannot."""
+"""Loads the compiled extension on first use, or says why it cannot be used."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch import Tensor
 
 DTYPE_CODES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2, torch.float64: 3}
 
-# Takes the place of the CPU's kernels while tests run the CUDA kernels under emulation.
+# Replaces the CPU kernels while tests run the CUDA kernels under emulation.
 _stand_in: ModuleType | None = None
 
 
 @cache
 def load() -> tuple[ModuleType | None, str]:
-    """The extension, or None and the reason why it is missing."""
+    """Returns the extension, or None and the reason why it is missing."""
     try:
         return importlib.import_module("higan_fast._extension"), ""
     except ModuleNotFoundError:
@@ -28,7 +28,7 @@ def load() -> tuple[ModuleType | None, str]:
 
 
 def backend(device: torch.device) -> tuple[ModuleType | None, str]:
-    """The kernels for tensors on ``device``, or None and the reason why there are none."""
+    """Returns the kernels for tensors on ``device``, or None and the reason why there are none."""
     extension, problem = load()
     if device.type == "cpu":
         if _stand_in is not None:
@@ -44,9 +44,12 @@ def backend(device: torch.device) -> tuple[ModuleType | None, str]:
 
 
 def launch(name: str, device: torch.device, *arguments: Any) -> None:
-    """Runs one kernel: ``arguments`` in the order of its struct in ``csrc/kernels``, tensors as they are.
+    """Runs one kernel on tensors and numbers, in the order of its struct in ``csrc/kernels``.
 
-    On CUDA it is queued on torch's current stream; on the CPU it runs on torch's number of threads.
+    On CUDA it is queued on torch's current stream; on the CPU it uses torch's number of threads.
+
+    Raises:
+        RuntimeError: if there are no kernels for the device.
     """
     module, problem = backend(device)
     if module is None:
@@ -61,5 +64,5 @@ def launch(name: str, device: torch.device, *arguments: Any) -> None:
 
 
 def describe(tensor: Tensor) -> tuple[int, int, tuple[int, ...], tuple[int, ...]]:
-    """What a kernel is told of a tensor: address, dtype code, sizes, strides (in elements)."""
+    """Returns a tensor as kernels receive it: address, dtype code, sizes, strides (in elements)."""
     return tensor.data_ptr(), DTYPE_CODES[tensor.dtype], tuple(tensor.shape), tensor.stride()

@@ -1,4 +1,4 @@
-"""What a result was made with: versions, machine, commit."""
+"""The environment in which a result was made: versions, machine, commit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PACKAGES = ("torch", "numpy", "scikit-learn", "zarr", "safetensors", "cupy-cuda1
 
 
 def environment() -> dict[str, Any]:
-    """Versions, processor, devices and commit, as plain values."""
+    """Returns versions, processor, devices and commit as plain values."""
     import torch
 
     cuda = torch.cuda.is_available()
@@ -35,7 +35,7 @@ def environment() -> dict[str, Any]:
 
 
 def native() -> dict[str, Any]:
-    """What the extension was built with and finds here, and what each op runs on each device, and why."""
+    """Returns how the extension was built, what it finds here, and what each op runs on each device."""
     import torch
 
     from higan_fast import _native, ops
@@ -53,7 +53,7 @@ def native() -> dict[str, Any]:
         found["ops"][op] = {}
         for device in devices:
             reason = why_not_native(op, torch.device(device), torch.float32)
-            found["ops"][op][device] = f"reference, for {reason}" if reason else "native"
+            found["ops"][op][device] = f"reference: {reason}" if reason else "native"
     return found
 
 
@@ -83,7 +83,7 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """The commit of the checkout that this package is run from, with ``+`` where files were changed."""
+    """Returns the commit of the package's checkout, with ``+`` if files were changed; None without one."""
     folder = Path(__file__).resolve().parent
     try:
         described = subprocess.run(

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: temporary name, flush, rename; and the lock of a folder's one writer."""
+"""Atomic file writes (temporary name, flush, rename), and a lock that gives a folder a single writer."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ TEMPORARY = ".partial"
 
 @contextmanager
 def write_whole(path: str | Path) -> Iterator[BinaryIO]:
-    """Opens a file that appears under ``path`` only once it is written and on the disk.
+    """Opens a file for writing that appears at ``path`` only when it is complete and on the disk.
 
     Raises:
-        OSError: when the folder cannot be written to or the disk is full; says which file and what to do.
+        OSError: if the folder is not writable or the disk is full; names the file and the remedy.
     """
     path = Path(path)
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}{TEMPORARY}")
@@ -41,7 +41,7 @@ def write_whole(path: str | Path) -> Iterator[BinaryIO]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes a rename in a folder last through a power cut."""
+    """Flushes a folder to the disk, so that a rename in it survives a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -51,13 +51,13 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def only_writer(folder: str | Path) -> Iterator[None]:
-    """Holds a folder for this process alone, and makes it when missing.
+    """Locks a folder for this process, and creates it if it is missing.
 
-    The kernel lets go of the lock when its holder dies, however it dies.
+    The operating system releases the lock when the process ends, however it ends.
 
     Raises:
-        RuntimeError: when another process holds the folder.
-        OSError: when the folder cannot be written to.
+        RuntimeError: if another process holds the lock.
+        OSError: if the folder is not writable.
     """
     folder = Path(folder)
     try:
@@ -76,7 +76,7 @@ def only_writer(folder: str | Path) -> Iterator[None]:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Deletes what dead writers of ``path`` left beside it and in it. Only its one writer may call this."""
+    """Deletes temporary files of dead writers next to ``path`` and in it. Only its writer may call this."""
     for leftover in [*path.parent.glob(f"{path.name}.*{TEMPORARY}"), *path.rglob(f"*{TEMPORARY}")]:
         if leftover.is_dir():
             shutil.rmtree(leftover)
@@ -85,6 +85,6 @@ def remove_leftovers(path: Path) -> None:
 
 
 def _unwritable(error: OSError, path: Path) -> OSError:
-    """The same error, of the same class, with a message that says what to do."""
+    """Returns the same error, of the same class, with a message that says what to do."""
     advice = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose another folder"
     return OSError(error.errno, f"cannot write {path}: {error.strerror or error}; {advice} and run it again")

@@ -1,4 +1,4 @@
-"""Images as pictures: grids, and PNG files."""
+"""Grids of images, and PNG files."""
 
 from __future__ import annotations
 
@@ -40,6 +40,6 @@ def image_grid(images: Tensor, padding: int = 2) -> NDArray[np.uint8]:
 
 
 def save_png(path: Path, picture: NDArray[np.uint8]) -> None:
-    """Writes a picture ``[height, width, 3]`` as a PNG file, whole or not at all."""
+    """Writes a picture ``[height, width, 3]`` atomically as a PNG file."""
     with write_whole(path) as file:
         Image.fromarray(picture).save(file, format="png")

@@ -16,7 +16,7 @@ from higan_fast.generators.stylegan2 import StyleGAN2
 
 
 def load_peer(name: str, checkout: Path, generator: StyleGAN2) -> Callable[[Tensor], Tensor]:
-    """Returns a peer's synthesis, codes ``[N, L, D]`` → images; on the CPU it runs in a process of its own."""
+    """Returns a peer's synthesis, codes ``[N, L, D]`` → images; on the CPU it runs in its own process."""
     if generator.device.type == "cpu":
         return PeerProcess(name, checkout, generator)
     return _loaded(name, checkout, generator)

@@ -1,1 +1,1 @@
-"""The embedded world: rooms with known factors, and the networks that are trained on them."""
+"""The embedded world: rooms with known factors, and the networks trained on them."""

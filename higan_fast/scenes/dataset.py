@@ -1,4 +1,4 @@
-"""Images of the embedded world for training: drawn when first asked for, then read from shards on disk."""
+"""Training images of the embedded world: rendered on first use, then read from shards on disk."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from higan_fast.scenes.factors import checked_indices, labels, sample_factors
 from higan_fast.scenes.renderer import RENDERER_VERSION, render
 
 SHARD_SIZE = 4096  # images per file: 48 MiB at 64 × 64
-_STRIDE = 256  # images drawn between two reports of progress
+_STRIDE = 256  # images between two progress reports
 
 
 class SceneDataset:
@@ -25,9 +25,9 @@ class SceneDataset:
     Args:
         seed: which world.
         resolution: height and width of an image, in pixels.
-        cache: folder of shards; None: every image is drawn when it is asked for. A shard is a ``.npy``
-            of 4096 images in a folder named after seed, resolution and ``RENDERER_VERSION``, so that
-            images of another world or of an older renderer are never served.
+        cache: folder of shards; None: every image is rendered when requested. A shard is a ``.npy`` file of
+            4096 images in a folder named after seed, resolution and ``RENDERER_VERSION``, so images of
+            another world or an older renderer are never served.
     """
 
     def __init__(self, seed: int, resolution: int = 64, cache: Path | None = None) -> None:
@@ -46,7 +46,7 @@ class SceneDataset:
         """Samples → images uint8 ``[N, 3, R, R]`` and labels float32 ``[N, 14]`` (see ``labels``).
 
         Raises:
-            ValueError: when an index is negative or no integer.
+            ValueError: if an index is negative or not an integer.
         """
         index = checked_indices(indices)
         factors = sample_factors(self.seed, index)
@@ -61,9 +61,12 @@ class SceneDataset:
         return torch.from_numpy(images), values
 
     def prerender(self, num: int) -> None:
-        """Draws every shard that samples 0 … ``num`` − 1 need and that is not there yet, with progress.
+        """Renders the missing shards of samples 0 … ``num`` − 1, with a progress bar.
 
-        An interrupted call loses at most the shard that it was drawing; call it again to continue.
+        An interrupted call loses at most the current shard; call it again to continue.
+
+        Raises:
+            ValueError: if there is no cache, or ``num`` is negative.
         """
         if self.folder is None:
             raise ValueError("cache: got None, expected a folder; pass one to SceneDataset before prerender")
@@ -75,7 +78,7 @@ class SceneDataset:
                 self._draw(number, advance)
 
     def _shard(self, number: int) -> NDArray[np.uint8]:
-        """One shard, uint8 ``[SHARD_SIZE, 3, R, R]``, memory-mapped; drawn if no sound file is there."""
+        """Returns a mapped shard, uint8 ``[SHARD_SIZE, 3, R, R]``; renders missing or damaged ones."""
         images = self._mapped(number)
         if images is None:
             self._draw(number)
@@ -91,7 +94,7 @@ class SceneDataset:
         return self.folder / f"{number:05d}.npy"
 
     def _mapped(self, number: int) -> NDArray[np.uint8] | None:
-        """A shard that is on disk, or None where its file is missing, cut off or of another shape."""
+        """Returns a shard from disk, or None if its file is missing, truncated or of another shape."""
         if number not in self._shards:
             try:
                 images = np.load(self._path(number), mmap_mode="r", allow_pickle=False)
@@ -104,7 +107,7 @@ class SceneDataset:
         return self._shards[number]
 
     def _draw(self, number: int, advance: Callable[[int], object] = lambda count: None) -> None:
-        """Draws a shard into a temporary file of its own, which takes its name only when it is whole."""
+        """Renders a shard into a temporary file, which is renamed once it is complete."""
         images = np.empty((SHARD_SIZE, 3, self.resolution, self.resolution), dtype=np.uint8)
         for start in range(0, SHARD_SIZE, _STRIDE):
             stop = min(start + _STRIDE, SHARD_SIZE)

@@ -1,8 +1,8 @@
-"""What trains the embedded generator: a residual discriminator that also learns to read the scene.
+"""The discriminator that trains the embedded generator: residual, and with a second task, reading the scene.
 
-Beside real or fake it predicts, on renders alone, the factors that they were rendered from. The
-generator never sees these predictions; they only make the discriminator's features notice beds and
-windows from the start, where a small discriminator otherwise spends most of its training on texture.
+Besides real or fake it predicts the factors of a scene, on renders only. The generator never sees these
+predictions. They make the discriminator's features notice beds and windows from the start; otherwise a small
+discriminator spends most of its training on texture.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Conv(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
-        # The activation's gain rides on weight and bias: leaky ReLU lets a positive factor through.
+        # Weight and bias include the activation's gain: leaky ReLU commutes with a positive factor.
         self.gain = math.sqrt(2) if activation == "lrelu" else 1.0
         self.weight_gain = self.gain / math.sqrt(inputs * kernel**2)
         self.activation = activation
@@ -38,7 +38,7 @@ class Conv(nn.Module):
 
 
 class Block(nn.Module):
-    """Two convolutions around a halving of the resolution, beside a 1×1 shortcut."""
+    """Two convolutions that halve the resolution, and a 1×1 shortcut."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -52,11 +52,11 @@ class Block(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images → (logits of being real ``[N]``, factors ``[N, num_factors]``).
+    """Images → (logits for real ``[N]``, factors ``[N, num_factors]``).
 
     Args:
-        channels: ``{resolution: channels}``, as the generator's.
-        num_factors: how many factors of the scene it learns to read.
+        channels: ``{resolution: channels}``, like the generator's.
+        num_factors: number of scene factors to predict.
     """
 
     def __init__(self, channels: dict[int, int], num_factors: int) -> None:
@@ -82,7 +82,7 @@ class Discriminator(nn.Module):
 
 
 def _minibatch_deviation(x: Tensor, group: int = 4) -> Tensor:
-    """How much samples of a group differ (arXiv 1710.10196, §3), as one more channel ``[N, 1, H, W]``."""
+    """Returns the deviation within groups of samples (arXiv 1710.10196, §3) as a channel ``[N, 1, H, W]``."""
     num, channels, height, width = x.shape
     group = group if num % group == 0 else num
     y = x.float().reshape(group, num // group, channels, height, width)
@@ -91,5 +91,5 @@ def _minibatch_deviation(x: Tensor, group: int = 4) -> Tensor:
 
 
 def _halve(x: Tensor) -> Tensor:
-    """The mean of each 2×2 pixels; by interpolation, whose backward pass is the fast one on CPUs."""
+    """Averages 2×2 pixels; uses interpolation because its backward pass is fast on CPUs."""
     return F.interpolate(x, scale_factor=0.5, mode="bilinear")

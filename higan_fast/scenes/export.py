@@ -1,4 +1,4 @@
-"""Turns a training run into the generator of the package: ``python -m higan_fast.scenes.export RUN``."""
+"""Exports a training run as the package's generator: ``python -m higan_fast.scenes.export RUN``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from higan_fast.weights import embedded
 @click.argument("run", type=click.Path(path_type=Path, exists=True))
 @click.option("--out", type=click.Path(path_type=Path), help="Default: the package's own weights.")
 def main(run: Path, out: Path | None) -> None:
-    """Write the averaged generator of a training run as safetensors."""
+    """Write the averaged generator of a training run as a safetensors file."""
     state = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)
     generator = StyleGAN2(StyleGAN2Config.from_json(state["config"]))
     generator.load_state_dict(state["average"])

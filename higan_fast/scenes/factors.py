@@ -1,4 +1,4 @@
-"""What a room of the embedded world is made of: its named semantics, and the nuisance that nobody names."""
+"""The factors of a room in the embedded world: named semantics, and nuisance factors without a name."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Factors:
         return len(self.view)
 
     def __getitem__(self, rows: slice | Ints) -> Factors:
-        """The rooms of some rows."""
+        """Returns the rooms of these rows."""
         return Factors(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
@@ -91,10 +91,10 @@ _NAMES = tuple(semantic.name for semantic in SEMANTICS)
 
 
 def sample_factors(seed: int, indices: Iterable[int] | Ints) -> Factors:
-    """The factors of the samples ``indices`` of the world ``seed``; sample i depends on (seed, i) alone.
+    """Returns the factors of samples ``indices`` of the world ``seed``; sample i depends only on (seed, i).
 
     Raises:
-        ValueError: when the seed or an index is negative, or the indices are not a flat list of integers.
+        ValueError: if the seed or an index is negative, or the indices are not a flat list of integers.
     """
     index = checked_indices(indices)
     if seed < 0:
@@ -125,7 +125,7 @@ def sample_factors(seed: int, indices: Iterable[int] | Ints) -> Factors:
 
 
 def checked_indices(indices: Iterable[int] | Ints) -> Ints:
-    """Sample indices as int64 ``[N]``; a ValueError says what is wrong with them otherwise."""
+    """Returns sample indices as int64 ``[N]``; raises ValueError if they are not valid."""
     index = np.asarray(indices if isinstance(indices, np.ndarray) else list(indices))
     if index.size == 0:
         index = index.astype(np.int64)
@@ -139,7 +139,7 @@ def checked_indices(indices: Iterable[int] | Ints) -> Ints:
 
 
 def labels(factors: Factors) -> NDArray[np.float32]:
-    """The value of every semantic in [0, 1], float32 ``[N, 14]`` in the order of ``SEMANTICS``.
+    """Returns the value of every semantic in [0, 1], float32 ``[N, 14]`` in the order of ``SEMANTICS``.
 
     Continuous factors are scaled by their range; binary ones are 0 or 1.
     """
@@ -156,13 +156,13 @@ def labels(factors: Factors) -> NDArray[np.float32]:
 
 
 def with_factor(factors: Factors, name: str, value: float) -> Factors:
-    """A copy in which the semantic ``name`` has ``value`` in label units ([0, 1]) in every room.
+    """Returns a copy in which the semantic ``name`` has ``value``, in label units [0, 1], in every room.
 
-    One piece of furniture always remains: taking the bed out of a bedroom brings the sofa, taking any
-    other piece out brings the bed. Rooms without that piece stay as they are.
+    Every room keeps one piece of furniture: removing the bed adds the sofa, and removing any other piece adds
+    the bed. Rooms without the removed piece do not change.
 
     Raises:
-        ValueError: when the name is no semantic or the value is not allowed for it.
+        ValueError: if ``name`` is not a semantic or ``value`` is not allowed for it.
     """
     if name not in _NAMES:
         raise ValueError(f"name: got {name!r}, expected one of {list(_NAMES)}")

@@ -1,4 +1,4 @@
-"""What stands in a room: axis-aligned boxes, and the soft shadows that they leave on the floor.
+"""The furniture of a room: axis-aligned boxes, and their soft shadows on the floor.
 
 Coordinates are in metres: x to the right (0 in the middle), y up from the floor, z away from the camera.
 """
@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Boxes:
-    """N rooms of boxes; the boxes that a room has come first, the others have a negative half size."""
+    """The boxes of N rooms; a room's own boxes come first, and unused slots have a negative half size."""
 
     centre: Array  # [N, K, 3]
     half: Array  # [N, K, 3]
@@ -31,7 +31,7 @@ class Boxes:
 
 
 def furnish(factors: Factors) -> Boxes:
-    """The boxes and shadows of N rooms."""
+    """Returns the boxes and shadows of N rooms."""
     slots = _Slots(len(factors))
     wood = _mix((0.30, 0.19, 0.12), (0.60, 0.42, 0.26), factors.furniture_tone)  # [N, 3]
     cloth = hsv(factors.furniture_hue, 0.55, 0.50 + 0.20 * factors.furniture_tone)  # [N, 3]
@@ -51,7 +51,7 @@ def furnish(factors: Factors) -> Boxes:
 
 
 def lamp_position(factors: Factors) -> tuple[Array, Array, Array]:
-    """Where the lamp stands, and the height of its bulb: x, z, y ``[N]``."""
+    """Returns the lamp's place and the height of its bulb: x, z, y, each ``[N]``."""
     return 1.58 + 0.10 * factors.lamp_x, factors.depth - 0.45, np.full(len(factors), 1.50)
 
 
@@ -64,12 +64,12 @@ def hsv(hue: Array | float, saturation: Array | float, value: Array | float) -> 
 
 
 def _mix(dark: tuple[float, ...], light: tuple[float, ...], share: Array) -> Array:
-    """Between two display colours → linear RGB ``[N, 3]``."""
+    """Mixes two display colours → linear RGB ``[N, 3]``."""
     return (np.array(dark) + (np.array(light) - np.array(dark)) * share[:, None]) ** 2
 
 
 class _Slots:
-    """Collects boxes, one slot of N rooms at a time."""
+    """Collects boxes, one slot for all N rooms at a time."""
 
     def __init__(self, num: int) -> None:
         self.num = num
@@ -85,7 +85,7 @@ class _Slots:
         colour: Array | tuple[float, float, float],
         glow: float = 0.0,
     ) -> None:
-        """One box per room where ``present`` ``[N]``; every number may be one for all rooms, or ``[N]``."""
+        """Adds a box to the rooms where ``present`` ``[N]``; every number is a scalar or ``[N]``."""
         rgb = np.broadcast_to(np.asarray(colour), (self.num, 3))
         self.rows.append((self._stack(centre), self._stack(half), rgb, np.full(self.num, glow)))
         self.present.append(present)
@@ -99,7 +99,7 @@ class _Slots:
         half_z: Array | float,
         strength: float,
     ) -> None:
-        """The shadow of one footprint per room."""
+        """Adds the shadow of one footprint per room."""
         row = self._stack((x, z, half_x, half_z, strength))
         row[:, 4] *= present
         self.shadow_rows.append(row)
@@ -191,7 +191,7 @@ def _lamp(slots: _Slots, here: NDArray[np.bool_], x: Array, z: Array) -> None:
 
 
 def _clutter(slots: _Slots, factors: Factors, x: Array) -> None:
-    """Toys and books before the furniture, two to three metres from the camera; beside a bed: it is long."""
+    """Adds toys and books two to three metres away, in front of the furniture or next to the (long) bed."""
     num = MIN_CLUTTER + np.floor(factors.clutter_num * (MAX_CLUTTER - MIN_CLUTTER + 1))  # [N]
     bed = factors.furniture == FURNITURE.index("bed")
     clear = np.select([bed, factors.furniture == FURNITURE.index("sofa")], [1.3, 1.55], 1.85)  # [N]

@@ -1,4 +1,4 @@
-"""What the room itself is made of: the colours of its surfaces, its lights, and where each material lies."""
+"""The room's own surfaces: their colours, the lights, and where each material is."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from higan_fast.scenes.furniture import hsv, lamp_position
 NUM_MATERIALS = 11
 WINDOW_Y = 1.62  # metres
 PICTURE_Y = 1.72  # metres
-NOWHERE = -9.0  # half width of what is not there: no point lies within it
+NOWHERE = -9.0  # half width of absent things: no point is within it
 
 
 class Setting(NamedTuple):
-    """Where things are on the back wall, and how strong the lights are; each ``[N, 1]``."""
+    """Positions on the back wall and strengths of the lights, each ``[N, 1]``."""
 
     exposure: Tensor  # strength of the ceiling light and of the ambient light
     window_light: Tensor  # strength of the light through the window, 0 where there is none
@@ -32,12 +32,12 @@ class Setting(NamedTuple):
     lamp_x: Tensor
     lamp_y: Tensor
     lamp_z: Tensor
-    wood: Tensor  # 1 where the floor is of planks, else 0
+    wood: Tensor  # 1 for a floor of planks, else 0
     board_phase: Tensor  # which planks are dark
 
 
 class Materials(NamedTuple):
-    """The room's own surfaces, of N rooms."""
+    """The surfaces of N rooms."""
 
     colour: NDArray[np.float64]  # [N, 11, 3] linear RGB
     glow: NDArray[np.float64]  # [N, 11] light given off, as a share of the colour
@@ -45,7 +45,7 @@ class Materials(NamedTuple):
 
 
 def paint(factors: Factors) -> Materials:
-    """The colours and lights of N rooms."""
+    """Returns the colours and lights of N rooms."""
     num = len(factors)
     wall = wall_colour(factors)
     day = factors.lighting  # [N]
@@ -69,7 +69,7 @@ def paint(factors: Factors) -> Materials:
 
 
 def wall_colour(factors: Factors) -> NDArray[np.float64]:
-    """The walls, linear RGB ``[N, 3]``: blue-green over green and yellow to orange-red, of like lightness."""
+    """Returns wall colours, linear RGB ``[N, 3]``: blue-green via yellow to orange-red, equally light."""
     stops, hues = (0.0, 0.35, 0.60, 1.0), (205.0, 155.0, 65.0, 12.0)  # degrees; quick past green
     degrees = np.interp(factors.warmth, stops, hues)
     colour = hsv(degrees / 360.0, factors.saturation, 1.0)
@@ -101,14 +101,14 @@ def _setting(factors: Factors) -> Setting:
 def surfaces(
     place: list[Tensor], level: Tensor, floor: Tensor, back: Tensor, setting: Setting
 ) -> tuple[Tensor, Tensor]:
-    """What lies at points of the room's surface.
+    """Looks up the material at points of the room's surface.
 
     Args:
         place: coordinates of the points, three of ``[n, P]``.
         level: whether a point is on the floor or the ceiling, ``[n, P]``.
         floor: whether it is on the floor.
         back: whether it is on the back wall.
-        setting: of these n rooms.
+        setting: the setting of these n rooms.
 
     Returns:
         The material (as a float) and a factor on its colour, each ``[n, P]``.
@@ -152,7 +152,7 @@ def _picture(material: Tensor, x: Tensor, y: Tensor, back: Tensor, setting: Sett
 
 
 def _boards(x: Tensor, z: Tensor, wood: Tensor, phase: Tensor) -> Tensor:
-    """Planks that run away from the camera: a tone for each, dark joints, a little grain ``[n, P]``."""
+    """Returns the tone of planks that run away from the camera, with dark joints and grain: ``[n, P]``."""
     position = x * (1 / 0.32)
     board = position.floor()
     joint = (position - board).sub_(0.5).abs_().sub_(0.42).mul_(1 / 0.08).clamp_(min=0)

@@ -1,8 +1,8 @@
-"""How good the embedded generator is: ``python -m higan_fast.scenes.quality --out docs/scenes``.
+"""Measures the embedded generator's quality: ``python -m higan_fast.scenes.quality --out docs/scenes``.
 
-Fréchet distance (arXiv 1706.08500) between generated and rendered rooms in the predictor's features,
-beside two yardsticks: its noise floor, renders against other renders, and an untrained generator's; the
-frequency of each semantic beside the renderer's; and a contact sheet of both.
+Reports the Fréchet distance (arXiv 1706.08500) between generated and rendered rooms in the predictor's
+features, together with its noise floor (renders against other renders) and that of an untrained generator;
+the frequency of each semantic in generated and rendered rooms; and a contact sheet of both.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ BATCH = 64
 def measure(
     generator: Generator, predictor: ScenePredictor, num: int = 5_000, seed: int = 7
 ) -> dict[str, Any]:
-    """The figures of a generator on ``num`` images.
+    """Measures a generator on ``num`` images.
 
     Returns:
-        ``frechet``: of ``generated``, ``rendered`` (the noise floor) and ``untrained``;
-        ``frequency``: for each semantic the mean score of ``generated`` and ``rendered`` rooms; for
-        a binary semantic that is the share of rooms which have it.
+        ``frechet``: distances of ``generated``, ``rendered`` (the noise floor) and ``untrained`` images;
+        ``frequency``: for each semantic, the mean score of ``generated`` and ``rendered`` rooms (for a binary
+        semantic, the share of rooms that have it).
     """
     torch.manual_seed(seed)
     untrained = StyleGAN2(generator.config) if isinstance(generator, StyleGAN2) else None
@@ -69,7 +69,7 @@ def measure(
 
 
 def frechet_distance(first: Array, second: Array) -> float:
-    """Between the Gaussians of two sets of features, ``[N, F]`` and ``[M, F]``."""
+    """Returns the distance between the Gaussians of two sets of features, ``[N, F]`` and ``[M, F]``."""
     covariances = np.cov(first, rowvar=False), np.cov(second, rowvar=False)
     root = sqrtm(covariances[0] @ covariances[1]).real
     shift = first.mean(0) - second.mean(0)

@@ -1,4 +1,4 @@
-"""Draws rooms: rays through a perspective camera, the nearest surface, and what it looks like there."""
+"""Renders rooms: casts rays from a perspective camera and shades the nearest surface."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from higan_fast.scenes.furniture import HALF_WIDTH, HEIGHT, Boxes, furnish
 from higan_fast.scenes.materials import Materials, paint
 from higan_fast.scenes.shading import FACES_X, FACES_Y, FACES_Z, Hits, shade
 
-RENDERER_VERSION = 1  # raise it with every change of a pixel: caches of images are keyed by it
+RENDERER_VERSION = 1  # increment it whenever a pixel changes: image caches are keyed by it
 FIELD_OF_VIEW = 75.0  # degrees
-CHUNK = 4  # rooms drawn at once: their tensors stay in the cache
+CHUNK = 4  # rooms rendered at once: their tensors stay in the CPU cache
 
 
 @torch.no_grad()
 def render(factors: Factors, resolution: int = 64, supersample: int = 2) -> Tensor:
     """Rooms → images, uint8 ``[N, 3, resolution, resolution]``.
 
-    The image of a room does not depend on the others in the batch, to the last bit.
+    The image of a room does not depend on the rest of the batch, to the last bit.
 
     Args:
         factors: the rooms.
@@ -38,7 +38,7 @@ def render(factors: Factors, resolution: int = 64, supersample: int = 2) -> Tens
         return images
     boxes = furnish(factors)
     materials = paint(factors)
-    order = np.argsort(boxes.num, kind="stable")  # rooms with equally many boxes share a chunk
+    order = np.argsort(boxes.num, kind="stable")  # rooms with equal numbers of boxes share a chunk
     for start in range(0, len(factors), CHUNK):
         rows = order[start : start + CHUNK]
         images[torch.from_numpy(rows)] = _draw(factors[rows], boxes, materials, rows, resolution, supersample)
@@ -77,7 +77,7 @@ def _column(values: NDArray[np.float64]) -> Tensor:
 
 
 def _rays(factors: Factors, resolution: int, supersample: int) -> tuple[list[Tensor], list[Tensor]]:
-    """Where the cameras stand, three of ``[n, 1]``, and where the rays point, three of ``[n, P]``.
+    """Returns camera positions, three of ``[n, 1]``, and ray directions, three of ``[n, P]``.
 
     The camera orbits a point in the room as it turns, and rises as it looks down.
     """
@@ -103,7 +103,7 @@ def _rays(factors: Factors, resolution: int, supersample: int) -> tuple[list[Ten
 
 @lru_cache(maxsize=4)
 def _grid(resolution: int, supersample: int) -> tuple[Tensor, Tensor]:
-    """Ray positions on the image plane at distance 1, each ``[P]``; the subsamples are the outermost axis."""
+    """Returns ray positions on the image plane at distance 1, each ``[P]``; subsamples vary slowest."""
     reach = np.tan(np.radians(FIELD_OF_VIEW / 2))
     offset = (np.arange(supersample) + 0.5) / supersample  # [S]
     place = (np.arange(resolution)[None] + offset[:, None]) / resolution * 2 - 1  # [S, R]
@@ -115,7 +115,7 @@ def _grid(resolution: int, supersample: int) -> tuple[Tensor, Tensor]:
 
 
 def _hit_room(eye: list[Tensor], inverse: list[Tensor], depth: Tensor) -> tuple[Tensor, Tensor]:
-    """Distance to walls, floor or ceiling ``[n, P]``, and the axis (0, 1, 2 as float) that was hit."""
+    """Returns the distance to walls, floor or ceiling ``[n, P]``, and the axis hit (0, 1, 2 as float)."""
     side = inverse[0].abs().mul_(HALF_WIDTH).sub_(inverse[0] * eye[0])
     level = torch.maximum(inverse[1] * -eye[1], inverse[1] * (HEIGHT - eye[1]))
     back = inverse[2] * (depth - eye[2])
@@ -127,9 +127,9 @@ def _hit_room(eye: list[Tensor], inverse: list[Tensor], depth: Tensor) -> tuple[
 def _hit_boxes(
     eye: list[Tensor], inverse: list[Tensor], centre: Tensor, half: Tensor, distance: Tensor
 ) -> Tensor:
-    """The nearest box of each ray, float ``[n, P]`` (-1: none); lowers ``distance`` in place.
+    """Returns the nearest box of each ray, float ``[n, P]`` (-1: none); lowers ``distance`` in place.
 
-    Slab tests; every box lies before the camera, and every ray points away from it (z > 0).
+    Uses slab tests. Every box is in front of the camera, and every ray points forwards (z > 0).
     """
     nearest = torch.full_like(distance, -1.0)
     width = [inverse[0].abs(), inverse[1].abs()]

@@ -1,4 +1,4 @@
-"""What a ray brings back from where it ends: the light that falls there, soft shadows, and the colour."""
+"""Shades the points that rays hit: light, soft shadows and colour."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FACES_X, FACES_Y, FACES_Z = 0.0, 1.0, 2.0  # the axis of a surface's normal
 
 
 class Hits(NamedTuple):
-    """What n·P rays met."""
+    """The hits of n·P rays."""
 
     eye: list[Tensor]  # three of [n, 1]
     direction: list[Tensor]  # three of [n, P]
@@ -33,7 +33,7 @@ class Hits(NamedTuple):
 
 
 def shade(hits: Hits, boxes: Boxes, materials: Materials, rows: NDArray[np.int64]) -> Tensor:
-    """The light that each ray brings back, linear RGB ``[n, 3, P]``; ``rows`` are the n rooms among N."""
+    """Returns the light along each ray, linear RGB ``[n, 3, P]``; ``rows`` selects the n rooms among N."""
     setting = Setting(*(column[torch.from_numpy(rows)] for column in materials.setting))
     ends = zip(hits.eye, hits.direction, strict=True)
     place = [torch.addcmul(eye, direction, hits.distance) for eye, direction in ends]  # three of [n, P]
@@ -50,7 +50,7 @@ def shade(hits: Hits, boxes: Boxes, materials: Materials, rows: NDArray[np.int64
     dark *= torch.where(seen_box, 1.0, tint * _shadows(floor, place, boxes, rows))
     white, warm = _light(hits, place, axis, downward, setting)
     glow = looked_up[:, 3]
-    lit = glow == 0  # what glows is seen as it is
+    lit = glow == 0  # glowing surfaces are not lit
     white = torch.where(lit, white.mul_(setting.exposure).mul_(dark), glow * torch.where(seen_box, 1.0, tint))
     warm = torch.where(lit, warm.mul_(setting.lamp_light).mul_(dark), 0.0)
     result = looked_up[:, :3]
@@ -60,20 +60,20 @@ def shade(hits: Hits, boxes: Boxes, materials: Materials, rows: NDArray[np.int64
 
 
 def _palette(boxes: Boxes, materials: Materials, rows: NDArray[np.int64], num: int) -> Tensor:
-    """Linear RGB and glow of the first ``num`` boxes, then of the materials: ``[n, num + 11, 4]``."""
+    """Returns RGB (linear) and glow of the first ``num`` boxes, then the materials: ``[n, num + 11, 4]``."""
     colour = np.concatenate([boxes.colour[rows, :num], materials.colour[rows]], axis=1)
     glow = np.concatenate([boxes.glow[rows, :num], materials.glow[rows]], axis=1)
     return torch.from_numpy(np.concatenate([colour, glow[..., None]], axis=2)).float()
 
 
 def _look_up(table: Tensor, index: Tensor) -> Tensor:
-    """Rows of ``table`` ``[n, K, C]`` at ``index`` ``[n, P]`` → ``[n, C, P]``."""
+    """Gathers rows of ``table`` ``[n, K, C]`` at ``index`` ``[n, P]`` → ``[n, C, P]``."""
     channels = table.shape[2]
     return table.transpose(1, 2).contiguous().gather(2, index[:, None].expand(-1, channels, index.shape[1]))
 
 
 def _box_axis(hits: Hits, place: list[Tensor], index: Tensor) -> Tensor:
-    """Which face of the box ``index`` ``[n, P]`` a point lies on: the axis of its normal ``[n, P]``."""
+    """Returns the axis of the normal where a point lies on the box ``index`` ``[n, P]``: ``[n, P]``."""
     looked_up = _look_up(torch.cat([hits.centre, hits.half.abs().reciprocal()], dim=2), index)  # [n, 6, P]
     x, y, z = ((place[a] - looked_up[:, a]).mul_(looked_up[:, 3 + a]).abs_() for a in range(3))
     axis = torch.where(x > z, FACES_X, FACES_Z)
@@ -81,17 +81,17 @@ def _box_axis(hits: Hits, place: list[Tensor], index: Tensor) -> Tensor:
 
 
 def _corners(hits: Hits, place: list[Tensor], seen_box: Tensor) -> Tensor:
-    """Darkness where surfaces meet ``[n, P]``: 1 in the open, less near walls, floor and ceiling."""
+    """Returns a factor that darkens corners ``[n, P]``: 1 in the open, less near walls, floor and ceiling."""
     x, y, z = place
     dark = torch.ones_like(x)
     for gap in (HALF_WIDTH - x.abs(), torch.minimum(y, HEIGHT - y), hits.depth - z):
         dark *= gap.clamp_(min=0).mul_(-1 / CORNER_REACH).exp_().mul_(-CORNER_DARK).add_(1.0)
-    # A point of the room lies on one of the three planes itself, which must not darken it.
+    # A point of the room lies on one of the three planes, which must not darken it.
     return torch.where(seen_box, dark, dark * (1 / (1 - CORNER_DARK)))
 
 
 def _shadows(floor: Tensor, place: list[Tensor], boxes: Boxes, rows: NDArray[np.int64]) -> Tensor:
-    """What the shadows on the floor leave of the light ``[n, P]``; 1 on walls and ceiling."""
+    """Returns the share of light left by the shadows on the floor, ``[n, P]``; 1 on walls and ceiling."""
     shadows = boxes.shadows[rows]
     used = np.flatnonzero(shadows[:, :, 4].any(axis=0))
     footprints = torch.from_numpy(shadows[:, used]).float()  # [n, S, 5]
@@ -108,12 +108,12 @@ def _shadows(floor: Tensor, place: list[Tensor], boxes: Boxes, rows: NDArray[np.
 def _light(
     hits: Hits, place: list[Tensor], axis: Tensor, downward: Tensor, setting: Setting
 ) -> tuple[Tensor, Tensor]:
-    """Light on each point ``[n, P]``: white (ambient, ceiling light, window), and warm (the lamp)."""
+    """Returns the light on each point ``[n, P]``: white (ambient, ceiling, window), and warm (the lamp)."""
     side, level = axis == FACES_X, axis == FACES_Y
     facing = [torch.sign(direction).neg_() for direction in hits.direction]  # visible sides face the eye
 
     def towards(*light: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
-        """Cosine at the surface × distance, squared distance, and how far behind the point the light is."""
+        """Returns cosine × distance, squared distance, and how far behind the point the light is."""
         gaps = [a - p for a, p in zip(light, place, strict=True)]
         square = (gaps[0] * gaps[0]).addcmul_(gaps[1], gaps[1]).addcmul_(gaps[2], gaps[2])
         upright = torch.where(side, gaps[0] * facing[0], gaps[2] * facing[2])

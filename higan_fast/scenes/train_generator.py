@@ -1,9 +1,9 @@
 """Trains the embedded generator: ``python -m higan_fast.scenes.train_generator --out runs/train``.
 
-StyleGAN2's recipe (arXiv 1912.04958) at a small size: non-saturating loss, lazy R1, style mixing, an
-exponential moving average of the weights. Style mixing is what makes layers specialise. Run the same
-command again to go on where the last run ended; runs on the CPU (bfloat16) or on a GPU. Under
-``torchrun --nproc-per-node K`` it runs on K cores or GPUs, each with a batch of its own.
+StyleGAN2's recipe (arXiv 1912.04958) at a small size: non-saturating loss, lazy R1, style mixing, and an
+exponential moving average of the weights. Style mixing is what makes layers specialise. It runs on the CPU
+(bfloat16) or on a GPU; repeat the command to continue an earlier run. ``torchrun --nproc-per-node K`` runs it
+on K cores or GPUs, each with its own batch.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from higan_fast.scenes.dataset import SceneDataset
 from higan_fast.scenes.discriminator import Discriminator
 from higan_fast.scenes.factors import SEMANTICS
 
-R1_INTERVAL = 16  # steps between two penalties, each that many times as strong
+R1_INTERVAL = 16  # steps between two penalties; each is scaled by this number
 MIXING_PROBABILITY = 0.9
-FACTOR_WEIGHT = 1.0  # of the discriminator's second task, reading the factors of renders
+FACTOR_WEIGHT = 1.0  # of the discriminator's second task, predicting the factors of renders
 EMA_IMAGES = 10_000  # half-life of the average, in images
-EMA_RAMP = 0.05  # … but never longer than this share of the images seen so far
+EMA_RAMP = 0.05  # upper limit of the half-life, as a share of the images seen so far
 W_AVG_DECAY = 0.998
 
 
 class Trainer:
-    """Generator, its average, discriminator and both optimisers: all that a checkpoint holds.
+    """Generator, its average, discriminator and both optimisers: the contents of a checkpoint.
 
     Args:
-        config: the generator's architecture; the discriminator gets the same widths.
-        device: where to train.
-        learning_rate: of both networks (Adam).
+        config: architecture of the generator; the discriminator gets the same widths.
+        device: device to train on.
+        learning_rate: learning rate of both networks (Adam).
         r1_gamma: weight of the gradient penalty.
     """
 
@@ -59,8 +59,8 @@ class Trainer:
         self.generator = StyleGAN2(config).to(device)
         self.discriminator = Discriminator(config.channels, len(SEMANTICS)).to(device)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
-        # Rooms follow from their factors to the last pixel: with noise inputs the generator learnt to
-        # fake sharp edges by speckle, and stayed at it. Their strengths stay at 0.
+        # Rooms are fully determined by their factors. With noise inputs the generator learnt to fake sharp
+        # edges with speckle and never unlearnt it, so the noise strengths stay at 0.
         self.generator.noise_mode = "none"
         self.generator.activation_dtype = self.discriminator.activation_dtype = torch.bfloat16
         # Lazy regularisation: the penalty's steps count too (arXiv 1912.04958, §3.1).
@@ -71,7 +71,7 @@ class Trainer:
         self.step_index = self.images_seen = 0
 
     def step(self, renders: Tensor, factors: Tensor) -> dict[str, float]:
-        """One step of both networks on renders ``[N, 3, R, R]`` in [-1, 1] and their factors in [0, 1]."""
+        """Trains both networks for one step on renders ``[N, 3, R, R]`` in [-1, 1] and factors in [0, 1]."""
         fakes = self.generator.synthesize(self._mixed_codes(len(renders)))
         losses = self._train_discriminator(renders, factors, fakes.detach())
         losses["g"] = self._train_generator(fakes)
@@ -111,7 +111,7 @@ class Trainer:
         return loss.item()
 
     def _mixed_codes(self, num: int) -> Tensor:
-        """Layer codes ``[N, L, D]``; most samples change over to a second latent at a random layer."""
+        """Returns layer codes ``[N, L, D]``; most samples switch to a second latent at a random layer."""
         generator = self.generator
         w = generator.mapping(torch.randn(2 * num, generator.latent_dim, device=self.device))
         with torch.no_grad():
@@ -140,14 +140,14 @@ class Trainer:
         state = torch.load(path, map_location=self.device, weights_only=True)
         if state["config"] != asdict(self.generator.config):
             raise ValueError(
-                f"{path}: holds networks of {state['config']}, and this command has "
+                f"{path}: holds networks of {state['config']}, but this command asks for "
                 f"{asdict(self.generator.config)}; use the same --resolution and --width, or another --out"
             )
         for name in self._PARTS:
             getattr(self, name).load_state_dict(state[name])
         self.step_index, self.images_seen = state["step_index"], state["images_seen"]
         torch.set_rng_state(state["random"].cpu())
-        for name, learning_rate in self._learning_rates.items():  # this command's, not the last one's
+        for name, learning_rate in self._learning_rates.items():  # this command's, not the checkpoint's
             getattr(self, name).param_groups[0]["lr"] = learning_rate
 
     def _facts(self) -> dict[str, Any]:
@@ -159,20 +159,23 @@ class Trainer:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the training run.")
-@click.option("--kimg", default=400.0, show_default=True, help="Thousands of images to train on, in all.")
+@click.option("--kimg", default=400.0, show_default=True, help="Thousands of images to train on in total.")
 @click.option("--batch", "batch_size", default=16, show_default=True)
 @click.option("--learning-rate", default=0.0025, show_default=True)
 @click.option("--resolution", default=64, show_default=True, type=click.Choice(["64", "128"]))
 @click.option(
-    "--width", default=32, show_default=True, help="Channels at full resolution; at most 4 times it below."
+    "--width",
+    default=32,
+    show_default=True,
+    help="Channels at full resolution; lower resolutions have up to 4 times as many.",
 )
 @click.option("--renders", default=65_536, show_default=True, help="How many rendered rooms to train on.")
 @click.option("--r1-gamma", default=2.0, show_default=True, help="Weight of the gradient penalty.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--device", default="cpu", show_default=True)
-@click.option("--threads", default=None, type=int, help="CPU threads; take 1 beside other work.")
+@click.option("--threads", default=None, type=int, help="CPU threads; use 1 next to other work.")
 @click.option(
-    "--snapshot-kimg", default=8.0, show_default=True, help="Between two checkpoints and contact sheets."
+    "--snapshot-kimg", default=8.0, show_default=True, help="Thousands of images between checkpoints."
 )
 def main(
     out: Path,
@@ -188,7 +191,7 @@ def main(
     threads: int | None,
     snapshot_kimg: float,
 ) -> None:
-    """Train the generator of the embedded world, or go on training it."""
+    """Train the generator of the embedded world, or continue training it."""
     if threads:
         torch.set_num_threads(threads)
     rank = _join(device)
@@ -228,11 +231,11 @@ def main(
 
 
 def _join(device: str) -> int:
-    """Joins the other processes of a ``torchrun``, if there are any; this one's number among them."""
+    """Joins the processes of ``torchrun``, if there are any; returns this one's rank."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return 0
     if device == "cuda":
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))  # a GPU for each process
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))  # one GPU per process
     dist.init_process_group("nccl" if device == "cuda" else "gloo")
     return dist.get_rank()
 
@@ -242,7 +245,7 @@ def _world_size() -> int:
 
 
 def _average_gradients(module: torch.nn.Module) -> None:
-    """Over all processes, each of which has seen a batch of its own."""
+    """Averages the gradients over all processes, each of which has seen its own batch."""
     if _world_size() == 1:
         return
     gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]

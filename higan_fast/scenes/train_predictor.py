@@ -1,7 +1,7 @@
 """Trains the embedded predictor: ``python -m higan_fast.scenes.train_predictor --out runs/predictor``.
 
-On rendered rooms alone, never on generated ones; a little blur and noise make it robust to a
-generator's softer pictures. Run the same command again to go on where the last run ended.
+It learns from rendered rooms only, never from generated ones. A little blur and noise make it robust to a
+generator's softer pictures. Repeat the command to continue an earlier run.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from higan_fast.scenes.factors import CONTINUOUS, SEMANTICS
 
 BATCH_SIZE = 64
 LEARNING_RATE = 3e-3
-CONTINUOUS_WEIGHT = 20.0  # of squared errors of values in [0, 1] beside cross-entropies
-HELD_OUT_SEED = 1_000_003  # another world than any that is trained on
+CONTINUOUS_WEIGHT = 20.0  # weight of squared errors (of values in [0, 1]) relative to cross-entropies
+HELD_OUT_SEED = 1_000_003  # a world that is never trained on
 HELD_OUT = 4096
 
 
@@ -37,9 +37,9 @@ HELD_OUT = 4096
     "--cache", type=click.Path(path_type=Path), help="Folder of rendered rooms; default: OUT/renders."
 )
 @click.option("--seed", default=0, show_default=True)
-@click.option("--threads", default=None, type=int, help="CPU threads; take 1 beside other work.")
+@click.option("--threads", default=None, type=int, help="CPU threads; use 1 next to other work.")
 def main(out: Path, num: int, epochs: int, cache: Path | None, seed: int, threads: int | None) -> None:
-    """Train the predictor of the embedded world, or go on training it."""
+    """Train the predictor of the embedded world, or continue training it."""
     if threads:
         torch.set_num_threads(threads)
     torch.manual_seed(seed)
@@ -83,7 +83,7 @@ def main(out: Path, num: int, epochs: int, cache: Path | None, seed: int, thread
 
 @torch.inference_mode()
 def evaluate(predictor: ScenePredictor, num: int = HELD_OUT) -> dict[str, float]:
-    """On renders of a world that was never trained on: AUC of binary semantics, R² of continuous ones."""
+    """Returns AUC (binary semantics) and R² (continuous ones) on renders of a world never trained on."""
     predictor.eval()
     images, factors = SceneDataset(HELD_OUT_SEED).batch(range(num))
     scores = torch.cat(
@@ -103,7 +103,7 @@ def _loss(predictor: ScenePredictor, images: Tensor, factors: Tensor) -> Tensor:
 
 
 def _softened(images: Tensor) -> Tensor:
-    """A random third of the batch blurred, another third blurred and grainy."""
+    """Blurs the first two thirds of the batch, in place, and adds noise to the second third."""
     third = len(images) // 3
     size = int(torch.randint(32, 64, []))
     small = F.interpolate(images[: 2 * third], (size, size), mode="bilinear", antialias=True)
