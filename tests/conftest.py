@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import higan_fast.probing as probing
-from tests.toy import ToyGenerator, ToyPredictor, toy
+from tests.toy import ToyGenerator, ToyPredictor, of_anyone, toy
 
 # Their jobs are small: a second thread would only wait for the first.
 ON_ONE_THREAD = {"engine", "sampling", "boundaries", "statistics", "probing"}
@@ -38,4 +38,4 @@ def samples() -> probing.Samples:
 
 @pytest.fixture(scope="session")
 def boundaries(samples) -> probing.Boundaries:
-    return probing.fit_boundaries(samples, chosen_num=800, progress=False)
+    return of_anyone(probing.fit_boundaries(samples, chosen_num=800, progress=False))

@@ -8,7 +8,7 @@ import torch
 README = Path(__file__).parent.parent / "README.md"
 SMALLER = {
     "num=20_000": "num=512",
-    "predictor, boundaries)": "predictor, boundaries, num=4, num_null=4)",
+    "predictor, boundaries, out": "predictor, boundaries, num=4, num_null=4, out",
 }
 
 
@@ -23,6 +23,7 @@ def test_the_example(tmp_path, monkeypatch):
     assert names["images"].shape == (4, 3, 3, 64, 64)
     assert len(names["verification"].rank()) >= 8
     assert (tmp_path / "runs/scenes/samples.zarr").is_dir()
+    assert list((tmp_path / "runs/scenes/verification").rglob("*.npz")), "the verification can go on, too"
 
 
 def test_the_example_of_an_op():

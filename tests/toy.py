@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
+from higan_fast.boundaries.boundary import Boundaries
 from higan_fast.generators.base import Activation, Generator, Group, Layer
 from higan_fast.predictors.base import Predictor, Semantic
 
@@ -95,7 +98,19 @@ class ToyPredictor(Predictor):
         return torch.stack([columns[semantic.name] for semantic in SEMANTICS], dim=1)
 
 
+def of_anyone(boundaries: Boundaries) -> Boundaries:
+    """The same boundaries as from a file, which does not say of which networks."""
+    return replace(boundaries, boundaries=tuple(replace(b, origin=None) for b in boundaries.boundaries))
+
+
 def toy() -> tuple[ToyGenerator, ToyPredictor]:
     """The same two networks, to the bit, on every call."""
     generator = ToyGenerator()
     return generator, ToyPredictor(generator)
+
+
+def toy_by_name() -> tuple[ToyGenerator, ToyPredictor]:
+    """The same, with a predictor whose scores count as its own whatever a test makes of its code."""
+    generator, predictor = toy()
+    predictor.identity = "toy"
+    return generator, predictor

@@ -13,6 +13,7 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import ArrayLike, NDArray
 
+from higan_fast.boundaries.origin import Origin
 from higan_fast.files import write_whole
 from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import LEVELS, Level
@@ -41,6 +42,7 @@ class Boundary:
         converged: whether the solver reached its tolerance.
         layers: the layers on which its author recommends to use it, such as "6-11".
         conditions: names of the semantics from which it was freed.
+        origin: the samples that it was fitted to. None: not known, as of a boundary from HiGAN's files.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Boundary:
     converged: bool | None = None
     layers: str | None = None
     conditions: tuple[str, ...] = ()
+    origin: Origin | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for what, got, known in (("level", self.level, LEVELS), ("space", self.space, SPACES)):
@@ -194,10 +197,16 @@ class Boundaries(Mapping[str, Boundary]):
         except (safetensors.SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
             raise ValueError(f"{path}: not a file of boundaries ({error})") from error
         return cls(
-            tuple(Boundary(**entry | {"conditions": tuple(entry["conditions"])}) for entry in entries),
+            tuple(_from_entry(entry) for entry in entries),
             header["skipped"],
             header["settings"],
         )
+
+
+def _from_entry(entry: dict[str, Any]) -> Boundary:
+    """A boundary from what ``asdict`` and JSON made of it."""
+    origin = None if entry.get("origin") is None else Origin(**entry["origin"])
+    return Boundary(**entry | {"conditions": tuple(entry["conditions"]), "origin": origin})
 
 
 def is_unit(lengths: ArrayLike) -> bool:

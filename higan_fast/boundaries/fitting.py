@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from higan_fast.boundaries.boundary import SPACES, Boundaries, Boundary, Space
+from higan_fast.boundaries.origin import Origin
 from higan_fast.boundaries.svm import Loss, fit_linear_svms
 from higan_fast.checks import check_names, check_seed
 from higan_fast.predictors.base import Semantic
@@ -86,6 +88,7 @@ def fit_boundaries(
         except _CannotFitError as reason:
             skipped[name] = str(reason)
     _warn_of_unconverged(fitted)
+    origin = Origin.of(samples.settings)
     settings = {
         "chosen_num": float(chosen_num) if chosen_num <= 1 else int(chosen_num),
         "space": space,
@@ -96,7 +99,7 @@ def fit_boundaries(
         "num_samples": len(samples),
         "samples": samples.settings,
     }
-    return Boundaries(tuple(fitted), skipped, settings)
+    return Boundaries(tuple(replace(each, origin=origin) for each in fitted), skipped, settings)
 
 
 class _CannotFitError(Exception):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -36,10 +36,13 @@ class Predictor(torch.nn.Module):
         semantics: what column *j* of the scores means.
         identity: a name that stands for code and attributes where stored results ask whether they were
             scored by the same network; None: what can be seen of both stands for them.
+        not_fingerprinted: attributes of a module that decide no score, such as a count of its calls; every
+            module within may have its own.
     """
 
     semantics: tuple[Semantic, ...]
     identity: str | None = None
+    not_fingerprinted: ClassVar[tuple[str, ...]] = ()
 
     def __getattr__(self, name: str) -> Any:
         """Says what to write where a subclass has no ``semantics``."""
@@ -86,6 +89,8 @@ class ModulePredictor(Predictor):
     Raises:
         ValueError: when ``semantics`` are no names, or ``module`` cannot be called with images.
     """
+
+    not_fingerprinted = ("score_range",)  # a promise about the scores, which it does not change
 
     def __init__(
         self,

@@ -10,10 +10,12 @@ from torch import Tensor
 
 from higan_fast.boundaries.boundary import Boundary
 from higan_fast.boundaries.displacement import displacements
+from higan_fast.boundaries.origin import check_origin, drawn_as
 from higan_fast.checks import check_count
 from higan_fast.engine.engine import Engine, as_codes
 from higan_fast.engine.plan import Plan
 from higan_fast.engine.scoring import in_range
+from higan_fast.fingerprint import fingerprint
 from higan_fast.generators.base import Generator
 from higan_fast.probing.layers import Layers, parse_layers
 from higan_fast.sampling.latents import JITTER, latents
@@ -27,7 +29,7 @@ def manipulate(
     layers: Layers = "all",
     steps: Sequence[float] = (-3.0, 0.0, 3.0),
     *,
-    truncation_psi: float = 1.0,
+    truncation_psi: float | None = None,
     truncation_layers: int | None = None,
     batch_size: int | None = None,
 ) -> Tensor:
@@ -38,24 +40,24 @@ def manipulate(
         boundary: fitted in "w" or "layers".
         layers: on which layers to move, such as "6-7".
         steps: how far.
-        truncation_psi: with which the codes were made; it shortens the steps along boundaries in w.
-        truncation_layers: with which the codes were made.
+        truncation_psi: with which the codes were made; it shortens the steps along boundaries in w. None: as
+            for the samples of the boundary; 1 for a boundary from a file.
+        truncation_layers: with which the codes were made. None: as for the samples of the boundary; all
+            layers for a boundary from a file.
         batch_size: at most so many images at once; None: as many as are worth it.
 
     Returns:
         Images in [-1, 1], a torch tensor ``[N, len(steps), 3, R, R]`` on the generator's device.
 
     Raises:
-        ValueError: when the codes or a boundary do not fit the generator, or layers are out of range.
+        ValueError: when the codes or a boundary do not fit the generator, a boundary was fitted to samples of
+            another one, or layers are out of range.
     """
     codes = as_codes(codes, generator)
     boundaries = [boundary] if isinstance(boundary, Boundary) else list(boundary)
     chosen = parse_layers(layers, generator.num_layers)
-    moves = codes.new_zeros(codes.shape[1:], dtype=torch.float64)  # [L, D]
-    for one in boundaries:
-        moves += _move(generator, one, chosen, truncation_psi, truncation_layers)
+    moves = _moves(generator, boundaries, chosen, truncation_psi, truncation_layers).sum(dim=0)  # [L, D]
     _check_work(len(codes), len(steps), batch_size)
-    generator.use_truncation(truncation_psi)
     engine = Engine(generator, batch_size=batch_size)
     plan = Plan(moves[None], (chosen,), torch.tensor(list(steps), dtype=torch.float64))
     size = (3, generator.resolution, generator.resolution)
@@ -75,7 +77,7 @@ def jitter(
     scale: float = 1.0,
     seed: int = 0,
     *,
-    truncation_psi: float = 1.0,
+    truncation_psi: float | None = None,
     truncation_layers: int | None = None,
     batch_size: int | None = None,
 ) -> Tensor:
@@ -88,34 +90,50 @@ def jitter(
         num: how many variants of each sample.
         scale: standard deviation of a step.
         seed: of the steps; those of sample *i* depend on (seed, i) alone.
-        truncation_psi: with which the codes were made; it shortens the steps along boundaries in w.
-        truncation_layers: with which the codes were made.
+        truncation_psi: with which the codes were made; it shortens the steps along boundaries in w. None: as
+            for the samples of the boundary; 1 for a boundary from a file.
+        truncation_layers: with which the codes were made. None: as for the samples of the boundary; all
+            layers for a boundary from a file.
         batch_size: at most so many images at once; None: as many as are worth it.
 
     Returns:
         Images in [-1, 1], a torch tensor ``[N, num, 3, R, R]`` on the generator's device.
 
     Raises:
-        ValueError: when the codes or the boundary do not fit the generator, or layers are out of range.
+        ValueError: when the codes or the boundary do not fit the generator, the boundary was fitted to
+            samples of another one, or layers are out of range.
     """
     check_count("num", num)
     codes = as_codes(codes, generator)
     chosen = parse_layers(layers, generator.num_layers)
-    move = _move(generator, boundary, chosen, truncation_psi, truncation_layers)
+    (move,) = _moves(generator, [boundary], chosen, truncation_psi, truncation_layers)
     _check_work(len(codes), num, batch_size)
-    generator.use_truncation(truncation_psi)
     steps = torch.tensor(latents(seed, 0, len(codes), num, stream=JITTER)).double() * scale  # [N, num]
     moved = codes[:, None] + (steps[:, :, None, None].to(move.device) * move).to(codes)  # [N, num, L, D]
     images = Engine(generator, batch_size=batch_size).images(moved.flatten(0, 1))
     return in_range(images).unflatten(0, (len(codes), num))
 
 
-def _move(
-    generator: Generator, boundary: Boundary, layers: Sequence[int], psi: float, truncated: int | None
+def _moves(
+    generator: Generator,
+    boundaries: Sequence[Boundary],
+    layers: Sequence[int],
+    psi: float | None,
+    truncated: int | None,
 ) -> Tensor:
-    """The displacement of the codes by a step of 1: float64 ``[L, D]``."""
-    boundary.check_moves_codes(generator)
-    return displacements(generator, boundary.space, [boundary.normal], 1.0, layers, psi, truncated)[0]
+    """The displacement of the codes by a step of 1 along each boundary: float64 ``[M, L, D]``."""
+    drawn = drawn_as(boundaries, truncation_psi=psi, truncation_layers=truncated, seed=0, label="random")
+    generator.use_truncation(drawn.truncation_psi)
+    for boundary in boundaries:
+        boundary.check_moves_codes(generator)
+    if any(boundary.origin for boundary in boundaries):
+        found = fingerprint(generator)
+        for boundary in boundaries:
+            check_origin(boundary, generator=found)
+    truncation = (drawn.truncation_psi, drawn.truncation_layers)
+    return torch.cat(
+        [displacements(generator, each.space, [each.normal], 1.0, layers, *truncation) for each in boundaries]
+    )
 
 
 def _check_work(num_samples: int, num_steps: int, batch_size: int | None) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from higan_fast.boundaries.boundary import Boundary
+from higan_fast.boundaries.origin import Label, check_origin, drawn_as
 from higan_fast.checks import check_count, check_label, check_names, check_seed, check_truncation
 from higan_fast.engine.engine import Engine
 from higan_fast.engine.precision import Wish, chosen_precision
@@ -50,10 +51,10 @@ def verify(
     step: float = 2.0,
     semantics: str | Sequence[str] | None = None,
     num_null: int = 32,
-    seed: int = 1,
-    truncation_psi: float = 1.0,
+    seed: int | None = None,
+    truncation_psi: float | None = None,
     truncation_layers: int | None = None,
-    label: int | None = None,
+    label: Label = None,
     precision: Wish = "exact",
     screening: int = 0,
     batch_size: int | None = None,
@@ -81,9 +82,13 @@ def verify(
         step: how far to move (HiGAN's λ).
         semantics: which boundaries to verify, names or one name; None: all.
         num_null: how many random directions.
-        truncation_psi: see ``Generator.map``.
-        truncation_layers: see ``Generator.map``.
-        label: the class of all base samples, for conditional generators; None: each has one at random.
+        seed: of the base samples and of the random directions. None: as the samples that the boundaries were
+            fitted to; 1 for boundaries from files.
+        truncation_psi: see ``Generator.map``. None: as those samples; 1 for boundaries from files.
+        truncation_layers: see ``Generator.map``. None: as those samples; all layers for boundaries from
+            files.
+        label: the class of all base samples, for conditional generators; "random": each draws its own.
+            None: as those samples; "random" for boundaries from files.
         precision: "exact": float32; "fast": 16 bits where the device multiplies them; "auto": "fast" on a
             CUDA device with tensor cores, and "exact" elsewhere. The settings name the one that was taken.
         screening: on how many base samples to guess every layer's profile from gradients too, which is
@@ -96,8 +101,8 @@ def verify(
         progress: whether to show it.
 
     Raises:
-        ValueError: when an argument is out of range, a boundary does not fit the networks, or a score is
-            not finite.
+        ValueError: when an argument is out of range, a boundary does not fit the networks or was fitted to
+            samples of others, or a score is not finite.
         RuntimeError: when another process is writing to ``out``, or memory is too short for one image.
         OSError: when ``out`` cannot be written to.
     """
@@ -109,20 +114,29 @@ def verify(
     check_count("screening", screening, 0)
     if batch_size is not None:
         check_count("batch_size", batch_size)
-    check_seed(seed)
-    check_truncation(truncation_psi, truncation_layers, generator.num_layers)
-    check_label(label, generator.label_dim)
     if not 0 < confidence < 1:
         raise ValueError(f"confidence: got {confidence!r}, expected a number between 0 and 1, such as 0.99")
     if not (math.isfinite(step) and step > 0):
         raise ValueError(f"step: got {step!r}, expected a positive number")
     chosen = _choose(boundaries, semantics, generator, predictor)
     space = chosen[0].space
+    seed, truncation_psi, truncation_layers, label = drawn_as(
+        chosen,
+        seed=seed,
+        truncation_psi=truncation_psi,
+        truncation_layers=truncation_layers,
+        label=label,
+    )
+    check_seed(seed)
+    check_truncation(truncation_psi, truncation_layers, generator.num_layers)
+    check_label(label, generator.label_dim)
     generator.use_truncation(truncation_psi)
     precision = chosen_precision(precision, generator.device)
     engine = Engine(generator, predictor, batch_size=batch_size, precision=precision)
     measurement = Measurement(engine, seed, space, step, truncation_psi, truncation_layers, label)
     made_by = {"generator": fingerprint(generator), "predictor": fingerprint(predictor)}
+    for boundary in chosen:
+        check_origin(boundary, **made_by)
     settings: dict[str, Any] = {
         "step": float(step),
         "seed": int(seed),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -138,6 +138,7 @@ def _move(
 ) -> Tensor:
     """Images ``[N, T, 3, R, R]`` of the base samples at every step; a boundary in z moves the latents."""
     psi, truncated = truncation
+    boundary = replace(boundary, origin=None)  # the report has checked once whose it is
     if boundary.space != "z":
         layers = "all" if layer is None else layer
         return manipulate(

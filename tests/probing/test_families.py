@@ -6,7 +6,7 @@ import torch
 
 from higan_fast.probing import Boundary, Verification, fit_boundaries, jitter, manipulate, sample, verify
 from higan_fast.sampling.latents import VERIFICATION, make_codes
-from tests.toy import LAYER_OF, NUM_LAYERS, SEMANTICS, toy
+from tests.toy import LAYER_OF, NUM_LAYERS, SEMANTICS, of_anyone, toy
 from tests.toy_families import (
     CHUNK,
     EMBEDDED,
@@ -43,7 +43,7 @@ def fitted(samples, **options):
 @pytest.mark.parametrize("label", [None, 2])
 def test_steps_in_z_leave_every_sample_its_class(conditional, label):
     generator, predictor = (network.double() for network in conditional_toy())
-    boundaries = fitted(conditional, space="z")
+    boundaries = of_anyone(fitted(conditional, space="z"))
     psi, truncated, num, step = 0.7, 2, 70, 1.5
     options = {"num": num, "num_null": 2, "step": step, "truncation_psi": psi, "label": label, **QUIET}
     found = verify(generator, predictor, boundaries, truncation_layers=truncated, batch_size=6, **options)

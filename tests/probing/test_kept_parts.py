@@ -11,7 +11,7 @@ import torch
 import higan_fast.files as files
 from higan_fast.probing import verify
 from higan_fast.probing.measurement import SAMPLES_AT_ONCE
-from tests.toy import NUM_LAYERS, toy
+from tests.toy import NUM_LAYERS, toy_by_name
 
 FIXED = {"num": 200, "num_null": 8, "progress": False}
 IMAGES = 200 * (1 + (4 + 8) * 2 * (1 + NUM_LAYERS))
@@ -20,7 +20,7 @@ SEQUENTIAL = {"num_null": 32, "max_samples": 400, "confidence": 0.95, "progress"
 
 def counted(stop_after=None):
     """The toy networks, and a list of how many images the predictor saw; stops it in the middle."""
-    generator, predictor = toy()
+    generator, predictor = toy_by_name()
     seen, forward = [], predictor.forward
 
     def counting(images):
@@ -43,7 +43,7 @@ def same(one, other):
 
 @pytest.fixture(scope="module")
 def fixed(boundaries):
-    return verify(*toy(), boundaries, **FIXED)
+    return verify(*toy_by_name(), boundaries, **FIXED)
 
 
 @pytest.mark.parametrize("stops", [(0.59,), (0.05, 0.3, 0.3, 0.2)])
@@ -92,7 +92,7 @@ def die_at_write(folder, boundaries, write):
 
     files.Path.replace = replace
     torch.set_num_threads(1)
-    verify(*toy(), boundaries, out=folder, **FIXED)
+    verify(*toy_by_name(), boundaries, out=folder, **FIXED)
 
 
 def test_sigkill_at_a_write(boundaries, fixed, tmp_path):
@@ -112,7 +112,7 @@ def test_sigkill_at_a_write(boundaries, fixed, tmp_path):
 def test_screening_goes_on_where_it_was(boundaries, tmp_path):
     options = {"num": 8, "num_null": 32, "confidence": 0.9, "screening": 40, "progress": False}
     measured = 8 * (1 + (4 + 32) * 2 * (1 + NUM_LAYERS))
-    expected = verify(*toy(), boundaries, **options)
+    expected = verify(*toy_by_name(), boundaries, **options)
     assert np.isfinite(expected.screening).all()
     *networks, seen = counted(measured + 24)  # in its fourth batch of 8
     with pytest.raises(KeyboardInterrupt):

@@ -20,6 +20,8 @@ class Loud(ToyGenerator):
 class Strict(Predictor):
     """Scores as another predictor does, and refuses what it was never promised."""
 
+    not_fingerprinted = ("seen",)
+
     def __init__(self, predictor):
         super().__init__()
         self.predictor, self.semantics, self.seen = predictor, predictor.semantics, 0.0

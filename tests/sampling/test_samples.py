@@ -10,7 +10,7 @@ import torch
 
 import higan_fast.files as files
 from higan_fast.probing import Samples, sample
-from tests.toy import SEMANTICS, toy
+from tests.toy import SEMANTICS, toy, toy_by_name
 from tests.toy_families import chunked_toy, conditional_toy
 
 CODES = ("z", "w", "codes")
@@ -59,13 +59,6 @@ def test_a_store_opens_again_and_knows_its_settings(reference, tmp_path):
     assert opened.settings["identity"] == {"network": "toy"}
     files = sorted(path.name for path in (tmp_path / "samples.zarr/codes/c").iterdir())
     assert files == ["0", "1", "2", "3", "4"]  # one shard file for every 64 samples
-
-
-def toy_by_name():
-    """Whose scores count as the same, whatever becomes of its code."""
-    generator, predictor = toy()
-    predictor.identity = "toy"
-    return generator, predictor
 
 
 def test_a_larger_number_extends_and_a_smaller_one_reads(reference, tmp_path):
