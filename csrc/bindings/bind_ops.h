@@ -1,4 +1,4 @@
-// One backend's table of ops → one Python submodule with a function for each.
+// Turns a backend's table of ops into a Python submodule with one function per op.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -7,8 +7,8 @@
 
 namespace higan_fast {
 
-// Every function takes its tensors and numbers in the order of the op's struct, then the queue: a CUDA stream's
-// address, or the number of CPU threads. The GIL is released while it runs. An op that the backend lacks is left out.
+// A function takes tensors and numbers in the order of the op's struct, then the queue: the address of a CUDA stream or
+// the number of CPU threads. It releases the GIL while it runs. Ops that the backend lacks are left out.
 void bind_ops(pybind11::module_ module, const Ops& ops);
 
 }  // namespace higan_fast

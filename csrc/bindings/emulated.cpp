@@ -1,4 +1,4 @@
-// The CUDA kernels under emulation, for the tests: the same `cuda` submodule as the extension's, on host memory.
+// The CUDA kernels under emulation, for tests: the same `cuda` submodule as in the extension, but on host memory.
 #include <pybind11/pybind11.h>
 
 #include "../emulation/order.h"

@@ -1,4 +1,4 @@
-// The extension: `cpu` and, where it was compiled, `cuda`; each a table of ops, and what it was built with.
+// The extension module: submodules `cpu` and, if compiled, `cuda`, each with the ops and build information.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 

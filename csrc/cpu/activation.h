@@ -1,4 +1,4 @@
-// Activations of whole vectors, with gain and clamp.
+// Activations of whole vectors, including gain and clamp.
 #pragma once
 
 #include "../kernels/bias_act.cuh"
@@ -21,8 +21,8 @@ class PreparedActivation {
         rectifier_.low = relu ? S(0) : -rectifier_.high;
     }
 
-    // What the activation's input must be multiplied by: a rectifier lets a positive gain through, and it is
-    // cheaper on small tensors.
+    // The factor to apply to the activation's input: rectifiers commute with a positive gain, and applying it to small
+    // tensors is cheaper.
     ALWAYS_INLINE S before() const { return before_; }
 
     // Calls f(activated), where activated(x) is clamp(gain · activation(x / before)) of a vector x.

@@ -27,7 +27,7 @@ class Activated {
         }
     }
 
-    // values[i] for the run of `length` that begins at (n, c, h, w).
+    // Computes values[i] for the run of `length` that starts at (n, c, h, w).
     template <bool CHANNELS>
     ALWAYS_INLINE void run(S* values, Index n, Index c, Index h, Index w, int length) const {
         T scratch[LONGEST_RUN];
@@ -64,7 +64,7 @@ struct Statistics {
     Buffer<S> mean, variance;
 };
 
-// Along pixels, plane by plane: the mean first, then the squares of what is left.
+// Along pixels, plane by plane: first the mean, then the squared deviations.
 template <class T, class S>
 void measure_planes(const Activated<T>& activated, const Sizes& sizes, const Statistics<S>& statistics,
                     Queue queue) {
@@ -80,7 +80,7 @@ void measure_planes(const Activated<T>& activated, const Sizes& sizes, const Sta
                     Vector<S> sums = {};
                     for_vectors<S>(length, [&](int i, auto lanes) INLINE_LAMBDA {
                         store(values + i, term(load(values + i, lanes)), lanes);
-                        sums += load(values + i, lanes);  // which is zero beyond the end
+                        sums += load(values + i, lanes);  // zero past the end
                     });
                     total += sum_lanes<S>(sums);
                 }
@@ -93,8 +93,8 @@ void measure_planes(const Activated<T>& activated, const Sizes& sizes, const Sta
     });
 }
 
-// Along channels, in pieces of a few rows, whatever the number of threads: mean and sum of squares about it for
-// each piece, then of all pieces in their order.
+// Along channels, in pieces of a few rows, independent of the number of threads: mean and sum of squared deviations of
+// each piece, then merged in order.
 template <class T, class S>
 void measure_channels(const Activated<T>& activated, const Sizes& sizes, const Statistics<S>& statistics,
                       Queue queue) {

@@ -1,4 +1,4 @@
-// Tensors as the CPU's kernels see them: typed, checked, with 64-bit strides; and memory of our own.
+// Tensors as the CPU kernels see them: typed, checked, with 64-bit strides; and scratch buffers.
 #pragma once
 
 #include <new>
@@ -37,14 +37,14 @@ Array<T, R> array(const Tensor& tensor, const char* name, const Index (&sizes)[R
     return typed;
 }
 
-// The same for one that may be not given: then the array is false.
+// The same for an optional tensor; if it is not given, the array converts to false.
 template <class T, int R>
 Array<T, R> optional_array(const Tensor& tensor, const char* name, const Index (&sizes)[R]) {
     return tensor.given() ? array<T>(tensor, name, sizes) : Array<T, R>{};
 }
 
-// Calls f(Type<T>{}) with the type that a dtype stands for. (dispatch.h's own would leave the linker copies to
-// choose among; see instruction_sets.cmake.)
+// Calls f(Type<T>{}) with the C++ type of a dtype. (With the version in dispatch.h the linker would have to choose
+// among copies; see instruction_sets.cmake.)
 template <class T>
 struct Type {
     using type = T;
@@ -78,7 +78,7 @@ class Buffer {
     S* data_;
 };
 
-// A tensor [N, C] times gain, channels side by side: the tensor itself or a copy; if it is not given, one row of
+// A tensor [N, C] times gain with contiguous channels: the tensor itself or a copy. If it is not given: one row of
 // `missing` times gain.
 template <class S>
 class Factors {

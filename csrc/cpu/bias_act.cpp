@@ -1,4 +1,4 @@
-// clamp(gain · activation(x + bias)), element by element.
+// clamp(gain · activation(x + bias)), elementwise.
 #include "table.h"
 #include "tail.h"
 
@@ -12,7 +12,7 @@ Array<T, 4> image(const Array<T, 3>& x, Index width) {
     return {x.data, {x.strides[0], x.strides[1], width * x.strides[2], x.strides[2]}};
 }
 
-// Rows are what threads share: short ones, if the pixels can be cut into any.
+// Threads divide the rows, so the pixels are cut into short rows if possible.
 Index width_of_rows(Index pixels) {
     Index width = smaller(pixels, LONGEST_RUN);
     while (pixels % width != 0) --width;

@@ -1,4 +1,4 @@
-// What every op asks of its tensors. Compiled once, without special instructions: see instruction_sets.cmake.
+// Tensor checks that all ops share. Compiled once, for the baseline instruction set: see instruction_sets.cmake.
 #pragma once
 
 #include "../include/tensor_view.h"
@@ -11,7 +11,7 @@ void check_tensor(const Tensor& tensor, const char* name, DType dtype, int rank,
 // Throws std::invalid_argument: no kernel is compiled for this dtype.
 [[noreturn]] void unknown_dtype(DType dtype);
 
-// Throws std::invalid_argument: what came does not fit; `expected` says what would.
+// Throws std::invalid_argument with the value that came and what was `expected`.
 [[noreturn]] void wrong_argument(const char* name, std::int64_t got, const char* expected);
 
 }  // namespace higan_fast::cpu

@@ -7,7 +7,7 @@ namespace higan_fast::cpu::HIGAN_FAST_ISA {
 
 namespace {
 
-// activation((x − mean) · scale + shift), where everything but x is known for each sample and channel.
+// activation((x − mean) · scale + shift), where everything but x is constant per sample and channel.
 template <class S>
 class Normalisation {
   public:

@@ -1,4 +1,4 @@
-// The tail of a convolution, alone or after the FIR of an upsampling one.
+// The tail of a convolution, alone or after the FIR filter of an upsampling convolution.
 #include "fir.h"
 #include "table.h"
 #include "tail.h"
@@ -7,7 +7,7 @@ namespace higan_fast::cpu::HIGAN_FAST_ISA {
 
 namespace {
 
-// Row by row: a sum of rows, then for each run a sum of its columns in registers, which the tail takes over.
+// Row by row: sums rows, then the columns of each run in registers, and applies the tail there.
 template <bool CHANNELS, class T, class S>
 void filter_tile(const Plane<T>& plane, const Array<T, 4>& out, const Tile& tile, const Axis<S>& axis,
                  const PreparedTail<S>& tail) {
@@ -20,7 +20,7 @@ void filter_tile(const Plane<T>& plane, const Array<T, 4>& out, const Tile& tile
     for (Index h = tile.h; h < tile.h_end; ++h) {
         sum_rows(columns.data(), plane, axis.at(h), column, num_columns);
         if (!four) sum_columns(row.data(), columns.data(), column, axis, tile.w, width, inner);
-        const Index next = axis.end(h);  // the row that the next row of the tile will need, besides those of this
+        const Index next = axis.end(h);  // the additional row that the tile's next row will need
         const bool comes = h + 1 < tile.h_end && next >= 0 && next < plane.height;
         for (Index w = tile.w; w < (CHANNELS ? tile.w_end : tile.w + 1); ++w) {
             if (comes && w < plane.width) prefetch(plane, next, w, CHANNELS ? 1 : width);

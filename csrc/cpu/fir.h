@@ -1,11 +1,11 @@
-// FIR filters on images: sums of weighted rows, then of weighted columns.
+// FIR filters on images: weighted sums of rows, then of columns.
 #pragma once
 
 #include "runs.h"
 
 namespace higan_fast::cpu::HIGAN_FAST_ISA {
 
-// sum[i] (+)= Σ_k weights[k]·sources[k][i], in the order of k; COUNT at once, so that sum stays in registers.
+// sum[i] (+)= Σ_k weights[k]·sources[k][i], in the order of k; COUNT sources at once, so that sum stays in registers.
 template <int COUNT, class T, class S>
 ALWAYS_INLINE void weighted_sum_of(S* sum, bool add, const T* const* sources, const S* weights, int length) {
     const T* from[COUNT];
@@ -21,7 +21,7 @@ ALWAYS_INLINE void weighted_sum_of(S* sum, bool add, const T* const* sources, co
     });
 }
 
-constexpr int GROUP = 4;  // as many sources as are summed at once
+constexpr int GROUP = 4;  // number of sources that are summed at once
 
 // The same for 1 to GROUP sources, whose elements are `stride` apart.
 template <class T, class S>
@@ -45,7 +45,7 @@ ALWAYS_INLINE void weighted_sum(S* sum, bool add, const T* const* sources, const
 
 ALWAYS_INLINE Index floor_div(Index a, Index b) { return a / b - (a % b < 0); }
 
-// A filter [kh, kw] as it is given; [k], separable, is one column that serves both axes.
+// A filter [kh, kw]; a separable filter [k] is one column that is used for both axes.
 template <class S>
 struct Filter {
     const S* taps;
@@ -67,11 +67,11 @@ Filter<S> filter_of(const Tensor& filter) {
 }
 
 // One axis of a filter, upsampled and downsampled: out[o] = Σ_i tap[i]·X[o·down + i − pad], where X is the input
-// with up − 1 zeros after each element. Most taps meet those zeros; the others meet neighbours in the input.
+// with up − 1 zeros after each element. Most taps meet these zeros; the rest meet neighbours in the input.
 template <class S>
 class Axis {
   public:
-    // tap[i] = gain · filter[k − 1 − i, j]; with flip, filter[i, j]. Each column j makes its own sums.
+    // tap[i] = gain · filter[k − 1 − i, j]; with flip, filter[i, j]. Each column j has its own sums.
     Axis(const Filter<S>& filter, bool flip, S gain, int up, int down, int pad)
         : num_taps_(filter.rows),
           up_(up),
@@ -100,7 +100,7 @@ class Axis {
         const S* const taps = taps_.data() + (j * up_ + tap) * most_;
         return {taps, int(tap < num_taps_ ? (num_taps_ - 1 - tap) / up_ + 1 : 0), start};
     }
-    // The same for tap i alone.
+    // The same for tap i only.
     ALWAYS_INLINE Neighbours tap(Index o, int i) const {
         const Index at = o * down_ - pad_ + i, first = floor_div(at, up_);
         return {taps_.data() + i % up_ * most_ + i / up_, first * up_ == at, first};
@@ -112,7 +112,7 @@ class Axis {
 
   private:
     int num_taps_, up_, down_, pad_, most_;
-    Buffer<S> taps_;  // [columns][up][most]: those that meet neighbours, side by side
+    Buffer<S> taps_;  // [columns][up][most]: the taps that meet input elements, contiguous
 };
 
 // One plane of an image whose pixels are `inner` numbers each: some channels of a channels-last image, or 1.
@@ -124,7 +124,7 @@ struct Plane {
     int inner;
 };
 
-// Asks for `num` pixels of a row, from w on, ahead of their use.
+// Prefetches `num` pixels of a row, from w on.
 template <class T>
 ALWAYS_INLINE void prefetch(const Plane<T>& plane, Index row, Index w, int num) {
     constexpr int LINE = 64 / int(sizeof(T));
@@ -146,7 +146,7 @@ void sum_rows(S* columns, const Plane<T>& plane, typename Axis<S>::Neighbours ro
     std::memset(columns, 0, std::size_t(begin - column) * plane.inner * sizeof(S));
     const std::size_t beyond = std::size_t(column + num - end) * plane.inner;
     std::memset(columns + (end - column) * plane.inner, 0, beyond * sizeof(S));
-    // one run where pixels are neighbours in memory, else one for each pixel
+    // one run if pixels are contiguous in memory, otherwise one per pixel
     Index num_runs = end - begin, stride = plane.inner_stride;
     int length = plane.inner;
     if (plane.inner == 1) {
@@ -198,8 +198,8 @@ void sum_combs(S* row, bool add, const S* columns, Index column, const Axis<S>& 
 template <class S, class At>
 void sum_columns(S* row, bool add, const S* columns, Index column, const Axis<S>& axis, const At& at_output,
                  Index begin, int num, int inner) {
-    // Without up and down the neighbour of an output is made of the neighbours of its inputs: one long sum. Else
-    // pixels are summed one by one or, where a pixel is one number, in `up` interleaved combs.
+    // Without up and down, neighbouring outputs are sums of neighbouring inputs: one long sum. Otherwise pixels are
+    // summed one by one or, if a pixel is one number, in `up` interleaved combs.
     const bool whole = axis.up() == 1 && axis.down() == 1;
     if (!whole && inner == 1) return sum_combs(row, add, columns, column, axis, at_output, begin, num);
     const int num_sums = whole ? 1 : num, length = whole ? num * inner : inner;
@@ -222,13 +222,13 @@ void sum_columns(S* row, const S* columns, Index column, const Axis<S>& axis, In
     sum_columns(row, false, columns, column, axis, at, begin, num, inner);
 }
 
-// A part of the result, of some channels (or, along pixels, of one).
+// A part of the result with some of the channels (along pixels: with one).
 struct Tile {
     Index n, c, h, h_end, w, w_end;
     int inner;
 };
 
-// Long rows, for the sake of the memory's prefetcher, that leave room for a few of them in the second cache.
+// Rows long enough for the hardware prefetcher, and short enough that a few of them fit the L2 cache.
 constexpr int TILE_NUMBERS = 16 * 1024, TALLEST_TILE = 32, LOWEST_TILE = 4;
 
 // Calls body(tile) until the tiles cover the result.

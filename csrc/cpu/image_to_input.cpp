@@ -1,4 +1,4 @@
-// Generated images → what a scoring network reads: clip, round, resize and normalise.
+// Generated images → input of a scoring network: clip, round, resize and normalise.
 #include "fir.h"
 #include "table.h"
 
@@ -20,7 +20,7 @@ struct Resize {
         const double scale = double(from) / to;
         const double support = antialias && scale > 1 ? scale : 1;  // half the width of the triangle
         for (int o = 0; o < to; ++o) {
-            // pixels count from their centres; beyond the edge, a plain resize sees the edge's pixel
+            // positions refer to pixel centres; past the edge, a resize without antialias repeats the edge pixel
             double centre = (o + 0.5) * scale - 0.5;
             if (!antialias) centre = centre < 0 ? 0 : centre > from - 1 ? from - 1 : centre;
             const int begin = int(smaller(Index(std::floor(centre - support)) + 1, from - num_taps));
@@ -45,7 +45,7 @@ struct Resize {
     }
 };
 
-// to[i] = clip(x[i], −1, 1) in [0, 1], on one of 256 levels if rounded.
+// to[i] = clip(x[i], −1, 1) mapped to [0, 1], and to one of 256 levels if rounded.
 template <class T, class S>
 ALWAYS_INLINE void to_unit_range(S* to, const T* x, bool rounded, int length) {
     for_vectors<S>(length, [&](int i, auto lanes) INLINE_LAMBDA {
@@ -75,7 +75,7 @@ void convert(const ImageToInput& op, const Sizes& from, const Sizes& to, Queue q
     const auto out = array<T>(op.out, "out", {to.num, COLOURS, to.height, to.width});
     const Resize<S> across(int(from.width), int(to.width), op.antialias);
     const Resize<S> down(int(from.height), int(to.height), op.antialias);
-    constexpr int ROWS = 16;  // of the result; each needs some rows of the image, resized across
+    constexpr int ROWS = 16;  // of the result; each needs some rows of the image, resized horizontally
     const Index blocks = parts(to.height, ROWS);
     parallel_for(queue, to.num * blocks, to.num * COLOURS * from.height * from.width, [&](Index job) {
         const Index n = job / blocks, begin = job % blocks * ROWS, end = smaller(begin + ROWS, to.height);

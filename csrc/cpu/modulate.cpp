@@ -1,4 +1,4 @@
-// One activation, scaled by one or several styles.
+// One activation scaled by one or several styles.
 #include "runs.h"
 #include "table.h"
 

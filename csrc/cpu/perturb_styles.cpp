@@ -1,4 +1,4 @@
-// Styles on the way along directions, with the demodulation that each of them needs.
+// Perturbed styles and their demodulation factors, for all steps along all directions.
 #include "runs.h"
 #include "table.h"
 
@@ -84,7 +84,7 @@ struct Run {
     int length;
 };
 
-// Calls fill(to, run) for each of them.
+// Calls fill(to, run) for each run.
 template <class S, class Fill>
 void for_each_step(const Array<S, 4>& out, const Rows<S>& rows, Index num_steps, Index length, Queue queue,
                    const Fill& fill) {

@@ -1,5 +1,5 @@
-// Images as runs: neighbouring channels of one pixel (channels-last) or neighbouring pixels of one row. Where
-// elements are not neighbours in memory, a run is gathered and scattered through a small copy.
+// Images as runs: neighbouring channels of one pixel (channels-last) or neighbouring pixels of one row. If elements
+// are not contiguous in memory, a run is gathered into a small copy and scattered from it.
 #pragma once
 
 #include "parallel.h"
@@ -22,8 +22,8 @@ inline Sizes sizes_of(const Tensor& image, const char* name) {
 ALWAYS_INLINE Index smaller(Index a, Index b) { return a < b ? a : b; }
 ALWAYS_INLINE Index parts(Index whole, Index part) { return (whole + part - 1) / part; }
 
-// Whether runs go along the channels of a pixel (else along the pixels of a row) for an op from x to out. A few
-// channels are no run: it pays to gather pixels.
+// Whether runs go along the channels of a pixel, rather than the pixels of a row, for an op from x to out. With only a
+// few channels, gathering pixels is faster.
 template <class T, class U>
 bool runs_along_channels(const Array<T, 4>& x, const Array<U, 4>& out, const Sizes& sizes) {
     const bool channels = x.strides[1] == 1 && out.strides[1] == 1;
@@ -42,8 +42,8 @@ ALWAYS_INLINE void with_bool(bool value, const F& f) {
     }
 }
 
-// Narrow images whose rows follow each other, as one long row: for runs along pixels. Images that are not given
-// do not matter.
+// Turns narrow images with contiguous rows into one long row, for runs along pixels. Images that are not given are
+// ignored.
 template <class... Images>
 Sizes as_one_row(const Sizes& sizes, const Images&... images) {
     const auto follows = [&](const auto& image) {
@@ -53,7 +53,7 @@ Sizes as_one_row(const Sizes& sizes, const Images&... images) {
     return {sizes.num, sizes.channels, 1, sizes.height * sizes.width};
 }
 
-// Calls body(n, c, h, w, length) for each run; it begins at that element.
+// Calls body(n, c, h, w, length) for each run, which starts at that element.
 template <bool CHANNELS, class Body>
 ALWAYS_INLINE void for_each_run(Queue queue, const Sizes& sizes, const Body& body) {
     const auto length = [](Index left) { return int(smaller(left, LONGEST_RUN)); };
@@ -76,7 +76,7 @@ ALWAYS_INLINE void for_each_run(Queue queue, const Sizes& sizes, const Body& bod
     }
 }
 
-// The run itself where its elements are neighbours, else a copy of it in scratch.
+// Returns the run itself if its elements are contiguous, otherwise a copy in scratch.
 template <class T>
 ALWAYS_INLINE const T* gathered(const T* run, Index stride, int length, T* scratch) {
     if (stride == 1) return run;
@@ -87,7 +87,7 @@ ALWAYS_INLINE const T* gathered(const T* run, Index stride, int length, T* scrat
 template <bool CHANNELS>
 constexpr int ALONG = CHANNELS ? 1 : 3;  // the dimension of a run
 
-// Calls write(run) with somewhere to write `length` neighbours, which then are where they belong.
+// Calls write(run) with contiguous memory for `length` elements, then stores them in their places.
 template <class T, class Write>
 ALWAYS_INLINE void scattered(T* run, Index stride, int length, const Write& write) {
     T scratch[LONGEST_RUN];

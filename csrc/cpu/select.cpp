@@ -22,7 +22,7 @@ struct InstructionSet {
     bool (*runs_here)();
 };
 
-// The plainest first; what each is compiled with stands in instruction_sets.cmake.
+// The most basic first; instruction_sets.cmake lists the compiler flags of each.
 const InstructionSet SETS[] = {
     {"baseline", baseline::table, [] { return true; }},
 #ifdef __x86_64__

@@ -9,6 +9,6 @@ namespace higan_fast::cpu {
 
 const Ops& ops();
 const char* isa();                         // "baseline", "avx2" or "avx512"
-std::vector<const char*> compiled_isas();  // all that are in this build, the plainest first
+std::vector<const char*> compiled_isas();  // all in this build, the most basic first
 
 }  // namespace higan_fast::cpu

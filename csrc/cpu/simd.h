@@ -2,8 +2,8 @@
 //
 //     for_vectors<S>(length, [&](int i, auto lanes) { store(out + i, load(x + i, lanes) * factor, lanes); });
 //
-// Arithmetic is written with operators, and multiply_add where one rounding is wanted: nothing else is contracted.
-// All of cpu/ lives in a namespace named after the instruction set: see instruction_sets.cmake.
+// Write arithmetic with operators, and use multiply_add where one rounding is wanted; nothing else is contracted.
+// All of cpu/ is in a namespace named after the instruction set: see instruction_sets.cmake.
 #pragma once
 
 #include <cmath>
@@ -25,7 +25,7 @@ namespace higan_fast::cpu::HIGAN_FAST_ISA {
 
 #if defined(__AVX512F__)
 constexpr int VECTOR_BYTES = 64;
-constexpr __mmask16 ALL = 0xffff;  // a mask of ones costs nothing; GCC 12 warns about the forms without one
+constexpr __mmask16 ALL = 0xffff;  // a full mask costs nothing; GCC 12 warns about the unmasked forms
 #elif defined(__AVX2__)
 constexpr int VECTOR_BYTES = 32;
 #else
@@ -44,11 +44,11 @@ constexpr int LANES = VECTOR_BYTES / int(sizeof(S));
 using Words = VectorType<std::uint32_t>::type;
 using HalfWords = VectorType<std::uint16_t, VECTOR_BYTES / 2>::type;
 
-// As many elements as a vector has lanes, as they lie in memory.
+// The elements of one vector, as stored in memory.
 template <class T>
 using Stored = std::conditional_t<sizeof(T) == 2, HalfWords, Vector<accumulator_t<T>>>;
 
-// How much of a vector a load or store touches; lanes beyond are zero when loaded, and not stored.
+// How many lanes a load or store touches; the remaining lanes are loaded as zero and not stored.
 struct Full {};
 struct Partial {
     int count;
@@ -138,7 +138,7 @@ ALWAYS_INLINE Vector<float> widen_bfloat16(HalfWords bits) {
 #endif
 }
 
-// The processors' own conversion would flush subnormals to zero.
+// The hardware's own conversion would flush subnormals to zero.
 ALWAYS_INLINE HalfWords narrow_bfloat16(Vector<float> x) {
     const Words bits = Words(x);
     Words rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
@@ -216,7 +216,7 @@ ALWAYS_INLINE Vector<double> square_root(Vector<double> x) {
 #endif
 }
 
-// The integer below, for 0 ≤ x < 2^31; NaN stays NaN.
+// floor(x) for 0 ≤ x < 2^31; NaN stays NaN.
 template <class S>
 ALWAYS_INLINE Vector<S> round_down(Vector<S> x) {
     using Integers = typename VectorType<std::conditional_t<sizeof(S) == 4, std::int32_t, std::int64_t>>::type;
@@ -224,8 +224,8 @@ ALWAYS_INLINE Vector<S> round_down(Vector<S> x) {
     return x == x ? rounded : x;
 }
 
-// Lane i of the result is the sum of all lanes of x[i], in an order that depends on the vectors' width alone. Each
-// step halves the number of vectors: two of them, folded, fit one.
+// Lane i of the result is the sum of all lanes of x[i], in an order that depends only on the vector width. Each step
+// halves the number of vectors: two folded vectors fit into one.
 template <class S, int BLOCK, std::size_t... I>
 ALWAYS_INLINE Vector<S> fold(const Vector<S>& x, const Vector<S>& y, std::index_sequence<I...>) {
     using Integer = std::conditional_t<sizeof(S) == 4, std::int32_t, std::int64_t>;

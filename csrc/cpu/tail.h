@@ -23,7 +23,7 @@ class PreparedTail {
 
     const Array<const S, 4>& noise() const { return noise_; }
 
-    // out[i] = tail(values(i)) for the run of `length` that begins at (n, c, h, w); values(i, lanes) is a vector.
+    // out[i] = tail(values(i)) for the run of `length` that starts at (n, c, h, w); values(i, lanes) is a vector.
     template <bool CHANNELS, class T, class Values>
     ALWAYS_INLINE void finish(T* out, Index n, Index c, Index h, Index w, int length, const Values& values) const {
         const S* const demod = demod_.at(n, c);
@@ -64,7 +64,7 @@ class PreparedTail {
     Array<const S, 4> noise_;
 };
 
-// out = tail(x), element by element; out may be x.
+// out = tail(x), elementwise; out may be x.
 template <bool CHANNELS, class T>
 void apply_tail(const Array<const T, 4>& x, const Array<T, 4>& out, const Sizes& sizes,
                 const PreparedTail<accumulator_t<T>>& tail, Queue queue) {

@@ -1,4 +1,4 @@
-// A modulated 1×1 convolution to RGB, added to the upsampled RGB of the block before.
+// A modulated 1×1 convolution to RGB, added to the upsampled RGB of the previous block.
 #include "fir.h"
 #include "table.h"
 
@@ -8,8 +8,8 @@ namespace {
 
 constexpr int MOST_COLOURS = 4;
 
-// sums[k·LONGEST_RUN + p] = Σ_i weights[k, i]·x[p, i] for `length` pixels, each of them neighbouring channels (and
-// whatever beyond, up to a whole block).
+// sums[k·LONGEST_RUN + p] = Σ_i weights[k, i]·x[p, i] for `length` pixels with contiguous channels. It may also write
+// past these, up to a whole block.
 template <int COLOURS, class T, class S>
 void mix_channels(S* sums, const T* x, Index pixel_stride, const S* weights, int channels, int length) {
     constexpr int PIXELS = 4, BLOCK = 16;  // PIXELS at once, so that a weight is loaded once for all of them
@@ -54,7 +54,7 @@ void mix_pixels(S* sums, const T* x, Index channel_stride, Index pixel_stride, c
     }
 }
 
-// A filter that leaves an image as it is, for an rgb that has its size already.
+// The identity filter, for an rgb that already has the right size.
 template <class S>
 Filter<S> identity() {
     static const S one = 1;

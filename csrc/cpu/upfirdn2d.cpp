@@ -22,8 +22,8 @@ void store_row(const S* row, const Array<T, 4>& out, const Tile& tile, Index h) 
     }
 }
 
-// Both axes. A separable filter sums rows, then columns. Another one is the sum of its columns: each sums rows in
-// its own way, which then meet a single tap of 1 on the other axis.
+// Filters both axes. A separable filter sums rows, then columns. A general filter is the sum of its columns: each sums
+// rows with its own taps, followed by a single tap of 1 on the other axis.
 template <class S>
 struct Axes {
     bool separable;

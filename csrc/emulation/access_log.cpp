@@ -1,4 +1,4 @@
-// Races found by vector clocks: one for the block, one for each lane of a warp.
+// Finds races with vector clocks: one for the block, and one for each lane of a warp.
 #include "access_log.h"
 
 #include <algorithm>
@@ -21,7 +21,7 @@ const char* verb(Access access) {
 void AccessLog::begin_block(std::size_t bytes, int num_threads) {
     bytes_ = bytes;
     barrier_ = Place();
-    first_epoch_ = ++epoch_;  // what earlier blocks left in the cells is before this
+    first_epoch_ = ++epoch_;  // entries of earlier blocks in the cells are older than this
     cells_.resize(std::max(cells_.size(), (bytes + GRAIN - 1) / GRAIN));
     for (int thread = int(clocks_.size() / 32); thread < num_threads; ++thread) {
         clocks_.resize(clocks_.size() + 32, 0);
@@ -34,7 +34,7 @@ void AccessLog::order_block(Place place) {
     ++epoch_;
 }
 
-// Each lane learns what any of them knows, and begins a time of its own that the others do not know of.
+// Merges the clocks of all lanes; then each lane starts a new time of its own, unknown to the others.
 void AccessLog::order_warp(int first_thread, unsigned lanes) {
     std::uint32_t known[32] = {};
     for (int lane = 0; lane < 32; ++lane) {
@@ -74,7 +74,7 @@ void AccessLog::fail_access(Access access, std::ptrdiff_t at, const std::string&
          (first ? "before the first __syncthreads" : "after the __syncthreads of " + barrier_.text()) + ")");
 }
 
-// The access that this one races with, or null.
+// Returns the access that races with this one, or null.
 const AccessLog::Stamp* AccessLog::rival(const Cell& cell, int thread, Access access) {
     const bool both_atomic = access == Access::atomic && cell.atomic;
     if (!both_atomic && !is_before(cell.write, thread)) return &cell.write;
@@ -87,7 +87,7 @@ const AccessLog::Stamp* AccessLog::rival(const Cell& cell, int thread, Access ac
 
 void AccessLog::record(Cell& cell, const Stamp& now, Access access) {
     if (access == Access::read) {
-        // Of two that are not before this one, both stay: either alone gives a later write away.
+        // Keeps two reads that do not happen before this one: either is enough to detect a later racing write.
         if (is_before(cell.reads[0], now.thread)) {
             cell.reads[0] = now;
         } else if (is_before(cell.reads[1], now.thread)) {

@@ -1,4 +1,4 @@
-// Who read and wrote what of a block's shared memory: finds races, reads of what nobody wrote, accesses outside.
+// Logs the accesses to a block's shared memory: finds races, uninitialised reads and accesses out of bounds.
 #pragma once
 
 #include <cstddef>
@@ -10,17 +10,17 @@
 
 namespace higan_fast::emulation {
 
-// Two accesses to the same bytes by different threads, one of them a write and not both atomic, race unless a
-// __syncthreads() of the block or a __syncwarp() of both lanes stands between them. Shuffles and votes order
-// nothing, as on the GPU. The log is kept in grains of two bytes and remembers the last write and two of the reads
-// since then: what it reports is wrong, but it does not report all that is wrong.
+// Two accesses to the same bytes by different threads race if at least one is a write, not both are atomic, and neither
+// a __syncthreads() of the block nor a __syncwarp() of both lanes separates them. Shuffles and votes do not order
+// accesses, as on the GPU. The log has a granularity of two bytes, and keeps the last write and two of the reads since.
+// So every reported race is real, but not every race is reported.
 class AccessLog {
 public:
     void begin_block(std::size_t bytes, int num_threads);
     void order_block(Place place);
     void order_warp(int first_thread, unsigned lanes);
 
-    // Notes an access to `bytes` bytes at byte `at` of shared memory; throws when it is wrong.
+    // Logs an access to `bytes` bytes at byte `at` of shared memory; throws if it is an error.
     void note(int thread, std::ptrdiff_t at, std::size_t bytes, Access access);
 
 private:
@@ -31,11 +31,11 @@ private:
     };
     struct Cell {
         Stamp write, reads[2];
-        bool atomic = false;  // the write was
+        bool atomic = false;  // whether the write was atomic
     };
 
     std::uint32_t& clock(int thread, int of_lane) { return clocks_[std::size_t(thread * 32 + of_lane)]; }
-    // Whether what the stamp stands for is certain to have happened, as the thread sees it.
+    // Whether the stamped access happens before the thread's current one.
     bool is_before(const Stamp& stamp, int thread) {
         if (stamp.epoch < epoch_ || stamp.thread == thread) return true;
         return stamp.thread / 32 == thread / 32 && stamp.clock <= clock(thread, stamp.thread % 32);
@@ -47,9 +47,9 @@ private:
 
     std::size_t bytes_ = 0;
     std::uint32_t epoch_ = 0, first_epoch_ = 0;  // now; when the block began
-    Place barrier_;                              // the last that the whole block came to
+    Place barrier_;                              // the last barrier of the whole block
     std::vector<Cell> cells_;
-    std::vector<std::uint32_t> clocks_;  // what each thread knows of the time of each lane of its warp
+    std::vector<std::uint32_t> clocks_;  // vector clocks: for each thread, the known time of each lane of its warp
 };
 
 }  // namespace higan_fast::emulation

@@ -1,4 +1,4 @@
-// Rounds: some threads run until they wait, then the waits that are complete end.
+// Runs in rounds: some threads run until they wait, then all complete waits end.
 #include "block.h"
 
 #include <algorithm>
@@ -12,7 +12,7 @@ namespace {
 
 Block* running_block;
 
-struct Abandoned {};  // thrown by a wait that will not end
+struct Abandoned {};  // thrown by a wait that will never end
 
 unsigned bit(int lane) { return 1u << lane; }
 
@@ -95,7 +95,7 @@ void Block::step(int number) {
     running_ = nullptr;
 }
 
-// What a fiber does for each thread that it is given.
+// The body of a fiber, run for each thread assigned to it.
 void Block::body() {
     Block& block = *running_block;
     Thread& thread = *block.running_;
@@ -128,7 +128,7 @@ void Block::wait_for_warp(unsigned mask, const char* name, WarpOperation operati
     leave_waiting();
 }
 
-// Comes back when the wait is over, or to be told that it never will be.
+// Returns when the wait is over; throws Abandoned if it will never be.
 void Block::leave_waiting() {
     Fiber::leave();
     if (abandoning_) throw Abandoned();
@@ -146,8 +146,8 @@ void Block::note_access(const void* address, std::size_t bytes, std::size_t alig
     if (error_) Fiber::leave();
 }
 
-// Once no lane of a warp can run, its complete operations are carried out. When none is, none ever will be: the
-// lanes that it lacks wait for something else.
+// When no lane of a warp can run, carries out its complete operations. If none is complete, none ever will be: the
+// missing lanes wait for something else.
 void Block::finish_warp_waits(int warp) {
     const unsigned present = lanes_in(warp, State::waits_for_warp);
     const unsigned alive = present | lanes_in(warp, State::waits_for_block);
@@ -197,8 +197,8 @@ unsigned Block::lanes_in(int warp, State state) const {
     return lanes;
 }
 
-// After an error: the threads that wait unwind their stacks. One that was stopped in the midst of its work, where
-// no exception may pass, is forgotten together with what it had allocated.
+// After an error: waiting threads unwind their stacks. A thread that was stopped in the middle of its work, where no
+// exception may pass, is discarded together with its allocations.
 void Block::abandon() {
     abandoning_ = true;
     for (Thread& thread : threads_) {

@@ -20,16 +20,16 @@ namespace higan_fast::emulation {
 
 class Block {
 public:
-    // Runs every thread of a block of blockDim threads to its end; throws what a thread threw, or what went wrong
-    // between them.
+    // Runs all blockDim threads of a block to their ends. Throws what a thread threw, or an error about how the threads
+    // interacted.
     void run(const Launch& launch, Schedule& schedule);
 
-    // Whether a thread runs now: the one that threadIdx names.
+    // Whether a thread is running now, namely that of threadIdx.
     bool in_thread() const { return running_ != nullptr; }
 
     const SharedMemory& shared() const { return shared_; }
 
-    // Called by the thread that runs: see waits.h.
+    // Called by the running thread: see waits.h.
     void wait_for_block(Place place);
     void wait_for_warp(unsigned mask, const char* name, WarpOperation operation, void* argument, Place place);
     void note_access(const void* address, std::size_t bytes, std::size_t alignment, Access access);
@@ -40,7 +40,7 @@ private:
         uint3 index;
         Fiber* fiber;  // from its first step to its end
         State state;
-        unsigned mask;  // from here on: of its wait
+        unsigned mask;  // this and the following describe its wait
         const char* waits_at;
         Place place;
         WarpOperation operation;

@@ -1,4 +1,4 @@
-// What is said of a block whose threads wait in different places, and of a thread that faults.
+// Error messages for a block whose threads wait in different places, and for a thread that faults.
 #include <algorithm>
 #include <cstdio>
 #include <utility>
@@ -30,7 +30,7 @@ std::string hexadecimal(unsigned value) {
 
 }  // namespace
 
-// Names every place at which threads of [first, last) wait, and who waits there.
+// Lists every place at which threads of [first, last) wait, and these threads.
 void Block::fail_divergent(int first, int last) const {
     std::vector<std::pair<std::string, std::vector<int>>> waits;  // in the order of their first threads
     for (int i = first; i < last; ++i) {

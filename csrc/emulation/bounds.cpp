@@ -1,4 +1,4 @@
-// What is said of an access that a tensor view refuses.
+// Error messages for accesses that a tensor view refuses.
 #include "bounds.h"
 
 #include <cstdio>

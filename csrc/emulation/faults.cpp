@@ -1,4 +1,4 @@
-// Signal handlers on a stack of their own, for the fiber's own may have overflowed.
+// Signal handlers run on their own stack, because the fiber's may have overflowed.
 #include "faults.h"
 
 #include <pthread.h>
@@ -20,7 +20,7 @@ alignas(16) unsigned char handler_stack[64 * 1024];
 pthread_t launching_thread;
 Fault last_fault;
 
-// SA_NODEFER keeps the signal mask as it is, so that leaving by a switch instead of a return owes nothing.
+// SA_NODEFER leaves the signal mask unchanged, so leaving by a fiber switch instead of a return is safe.
 void on_fault(int signal, siginfo_t* info, void*) {
     if (Fiber::running() && pthread_equal(pthread_self(), launching_thread)) {
         last_fault = {signal, info->si_addr};

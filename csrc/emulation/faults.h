@@ -1,4 +1,4 @@
-// Memory faults of a kernel, made into errors of that kernel.
+// Turns memory faults of a kernel into errors of that kernel.
 #pragma once
 
 #include <csignal>
@@ -10,8 +10,8 @@ struct Fault {
     const void* address = nullptr;
 };
 
-// While it lives, a fault of this host thread on a fiber is noted and the fiber left for good. Faults elsewhere go
-// where they went before.
+// During its lifetime, a fault of this host thread on a fiber is recorded, and the fiber is abandoned. Other faults go
+// to the previous handlers.
 class FaultCatcher {
 public:
     FaultCatcher();
@@ -20,7 +20,7 @@ public:
     FaultCatcher& operator=(const FaultCatcher&) = delete;
 };
 
-// The fault by which the last fiber ended, if it did; asking forgets it.
+// Returns and clears the fault that ended the last fiber, if any.
 Fault take_fault();
 
 }  // namespace higan_fast::emulation

@@ -7,13 +7,13 @@
 #include <new>
 #include <utility>
 
-// A hand-made switch on x86-64 Linux: swapcontext makes a system call to keep the signal mask, which no fiber
-// changes, and costs 360 ns for an enter and a leave where this costs 5 (AMD EPYC, 256 fibers in turn). Elsewhere,
-// or where HIGAN_FAST_UCONTEXT is defined, swapcontext.
+// On x86-64 Linux the switch is written in assembly: swapcontext makes a system call to save the signal mask, which no
+// fiber changes. Entering and leaving costs 5 ns instead of 360 (AMD EPYC, 256 fibers in turn). On other platforms, or
+// if HIGAN_FAST_UCONTEXT is defined, swapcontext is used.
 #if defined(__x86_64__) && defined(__linux__) && !defined(HIGAN_FAST_UCONTEXT)
 
-// Pushes the registers that a call must preserve, puts the stack's top into *save, and does the same backwards
-// from `load`. It ends in a jump: a return would be predicted to lead to its caller, and cost four times as much.
+// Pushes the callee-saved registers, stores the stack pointer in *save, then does the reverse from `load`. It ends in a
+// jump: a return would be mispredicted to lead to its caller, and cost four times as much.
 extern "C" void higan_fast_switch_stack(void** save, void* load);
 asm(R"(
     .text
@@ -83,8 +83,8 @@ namespace higan_fast::emulation {
 
 namespace {
 
-Context outside;            // where the fiber that runs was entered
-Context* inside = nullptr;  // the fiber that runs, if one does
+Context outside;            // where the running fiber was entered
+Context* inside = nullptr;  // the running fiber, if any
 void (*body_to_start)();    // handed to a fiber that is entered for the first time
 
 void run_forever() {
@@ -98,7 +98,7 @@ void run_forever() {
 // Wide enough that no function's locals jump across it, and a multiple of every page size in use.
 constexpr std::size_t GUARD_BYTES = 64 * 1024;
 
-// Stacks at equal distances would compete for the same lines of the cache: each begins lower than the one before.
+// Stacks at equal distances would compete for the same cache lines, so each starts lower than the previous one.
 std::size_t next_stagger() {
     static std::size_t count = 0;
     return count++ % 16 * 256;

@@ -1,4 +1,4 @@
-// A function on a stack of its own, entered and left by hand.
+// A function with its own stack, entered and left explicitly.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@ class Fiber {
 public:
     static constexpr std::size_t STACK_BYTES = 256 * 1024;  // reserved; the system backs only what is touched
 
-    // Each pass through `body` begins with enter(); its end leaves.
+    // enter() starts each pass through `body`; the end of the pass leaves.
     explicit Fiber(void (*body)());
     ~Fiber();
     Fiber(const Fiber&) = delete;
@@ -18,23 +18,23 @@ public:
     // Runs the body from where it left, until it leaves again.
     void enter();
 
-    // Called on a fiber: goes back to where it was entered.
+    // Called on a fiber: returns to where it was entered.
     static void leave();
 
-    // Whether a fiber runs now.
+    // Whether a fiber is running now.
     static bool running();
 
-    // Forgets where the body was; what lived on the stack is not destroyed.
+    // Discards the state of the body, without destroying the objects on its stack.
     void restart();
 
-    // Whether the address lies in the inaccessible pages below the stack: the stack overflowed.
+    // Whether the address is in the inaccessible pages below the stack, i.e. the stack overflowed.
     bool overflowed_at(const void* address) const;
 
 private:
     void (*body_)();
     unsigned char* memory_;
     std::size_t stagger_;
-    void* context_;  // fiber.cpp knows its type
+    void* context_;  // its type is private to fiber.cpp
 };
 
 }  // namespace higan_fast::emulation

@@ -1,4 +1,4 @@
-// A launch from its configuration to its last block, and the state that kernels reach without being handed it.
+// Runs a launch from its configuration to its last block, and holds the global state that kernels use.
 #include "grid.h"
 
 #include <mutex>
@@ -20,26 +20,26 @@ namespace higan_fast::emulation {
 
 namespace {
 
-// Stacks and shared memory are kept from launch to launch.
+// Stacks and shared memory are reused by later launches.
 struct Machine {
     std::mutex busy;
     Order order = Order::shuffled;
     std::uint64_t seed = 0;
     Block block;
-    const Launch* launch = nullptr;  // the one that runs
+    const Launch* launch = nullptr;  // the running launch
 } machine;
 
 std::string triple(unsigned x, unsigned y, unsigned z) {
     return "(" + std::to_string(x) + ", " + std::to_string(y) + ", " + std::to_string(z) + ")";
 }
 
-// As LAUNCH was given it, without the parentheses around a name that holds commas.
+// The kernel's name as passed to LAUNCH, without the parentheses around a name with commas.
 std::string kernel_name(const Launch& launch) {
     const std::string name = launch.kernel;
     return name.front() == '(' ? name.substr(1, name.size() - 2) : name;
 }
 
-// Refuses what every GPU that is built for refuses.
+// Rejects configurations that no supported GPU accepts.
 void check_configuration(const Launch& launch) {
     const dim3 &grid = launch.grid, &block = launch.block;
     const bool valid = block.volume() >= 1 && block.x <= 1024 && block.y <= 1024 && block.z <= 64 &&

@@ -1,4 +1,4 @@
-// Where in the grid a kernel finds itself: CUDA's four built-in variables.
+// The position in the grid: CUDA's four built-in variables.
 #pragma once
 
 struct uint3 {
@@ -11,7 +11,7 @@ struct dim3 {
     constexpr unsigned long long volume() const { return 1ull * x * y * z; }
 };
 
-// One launch runs at a time and one thread of it: plain variables, set at each switch.
+// Only one thread of one launch runs at a time, so these are plain variables, set at each switch.
 extern uint3 threadIdx, blockIdx;
 extern dim3 blockDim, gridDim;
 

@@ -1,4 +1,4 @@
-// In which order the emulator runs blocks and threads.
+// The order in which the emulator runs blocks and threads.
 #pragma once
 
 #include <cstdint>
@@ -7,8 +7,8 @@ namespace higan_fast::emulation {
 
 enum class Order { forward, reverse, shuffled };
 
-// Holds for all later launches. The seed counts for the shuffled order alone; each launch starts from it anew, so
-// that a launch is repeated exactly whatever ran before it. At first: shuffled, seed 0.
+// Sets the order of all later launches. Only the shuffled order uses the seed. Every launch restarts from it, so that a
+// launch is reproducible whatever ran before. Default: shuffled, seed 0.
 void set_order(Order order, std::uint64_t seed);
 
 }  // namespace higan_fast::emulation

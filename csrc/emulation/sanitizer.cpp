@@ -1,5 +1,5 @@
-// What g++ -fsanitize=thread calls at each access of a kernel. The sanitizer's own run-time library is not linked:
-// these functions take its place. Without that option nothing calls them.
+// The functions that g++ -fsanitize=thread calls at each memory access of a kernel. They replace the sanitizer's own
+// run-time library, which is not linked. Without that option nothing calls them.
 #include <cstddef>
 #include <cstdint>
 
@@ -24,7 +24,7 @@ static void note(const void* address, std::size_t bytes, std::size_t alignment, 
     void __tsan_unaligned_read##bytes(void* address) { note(address, bytes, 1, Access::read); } \
     void __tsan_unaligned_write##bytes(void* address) { note(address, bytes, 1, Access::write); }
 
-// Atomics of the host's code that is compiled along: guards of local statics, reference counts.
+// Atomics of host code in the same files: guards of local statics, reference counts.
 #define ATOMICS(T, bits)                                                                                     \
     T __tsan_atomic##bits##_load(const volatile T* at, int) { return __atomic_load_n(at, __ATOMIC_SEQ_CST); } \
     void __tsan_atomic##bits##_store(volatile T* at, T value, int) {                                         \

@@ -1,4 +1,4 @@
-// The order at work: who runs next.
+// Applies the order: which thread runs next.
 #pragma once
 
 #include <algorithm>
@@ -14,20 +14,20 @@ class Schedule {
 public:
     Schedule(Order order, std::uint64_t seed) : order_(order), state_(seed) {}
 
-    // Puts items, which come in ascending order, into the order in which to run them.
+    // Rearranges items from ascending order into the order in which they run.
     void arrange(std::vector<int>& items) {
         if (order_ == Order::reverse) std::reverse(items.begin(), items.end());
         if (order_ != Order::shuffled) return;
         for (std::size_t i = items.size(); i > 1; --i) std::swap(items[i - 1], items[below(i)]);
     }
 
-    // One of num items: the first, the last or any.
+    // Chooses one of num items: the first, the last or a random one.
     std::size_t choose(std::size_t num) {
         return order_ == Order::forward ? 0 : order_ == Order::reverse ? num - 1 : below(num);
     }
 
-    // Whether the next round belongs to all warps of the block instead of one. Forward and reverse let a warp run
-    // as far as it can get before the others; shuffled does both.
+    // Whether all warps of the block take part in the next round, or just one. Forward and reverse let one warp run as
+    // far as it can before the others; shuffled does both.
     bool mixes_warps() { return order_ == Order::shuffled && below(2) == 0; }
 
 private:

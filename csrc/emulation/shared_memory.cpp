@@ -1,4 +1,4 @@
-// Where the shared memory lies, its poison and its guards.
+// The placement of shared memory, its poison and its guards.
 #include "shared_memory.h"
 
 #include <sys/mman.h>

@@ -7,12 +7,12 @@
 
 namespace higan_fast::emulation {
 
-// Inaccessible pages begin right behind the memory (rounded up to its alignment of 16 bytes): an access past the
-// end faults at once. What the rounding leaves and some bytes before the memory are guards: a write there is found
-// when the block has ended.
+// Inaccessible pages follow the memory directly (rounded up to its alignment of 16 bytes), so an access past the end
+// faults at once. The rounding gap and some bytes before the memory are guards: a write there is detected when the
+// block has ended.
 class SharedMemory {
 public:
-    static constexpr std::size_t MOST_BYTES = 227 * 1024;  // of a block on the largest GPU that is built for
+    static constexpr std::size_t MOST_BYTES = 227 * 1024;  // per block on the largest supported GPU
 
     SharedMemory();
     ~SharedMemory();
@@ -21,17 +21,17 @@ public:
 
     void resize(std::size_t bytes);
 
-    // Every byte becomes 0xFF: NaN as a float, half or bfloat16, -1 as an integer.
+    // Sets every byte to 0xFF: NaN as a float, half or bfloat16, -1 as an integer.
     void poison();
 
-    // What was written outside the memory since poison(), in words; empty when nothing was.
+    // Describes what was written outside the memory since poison(); empty if nothing was.
     std::string damage() const;
 
-    // What an access to this address means, in words; empty when the address lies elsewhere.
+    // Describes an access to this address; empty if the address is elsewhere.
     std::string explain(const void* address) const;
 
-    // Whether the address lies in the memory or in the inaccessible pages around it. There is one shared memory in
-    // a process, which makes this quick.
+    // Whether the address is in the memory or in the inaccessible pages around it. This is fast because a process has
+    // one shared memory.
     static bool is_near(const void* address) {
         return reinterpret_cast<std::uintptr_t>(address) - reinterpret_cast<std::uintptr_t>(memory_) < ALL_BYTES;
     }

@@ -1,4 +1,4 @@
-// CUDA's words, for kernels that g++ compiles: launch.h includes this in nvcc's stead.
+// CUDA's keywords and functions for kernels compiled by g++; launch.h includes this instead of CUDA's headers.
 #pragma once
 
 #include <cmath>
@@ -27,7 +27,7 @@ namespace higan_fast {
 
 constexpr int STATIC_SHARED_LIMIT = 48 * 1024;  // as in launch.h
 
-// Arguments are converted once to what the kernel takes; each thread gets its own copies.
+// Arguments are converted once to the kernel's parameter types; each thread gets its own copies.
 template <class... Params, class... Args>
 void launch(const char* name, void (*kernel)(Params...), dim3 grid, dim3 block, int shared_bytes, Queue,
             Args&&... args) {
@@ -43,7 +43,7 @@ namespace emulation {
 
 constexpr unsigned ALL_LANES = 0xffffffffu;
 
-// What a lane brings to a shuffle: its value, whose value it takes, and what it took.
+// A lane's part in a shuffle: its value, the source lane, and the value received.
 template <class T>
 struct Shuffle {
     T value;
@@ -51,7 +51,7 @@ struct Shuffle {
     T taken;
 };
 
-// A lane that is not there hands out 0xFF bytes: NaN, or -1.
+// A missing lane supplies 0xFF bytes: NaN or -1.
 template <class T>
 void shuffle(void* const lanes[32]) {
     for (int i = 0; i < 32; ++i) {
@@ -100,7 +100,7 @@ inline unsigned vote_among(unsigned mask, bool value, const char* name, Place pl
 
 }  // namespace emulation
 
-// CUDA's functions: in this namespace, where the kernels are, for some C libraries have an rsqrtf at global scope.
+// CUDA's functions. They are in the kernels' namespace because some C libraries have an rsqrtf at global scope.
 
 inline void __syncthreads(emulation::Place place = emulation::Place::here()) { emulation::wait_for_block(place); }
 
@@ -175,7 +175,7 @@ inline double rsqrt(double x) { return 1.0 / std::sqrt(x); }
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline int __ffs(int x) { return __builtin_ffs(x); }
 
-// Of numbers of any two types, as nvcc has them; of a number and a NaN, the number.
+// For numbers of any two types, as in nvcc; for a number and a NaN, the result is the number.
 template <class A, class B>
 constexpr std::common_type_t<A, B> min(A a, B b) {
     using T = std::common_type_t<A, B>;

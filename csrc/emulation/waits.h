@@ -1,4 +1,4 @@
-// What a thread of a kernel can ask of the emulator.
+// The emulator's interface for threads of a kernel.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +7,7 @@
 
 namespace higan_fast::emulation {
 
-// A place in the source, by default the one that calls.
+// A place in the source; by default, that of the caller.
 struct Place {
     const char* file = "";
     int line = 0;
@@ -25,13 +25,13 @@ struct Place {
     static Place here(const char* file = __builtin_FILE(), int line = __builtin_LINE()) { return {file, line}; }
 };
 
-// Carried out once for a warp, on the arguments of its lanes: lanes[i] is null for a lane that does not take part.
-// It writes its results into the arguments, and touches nothing else: what it needs of memory is read before the
-// wait, by the lane that reads it, so that errors name the right thread.
+// An operation, carried out once for a warp on the arguments of its lanes; lanes[i] is null for a lane that does not
+// take part. It writes results into the arguments and touches nothing else. Lanes read the memory that it needs before the
+// wait, so that errors name the right thread.
 using WarpOperation = void (*)(void* const lanes[32]);
 
-// Waits until every lane in mask that has not exited waits for the same operation with the same mask, and that is
-// carried out. Without an operation it is a barrier, which also orders the lanes' accesses to memory.
+// Waits until every lane in mask that has not exited waits for the same operation with the same mask, and the operation
+// has been carried out. Without an operation it is a barrier, which also orders the lanes' memory accesses.
 void wait_for_warp(unsigned mask, const char* name, WarpOperation operation, void* argument, Place place);
 
 // Waits until every thread of the block that has not exited waits here.
@@ -39,8 +39,8 @@ void wait_for_block(Place place);
 
 enum class Access { read, write, atomic };
 
-// Notes that the running thread touches memory: what lies in shared memory is checked, the rest ignored. Throws
-// nothing, for it is called where g++ expects no exception; a thread that errs does not return from here.
+// Reports a memory access of the running thread: accesses to shared memory are checked, others ignored. It throws
+// nothing, because g++ expects no exception where it is called; a faulty thread does not return from it.
 void note_access(const void* address, std::size_t bytes, std::size_t alignment, Access access);
 
 // The block's dynamic shared memory.

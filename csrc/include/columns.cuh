@@ -1,6 +1,6 @@
-// How the threads of an FIR share out a result [N, C, H, W]: each takes V neighbouring channels of one column and
-// walks some rows down it. Neighbouring threads have neighbouring channels where those are dense in memory (their
-// blocks are 128 bytes of channels wide), else neighbouring columns.
+// How the threads of an FIR filter divide a result [N, C, H, W]: each takes V neighbouring channels of one column and
+// walks down some rows. Neighbouring threads take neighbouring channels if these are dense in memory (blocks are then
+// 128 bytes of channels wide), and neighbouring columns otherwise.
 #pragma once
 
 #include "launch.h"
@@ -16,7 +16,7 @@ struct Columns {
     unsigned inner_tiles, outer_tiles, row_tiles;
     dim3 block, grid;
 
-    // Where a thread is; `inside` is false for those beyond an edge.
+    // The position of a thread; `inside` is false past an edge.
     struct Place {
         int n, c, h, w;
         bool inside;
@@ -34,7 +34,7 @@ struct Columns {
     }
 };
 
-// The smallest power of two that is not below `least`, or `most`, a power of two itself.
+// Returns the smallest power of two ≥ `least`, at most `most` (a power of two itself).
 inline int power_of_two(std::int64_t least, int most) {
     int power = 1;
     while (power < least && power < most) power *= 2;

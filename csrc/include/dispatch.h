@@ -1,4 +1,4 @@
-// From a value known at run time to a template parameter.
+// Turns run-time values into template parameters.
 #pragma once
 
 #include "tensor_view.h"
@@ -10,7 +10,7 @@ struct Type {
     using type = T;
 };
 
-// Calls f(Type<T>{}) with the type that a dtype stands for; float64 is the CPU's alone.
+// Calls f(Type<T>{}) with the C++ type of a dtype; only the CPU supports float64.
 template <class F>
 void dispatch(DType dtype, F&& f) {
     switch (dtype) {

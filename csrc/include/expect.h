@@ -1,4 +1,4 @@
-// Shapes that launch functions insist on: a tensor of another shape is refused by its name.
+// Shape checks for launch functions; errors name the tensor.
 #pragma once
 
 #include <initializer_list>
@@ -19,14 +19,14 @@ inline std::string text(const std::int64_t* sizes, int rank) {
                                 ", expected " + expected);
 }
 
-// For a tensor that must be there.
+// For a required tensor.
 inline void shape(const Tensor& tensor, const char* name, std::initializer_list<std::int64_t> sizes) {
     bool same = tensor.rank == int(sizes.size());
     for (int i = 0; same && i < tensor.rank; ++i) same = tensor.sizes[i] == sizes.begin()[i];
     if (!same) refuse(tensor, name, "shape " + text(sizes.begin(), int(sizes.size())));
 }
 
-// For one that may be left out.
+// For an optional tensor.
 inline void shape_if_given(const Tensor& tensor, const char* name, std::initializer_list<std::int64_t> sizes) {
     if (tensor.given()) shape(tensor, name, sizes);
 }
@@ -35,7 +35,7 @@ inline void rank(const Tensor& tensor, const char* name, int expected) {
     if (tensor.rank != expected) refuse(tensor, name, "rank " + std::to_string(expected));
 }
 
-// So that an index which overshoots a dimension by less than a grid's last tile still fits 32 bits.
+// Ensures that an index past the end of a dimension, by less than a grid's last tile, still fits 32 bits.
 inline void moderate_sizes(const Tensor& tensor, const char* name) {
     for (int i = 0; i < tensor.rank; ++i) {
         if (tensor.sizes[i] > (1 << 30)) refuse(tensor, name, "sizes of at most 2^30");

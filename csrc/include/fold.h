@@ -1,4 +1,4 @@
-// Dimensions that need no loop of their own.
+// Merges dimensions that need no loop of their own.
 #pragma once
 
 #include <initializer_list>
@@ -7,8 +7,8 @@
 
 namespace higan_fast {
 
-// Folds dimension `slow` into dimension `fast`, which becomes longer, if that is an even walk through each of
-// these tensors (those not given do not mind). Dimension `slow` is left with one element and no stride.
+// Merges dimension `slow` into dimension `fast` if one stride then traverses both in each of these tensors (tensors
+// that are not given are ignored). Dimension `slow` is left with one element and stride 0.
 inline bool fold(std::initializer_list<Tensor*> tensors, int slow, int fast) {
     for (const Tensor* tensor : tensors) {
         if (!tensor->given()) continue;
@@ -27,7 +27,7 @@ inline bool fold(std::initializer_list<Tensor*> tensors, int slow, int fast) {
     return true;
 }
 
-// Takes the strides from dimensions of one element, where they mean nothing and could only hinder.
+// Sets the strides of one-element dimensions to 0: they are meaningless and could only get in the way.
 inline void drop_idle_strides(Tensor& tensor) {
     for (int i = 0; i < tensor.rank; ++i) {
         if (tensor.sizes[i] == 1) tensor.strides[i] = 0;

@@ -17,7 +17,7 @@ using Queue = std::int64_t;
 
 inline int ceil_div(std::int64_t a, std::int64_t b) { return int((a + b - 1) / b); }
 
-// The blocks of a grid that extends along x alone, the only direction in which it may be long.
+// The blocks of a grid along x, the only axis on which a grid may be long.
 inline unsigned num_blocks(std::int64_t num) {
     if (num <= 0x7fffffff) return unsigned(num);
     throw std::invalid_argument("out: needs " + std::to_string(num) + " blocks, expected fewer than 2^31");

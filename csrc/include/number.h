@@ -1,4 +1,4 @@
-// The 16-bit numbers, under one name on the GPU and on the host, and their way to float and back.
+// 16-bit numbers under one name on the GPU and the host, and their conversion to and from float.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@
 #include <cuda_fp16.h>
 #define HOST_DEVICE __host__ __device__ __forceinline__
 #else
-// Inlined everywhere: the CPU's kernels are compiled for several instruction sets, and a copy that the linker chose
-// among them would run on machines without that set.
+// Always inlined: the CPU kernels are compiled for several instruction sets, and the linker could otherwise choose a
+// copy that runs on machines without that set.
 #define HOST_DEVICE inline __attribute__((always_inline))
 #endif
 
@@ -20,7 +20,7 @@ namespace higan_fast {
 using half_t = __half;
 using bfloat16_t = __nv_bfloat16;
 #else
-// Storage only: arithmetic happens in float.
+// For storage only; arithmetic is done in float.
 struct half_t {
     std::uint16_t bits;
 };
@@ -29,7 +29,7 @@ struct bfloat16_t {
 };
 #endif
 
-// What sums are kept in: float for all but double.
+// The type of sums: double for double, float for all others.
 template <class T>
 struct accumulator {
     using type = float;
@@ -44,7 +44,7 @@ using accumulator_t = typename accumulator<T>::type;
 HOST_DEVICE float widen(float x) { return x; }
 HOST_DEVICE double widen(double x) { return x; }
 
-// widen<T>'s inverse: rounds to nearest, ties to even.
+// The inverse of widen<T>: rounds to nearest, ties to even.
 template <class T>
 HOST_DEVICE T narrow(accumulator_t<T> x);
 template <>
@@ -93,7 +93,7 @@ HOST_DEVICE bfloat16_t narrow<bfloat16_t>(float x) {
     return {std::uint16_t(is_nan ? (bits >> 16) | 0x40u : rounded >> 16)};
 }
 
-// Without _Float16, which not every compiler has: scaling by powers of two does subnormals as well.
+// Does not need _Float16, which not every compiler has; scaling by powers of two handles subnormals as well.
 HOST_DEVICE float widen(half_t x) {
     const std::uint32_t sign = std::uint32_t(x.bits & 0x8000u) << 16;
     const std::uint32_t magnitude = std::uint32_t(x.bits & 0x7fffu) << 13;

@@ -1,4 +1,4 @@
-// Walks over the pixels of a plane: no division at each of them, and loads that run ahead.
+// Walks over the pixels of a plane without a division per pixel, and with loads that run ahead.
 #pragma once
 
 #include "expect.h"
@@ -6,7 +6,7 @@
 
 namespace higan_fast {
 
-// Where a walk over the positions first, first + step, ... of a plane is: position p lies at h = p / width and
+// The current place of a walk over positions first, first + step, ... of a plane: position p is at h = p / width and
 // w = p % width.
 struct PixelWalk {
     int h, w;
@@ -25,8 +25,8 @@ struct PixelWalk {
     }
 };
 
-// use(h, w, load(h, w)) for the positions first, first + step, ... before end. The loads run some positions ahead:
-// stores that may alias keep the compiler from arranging that itself.
+// Calls use(h, w, load(h, w)) for positions first, first + step, ... before end. Loads run some positions ahead; the
+// compiler cannot do this itself, because stores may alias.
 template <class Load, class Use>
 __device__ __forceinline__ void walk_pixels(int first, int end, int step, int width, const Load& load,
                                             const Use& use) {
@@ -47,8 +47,8 @@ __device__ __forceinline__ void walk_pixels(int first, int end, int step, int wi
     }
 }
 
-// Throws unless the planes of an [N, C, H, W] tensor, and the pixels of each, can be counted in an int, with room
-// for a step beyond the last.
+// Throws unless the number of planes of an [N, C, H, W] tensor, and of pixels in each, fits an int, with room for a
+// step past the last.
 inline void expect_countable_planes(const Tensor& tensor, const char* name) {
     constexpr std::int64_t MOST = std::int64_t(1) << 30;
     if (tensor.sizes[0] * tensor.sizes[1] > MOST || tensor.sizes[2] * tensor.sizes[3] > MOST) {

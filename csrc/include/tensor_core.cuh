@@ -1,5 +1,5 @@
-// Matrix products on the tensor cores: copies that run beside the program, fragments out of shared memory, and
-// products. Thin functions over single instructions of sm_80 and later, and below them their twins for emulation.
+// Matrix products on tensor cores: asynchronous copies, fragments loaded from shared memory, and products. These are
+// thin wrappers of single instructions of sm_80 and later, followed by their twins for emulation.
 #pragma once
 
 #include <cstring>
@@ -18,7 +18,7 @@ namespace higan_fast {
 // Two neighbouring 16-bit numbers in a register, the first in the lower half.
 using Pair = std::uint32_t;
 
-// The pair at an address that is a multiple of 4.
+// Loads the pair at an address that is a multiple of 4.
 template <class T>
 __device__ Pair load_pair(const T* address) {
     const Vec<T, 2> numbers = *reinterpret_cast<const Vec<T, 2>*>(address);
@@ -27,8 +27,8 @@ __device__ Pair load_pair(const T* address) {
     return pair;
 }
 
-// The same value, of which the compiler does not know how it was made, so that it stays in a register. Where
-// registers are short it would be made again at each use, and a main loop pays for that.
+// Returns the same value, but hides its origin from the compiler, so that it stays in a register. Under register
+// pressure the compiler would recompute it at each use, which is expensive in a main loop.
 __device__ inline int opaque(int value) {
 #ifndef HIGAN_FAST_EMULATION
     asm("" : "+r"(value));
@@ -49,8 +49,8 @@ __device__ T* opaque(T* value) {
 // A thread's asynchronous copies of 16 bytes from global to shared memory, in groups.
 class AsyncCopies {
 public:
-    // Copies vector number `vector` of from.data, of 16 bytes each; or writes zeros if it is not `valid` (it need
-    // not exist). `to` is a multiple of 16 bytes, and until the wait nobody may touch what lies there.
+    // Copies the 16-byte vector number `vector` of from.data, or writes zeros if not `valid` (it need not exist then).
+    // `to` is 16-byte aligned, and nobody may touch its contents until the wait.
     template <class T, int R>
     __device__ void copy(T* to, const View<const T, R>& from, int vector, bool valid) {
         const unsigned address = unsigned(__cvta_generic_to_shared(to));
@@ -63,16 +63,16 @@ public:
     // Closes a group: all copies since the last commit.
     __device__ void commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 
-    // Waits until at most the newest N groups are under way. The others' copies are there for this thread; for the
-    // block they are after the __syncthreads that follows. No copy may be under way when the thread ends.
+    // Waits until at most the newest N groups are pending. The completed copies are visible to this thread, and to the
+    // block after the next __syncthreads. No copy may be pending when the thread ends.
     template <int N>
     __device__ void wait() {
         asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
     }
 };
 
-// Four 8×8 matrices of 16-bit numbers. Lane l names the address of row l % 8 of matrix l / 8: 16 bytes of shared
-// memory, aligned. It is given of each matrix the pair in row l / 4, columns 2·(l % 4) and the next.
+// Loads four 8×8 matrices of 16-bit numbers. Lane l passes the address of row l % 8 of matrix l / 8: 16 aligned bytes
+// of shared memory. From each matrix it gets the pair in row l / 4, columns 2·(l % 4) and the next.
 template <class T>
 __device__ void load_matrices(Pair (&matrices)[4], const T* row) {
     const unsigned address = unsigned(__cvta_generic_to_shared(row));
@@ -89,7 +89,7 @@ __device__ void load_matrices(Pair (&matrices)[4], const T* row) {
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]))
 
 // sum += a · b over the warp: a is 16×16, b 16×8, sum 16×8. With r = lane / 4 and c = 2·(lane % 4), a lane holds
-//     a[0…3]: the pairs that begin in (row, column) (r, c), (r + 8, c), (r, c + 8), (r + 8, c + 8) of a;
+//     a[0…3]: the pairs that start at (row, column) (r, c), (r + 8, c), (r, c + 8), (r + 8, c + 8) of a;
 //     b[0, 1]: those of rows c, c + 1 and c + 8, c + 9, both in column r of b;
 //     sum[0…3]: the numbers at (r, c), (r, c + 1), (r + 8, c), (r + 8, c + 1).
 template <class T>
@@ -109,7 +109,7 @@ __device__ Pair multiply_pairs(Pair a, Pair b) {
     Pair product;
     if constexpr (std::is_same_v<T, half_t>) {
         asm("mul.rn.f16x2 %0, %1, %2;" : "=r"(product) : "r"(a), "r"(b));
-    } else {  // sm_80 has no product of bfloat16 pairs alone: −0 is added, which changes nothing
+    } else {  // sm_80 has no plain product of bfloat16 pairs; adding −0 changes nothing
         asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(product) : "r"(a), "r"(b), "r"(0x80008000u));
     }
     return product;
@@ -117,7 +117,7 @@ __device__ Pair multiply_pairs(Pair a, Pair b) {
 
 #else
 
-// Copies when it is waited for, no earlier; until then NaN lies there.
+// Copies only when it is waited for; until then the destination holds NaN.
 class AsyncCopies {
 public:
     template <class T, int R>
@@ -138,7 +138,7 @@ public:
         finish_all_but(N);
     }
 
-    // Copies that nobody waited for arrive too, and may find others at work there.
+    // Copies that nobody waited for still complete, and may hit memory in use by others.
     ~AsyncCopies() {
         commit();
         finish_all_but(0);
@@ -170,7 +170,7 @@ private:
 
 namespace twin {
 
-// What the lanes of a warp bring to an operation, and what they take from it.
+// The inputs and outputs of the lanes of a warp in an operation.
 struct LoadMatrices {
     Pair row[4];
     Pair* matrices;

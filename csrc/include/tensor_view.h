@@ -1,4 +1,4 @@
-// Tensors as kernels see them: a pointer with sizes and strides, first type-erased, then typed.
+// Tensors as kernels see them: a pointer with sizes and strides, in a type-erased form and as a typed view.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +28,8 @@ constexpr DType dtype_of<bfloat16_t> = DType::bfloat16;
 template <>
 constexpr DType dtype_of<double> = DType::float64;
 
-// A tensor of any dtype, as the caller hands it over. Strides count elements; a broadcast dimension has
-// stride 0. An argument that was not given has no data and rank 0; an empty tensor may have no data.
+// A tensor of any dtype, as the caller passes it. Strides count elements; a broadcast dimension has stride 0. An
+// argument that was not given has null data and rank 0; an empty tensor may have null data as well.
 struct Tensor {
     void* data = nullptr;
     DType dtype = DType::float32;
@@ -45,7 +45,7 @@ struct Tensor {
     }
 };
 
-// A typed view of rank R. Sizes and strides fit 32 bits, so that an offset is a few wide multiply-adds.
+// A typed view of rank R. Sizes and strides fit 32 bits, so computing an offset takes a few wide multiply-adds.
 template <class T, int R>
 struct View {
     T* data = nullptr;
@@ -72,7 +72,7 @@ struct View {
     }
 };
 
-// The typed view of a tensor; an argument that was not given becomes a view that is false.
+// Returns the typed view of a tensor; for an argument that was not given, a view that converts to false.
 template <class T, int R>
 View<T, R> view(const Tensor& tensor, const char* name) {
     View<T, R> typed;

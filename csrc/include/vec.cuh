@@ -13,12 +13,12 @@ struct alignas(sizeof(T) * V) Vec {
     HOST_DEVICE const T& operator[](int i) const { return values[i]; }
 };
 
-// How many elements fit 16 bytes.
+// Number of elements in 16 bytes.
 template <class T>
 constexpr int WIDEST = 16 / int(sizeof(T));
 
-// The V elements along dimension `along` (whose stride is 1) that begin at the given index. The address
-// must be a multiple of the vector's size: the launch function sees to that with can_vectorize.
+// The V elements along dimension `along` (whose stride is 1) from the given index on. The address must be a multiple
+// of the vector's size; launch functions ensure this with can_vectorize.
 template <int V, class T, int R, class... Index>
 HOST_DEVICE Vec<std::remove_const_t<T>, V>& vec_at(const View<T, R>& view, int along, Index... index) {
 #ifdef HIGAN_FAST_EMULATION
@@ -31,8 +31,8 @@ HOST_DEVICE Vec<std::remove_const_t<T>, V>& vec_at(const View<T, R>& view, int a
     return *reinterpret_cast<Vec<Plain, V>*>(const_cast<Plain*>(view.data + view.offset(index...)));
 }
 
-// The V elements at an offset from the first that was computed before. Under emulation only the tensor as a whole
-// bounds it: a dimension's end may be crossed unseen.
+// The V elements at a precomputed offset from the first. Emulation checks this against the tensor as a whole only:
+// crossing the end of a dimension goes unnoticed.
 template <int V, class T, int R>
 HOST_DEVICE Vec<std::remove_const_t<T>, V>& vec_at_offset(const View<T, R>& view, std::int64_t offset) {
 #ifdef HIGAN_FAST_EMULATION
@@ -46,7 +46,7 @@ HOST_DEVICE Vec<std::remove_const_t<T>, V>& vec_at_offset(const View<T, R>& view
     return *reinterpret_cast<Vec<Plain, V>*>(const_cast<Plain*>(view.data + offset));
 }
 
-// Whether vectors of V elements along dimension `along` of this tensor are aligned and never cross its end.
+// Whether all vectors of V elements along dimension `along` are aligned and stay within the dimension.
 inline bool can_vectorize(const Tensor& tensor, int along, int V, int element_size) {
     if (!tensor.given()) return true;
     if (tensor.strides[along] != 1 || tensor.sizes[along] % V != 0) return false;
@@ -57,8 +57,8 @@ inline bool can_vectorize(const Tensor& tensor, int along, int V, int element_si
     return true;
 }
 
-// The K elements of a float tensor that begin at the given index and follow along its last dimension, four at a
-// time: where K is not 1, the launch function has asked can_load_rows.
+// Loads K elements along the last dimension of a float tensor, from the given index on, four at a time. If K is not 1,
+// the launch function must have checked can_load_rows.
 template <int K, int R, class... Lead>
 HOST_DEVICE void load_row(float (&to)[K], const View<const float, R>& from, int first, Lead... lead) {
     constexpr int V = K < 4 ? K : 4;

@@ -1,5 +1,5 @@
-// One kernel in three roles: a block gathers the moments of its planes and applies them at once; or, where planes
-// are large and few, one launch gathers the moments of pieces of them and a second joins and applies these.
+// One kernel in three roles. Usually a block computes the moments of its planes and applies them in the same launch. If
+// planes are large and few, one launch computes the moments of pieces, and a second merges and applies them.
 #include "adain.cuh"
 
 #include <algorithm>
@@ -12,7 +12,7 @@ namespace instance_norm {
 
 constexpr int THREADS = 256;
 constexpr int MOST_PIECES = 65535;  // CUDA's limit
-constexpr int SLAB_BYTES = 64;      // of channels-last neighbours that a block takes: whole sectors
+constexpr int SLAB_BYTES = 64;      // of neighbouring channels-last values per block: whole sectors
 
 enum class Role { gather_and_apply, gather, join_and_apply };
 
@@ -85,7 +85,7 @@ __global__ void __launch_bounds__(THREADS, 2) adain_kernel(Problem<T> problem, R
         });
 }
 
-// The workspace, so laid out that the threads that read it together read neighbours.
+// The workspace, laid out so that threads that read it together read neighbours.
 static View<float, 4> pieces_view(const Tensor& workspace, int along) {
     View<float, 4> pieces;
     if (!workspace.given()) return pieces;

@@ -1,4 +1,4 @@
-// Which part of a tensor a thread normalises, what it reads there, and moments that are gathered piece by piece.
+// Which part of a tensor a thread normalises, what it reads there, and how moments are accumulated.
 #pragma once
 
 #include "../include/pixel_walk.cuh"
@@ -18,14 +18,14 @@ struct Problem {
     View<T, 4> out;
     Activation activation;
     float alpha, gain, epsilon;
-    View<float, 4> pieces;  // [N, C, P, 2]: mean and squares of each piece of a plane
-    int piece;              // how many vectors it has
+    View<float, 4> pieces;  // [N, C, P, 2]: mean and sum of squares of each piece of a plane
+    int piece;              // number of vectors in a piece
 };
 
-// Which channels of which sample a thread is at, and which threads are at the same: `group` of them, of which it
-// is number `rank`, and whose numbers in the block are `stride` apart. Vectors of a channels-last tensor lie along
-// its channels (ALONG = 1), and threads along y share out the pixels; else they lie along its rows (ALONG = 3),
-// and threads along x share them out.
+// The channels and sample of a thread, and its group: the `group` threads that work on the same channels. The thread
+// has number `rank` in its group; the group's threads are `stride` apart in the block. Vectors of a channels-last
+// tensor run along the channels (ALONG = 1), and threads along y divide the pixels. Otherwise vectors run along the
+// rows (ALONG = 3), and threads along x divide the pixels.
 template <int ALONG, int V>
 struct Place {
     int n, c, rank, group, stride;
@@ -48,7 +48,7 @@ struct Place {
     }
 };
 
-// What is done to x before its moments count, for K neighbouring channels.
+// What is applied to x before its moments are taken, for K neighbouring channels.
 template <class T, int ALONG, int V>
 struct NoiseBiasAct {
     static constexpr int K = ALONG == 1 ? V : 1;
@@ -61,7 +61,7 @@ struct NoiseBiasAct {
         if (problem.bias) load_row(bias, problem.bias, c);
     }
 
-    // x and noise of one vector.
+    // Loads x and noise of one vector.
     struct Loaded {
         Vec<T, V> x;
         float noise[V / K] = {};
@@ -85,13 +85,13 @@ struct NoiseBiasAct {
     }
 };
 
-// Mean and variance of K channels, each with the same number of values behind it: by Welford's update and Chan's
-// merge, which lose no digits when the mean is large beside the deviation.
+// Running mean and variance of K channels with equal counts. Welford's update and Chan's merge stay accurate when the
+// mean is large compared with the deviation.
 template <int K>
 struct Moments {
     float count = 0, mean[K] = {}, squares[K] = {};  // squares: Σ (value − mean)²
 
-    // One more value of each channel.
+    // Adds one value to each channel.
     HOST_DEVICE void add(const float (&values)[K]) {
         count += 1;
         const float share = 1 / count;
@@ -120,7 +120,7 @@ template <int V>
 HOST_DEVICE Moments<1> moments_of(const float (&values)[V]) {
     Moments<1> moments;
     float sum = 0;
-    for (int v = 1; v < V; ++v) sum += values[v] - values[0];  // equal values have exactly their mean
+    for (int v = 1; v < V; ++v) sum += values[v] - values[0];  // exact if all values are equal
     moments.count = V;
     moments.mean[0] = values[0] + sum / V;
     for (int v = 0; v < V; ++v) {
@@ -130,8 +130,8 @@ HOST_DEVICE Moments<1> moments_of(const float (&values)[V]) {
     return moments;
 }
 
-// The moments of the whole group, for each of its threads: halves of the group join pairwise through shared
-// memory. The whole block must call it.
+// Returns the moments of the whole group to each of its threads, by a tree reduction in shared memory. The whole
+// block must call it.
 template <int K, class Place>
 __device__ void join(Moments<K>& moments, const Place& place, float* shared) {
     const int threads = blockDim.x * blockDim.y, thread = threadIdx.y * blockDim.x + threadIdx.x;

@@ -9,8 +9,8 @@ namespace higan_fast {
 // out = (a − mean(a)) · rsqrt(var(a) + epsilon) · scale[n, c] + shift[n, c], with mean and (biased) variance over
 // the plane of each sample and channel, var by two passes or an equally stable way.
 //
-// The workspace is CUDA's alone. Without one a single launch has one block read a plane twice: best up to 32²
-// pixels. With one there are two launches, and P blocks share a plane: P = min(⌈H·W / 1024⌉, 256) for larger ones.
+// Only CUDA uses the workspace. Without it there is one launch, in which one block reads a plane twice; this is best
+// up to 32² pixels. With it there are two launches, and P = min(⌈H·W / 1024⌉, 256) blocks share a plane.
 struct Adain {
     Tensor x;         // [N, C, H, W]
     Tensor noise;     // [N, 1, H, W], strides may be 0; or not given

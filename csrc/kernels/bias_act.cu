@@ -1,11 +1,11 @@
-// Bias and activation: a convolution's tail that has nothing but these.
+// Bias and activation: a convolution's tail with nothing else.
 #include "../include/expect.h"
 #include "../include/fold.h"
 #include "conv_epilogue.h"
 
 namespace higan_fast::cuda {
 
-// [A, C, B] → [A, C, 1, B], or [1, C, 1, A·B] where A and B are one walk.
+// [A, C, B] → [A, C, 1, B], or [1, C, 1, A·B] if A and B can be traversed with one stride.
 static Tensor as_image(Tensor tensor) {
     tensor.rank = 4;
     tensor.sizes[3] = tensor.sizes[2], tensor.strides[3] = tensor.strides[2];

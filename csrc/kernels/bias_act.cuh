@@ -19,13 +19,13 @@ HOST_DEVICE S activate(Activation activation, S x, S alpha) {
         case Activation::sigmoid: return S(1) / (S(1) + exp(-x));
         case Activation::elu: return x > 0 ? x : expm1(x);
         case Activation::selu: return SELU_SCALE * (x > 0 ? x : SELU_ALPHA * expm1(x));
-        case Activation::softplus: return x > S(20) ? x : log1p(exp(x));  // beyond 20 they agree in float
+        case Activation::softplus: return x > S(20) ? x : log1p(exp(x));  // above 20 both agree in float
         case Activation::swish: return x / (S(1) + exp(-x));
     }
     return x;
 }
 
-// clamp(gain · activation(x)); a negative clamp leaves the value as it is. NaN stays NaN.
+// clamp(gain · activation(x)); a negative clamp does nothing. NaN stays NaN.
 template <class S>
 HOST_DEVICE S activate(Activation activation, S x, S alpha, S gain, S clamp) {
     x = activate(activation, x, alpha) * gain;
@@ -33,7 +33,7 @@ HOST_DEVICE S activate(Activation activation, S x, S alpha, S gain, S clamp) {
     return x;
 }
 
-// gain · activation(x) for V values: which activation it is, is asked once, and of a usual one answered at once.
+// gain · activation(x) for V values. It selects the activation once, and checks common ones first.
 template <class S, int V>
 HOST_DEVICE void activate(Activation activation, S (&x)[V], S alpha, S gain) {
     if (activation == Activation::lrelu) {

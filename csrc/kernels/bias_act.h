@@ -1,4 +1,4 @@
-// clamp(gain · activation(x + bias)), element by element.
+// clamp(gain · activation(x + bias)), elementwise.
 #pragma once
 
 #include "../include/launch.h"
@@ -10,7 +10,7 @@ namespace higan_fast {
 enum class Activation : int { linear, relu, lrelu, tanh, sigmoid, elu, selu, softplus, swish };
 
 struct BiasAct {
-    Tensor x;     // [A, C, B]: what lies before, along and after the dimension of the bias
+    Tensor x;     // [A, C, B]: the dimensions before, along and after that of the bias
     Tensor bias;  // [C] in the accumulator's dtype, or not given
     Tensor out;   // [A, C, B] in x's dtype, with x's strides
     Activation activation = Activation::linear;

@@ -11,7 +11,7 @@ namespace higan_fast {
 namespace {
 
 constexpr int THREADS = 256;
-constexpr int MOST_BLOCKS = 4096;  // a few waves on the largest GPU; beyond that a thread takes more pixels
+constexpr int MOST_BLOCKS = 4096;  // a few waves on the largest GPU; beyond this, threads take more pixels
 constexpr int MOST_BLOCKS_Z = 65535;
 
 // Threads along x take V channels each, those along y take pixels; blocks are (pixels, channels, samples).
@@ -51,7 +51,7 @@ __global__ void __launch_bounds__(THREADS) conditional_batch_norm_act_planes(Con
                 vec_at<V>(norm.out, 3, n, c, h, w * V) = result;
                 return;
             }
-            Vec<T, V> left, right;  // each value twice
+            Vec<T, V> left, right;  // every value twice
             for (int v = 0; v < V; ++v) {
                 left[v] = result[v / 2];
                 right[v] = result[(V + v) / 2];
@@ -63,7 +63,7 @@ __global__ void __launch_bounds__(THREADS) conditional_batch_norm_act_planes(Con
         });
 }
 
-// How many blocks are to share num pieces of work, where there are `others` blocks beside each of them.
+// Returns how many blocks divide num pieces of work if the grid multiplies them by `others`.
 int sharing(int num, std::int64_t others) {
     return std::min<std::int64_t>(num, std::max<std::int64_t>(1, MOST_BLOCKS / others));
 }

@@ -19,7 +19,7 @@ struct ConditionalBatchNorm {
     int up;
 };
 
-// Of K neighbouring channels of a sample:
+// For K neighbouring channels of a sample:
 // (x − mean) · rsqrt(variance + epsilon) · scale + shift = x · factor + offset.
 template <int K>
 struct ChannelAffine {
@@ -38,7 +38,7 @@ struct ChannelAffine {
         }
     }
 
-    // V values: of one channel each when K is V, all of the same channel when K is 1.
+    // V values: one per channel if K is V, all of the same channel if K is 1.
     template <class T, int V>
     __device__ Vec<T, V> apply(const ConditionalBatchNorm<T>& norm, const Vec<T, V>& x) const {
         float values[V];

@@ -1,4 +1,4 @@
-// What follows a modulated convolution: its FIR if it was an upsampling one, and its tail.
+// What follows a modulated convolution: the FIR filter after upsampling, and the tail.
 #include "conv_epilogue.cuh"
 
 #include "../include/columns.cuh"
@@ -11,11 +11,11 @@ namespace {
 constexpr int THREADS = 256;
 constexpr int MOST_TAPS = 8;
 
-// How threads share out the result where there is no filter. Vectors lie along the channels or along the width;
-// the other of these is gone through in rows, so that a thread loads but once what does not depend on the row.
+// How threads divide the result without a filter. Vectors run along the channels or along the width. A thread walks
+// over several rows of the other one, and loads only once what does not depend on the row.
 struct Tiles {
     unsigned vectors, rows;  // tiles of vectors, and of rows
-    unsigned repeat;         // so many samples of out are made from one sample of x
+    unsigned repeat;         // number of samples of out per sample of x
 
     struct Place {
         int source, n, h;  // the sample of x and that of out
@@ -33,7 +33,7 @@ struct Tiles {
     }
 };
 
-// In flight together; activations that are long in code are better kept few.
+// Vectors in flight at a time; fewer if the activation's code is long.
 template <bool RECTIFIER>
 constexpr int ROWS_PER_THREAD = RECTIFIER ? 4 : 1;
 
@@ -86,8 +86,8 @@ __global__ void __launch_bounds__(THREADS)
     }
 }
 
-// A thread walks down a column of outputs. It filters each row of x across the K columns that matter, and adds the
-// result to the K outputs that the row touches: the topmost is complete then, the others wait in registers.
+// A thread walks down a column of outputs. It filters each row of x across the K relevant columns, and adds the result
+// to the K outputs that the row contributes to. The topmost is then complete; the others stay in registers.
 template <class T, int V, int K, bool RECTIFIER>
 __global__ void __launch_bounds__(Columns::THREADS)
     filter_and_tail(View<const T, 4> x, View<const float, 1> filter, int pad, TailView tail, View<T, 4> out,
@@ -102,7 +102,7 @@ __global__ void __launch_bounds__(Columns::THREADS)
     const int left = at.w - pad - skip, below = K - 1 - skip - pad;  // from an output to the last row it needs
     Vec<T, V> row[K];
     float noise = 0;
-    const auto load = [&](int h) {  // what completes output h
+    const auto load = [&](int h) {  // the row that completes output h
         const int y = h + below;
         UNROLL for (int k = 0; k < K; ++k) {
             const bool exists = unsigned(y) < unsigned(x.sizes[2]) && unsigned(left + k) < unsigned(x.sizes[3]);
@@ -120,7 +120,7 @@ __global__ void __launch_bounds__(Columns::THREADS)
             UNROLL for (int v = 0; v < V; ++v) across[v] += taps[k] * widen(row[k][v]);
         }
         const float noise_here = noise;
-        if (h + 1 < end) load(h + 1);  // on its way during the arithmetic
+        if (h + 1 < end) load(h + 1);  // overlaps with the arithmetic
         float finished[V];
         UNROLL for (int k = 0; k < K; ++k) {  // output h + k
             UNROLL for (int v = 0; v < V; ++v) {
@@ -157,7 +157,7 @@ void launch_tail(const ConvEpilogue& op, int along, Queue queue) {
     }
 }
 
-// Down how many rows a thread walks: K − 1 more are read, so many are better; but the GPU must be filled.
+// Number of rows that a thread walks down. It reads K − 1 more, so long walks are better, but the GPU must be filled.
 int rows_to_walk(const Tensor& out, int V) {
     constexpr std::int64_t ENOUGH_THREADS = 128 * 1024;
     const std::int64_t values = out.num_elements() / V;
@@ -204,7 +204,7 @@ void check(const ConvEpilogue& op) {
     expect::rank(op.out, "out", 4);
     expect::moderate_sizes(op.out, "out");
     const std::int64_t *from = op.x.sizes, *to = op.out.sizes;
-    // One sample of x may feed several neighbours of out, as in modulate.
+    // Several consecutive samples of out can share one sample of x, as in modulate.
     const std::int64_t num = from[0] > 0 && to[0] % from[0] == 0 ? to[0] : from[0];
     if (op.filter.given()) {
         expect::rank(op.filter, "filter", 1);

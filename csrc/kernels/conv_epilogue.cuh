@@ -1,4 +1,4 @@
-// The tail of a convolution on the device: what depends on the channel is loaded once, then comes the arithmetic.
+// The tail of a convolution on the device: loads what depends on the channel once, then does the arithmetic.
 #pragma once
 
 #include "../include/expect.h"
@@ -15,7 +15,7 @@ struct TailView {
     bool wide_channels, wide_noise;                 // four neighbours can be loaded at once
     Activation activation;
     float alpha, gain;
-    float limit;  // what the clamp leaves through: infinity without one
+    float limit;  // the bound of the clamp; infinity without one
 };
 
 inline void expect_tail(const Tail& tail, std::int64_t n, std::int64_t c, std::int64_t h, std::int64_t w) {
@@ -32,7 +32,7 @@ inline TailView tail_view(const Tail& tail, std::int64_t num_samples) {
         bias.sizes[1] = bias.sizes[0], bias.strides[1] = bias.strides[0];
         bias.sizes[0] = num_samples, bias.strides[0] = 0;
     }
-    if (noise.given()) {  // its dimension of one channel says nothing
+    if (noise.given()) {  // its channel dimension has one element, so it does not matter
         noise.rank = 3;
         for (int i = 1; i < 3; ++i) noise.sizes[i] = noise.sizes[i + 1], noise.strides[i] = noise.strides[i + 1];
     }
@@ -49,7 +49,7 @@ inline TailView tail_view(const Tail& tail, std::int64_t num_samples) {
             tail.clamp < 0 ? std::numeric_limits<float>::infinity() : float(tail.clamp)};
 }
 
-// Those that are one multiplication and one choice: so common that kernels are compiled for them alone.
+// Activations that are one multiplication and one select. They are so common that kernels are specialised for them.
 inline bool is_rectifier(Activation activation) {
     return activation == Activation::linear || activation == Activation::relu || activation == Activation::lrelu;
 }
@@ -80,7 +80,7 @@ public:
         if (tail.next_styles) load_floats(next_styles_, tail.next_styles, tail.wide_channels, c, n);
     }
 
-    // Of a value of the v-th channel. RECTIFIER says that the activation is one.
+    // Applies the tail to a value of channel v. RECTIFIER: the activation is a rectifier.
     template <bool RECTIFIER>
     __device__ float apply(const TailView& tail, int v, float value, float noise) const {
         value = value * demod_[v] + (noise + bias_[v]);

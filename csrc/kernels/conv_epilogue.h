@@ -5,7 +5,7 @@
 
 namespace higan_fast {
 
-// What is done to each output value v of channel c, sample n, pixel (h, w), in this order:
+// Applied to each output value v of channel c, sample n, pixel (h, w), in this order:
 //     v·demod[n, c] + noise[n, 0, h, w] + bias[c]  →  activation  →  ·gain  →  clamp  →  ·next_styles[n, c]
 struct Tail {
     Tensor demod;        // [N, C]

@@ -8,7 +8,7 @@ std::vector<Device> devices(std::string& problem) {
     int num = 0;
     const cudaError_t code = cudaGetDeviceCount(&num);
     if (code != cudaSuccess) {
-        cudaGetLastError();  // so that no later launch reports it as its own
+        cudaGetLastError();  // clears the error, so that no later launch reports it
         problem = cudaGetErrorString(code);
         return {};
     }

@@ -1,4 +1,4 @@
-// What the CUDA runtime says of this machine.
+// What the CUDA runtime reports about this machine.
 #pragma once
 
 #include <string>
@@ -11,10 +11,10 @@ struct Device {
     int major = 0, minor = 0;  // compute capability
 };
 
-// Empty where there is no driver or no device: `problem` then says why.
+// Empty without a driver or a device; `problem` then says why.
 std::vector<Device> devices(std::string& problem);
 
-// 13000 for CUDA 13.0; 0 where there is no driver.
+// 13000 for CUDA 13.0; 0 without a driver.
 int driver_version();
 int runtime_version();
 

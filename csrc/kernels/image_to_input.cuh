@@ -1,4 +1,4 @@
-// Which pixels a resized one is made of, along one axis, and how a pixel is read.
+// Which input pixels contribute to an output pixel, along one axis, and how a pixel is read.
 #pragma once
 
 #include <cmath>
@@ -8,8 +8,8 @@
 
 namespace higan_fast {
 
-// Bilinear interpolation as a triangle: with antialias as wide as two pixels of the coarser grid, else as two of
-// the input. Weights are 1 at the centre and 0 at the ends; their sum over the taps is `total`.
+// Bilinear interpolation as a triangle filter: as wide as two pixels of the coarser grid with antialias, otherwise as
+// two input pixels. Weights are 1 at the centre and 0 at the ends; their sum over the taps is `total`.
 struct TriangleTaps {
     int first, end;
     float centre, narrowness, total;
@@ -18,7 +18,7 @@ struct TriangleTaps {
         const float reach = antialias && scale > 1 ? scale : 1;
         centre = (position + 0.5f) * scale;
         narrowness = 1 / reach;
-        first = int(centre - reach + 0.5f);  // towards zero: outside of the input there are no taps
+        first = int(centre - reach + 0.5f);  // rounds towards zero: there are no taps outside the input
         end = int(std::ceil(centre + reach - 0.5f));
         if (first < 0) first = 0;
         if (end > input_size) end = input_size;
@@ -32,7 +32,7 @@ struct TriangleTaps {
     }
 };
 
-// [-1, 1] → [0, 1]; what lies outside is clipped, NaN stays NaN.
+// [-1, 1] → [0, 1]; values outside are clipped, NaN stays NaN.
 HOST_DEVICE float to_unit(float x, bool round_to_uint8) {
     const float unit = ((x > 1 ? 1 : x < -1 ? -1 : x) + 1) / 2;
     return round_to_uint8 ? std::floor(unit * 255 + 0.5f) * (1 / 255.0f) : unit;

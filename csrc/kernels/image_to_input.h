@@ -1,4 +1,4 @@
-// Generated images → what a scoring network reads: clip, round, resize and normalise in one pass.
+// Generated images → input of a scoring network: clip, round, resize and normalise in one pass.
 #pragma once
 
 #include "../include/launch.h"
@@ -7,8 +7,8 @@
 namespace higan_fast {
 
 // p = (clip(images, −1, 1) + 1) / 2, and with round_to_uint8: p = floor(255·p + 0.5) / 255;
-// out = (bilinear(p) − mean[k]) / std[k], half-pixel centres, edges clamped. With antialias a scale above 1 widens the
-// triangle by that scale (Pillow's and torch's antialias=True); each weight row is normalised to sum 1.
+// out = (bilinear(p) − mean[k]) / std[k], with half-pixel centres and clamped edges. With antialias, a scale above 1
+// widens the triangle by that scale (like Pillow and torch's antialias=True). Each row of weights sums to 1.
 struct ImageToInput {
     Tensor images;  // [N, 3, H, W]
     Tensor out;     // [N, 3, OH, OW] in images' dtype

@@ -1,4 +1,4 @@
-// Modulation: a convolution's tail that has nothing but a factor for each channel.
+// Modulation: a convolution's tail with nothing but a factor per channel.
 #include "modulate.h"
 
 #include "../include/expect.h"

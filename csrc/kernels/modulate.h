@@ -1,4 +1,4 @@
-// One activation, scaled by one or several styles: the input of a convolution on shared weights.
+// One activation scaled by one or several styles: the input of a convolution with shared weights.
 #pragma once
 
 #include "../include/launch.h"

@@ -1,7 +1,7 @@
-// The implicit GEMM: a pipeline of copies and products, then the tail on what they leave in registers.
+// The implicit GEMM: a pipeline of copies and products, then the tail on the sums in registers.
 //
-// The weight is [O, k, k, I] in memory: the convolution's [O, I, k, k] made channels-last, for up = 1 and up = 2
-// alike, nothing rotated or swapped:
+// The weight is [O, k, k, I] in memory: the convolution's [O, I, k, k] in channels-last order, neither rotated nor
+// transposed, for up = 1 and up = 2:
 //     up = 1: out[m, o, y, x] = Σ_{a, b, i} weight[o, a, b, i] · v[m, i, y + a − k / 2, x + b − k / 2]
 //     up = 2: out[m, o, 2y + a, 2x + b] += weight[o, a, b, i] · v[m, i, y, x] over all y, x, a, b, i
 // with v[m, i] = x[m / P, i] · styles[m, i].
@@ -16,7 +16,7 @@ namespace higan_fast {
 
 namespace implicit_gemm {
 
-// In shared memory: up to the end of the last step.
+// In shared memory until the last step has ended.
 HOST_DEVICE int num_styles(int num_channels) { return (num_channels + DEPTH - 1) / DEPTH * DEPTH; }
 
 template <class T, class Tile, bool MODULATED>
@@ -31,7 +31,7 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::BLOCKS) modulated_conv2d_
     const Axis vertical(problem.x.sizes[2], k, problem.up, parity_y);
     const Axis horizontal(problem.x.sizes[3], k, problem.up, parity_x);
 
-    // Blocks that share rows of x come one after another.
+    // Blocks that share rows of x are consecutive.
     const int num_tiles_across = (problem.weight.sizes[0] - 1) / Tile::COLUMNS + 1;
     const int first_column = blockIdx.x % num_tiles_across * Tile::COLUMNS;
     const int tile = blockIdx.x / num_tiles_across;
@@ -39,7 +39,7 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::BLOCKS) modulated_conv2d_
     const int num_rows = vertical.size * horizontal.size * (problem.one_sample ? 1 : num_samples);
     if (num_rows == 0) return;
     const int num_tiles = (num_rows - 1) / Tile::ROWS + 1;
-    const int sample = tile / num_tiles;  // the first phase has the most tiles: others leave some blocks idle
+    const int sample = tile / num_tiles;  // the first phase has the most tiles; in others some blocks are idle
     if (sample >= (problem.one_sample ? num_samples : 1)) return;
     const Rows rows{sample, tile % num_tiles * Tile::ROWS, num_rows, vertical.size, horizontal.size};
     if (threadIdx.x == 0) *place = {rows, first_column, parity_y, parity_x};
@@ -78,7 +78,7 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::BLOCKS) modulated_conv2d_
     load(now, 0);
     NO_UNROLL for (int step = 0; step < num_steps; ++step) {
         load(next, 1);
-        const int freed = stage == 0 ? Tile::STAGES - 1 : stage - 1;  // by the step before, for all warps
+        const int freed = stage == 0 ? Tile::STAGES - 1 : stage - 1;  // all warps left it in the previous step
         loader.load(copies, stages + freed * Tile::STAGE);
         copies.commit();
         accumulate(now, 0);
@@ -86,7 +86,7 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::BLOCKS) modulated_conv2d_
         copies.wait<Tile::STAGES - 2>();
         __syncthreads();
         stage = stage == Tile::STAGES - 1 ? 0 : stage + 1;
-        load(now, 0);  // after the last step: zeros, of no use
+        load(now, 0);  // after the last step it loads unused zeros
         accumulate(next, 1);
         if (++tap == num_taps) {
             tap = 0;
@@ -116,7 +116,7 @@ void launch(const Problem<T>& problem, Queue queue) {
     });
 }
 
-// Whether a tile of this size leaves few of its rows empty, and enough tiles to fill a GPU of 100 multiprocessors.
+// Whether tiles of this size have few empty rows and are numerous enough for a GPU with 100 multiprocessors.
 template <class Tile, class T>
 bool suits(const Problem<T>& problem) {
     const std::int64_t num_tiles = problem.units() * ceil_div(problem.rows(), Tile::ROWS) *
@@ -124,19 +124,19 @@ bool suits(const Problem<T>& problem) {
     return problem.rows() >= Tile::ROWS && num_tiles >= 128;
 }
 
-// The choice of the tile, by shapes alone.
+// Chooses the tile from the shapes alone.
 template <class T>
 void launch(const Problem<T>& problem, Queue queue) {
-    const bool wide = ceil_div(problem.weight.sizes[0], 64) % 2 == 0;  // else its last tile would be half empty
+    const bool wide = ceil_div(problem.weight.sizes[0], 64) % 2 == 0;  // otherwise the last tile is half empty
     if (wide && suits<Wide>(problem)) return launch<Wide>(problem, queue);
     if (!wide && suits<Tall>(problem)) return launch<Tall>(problem, queue);
     launch<Small>(problem, queue);
 }
 
-constexpr int MOST_CHANNELS = 16384;  // whose styles fit into shared memory
-constexpr std::int64_t MOST_PIXELS = 0x7fffffff - 1024;  // that are counted in 32 bits, with a tile to spare
+constexpr int MOST_CHANNELS = 16384;  // their styles must fit into shared memory
+constexpr std::int64_t MOST_PIXELS = 0x7fffffff - 1024;  // must fit 32 bits, with a tile to spare
 
-// Refuses memory that is not `fit`, or whose address is no multiple of 16 bytes.
+// Throws if the memory is not `fit`, or its address is not a multiple of 16 bytes.
 inline void expect_memory(const Tensor& tensor, const char* name, bool fit, const char* expected) {
     const bool aligned = reinterpret_cast<std::uintptr_t>(tensor.data) % 16 == 0;
     if (fit && aligned) return;
@@ -160,7 +160,7 @@ inline void expect_contiguous(const Tensor& weight) {
     expect_memory(weight, "weight", fit, "contiguous memory");
 }
 
-// The rows of a tile are found in x by 32-bit offsets from its first sample.
+// Rows of a tile are addressed in x by 32-bit offsets from the tile's first sample.
 inline void expect_near(const Tensor& x, std::int64_t fewest_pixels) {
     const std::int64_t num_samples = std::min(x.sizes[0], (Tall::ROWS - 1) / fewest_pixels + 2);
     const std::int64_t last = (num_samples - 1) * x.strides[0] + (x.sizes[2] - 1) * x.strides[2] +

@@ -1,6 +1,5 @@
-// The parts of the implicit GEMM: what is computed where, copies into shared memory, products, output. Its rows are
-// the output's pixels, its columns the output channels; its depth runs through the taps of 32 input channels, then of
-// the next 32.
+// The parts of the implicit GEMM: indexing, copies into shared memory, products, output. Its rows are output pixels and
+// its columns output channels. Its depth runs over the taps of 32 input channels, then of the next 32.
 #pragma once
 
 #include "../include/tensor_core.cuh"
@@ -14,8 +13,8 @@ constexpr int DEPTH = 32;                // input channels in a stage of the pip
 constexpr int VECTORS = DEPTH / VECTOR;  // in a row of a stage
 constexpr int SLICE = 16;                // the depth of one product
 
-// What a block computes, how its warps share it, how many stages are in shared memory, and how many blocks a
-// multiprocessor must have registers for.
+// The tile that a block computes, its division among the warps, the number of stages in shared memory, and the number
+// of blocks for which a multiprocessor must have registers.
 template <int ROWS_, int COLUMNS_, int WARP_ROWS_, int WARP_COLUMNS_, int STAGES_, int BLOCKS_>
 struct Tile {
     static constexpr int ROWS = ROWS_, COLUMNS = COLUMNS_, STAGES = STAGES_, BLOCKS = BLOCKS_;
@@ -33,11 +32,11 @@ struct Problem {
     View<T, 4> out;
     TailView tail;
     int up;
-    int repeat;       // so many samples of out have one sample of x
-    bool one_sample;  // a tile's pixels belong to one sample (they share a style), else to any
+    int repeat;       // number of samples of out per sample of x
+    bool one_sample;  // whether all pixels of a tile belong to one sample (and share a style)
     bool vectors;     // out can be written 16 bytes at a time, after a tail with a rectifier
 
-    // In the first phase, which has the most pixels: how many rows are cut into tiles at once, and how often.
+    // In the first phase, which has the most pixels: how many rows are divided into tiles at once, and how often.
     std::int64_t rows() const {
         const std::int64_t height = (out.sizes[2] + up - 1) / up, width = (out.sizes[3] + up - 1) / up;
         return height * width * (one_sample ? 1 : out.sizes[0]);
@@ -45,9 +44,9 @@ struct Problem {
     std::int64_t units() const { return one_sample ? out.sizes[0] : 1; }
 };
 
-// One axis of one phase. The output's positions q·up + parity, q < size, read the input at q + shift + t·step
-// through the weight's position first + t·up, t < taps. For up = 1 that is a convolution with padding k / 2. For
-// up = 2 it is the transposed one: output 2y + j gets weight j of input y. The parity picks the j, and a j its y.
+// One axis of one phase. Output position q·up + parity, q < size, reads the input at q + shift + t·step with the weight
+// at first + t·up, t < taps. For up = 1 this is a convolution with padding k / 2. For up = 2 it is the transposed
+// convolution: output 2y + j gets weight j of input y. The parity determines the j, and each j its y.
 struct Axis {
     int size, taps, first, shift, step;
 
@@ -60,10 +59,10 @@ struct Axis {
 };
 
 struct Pixel {
-    int sample, y, x;  // in the phase; a sample of −1: none, the row lies beyond the last
+    int sample, y, x;  // within the phase; sample −1: the row is past the end
 };
 
-// Which pixels are the rows of a tile.
+// Maps the rows of a tile to pixels.
 struct Rows {
     int sample, first, num, height, width;
 
@@ -75,14 +74,14 @@ struct Rows {
     }
 };
 
-// What a block computes. It waits in shared memory during the main loop, which needs every register.
+// What a block computes. It is kept in shared memory during the main loop, which needs every register.
 struct Place {
     Rows rows;
     int first_column, parity_y, parity_x;
 };
 
-// Where a row of a tile lies in x, in vectors from the tile's first sample on (32 bits then reach 2^34 numbers),
-// and a bit for each tap that reads inside of x.
+// The offset of a tile's row in x, in vectors from the tile's first sample (so that 32 bits reach 2^34 numbers), and a
+// bit for each tap that reads inside x.
 struct alignas(8) Source {
     int from;
     unsigned inside;
@@ -90,15 +89,15 @@ struct alignas(8) Source {
 
 __device__ inline int vectors(int numbers) { return int(unsigned(numbers) / VECTOR); }
 
-// Where vector `vector` of a stage's row lies. Eight rows read at one vector, and two rows written, touch every
-// bank once.
+// The place of vector `vector` in a stage's row. Reading one vector of eight rows touches every bank once, and so does
+// writing two rows.
 __device__ inline int swizzled(int row, int vector) { return row * DEPTH + (vector ^ (row / 2 % 4)) * VECTOR; }
 
-// Fills the stages: a thread copies one vector of every STRIDE-th row, first of x, then of weight.
+// Fills the stages: each thread copies one vector of every STRIDE-th row, first from x, then from weight.
 template <class T, class Tile>
 class Loader {
 public:
-    // All threads of the block make theirs at the same time; it needs a __syncthreads() before the first load.
+    // All threads of the block construct theirs together; a __syncthreads() must follow before the first load.
     __device__ Loader(const Problem<T>& problem, const Place& place, const Axis& vertical, const Axis& horizontal,
                       Source* sources)
         : vertical_(vertical),
@@ -122,14 +121,14 @@ public:
         skip(weight_, place.first_column);
     }
 
-    // Copies the next 32 channels of the next tap; past the end, zeros.
+    // Copies the next 32 channels of the next tap; writes zeros past the end.
     __device__ void load(AsyncCopies& copies, T* stage) {
         const bool has_channel = vector_ < vectors(x_.sizes[1]);
         const unsigned tap = 1u << (tap_y_ * horizontal_.taps + tap_x_);
         const int x_tap = (vertical_.shift + tap_y_ * vertical_.step) * vectors(x_.strides[2]) +
                           (horizontal_.shift + tap_x_ * horizontal_.step) * vectors(x_.strides[3]) + vector_;
         constexpr int NUM = Tile::ROWS / STRIDE;
-        Source sources[NUM];  // all read before the first copy: none can be moved across one
+        Source sources[NUM];  // all are read before the first copy: the compiler cannot move a load across a copy
         UNROLL for (int i = 0; i < NUM; ++i) sources[i] = sources_[row_ + i * STRIDE];
         T* const rows = stage + to_;
         UNROLL for (int i = 0; i < NUM; ++i) {
@@ -151,7 +150,7 @@ private:
     static constexpr int STRIDE = Tile::THREADS / VECTORS;
     static_assert(STRIDE % 8 == 0, "one swizzle for all rows of a thread");
 
-    // Makes the view begin at index `num` of its first dimension.
+    // Moves the start of the view to index `num` of its first dimension.
     __device__ static void skip(View<const T, 4>& view, int num) {
         view.data = opaque(view.data + view.offset(num, 0, 0, 0));
         view.sizes[0] -= num;
@@ -180,21 +179,21 @@ private:
     }
 
     const Axis &vertical_, &horizontal_;
-    View<const T, 4> x_, weight_;  // from the first sample and column of the tile on
+    View<const T, 4> x_, weight_;  // starting at the first sample and column of the tile
     const Source* sources_;
     int up_, row_, to_;
     int vector_;  // of the input channels
     int tap_y_ = 0, tap_x_ = 0;
 };
 
-// What a warp multiplies at once: a slice of its rows and of its columns.
+// The operands of one product of a warp: a slice of its rows and columns.
 template <class T, class Tile>
 struct Fragments {
     static constexpr int DOWN = Tile::WARP_ROWS / 16, ACROSS = Tile::WARP_COLUMNS / 8;
 
     Pair x[DOWN][4], weight[ACROSS][2];
 
-    // Where a lane reads its row of the first matrix of x, and of weight, in the first slice of a stage.
+    // Computes where a lane reads its row of the first matrix of x and of weight, in the first slice of a stage.
     struct Addresses {
         int x, weight;
 
@@ -206,7 +205,7 @@ struct Fragments {
     };
 
     __device__ void load(const T* stage, int slice, const Addresses& addresses) {
-        const int flip = slice * SLICE;  // the same as swizzling two vectors further
+        const int flip = slice * SLICE;  // equivalent to swizzling two vectors further
         UNROLL for (int i = 0; i < DOWN; ++i) load_matrices(x[i], stage + (addresses.x ^ flip) + i * 16 * DEPTH);
         UNROLL for (int i = 0; i < ACROSS; i += 2) {
             Pair both[4];
@@ -231,23 +230,22 @@ struct Fragments {
     }
 };
 
-// Where a row of a tile goes, and what is added to all its channels.
+// Where a row of a tile is written, and what is added to all its channels.
 struct alignas(16) Target {
-    int sample, y, x;  // a sample of −1: nowhere
+    int sample, y, x;  // sample −1: not written
     float noise;
 };
 
-// The output of 16 rows of a warp, whose sums lie in shared memory: a lane takes eight neighbouring channels of
-// some of the rows.
+// Writes 16 rows of a warp, whose sums are in shared memory: each lane takes eight neighbouring channels of some rows.
 template <class T, class Tile>
 struct Writer {
-    static constexpr int LANES = Tile::WARP_COLUMNS / VECTOR;  // for one row
-    static constexpr int WIDTH = Tile::WARP_COLUMNS + 8;       // of a row of sums: two lanes never want one bank
+    static constexpr int LANES = Tile::WARP_COLUMNS / VECTOR;  // per row
+    static constexpr int WIDTH = Tile::WARP_COLUMNS + 8;       // pitch of a row of sums: no bank conflicts
 
     const Problem<T>& problem;
     int channel;
 
-    // Whole vectors, and an activation of few instructions.
+    // The fast path: whole vectors and a cheap activation.
     __device__ void write_vectors(const Target* targets, const float* sums) const {
         const int lane = threadIdx.x % WARP;
         int sample = targets[lane / LANES].sample;
@@ -272,7 +270,7 @@ struct Writer {
         }
     }
 
-    // Anything else.
+    // The general path.
     __device__ void write_numbers(const Target* targets, const float* sums) const {
         const int lane = threadIdx.x % WARP;
         NO_UNROLL for (int i = 0; i < 16 * LANES / WARP * VECTOR; ++i) {
@@ -286,7 +284,7 @@ struct Writer {
     }
 };
 
-// Puts a block's sums through the tail into the output, 16 rows of each warp at a time.
+// Applies the tail to a block's sums and writes them, 16 rows of each warp at a time.
 template <class T, class Tile>
 __device__ void write(const Problem<T>& problem, const Place& place,
                       const float (&sums)[Tile::WARP_ROWS / 16][Tile::WARP_COLUMNS / 8][4], void* shared) {

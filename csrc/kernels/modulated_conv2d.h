@@ -1,5 +1,5 @@
-// Modulated convolution as an implicit GEMM on tensor cores, its tail inside. CUDA only: elsewhere, and in
-// float32, the convolution is the library's and the tail is conv_epilogue's.
+// Modulated convolution as an implicit GEMM on tensor cores, including its tail. CUDA only: elsewhere, and in
+// float32, the library convolves and conv_epilogue applies the tail.
 #pragma once
 
 #include "conv_epilogue.h"
@@ -7,13 +7,13 @@
 namespace higan_fast {
 
 // up = 1: out[m] = tail(conv(x[m / P] · styles[m], weight)), zero padding k / 2, k = 1 or 3.
-// up = 2: out[m] = conv_transpose(x[m / P] · styles[m], weight, stride 2): [.., 2H + k − 2, 2W + k − 2] and no
-//         tail; conv_epilogue with its filter is then the next launch.
-// In both m = 0 … N·P − 1, with P = out.sizes[0] / x.sizes[0]: one activation may feed several styles, uncopied.
+// up = 2: out[m] = conv_transpose(x[m / P] · styles[m], weight, stride 2): [.., 2H + k − 2, 2W + k − 2], without
+//         the tail; the next launch is then conv_epilogue with its filter.
+// In both, m = 0 … N·P − 1 with P = out.sizes[0] / x.sizes[0]: several styles can share one activation without copies.
 struct ModulatedConv2d {
     Tensor x;       // [N, I, H, W], float16 or bfloat16, channels-last (stride of I is 1), I a multiple of 8
     Tensor weight;  // [O, k, k, I], contiguous, x's dtype: [O, I, k, k] permuted, never rotated (see the .cu file)
-    Tensor styles;  // [N·P, I] float32; not given: x arrives modulated
+    Tensor styles;  // [N·P, I] float32; not given: x is already modulated
     int up = 1;
     Tail tail;
     Tensor out;  // [N·P, O, H', W'], channels-last, x's dtype

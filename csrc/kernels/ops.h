@@ -1,4 +1,4 @@
-// Every op, once: a backend is one such table, and the bindings are made from it.
+// The table of ops that every backend fills; the bindings are generated from it.
 #pragma once
 
 #include "adain.h"

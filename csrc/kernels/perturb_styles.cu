@@ -1,5 +1,5 @@
-// A block takes 8 samples, 8 directions and 32 outputs, so that each square of a weight that it reads serves 64
-// pairs; it writes a share of their styles as well.
+// A block takes 8 samples, 8 directions and 32 outputs, so each squared weight that it reads serves 64 pairs. It also
+// writes a share of their styles.
 #include "perturb_styles.cuh"
 
 #include "../include/dispatch.h"
@@ -14,11 +14,11 @@ struct Problem {
     View<const float, 2> weight_square;
     View<float, 4> styles, demod;
     float epsilon;
-    int slices, tiles_n;  // blocks are (slice, tile of samples, tile of directions), the first running fastest
+    int slices, tiles_n;  // blocks are (slice, tile of samples, tile of directions); the slice varies fastest
 };
 
-// The styles of the tile in every slices-th group of 32 channels. A warp takes one sample, and as many directions
-// at once as it takes to give each lane V channels.
+// Writes the styles of the tile in every slices-th group of 32 channels. A warp takes one sample, and enough directions
+// at once that each lane has V channels.
 template <int V>
 __device__ void write_styles(const Problem& problem, int slice, int n, int first_m) {
     constexpr int LANES = WARP / V;
@@ -40,7 +40,7 @@ __device__ void write_styles(const Problem& problem, int slice, int n, int first
     }
 }
 
-// Four channels of a row, and zeros beyond the tensor's end.
+// Loads four channels of a row; zeros past the end of the tensor.
 template <int V>
 __device__ Four load_four(const View<const float, 2>& rows, int row, int c) {
     Four four = {};
@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(THREADS, 2) perturb_styles_kernel(Problem prob
     const int first_n = tile % problem.tiles_n * TILE_N, first_m = tile / problem.tiles_n * TILE_M;
     const int first_o = slice * TILE_O;
     write_styles<V>(problem, slice, first_n + warp, first_m);
-    if (first_o >= problem.weight_square.sizes[0]) return;  // as all are where there is no weight
+    if (first_o >= problem.weight_square.sizes[0]) return;  // always true without a weight
 
     Sums sums(thread);
     const bool with_pairs = first_m + sums.m < problem.directions.sizes[0];

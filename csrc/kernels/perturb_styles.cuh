@@ -1,5 +1,5 @@
-// How a block of perturb_styles shares out its sums: Σ_i rows[r, i] · weight_square[o, i], where the rows are the
-// products base·direction of 8 × 8 pairs, the squares of these 8 bases, and the squares of these 8 directions.
+// How a block of perturb_styles divides its sums Σ_i rows[r, i] · weight_square[o, i]. The rows are the products
+// base·direction of 8 × 8 pairs, the squares of these 8 bases, and the squares of these 8 directions.
 #pragma once
 
 #include "../include/vec.cuh"
@@ -10,19 +10,19 @@ namespace higan_fast::perturbation {
 
 constexpr int TILE_N = 8, TILE_M = 8, TILE_O = 32;  // of a block
 constexpr int OWN_N = 2, OWN_M = 4, OWN_O = 4;      // of a thread
-constexpr int DEPTH = 128;                          // channels that are in shared memory at once
-constexpr int SPLITS = 4;                           // groups of threads, each with a share of them
+constexpr int DEPTH = 128;                          // channels in shared memory at a time
+constexpr int SPLITS = 4;                           // groups of threads that divide these channels
 constexpr int THREADS = SPLITS * (TILE_N / OWN_N) * (TILE_M / OWN_M) * (TILE_O / OWN_O);
 constexpr int WARPS = THREADS / WARP;
 static_assert(WARPS == TILE_N && TILE_O == WARP, "a warp finishes one n, a lane one o");
 
-// The stage: rows of channels, four at a time. One more four in each keeps eight rows in different banks.
+// The stage: rows of channels, in vectors of four. One extra vector per row puts eight rows into different banks.
 using Four = Vec<float, 4>;
 constexpr int PITCH = DEPTH / 4 + 1;
 constexpr int BASES = 0, DIRECTIONS = TILE_N, WEIGHTS = TILE_N + TILE_M, STAGE_ROWS = WEIGHTS + TILE_O;
 
-// The sums, which take the stage's place: of each split a table of rows [pairs, a, c] and columns o. Their pitch
-// lets what a warp writes at once lie in different banks.
+// The sums, which reuse the stage's memory: for each split a table with rows [pairs, a, c] and columns o. The pitch
+// avoids bank conflicts when a warp writes.
 constexpr int ROW_A = TILE_N * TILE_M, ROW_C = ROW_A + TILE_N, SUM_ROWS = ROW_C + TILE_M;
 constexpr int SUM_PITCH = TILE_O + 4;
 constexpr int SHARED_BYTES = SPLITS * SUM_ROWS * SUM_PITCH * int(sizeof(float));
@@ -30,8 +30,8 @@ static_assert(SHARED_BYTES >= STAGE_ROWS * PITCH * int(sizeof(Four)) && SHARED_B
 
 HOST_DEVICE constexpr int pair_row(int n, int m) { return m * TILE_N + n; }
 
-// One thread's share: OWN_N × OWN_M pairs, one a and one c, for OWN_O outputs that are STEP_O apart, and for the
-// channels of its split.
+// One thread's share: OWN_N × OWN_M pairs, one a and one c, for OWN_O outputs that are STEP_O apart, over the channels
+// of its split.
 struct Sums {
     static constexpr int STEP_O = TILE_O / OWN_O, STEP_N = TILE_N / OWN_N;
 
@@ -46,7 +46,7 @@ struct Sums {
         split = thread / (THREADS / SPLITS);
     }
 
-    // Adds the products of what is in the stage; pairs that do not exist may be left out.
+    // Adds the products of the channels in the stage; may skip pairs that do not exist.
     __device__ void add(const Four* stage, bool with_pairs) {
         constexpr int STEPS = DEPTH / 4 / SPLITS;
         NO_UNROLL for (int step = 0; step < STEPS; ++step) {

@@ -1,4 +1,4 @@
-// Styles on the way along directions, with the demodulation that each of them needs.
+// Perturbed styles and their demodulation factors, for all steps along all directions.
 #pragma once
 
 #include "../include/launch.h"
@@ -10,8 +10,8 @@ namespace higan_fast {
 // demod[n, m, s, o]  = rsqrt(a + 2·steps[s]·b + steps[s]²·c + epsilon), where, summed over channels i,
 //     a = Σ weight_square[o, i]·base[n, i]²     b = Σ weight_square[o, i]·base[n, i]·directions[m, i]
 //     c = Σ weight_square[o, i]·directions[m, i]²
-// All in one dtype (float32; float64 on the CPU too). The quadratic is clamped to be ≥ 0 before epsilon is added:
-// it is a sum of squares, and rounding must not make it negative.
+// All in one dtype (float32; on the CPU also float64). The quadratic is clamped to ≥ 0 before epsilon is added: it
+// is a sum of squares, and rounding must not make it negative.
 struct PerturbStyles {
     Tensor base;           // [N, C]
     Tensor directions;     // [M, C]

@@ -1,4 +1,4 @@
-// The ops of the CUDA backend (and of its emulation, which is the same code).
+// The ops of the CUDA backend, and of its emulation, which compiles the same code.
 #pragma once
 
 #include "ops.h"

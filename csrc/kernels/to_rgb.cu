@@ -1,4 +1,4 @@
-// to_rgb in one pass over x: lanes share a pixel's channels, or threads take pixels and share out the channels.
+// to_rgb in one pass over x: lanes divide a pixel's channels, or threads take pixels and divide the channels.
 #include "to_rgb.cuh"
 
 #include <algorithm>
@@ -13,10 +13,10 @@ namespace {
 
 constexpr int THREADS = 256;
 constexpr int MOST_COLORS = 4, MOST_CHANNELS = 6144;  // their factors fit the shared memory of every GPU
-constexpr int PIXELS = 8;  // that a group of lanes has in flight; at the end each of eight lanes finishes one
+constexpr int PIXELS = 8;  // in flight per group of lanes; at the end each of eight lanes finishes one
 
-// The factors of a sample, weight · style, K for each channel, in shared memory as [K, V / P, vectors, P]: lanes
-// with neighbouring vectors read neighbouring P floats, which spares bank conflicts.
+// The factors weight · style of a sample, K per channel, in shared memory as [K, V / P, vectors, P]. Lanes with
+// neighbouring vectors read neighbouring groups of P floats, which avoids bank conflicts.
 template <int V, int K>
 struct Factors {
     static constexpr int P = V < 4 ? V : 4;
@@ -29,7 +29,7 @@ struct Factors {
         return data[(k * (V / P) + part) * num_vectors + vector];
     }
 
-    // Ends with a barrier. Channels of RGB that the weight lacks get zeros.
+    // Ends with a barrier. RGB channels that the weight does not have get zeros.
     __device__ void fill(const View<const float, 2>& weight, const View<const float, 2>& styles, int n) const {
         for (int c = threadIdx.x; c < weight.sizes[1]; c += blockDim.x) {
             const float style = styles(n, c);
@@ -42,7 +42,7 @@ struct Factors {
     }
 };
 
-// Vectors along the channels: `lanes` neighbouring lanes, 8 to 32, share PIXELS neighbouring pixels of a row of x.
+// Vectors along the channels: `lanes` neighbouring lanes (8 to 32) share PIXELS neighbouring pixels of a row of x.
 template <class T, int V, int K>
 __global__ void __launch_bounds__(THREADS, 2)
     to_rgb_along_channels(View<const T, 4> x, View<const float, 2> weight, View<const float, 2> styles,
@@ -55,7 +55,7 @@ __global__ void __launch_bounds__(THREADS, 2)
 
     const int lane = threadIdx.x % lanes, groups = blockDim.x / lanes;
     const int runs_per_row = (x.sizes[3] + PIXELS - 1) / PIXELS, num_runs = x.sizes[2] * runs_per_row;
-    for (int first = block * groups; first < num_runs; first += blocks_per_sample * groups) {  // as one block
+    for (int first = block * groups; first < num_runs; first += blocks_per_sample * groups) {  // same for all threads
         const int run = first + threadIdx.x / lanes;
         const int h = run / runs_per_row, w = run % runs_per_row * PIXELS;
         const int num = run < num_runs ? min(x.sizes[3] - w, PIXELS) : 0;
@@ -81,7 +81,7 @@ __global__ void __launch_bounds__(THREADS, 2)
                 UNROLL for (int k = 0; k < K; ++k) sums[i][k] += __shfl_xor_sync(ALL_LANES, sums[i][k], distance);
             }
         }
-        // Half of the lanes go on with the sums of half of the pixels, and so on: lane i ends with pixel i's.
+        // Half of the lanes continue with the sums of half of the pixels, and so on; lane i ends up with pixel i.
         UNROLL for (int half = PIXELS / 2; half > 0; half /= 2) {
             const bool upper = lane & half;
             UNROLL for (int i = 0; i < half; ++i) {
@@ -95,7 +95,7 @@ __global__ void __launch_bounds__(THREADS, 2)
     }
 }
 
-// Vectors along the width: threads along x take neighbouring pixels, those along y each a share of the channels.
+// Vectors along the width: threads along x take neighbouring pixels, and threads along y divide the channels.
 template <class T, int V, int K>
 __global__ void __launch_bounds__(THREADS, 2)
     to_rgb_along_width(View<const T, 4> x, View<const float, 2> weight, View<const float, 2> styles, RgbTail tail,
@@ -121,7 +121,7 @@ __global__ void __launch_bounds__(THREADS, 2)
             }
         }
     }
-    __syncthreads();  // the factors' memory now takes the shares: [shares, K, pixels]
+    __syncthreads();  // the partial sums [shares, K, pixels] reuse the memory of the factors
     UNROLL for (int k = 0; k < K; ++k) {
         float* const share = memory + ((threadIdx.y * K + k) * WARP + threadIdx.x) * V;
         UNROLL for (int v = 0; v < V; ++v) share[v] = sums[k][v];

@@ -1,4 +1,4 @@
-// What to_rgb does once the sums over the channels of a pixel are known: bias, clamp, the RGB of the block before.
+// What to_rgb does after summing over the channels of a pixel: bias, clamp, RGB of the previous block.
 #pragma once
 
 #include "../include/warp.cuh"
@@ -12,9 +12,9 @@ struct RgbTail {
     View<const float, 4> rgb;     // [N, K, H, W] or [N, K, H / 2, W / 2]
     View<const float, 1> filter;  // [t]
     View<float, 4> out;           // [N, K, H, W]
-    float limit;                  // what the clamp leaves through: infinity without one
+    float limit;                  // the bound of the clamp; infinity without one
 
-    // Adds to `values` the RGB of the block before at pixel (h, w), upsampled if it is smaller.
+    // Adds the previous block's RGB at pixel (h, w) to `values`, upsampled if it is smaller.
     template <int K>
     __device__ void add_rgb(float (&values)[K], int n, int h, int w) const {
         const int num = out.sizes[1];
@@ -37,7 +37,7 @@ struct RgbTail {
         }
     }
 
-    // Writes pixel `pixel` of sample n, whose sums these are; out has no more than K channels.
+    // Writes pixel `pixel` of sample n from its sums; out has at most K channels.
     template <int K>
     __device__ void write(float (&sums)[K], int n, int pixel) const {
         const int num = out.sizes[1], h = pixel / out.sizes[3], w = pixel % out.sizes[3];

@@ -1,4 +1,4 @@
-// A modulated 1×1 convolution to RGB, added to the upsampled RGB of the block before, in one pass.
+// A modulated 1×1 convolution to RGB, added to the upsampled RGB of the previous block, in one pass.
 #pragma once
 
 #include "../include/launch.h"
@@ -6,9 +6,9 @@
 
 namespace higan_fast {
 
-// out[n, k] = U(rgb)[n, k] + clamp(Σ_i weight[k, i]·styles[n, i]·x[n, i] + bias[k]), where U leaves rgb as it is when
-// it has x's height and width, and is upfirdn2d(rgb, filter, up = 2, padding [t/2, (t−1)/2] on both axes, gain 4) when
-// it has half of them (t: taps).
+// out[n, k] = U(rgb)[n, k] + clamp(Σ_i weight[k, i]·styles[n, i]·x[n, i] + bias[k]). If rgb has x's height and width,
+// U is the identity. If it has half of them, U is upfirdn2d(rgb, filter, up = 2, padding [t/2, (t−1)/2] on both axes,
+// gain 4), with t the number of taps.
 struct ToRgb {
     Tensor x;       // [N, I, H, W]
     Tensor weight;  // [K, I] (K = 3 mostly, ≤ 4)

@@ -1,4 +1,4 @@
-// upfirdn2d by its definition, but only where taps meet pixels.
+// upfirdn2d by its definition, restricted to the taps that meet pixels.
 #include "upfirdn2d.cuh"
 
 #include "../include/columns.cuh"
@@ -10,7 +10,7 @@
 namespace higan_fast {
 namespace {
 
-constexpr int ROWS = 4;  // outputs of a thread, one below the other: a pixel is loaded once for all of them
+constexpr int ROWS = 4;  // outputs per thread, one below the other: a pixel is loaded once for all of them
 constexpr int MOST_TAPS = 4096;
 
 struct Geometry {
@@ -19,8 +19,8 @@ struct Geometry {
     float gain;
 };
 
-// Shared memory holds the filter, in the order in which its taps meet the pixels. A separable one ([k]) is applied
-// across each row of pixels, and then down.
+// Shared memory holds the filter in the order in which its taps meet the pixels. A separable filter ([k]) is applied
+// across each row of pixels, then down the column.
 template <class T, int V, bool SEPARABLE>
 __global__ void __launch_bounds__(Columns::THREADS, 2)
     upfirdn2d_kernel(View<const T, 4> x, View<const float, SEPARABLE ? 1 : 2> filter, Geometry geometry,
@@ -88,7 +88,7 @@ void launch(const Upfirdn2d& op, Queue queue) {
            view<const float, SEPARABLE ? 1 : 2>(op.filter, "filter"), geometry, view<T, 4>(op.out, "out"), shared);
 }
 
-// Positions in the upsampled image must fit 31 bits, with room for what overshoots.
+// Positions in the upsampled image must fit 31 bits, with room for overshoot.
 void check_axis(const Upfirdn2d& op, int axis, std::int64_t pad) {
     const std::int64_t first = -pad, last = (op.out.sizes[axis] + ROWS) * op.down - pad + MOST_TAPS;
     const std::int64_t bound = 1 << 30;

@@ -1,4 +1,4 @@
-// Which taps of an FIR meet pixels: of an upsampled image most positions are inserted zeros, and some lie outside.
+// Which taps of an FIR filter meet pixels: most positions of an upsampled image are inserted zeros, or lie outside.
 #pragma once
 
 #include "../include/launch.h"
@@ -6,8 +6,8 @@
 
 namespace higan_fast {
 
-// Tap i of an output lies at position start + i of the upsampled image, and pixel p at position p·up: so pixel p
-// meets tap p·up − start. These are the pixels that meet any.
+// Tap i of an output is at position start + i of the upsampled image, and pixel p is at p·up, so pixel p meets tap
+// p·up − start. This is the range of pixels that meet a tap.
 struct PixelRange {
     int begin, end;
 

@@ -15,7 +15,7 @@ struct Upfirdn2d {
     Tensor out;     // [N, C, OH, OW] in x's dtype
     int up = 1, down = 1, pad_left = 0, pad_top = 0;
     bool flip = false;
-    double gain = 1;  // of the whole filter, once
+    double gain = 1;  // of the whole filter, not of each axis
 };
 
 namespace cuda {
