@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
-import zarr
 from numpy.typing import NDArray
 
 from higan_fast.checks import check_count, check_label, check_seed, check_truncation
@@ -22,10 +21,9 @@ from higan_fast.generators.base import Generator, check_generator
 from higan_fast.predictors.base import Predictor, Semantic, check_predictor
 from higan_fast.progress import progress as show_progress
 from higan_fast.sampling.latents import BLOCK, Codes, make_codes
-from higan_fast.sampling.store import create_store, grow, kind_of, open_store
+from higan_fast.sampling.store import DamagedError, Held, Store
 
 Array = NDArray[np.float32]
-Arrays = Mapping[str, NDArray[Any]] | Mapping[str, zarr.Array]
 STORE = "samples.zarr"
 
 
@@ -43,10 +41,9 @@ class Samples:
         settings: how the samples were made.
     """
 
-    def __init__(self, arrays: Arrays, settings: dict[str, Any], num: int) -> None:
-        self._arrays = arrays
-        self._num = num
-        self.settings = settings
+    def __init__(self, store: Store | Held, num: int) -> None:
+        self._store, self._num = store, num
+        self.settings = settings = store.settings
         self.semantics = tuple(Semantic(name, level) for name, level in settings["semantics"])
 
     @classmethod
@@ -55,14 +52,16 @@ class Samples:
 
         Raises:
             FileNotFoundError: when the folder has no store of samples.
-            ValueError: when no sample in it is complete.
+            ValueError: when no sample in it is complete, or a file of the store is damaged.
         """
-        path = Path(path)
-        arrays, settings = open_store(path / STORE)
-        num = _count_complete(arrays["scores"][:])
+        store = Store.open(Path(path) / STORE)
+        scores = store.read("scores", 0, len(store))
+        num = _count_complete(scores)
+        if not np.isnan(scores[num:]).any(axis=1).all():  # shards are made in order
+            raise store.damage("scores", num, "is missing, and later ones are there")
         if num == 0:
-            raise ValueError(f"{path / STORE}: no shard is complete yet; run the sampling again to resume it")
-        return cls(arrays, settings, num)
+            raise ValueError(f"{store.path}: no shard is complete yet; run the sampling again to resume it")
+        return cls(store, num)
 
     @cached_property
     def z(self) -> Array:
@@ -82,7 +81,7 @@ class Samples:
 
     @cached_property
     def labels(self) -> NDArray[np.int64] | None:
-        return self._read("labels") if "labels" in self._arrays else None
+        return self._read("labels") if "labels" in self._store.shapes else None
 
     def __len__(self) -> int:
         return self._num
@@ -91,7 +90,7 @@ class Samples:
         return f"Samples({len(self)} samples, {len(self.semantics)} semantics, seed {self.settings['seed']})"
 
     def _read(self, name: str) -> NDArray[Any]:
-        return np.asarray(self._arrays[name][: self._num])
+        return self._store.read(name, 0, self._num)
 
 
 @torch.inference_mode()
@@ -166,60 +165,73 @@ def sample(
     if not generator.shares_code:
         settings["shares_code"] = False
     engine = Engine(generator, predictor, batch_size=batch_size)
-    one = _kept(make_codes(generator, seed, 0, 1), torch.zeros(1, predictor.num_semantics))
+    one = _codes(make_codes(generator, seed, 0, 1))
     shapes = {name: tuple(values.shape[1:]) for name, values in one.items()}
+    shapes["scores"] = (predictor.num_semantics,)
     if out is None:
-        kinds = {name: kind_of(name) for name in shapes}
-        arrays = {
-            name: np.full((num, *shapes[name]), missing, dtype) for name, (dtype, missing) in kinds.items()
-        }
-        _fill(arrays, engine, num, settings, progress)
-        return Samples(arrays, settings, num)
+        held = Held(settings, shapes, num)
+        _fill(held, engine, num, progress)
+        return Samples(held, num)
     path = Path(out) / STORE
     with only_writer(out):
         remove_leftovers(path)
         if path.exists() and not all(found.complete for found in made_by.values()):
             warn_of_unseen(**made_by)
-            check_same(path, open_store(path)[1], settings)
+            check_same(path, Store.open(path).settings, settings)
             shutil.rmtree(path)
-        if not path.exists():
-            create_store(path, shapes, shard_size, settings)
-        stored_arrays, stored_settings = open_store(path, writable=True)
-        check_same(path, stored_settings, settings)
-        grow(stored_arrays, num)
-        _fill(stored_arrays, engine, num, settings, progress)
-        return Samples(stored_arrays, settings, num)
+        store = Store.open(path, writable=True) if path.exists() else Store.create(path, shapes, settings)
+        check_same(path, store.settings, settings)
+        store.mend()
+        store.grow(num)
+        _fill(store, engine, num, progress)
+        return Samples(store, num)
 
 
-def _fill(arrays: Arrays, engine: Engine, num: int, settings: Mapping[str, Any], progress: bool) -> None:
-    """Makes the shards that are missing, in order."""
-    shard_size = settings["shard_size"]
-    done = _count_complete(arrays["scores"][:num])
+def _fill(store: Store | Held, engine: Engine, num: int, progress: bool) -> None:
+    """Makes what is missing or damaged: whole shards, or their codes alone where the scores are there."""
+    settings = store.settings
+    size = settings["shard_size"]
+    shards = [range(start, min(start + size, num)) for start in range(0, num, size)]
+    lacking = {shard: lacks for shard in shards if (lacks := _lacks(store, shard))}
     names = [name for name, _ in settings["semantics"]]
-    if done < num:
-        done = done // shard_size * shard_size  # a shard that is there in part is made again
+    done = num - sum(len(shard) for shard, lacks in lacking.items() if lacks == "scores")
     with show_progress("sampling", num, done=done, enabled=progress) as advance:
-        for start in range(done, num, shard_size):
-            stop = min(start + shard_size, num)
+        for shard, lacks in lacking.items():
             codes = make_codes(
                 engine.generator,
                 settings["seed"],
-                start,
-                stop,
+                shard.start,
+                shard.stop,
                 settings["truncation_psi"],
                 settings["truncation_layers"],
                 label=settings.get("label"),
             )
-            scores = engine.scores(codes.codes, advance)
-            _check_finite_scores(scores, start, names)
-            for name, values in _kept(codes, scores).items():
-                arrays[name][start:stop] = (values if name == "labels" else values.float()).cpu().numpy()
+            kept = _codes(codes)
+            if lacks == "scores":
+                scores = engine.scores(codes.codes, advance)
+                _check_finite_scores(scores, shard.start, names)
+                kept["scores"] = scores
+            for name, values in kept.items():
+                values = values if name == "labels" else values.float()
+                store.write(name, shard.start, values.cpu().numpy())
 
 
-def _kept(codes: Codes, scores: torch.Tensor) -> dict[str, torch.Tensor]:
-    """What is stored of samples, in the order of writing: a shard that has scores is complete."""
+def _lacks(store: Store | Held, shard: range) -> Literal["", "scores", "codes"]:
+    """What of a shard is missing or damaged; without scores, everything is."""
+    for name in sorted(store.shapes, key=lambda name: name != "scores"):
+        try:
+            values = store.read(name, shard.start, shard.stop)
+            if name == "scores" and _count_complete(values) < len(shard):
+                return "scores"
+        except DamagedError:
+            return "scores" if name == "scores" else "codes"
+    return ""
+
+
+def _codes(codes: Codes) -> dict[str, torch.Tensor]:
+    """What is stored of samples besides their scores, which are written last: they make a shard complete."""
     labels = {} if codes.label is None else {"labels": codes.label}
-    return {"z": codes.z, "w": codes.w, "codes": codes.codes, **labels, "scores": scores}
+    return {"z": codes.z, "w": codes.w, "codes": codes.codes, **labels}
 
 
 def _count_complete(scores: Any) -> int:
