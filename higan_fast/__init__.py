@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from higan_fast import generators, ops
     from higan_fast.checkpoints import load_generator
     from higan_fast.predictors import load_predictor
     from higan_fast.probing import fit_boundaries, jitter, manipulate, sample, verify
@@ -15,10 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "fit_boundaries",
+    "generators",
     "jitter",
     "load_generator",
     "load_predictor",
     "manipulate",
+    "ops",
     "sample",
     "verify",
     "write_report",
@@ -34,9 +37,13 @@ _HOME = {
     "write_report": "higan_fast.report",
 }
 
+_PARTS = ("generators", "ops")
+
 
 def __getattr__(name: str) -> Any:
     """Imports what is asked for when it is asked for: ``import higan_fast`` itself takes milliseconds."""
+    if name in _PARTS:
+        return importlib.import_module(f"{__name__}.{name}")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME[name]), name)

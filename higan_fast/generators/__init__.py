@@ -10,6 +10,9 @@ from higan_fast.generators.biggan_deep import BigGANDeep, BigGANDeepConfig
 from higan_fast.generators.pggan import PGGAN, PGGANConfig
 from higan_fast.generators.stylegan import StyleGAN, StyleGANConfig
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from higan_fast.generators.wrapped import wrap
+
+__all__ = ["FAMILIES", "Generator", "wrap"]
 
 # name → the class, and the dataclass of its architecture
 FAMILIES: dict[str, tuple[type[Generator], Any]] = {
