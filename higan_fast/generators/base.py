@@ -78,10 +78,10 @@ class Generator(torch.nn.Module, abc.ABC):
         code_dim: length of one layer's code.
         resolution: height and width of an image, in pixels.
         layers: the layers in the order in which they run.
-        identity: a name that stands for code and attributes where stored results ask whether they are of the
-            same network; None: what can be seen of both stands for them.
-        not_fingerprinted: attributes of a module that do not belong to what it is, such as what
-            ``use_truncation`` sets or a count of calls; every module within may have its own.
+        identity: a name that replaces code and attributes in the fingerprint that stored results compare;
+            None: the fingerprint covers what can be seen of both.
+        not_fingerprinted: attributes that are not part of a module's identity, such as what
+            ``use_truncation`` sets or a call counter; every submodule may have its own.
     """
 
     family: ClassVar[str]
@@ -268,10 +268,10 @@ class Generator(torch.nn.Module, abc.ABC):
 
 
 def check_generator(generator: object) -> None:
-    """Raises a TypeError, which says what to write, when this is no ``Generator`` yet."""
+    """Raises TypeError, naming the call to write instead, if ``generator`` is not a ``Generator``."""
     if not isinstance(generator, Generator):
         raise TypeError(
-            f"generator: got a {type(generator).__name__}, expected what load_generator gives: write "
+            f"generator: got a {type(generator).__name__}, expected a Generator; use load_generator, or "
             "higan_fast.generators.wrap(it, num_layers, code_dim, resolution, map=...)"
         )
 
