@@ -19,16 +19,30 @@ class Record:
         name: of that class or function, as ``"Network"``.
         args: what it was to be called with; of a persistent object, ``(meta,)``.
         state: what it was to be filled with afterwards; None where the file gives nothing.
+        known: whether some reader knows its class. If not, the object may lie beside what is read, but not
+            within it, and the items that the file puts into it are not kept.
     """
 
     module: str
     name: str
     args: tuple[Any, ...] = ()
     state: Any = None
+    known: bool = True
 
     def is_a(self, path: str) -> bool:
         """Whether the file names it ``"module.name"``."""
         return f"{self.module}.{self.name}" == path
+
+
+def refuse_unknown(path: Path, *values: object) -> None:
+    """Raises a ValueError, naming the class, when one of the values is an object of a class nobody knows."""
+    for value in values:
+        if isinstance(value, Record) and not value.known:
+            raise ValueError(
+                f"refused {value.module[:100]}.{value.name[:100]} in {path}: the part that is read holds an "
+                "object of this class, which no reader knows; nothing was executed. If it is a network, "
+                "save its state_dict() instead"
+            )
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from higan_fast.checkpoints.contents import shown
+from higan_fast.checkpoints.contents import refuse_unknown, shown
 from higan_fast.generators.base import Generator
 
 
@@ -65,7 +65,9 @@ def assemble(
     _check_names(path, tensors, wanted, [re.compile(pattern) for pattern in unused])
     expect_values(path, sum(place.numel() for ours, place in expected.items() if _names(sources[ours])))
     with one_thread():
-        state = {ours: _made(path, tensors, sources[ours], place.shape) for ours, place in expected.items()}
+        state = {
+            ours: _made(path, tensors, sources[ours], place.shape, ours) for ours, place in expected.items()
+        }
     generator.load_state_dict(state, assign=True)
     left = [
         name for name, tensor in (*generator.named_parameters(), *generator.named_buffers()) if tensor.is_meta
@@ -106,6 +108,7 @@ def as_tensor(path: Path, name: str, value: Any) -> Tensor:
         if array.dtype.kind not in "fiu":
             raise ValueError(f"{path}: {name} holds {array.dtype}, expected numbers")
         value = torch.from_numpy(np.array(array, dtype=np.float32))
+    refuse_unknown(path, value)
     if not isinstance(value, Tensor):
         raise ValueError(f"{path}: {name} is a {type(value).__name__}, expected a tensor")
     tensor = value.detach().to(torch.float32, copy=True, memory_format=torch.contiguous_format)
@@ -172,7 +175,11 @@ def _listed(names: list[str]) -> str:
 
 
 def _made(
-    path: Path, tensors: Mapping[str, Any], source: str | Taken | Tensor, expected: torch.Size
+    path: Path,
+    tensors: Mapping[str, Any],
+    source: str | Taken | Tensor,
+    expected: torch.Size,
+    name_of_ours: str,
 ) -> Tensor:
     if isinstance(source, Tensor):
         tensor, name = source.to(torch.float32), "a tensor that is computed"
@@ -188,6 +195,11 @@ def _made(
             except (RuntimeError, IndexError) as error:  # of an operator that meets another shape
                 reason = str(error).splitlines()[0]
                 raise ValueError(f"{path}: {name} has shape {got}, which does not fit ({reason})") from error
+        if name_of_ours == "synthesis.const" and tensor.ndim == 4 and tensor.shape[2] != tensor.shape[3]:
+            raise ValueError(
+                f"{path}: this is a generator of images that are not square: its constant, {name}, is "
+                f"{tensor.shape[2]} by {tensor.shape[3]}, expected 4 by 4; only square images can be probed"
+            )
         if tensor.shape != expected:
             became = "" if tensor.shape == parts[0].shape else f" (ours: {list(tensor.shape)})"
             raise ValueError(f"{path}: {name} has shape {got}{became}, expected {list(expected)}")

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from higan_fast.checkpoints.contents import Content
+from higan_fast.checkpoints.contents import Content, refuse_unknown
 from higan_fast.checkpoints.formats import FORMATS, Format, native
 from higan_fast.checkpoints.formats.native import Header, header_of, save_generator
 from higan_fast.checkpoints.sniffing import read_content, read_json
@@ -143,6 +143,7 @@ def _read(path: Path, config: Config) -> tuple[Generator, Format, Content]:
                 problem = f"reading it as {kind.NAME} failed: {type(error).__name__}: {error!s:.200}"
                 raise ValueError(f"{path}: is damaged; {problem}") from error
             return generator.eval().requires_grad_(False), kind, content
+    refuse_unknown(path, content.value, *(content.value.values() if content.keys else ()))
     raise ValueError(
         f"{path}: holds {_found(content)}, which is no generator of a format that can be read; these are: "
         + ", ".join(kind.NAME for kind in FORMATS)

@@ -83,7 +83,11 @@ def test_damage_is_told(tmp_path, name):
 
 def test_its_other_networks_and_odd_settings_are_told(tmp_path):
     torch.save({"config": {}, "netG": {"main.weight": torch.ones(2)}}, tmp_path / "a")
-    with pytest.raises(ValueError, match="a DCGAN or StyleGAN of pytorch_GAN_zoo, of which only PGAN can be"):
+    with pytest.raises(ValueError, match="this is a DCGAN of pytorch_GAN_zoo, of which only PGAN can be"):
+        load_generator(tmp_path / "a")
+    state = {"formatLayer.weight": torch.ones(6, 8, 4, 4), "toRGBLayer.weight": torch.ones(4, 3, 4, 4)}
+    torch.save({"config": {}, "netG": state}, tmp_path / "a")
+    with pytest.raises(ValueError, match=r"this is a DCGAN of pytorch_GAN_zoo.*generators\.wrap\(network"):
         load_generator(tmp_path / "a")
     torch.save({"config": 3, "netG": gan_zoo_state(random_pggan(CONFIG))}, tmp_path / "a")
     with pytest.raises(ValueError, match="its config has no settings"):

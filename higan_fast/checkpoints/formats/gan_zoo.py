@@ -40,8 +40,7 @@ def read(content: Content, config: Mapping[str, Any] | None) -> Generator:
     expect_no_config(path, config)
     average = content.value.get("avgG")
     state = average if is_state_dict(average) else content.value["netG"]
-    if not any(name.startswith("formatLayer.") for name in state):
-        raise ValueError(f"{path}: a DCGAN or StyleGAN of pytorch_GAN_zoo, of which only PGAN can be read")
+    _check_kind(path, state)
     for name, value in EXPECTED.items():
         got = settings.get(name, value)
         got = got.item() if isinstance(got, np.generic) else got
@@ -51,6 +50,24 @@ def read(content: Content, config: Mapping[str, Any] | None) -> Generator:
     config_ = _config(path, state, settings, sources, scales)
     unused = rf"toRGBLayers\.(?!{scales}\.)\d+\..*"  # of lower resolutions, which only growing networks need
     return assemble(PGGAN, config_, path, state, sources, (unused,))
+
+
+def _check_kind(path: Path, state: Mapping[str, Any]) -> None:
+    """Raises a ValueError, which says what it is, for another generator than PGAN."""
+    if any(name.startswith("groupScale0.") for name in state) and any(
+        name.startswith("formatLayer.") for name in state
+    ):
+        return
+    if any(name.startswith(("mapping.", "noiseModulators.", "adain00.")) for name in state):
+        what = "a StyleGAN"
+    elif any(name.startswith(("main.", "formatLayer.", "toRGBLayer.")) for name in state):
+        what = "a DCGAN"
+    else:
+        what = "a DCGAN or StyleGAN"
+    raise ValueError(
+        f"{path}: this is {what} of pytorch_GAN_zoo, of which only PGAN can be read; once that code has "
+        "loaded it, higan_fast.generators.wrap(network, ...) can probe it"
+    )
 
 
 def _settings(path: Path, config: Any) -> Mapping[str, Any]:

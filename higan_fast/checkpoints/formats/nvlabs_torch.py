@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from higan_fast.checkpoints.contents import Content, Record, shown
+from higan_fast.checkpoints.contents import Content, Record, refuse_unknown, shown
 from higan_fast.checkpoints.conversion import assemble, expect_no_config, expect_values
 from higan_fast.checkpoints.formats.stylegan2_names import Settings, read_config, sources_of, track_average
 from higan_fast.generators.base import Generator
@@ -22,6 +22,7 @@ from higan_fast.generators.stylegan2 import StyleGAN2
 NAME = "stylegan2-ada-pytorch pickle"
 PERSISTENT = "torch_utils.persistence._reconstruct_persistent_obj"
 UNUSED = (r"synthesis\.b\d+\.resample_filter",)  # of a block that upsamples no RGB
+WRAP = "A live one can be probed as it is: higan_fast.generators.wrap(G_ema)"
 MAX_MODULES, MAX_DEPTH = 5_000, 16  # a generator has about 60 modules, four deep
 
 
@@ -33,12 +34,14 @@ class Network:
         class_name: of the network itself.
         tensors: all parameters and buffers, as ``"mapping.fc0.weight"``.
         settings: the attributes of each module, as ``settings["mapping.fc0"]["activation"]``.
+        unknown: modules of classes that nobody knows.
     """
 
     path: Path
     class_name: str
     tensors: dict[str, Tensor] = field(default_factory=dict)
     settings: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    unknown: list[Record] = field(default_factory=list)
 
 
 def recognises(content: Content) -> bool:
@@ -53,6 +56,7 @@ def read(content: Content, config: Mapping[str, Any] | None) -> Generator:
     network = _taken_apart(path, networks[name])
     class_name = shown(network.class_name)[1:-1]
     _check_kind(network, f"{name}, a {class_name}" if name in ("G_ema", "G", "D") else f"a {class_name}")
+    refuse_unknown(path, *network.unknown)
     settings = Settings(path, network.settings)
     architecture = read_config(path, network.tensors, settings)
     expect_values(path, architecture.resolution**2)  # of a noise image, which may not be stored
@@ -78,6 +82,9 @@ def _taken_apart(path: Path, record: Record) -> Network:
     class_name, _ = _opened(path, record)
     network = Network(path, class_name)
     for name, state in _modules(path, record, "", MAX_DEPTH):
+        if isinstance(state, Record):
+            network.unknown.append(state)
+            state = {}
         if len(network.settings) == MAX_MODULES:
             raise ValueError(
                 f"{path}: a network in it has more than {MAX_MODULES} modules; the file is damaged"
@@ -90,8 +97,13 @@ def _taken_apart(path: Path, record: Record) -> Network:
     return network
 
 
-def _modules(path: Path, record: Any, name: str, depth: int) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """A module's full name and state, and then those within it."""
+def _modules(
+    path: Path, record: Any, name: str, depth: int
+) -> Iterator[tuple[str, Mapping[str, Any] | Record]]:
+    """A module's full name and state, and then those within it; of a module that nobody knows, itself."""
+    if isinstance(record, Record) and not record.known:
+        yield name, record
+        return
     _, state = _opened(path, record)
     yield name, state
     for key, module in _mapping(state, "_modules").items():
@@ -118,11 +130,23 @@ def _mapping(state: Mapping[str, Any], key: str) -> dict[str, Any]:
 def _check_kind(network: Network, what: str) -> None:
     """Raises a ValueError for networks that are no StyleGAN2 generator."""
     path, modules = network.path, network.settings
+    if "mapping.embed_proj" in modules or network.class_name == "SuperresGenerator":
+        raise ValueError(
+            f"{path}: this is a StyleGAN-XL generator ({what}). It is built on StyleGAN3, whose layers do "
+            "not each stand for one scale of the image, and has parts of other networks: it cannot be read. "
+            f"{WRAP}"
+        )
+    if "synthesis.init" in modules and "synthesis.to_big" in modules:
+        raise ValueError(
+            f"{path}: this is projected-gan's FastGAN generator ({what}), whose layers read no codes; "
+            "of that code its StyleGAN2 generators can be read"
+        )
     if "synthesis.input" in modules:
         raise ValueError(
-            f"{path}: holds {what} of stylegan3. Its layers transform Fourier features without aliasing and "
-            "do not each stand for one scale of the image, as a probe of layers wants it: it cannot be read. "
-            "StyleGAN2 generators that were trained with stylegan3's code can"
+            f"{path}: this is a StyleGAN3 generator: it holds {what} of stylegan3. Its layers transform "
+            "Fourier features without aliasing and do not each stand for one scale of the image, as a probe "
+            "of layers wants it: it cannot be read. "
+            f"StyleGAN2 generators that were trained with stylegan3's code can. {WRAP}"
         )
     if "synthesis" not in modules:
         raise ValueError(f"{path}: holds {what} and no generator; expected a file with G_ema or G")

@@ -1,4 +1,4 @@
-"""Every class and function that a checkpoint may name, and what stands for it; all others are refused."""
+"""Every class and function that a reader needs of a checkpoint, and what stands for it."""
 
 from __future__ import annotations
 

@@ -53,7 +53,9 @@ class Machine:
         where: str,
         allowed: Mapping[str, Global],
         persistent: Callable[[Any], Any] | None,
+        placeholder: Callable[[str, str], Global | None] = lambda module, name: None,
     ) -> None:
+        self.placeholder = placeholder
         self.data, self.position, self.where = data, start, where
         self.allowed, self.persistent = allowed, persistent
         self.stack: list[Any] = []
@@ -157,6 +159,8 @@ class Machine:
 
     def extend(self, items: list[Any]) -> None:
         target = self.stack[-1]
+        if _is_placeholder(target):
+            return
         if type(target) is not list:
             raise PickleError(f"the pickle appends to a {kind(target)}")
         target.extend(items)
@@ -169,6 +173,8 @@ class Machine:
 
     def set_items(self, items: list[Any]) -> None:
         target = self.stack[-1]
+        if _is_placeholder(target):
+            return
         if type(target) not in (dict, OrderedDict):
             raise PickleError(f"the pickle sets items of a {kind(target)}")
         for key, value in zip(items[::2], items[1::2], strict=True):
@@ -188,6 +194,8 @@ class Machine:
 
     def add_items(self) -> None:
         items, target = self.since_mark(), self.stack[-1]
+        if _is_placeholder(target):
+            return
         if type(target) is not set:
             raise PickleError(f"the pickle adds to a {kind(target)}")
         target.update(as_key(item) for item in items)
@@ -210,6 +218,8 @@ class Machine:
         full = f"{module}.{name}"
         found = self.allowed.get(full)
         if found is None or found.module != module:
+            found = self.placeholder(module, name)
+        if found is None:
             self.refuse(full if full.isascii() and full.isprintable() else ascii(full))
         self.push(found)
 
@@ -228,9 +238,10 @@ class Machine:
     def call(self, function: Any, args: Any, keywords: Any = None) -> None:
         if not isinstance(function, Global) or function.make is None or type(args) is not tuple:
             raise PickleError(f"the pickle calls a {kind(function)}")
-        if keywords:
+        made = function.make(*args)
+        if keywords and not _is_placeholder(made):
             raise PickleError(f"the pickle calls {kind(function)} with keywords")
-        self.push(function.make(*args))
+        self.push(made)
 
     def reduce(self) -> None:
         args, function = self.stack.pop(), self.stack.pop()
@@ -267,6 +278,10 @@ class Machine:
         if self.persistent is None:
             raise PickleError("the pickle refers to an object outside of itself")
         self.push(self.persistent(identifier))
+
+
+def _is_placeholder(value: Any) -> bool:
+    return isinstance(value, Record) and not value.known
 
 
 def as_key(key: Any) -> Any:

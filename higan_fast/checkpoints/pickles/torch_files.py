@@ -9,7 +9,7 @@ from typing import Any
 
 from higan_fast.checkpoints.pickles.allowlist import ALLOWED
 from higan_fast.checkpoints.pickles.machine import Global, PickleError
-from higan_fast.checkpoints.pickles.torch_values import Storage, storage_of
+from higan_fast.checkpoints.pickles.torch_values import Storage, class_of_module, storage_of
 from higan_fast.checkpoints.pickles.unpickling import Budget, unpickle
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # of the form before torch 1.6
@@ -59,7 +59,9 @@ def _read_legacy(data: memoryview, where: str, budget: Budget) -> Any:
         raise ValueError(f"{where}: was written on a big-endian machine, which is not supported")
     storages: dict[str, Storage] = {}
 
-    def declared(identifier: Any) -> Storage:
+    def declared(identifier: Any) -> Storage | Global:
+        if (of_module := class_of_module(identifier)) is not None:
+            return of_module
         key, of_type, count = storage_of(identifier)
         return storages.setdefault(key, Storage(of_type.dtype, count, None))
 

@@ -65,6 +65,12 @@ def _parameter(data: Any, *_: Any) -> Any:
     return data
 
 
+def class_of_module(identifier: Any) -> Global | None:
+    """``("module", class, file, source)``, as torch before 1.6 wrote a class → the class; else None."""
+    is_module = isinstance(identifier, tuple) and len(identifier) == 4 and identifier[0] == "module"
+    return identifier[1] if is_module and isinstance(identifier[1], Global) else None
+
+
 def storage_of(identifier: Any) -> tuple[str, StorageType, int]:
     """``("storage", type, key, device, count, …)`` → its key, its type and how many values it has.
 

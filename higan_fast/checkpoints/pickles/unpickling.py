@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from higan_fast.checkpoints.pickles.machine import Global, Machine, PickleError, as_key
+from higan_fast.checkpoints.pickles.placeholders import placeholder
 
 # Real checkpoints have about 50 instructions for each tensor, some 50,000 in all. An instruction of one byte
 # can make an object of a hundred, so that this bounds the memory too.
@@ -44,9 +45,9 @@ def unpickle(
         persistent: what stands for an object that is stored outside of the pickle; None: there are none.
 
     Raises:
-        ValueError: when it names anything else, or is damaged.
+        ValueError: when it names anything else that has no ``placeholder``, or is damaged.
     """
-    machine = Machine(data, start, where, allowed, persistent)
+    machine = Machine(data, start, where, allowed, persistent, placeholder)
     try:
         return _run(machine, budget), machine.position
     except PickleError as problem:
