@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "higan_fast"
 
 # What each part may import of the package, besides itself.
-TOOLS = {"checks", "devices", "files", "fingerprint", "memory", "pictures", "progress"}
+TOOLS = {"checks", "devices", "files", "fingerprint", "memory", "pictures", "progress", "tables"}
 PROBE = ("statistics", "engine", "sampling", "boundaries")
 MAY_KNOW = {
     "checks": set(),
@@ -21,6 +21,7 @@ MAY_KNOW = {
     "memory": set(),
     "files": set(),
     "progress": set(),
+    "tables": set(),
     "pictures": {"files"},
     "weights": set(),
     "_native": set(),

@@ -17,6 +17,7 @@ from higan_fast.boundaries.origin import Origin
 from higan_fast.files import write_whole
 from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import LEVELS, Level
+from higan_fast.tables import Table, shown
 
 Array = NDArray[np.float64]
 Space = Literal["w", "layers", "z"]
@@ -74,6 +75,9 @@ class Boundary:
         """How far a step of 1 moves the code of each layer, ``[L]``; ``[1]`` where one normal serves all."""
         lengths = np.linalg.norm(np.atleast_2d(self.normal), axis=-1)
         return (lengths > 0).astype(np.float64) if has_unit_layers(self.normal) else lengths
+
+    def _repr_html_(self) -> str:
+        return _table((self,), {}).html()
 
     def conditional_on(self, *others: Boundary) -> Boundary:
         """The same boundary without what it shares with others, so that moving along it leaves them alone.
@@ -171,7 +175,10 @@ class Boundaries(Mapping[str, Boundary]):
         return len(self.boundaries)
 
     def __repr__(self) -> str:
-        return f"Boundaries({', '.join(self)})"
+        return _table(tuple(self.boundaries), self.skipped).text()
+
+    def _repr_html_(self) -> str:
+        return _table(tuple(self.boundaries), self.skipped).html()
 
     def save(self, path: str | Path) -> None:
         """Writes a safetensors file: a normal per semantic, and everything else as JSON in its header."""
@@ -207,6 +214,22 @@ def _from_entry(entry: dict[str, Any]) -> Boundary:
     """A boundary from what ``asdict`` and JSON made of it."""
     origin = None if entry.get("origin") is None else Origin(**entry["origin"])
     return Boundary(**entry | {"conditions": tuple(entry["conditions"]), "origin": origin})
+
+
+def _table(boundaries: tuple[Boundary, ...], skipped: Mapping[str, str]) -> Table:
+    """How well each separates what it was not fitted to."""
+    head = ("semantic", "level", "space", "held-out accuracy", "on the rest", "per side", "remarks")
+    rows = []
+    for one in boundaries:
+        remarks = [f"freed from {', '.join(one.conditions)}"] if one.conditions else []
+        remarks += [f"for layers {one.layers}"] if one.layers else []
+        remarks += ["not converged"] if one.converged is False else []
+        accuracies = shown(one.accuracy), shown(one.remaining_accuracy)
+        per_side = "–" if one.num_per_side is None else f"{one.num_per_side:,}"
+        rows.append((one.name, one.level, one.space, *accuracies, per_side, "; ".join(remarks)))
+    num = len(boundaries)
+    notes = [f"no boundary for {name}: {reason}" for name, reason in skipped.items()]
+    return Table(f"{num} boundar{'y' if num == 1 else 'ies'}", head, rows, notes)
 
 
 def is_unit(lengths: ArrayLike) -> bool:

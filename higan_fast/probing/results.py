@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from higan_fast.generators.base import Layer
 from higan_fast.predictors.base import LEVELS, Semantic
+from higan_fast.probing.ranking_table import ranking_table
 from higan_fast.probing.result_files import read_fields, write_fields
 from higan_fast.probing.screening import profile_correlation
 from higan_fast.statistics.corrections import holm
@@ -93,6 +94,12 @@ class Verification:
     undecided: BoolArray
     settings: dict[str, Any]
     order: tuple[int, ...] = ()
+
+    def __repr__(self) -> str:
+        return ranking_table(self).text()
+
+    def _repr_html_(self) -> str:
+        return ranking_table(self).html()
 
     def rank(self) -> list[str]:
         """Boundaries by effect on their own semantic, largest first; those that beat the null come first."""

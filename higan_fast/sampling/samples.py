@@ -22,6 +22,7 @@ from higan_fast.predictors.base import Predictor, Semantic, check_predictor
 from higan_fast.progress import progress as show_progress
 from higan_fast.sampling.latents import BLOCK, Codes, make_codes
 from higan_fast.sampling.store import DamagedError, Held, Store
+from higan_fast.tables import Table, shown
 
 Array = NDArray[np.float32]
 STORE = "samples.zarr"
@@ -88,6 +89,18 @@ class Samples:
 
     def __repr__(self) -> str:
         return f"Samples({len(self)} samples, {len(self.semantics)} semantics, seed {self.settings['seed']})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                semantic.name,
+                semantic.level,
+                *(shown(float(of(column))) for of in (np.mean, np.std, np.min, np.max)),
+            )
+            for semantic, column in zip(self.semantics, self.scores.T, strict=True)
+        ]
+        head = ("semantic", "level", "mean score", "standard deviation", "lowest", "highest")
+        return Table(f"{len(self):,} samples, seed {self.settings['seed']}", head, rows).html()
 
     def _read(self, name: str) -> NDArray[Any]:
         return self._store.read(name, 0, self._num)

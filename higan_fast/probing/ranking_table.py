@@ -1,0 +1,37 @@
+"""A verification as a small table: the ranking, with effects, intervals and what was shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from higan_fast.tables import Table, shown
+
+if TYPE_CHECKING:
+    from higan_fast.probing.results import Verification
+
+
+def ranking_table(found: Verification) -> Table:
+    """One row for each boundary, in the order of ``rank``."""
+    levels = {semantic.name: semantic.level for semantic in found.semantics}
+    names = [semantic.name for semantic in found.semantics]
+    rows = []
+    for place, name in enumerate(found.rank(), start=1):
+        row, column = found.row(name), names.index(name)
+        effect, low, high = (float(part[row, 0, column]) for part in (found.effect, found.low, found.high))
+        layer = found.best_layer(name)
+        rows.append(
+            (
+                str(place), name, levels[name], shown(effect), f"{shown(low)} to {shown(high)}",
+                f"± {shown(float(found.null_high[0, column]))}",
+                "–" if layer is None or not found.layers else f"{layer} ({found.layers[layer].name})",
+                "beats the null" if found.beats_null[row] else found.why_not(name),
+            )
+        )  # fmt: skip
+    num, beating = len(found.boundary_names), int(found.beats_null.sum())
+    caption = (
+        f"Verification of {num} boundar{'y' if num == 1 else 'ies'}: "
+        f"{beating} beat{'s' if beating == 1 else ''} the null at {found.settings['confidence']:.4g} "
+        f"({found.images:,} images)"
+    )
+    head = ("", "semantic", "level", "effect", "interval", "null", "top layer", "shown")
+    return Table(caption, head, rows)
