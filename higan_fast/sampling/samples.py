@@ -182,7 +182,7 @@ def sample(
     shapes = {name: tuple(values.shape[1:]) for name, values in one.items()}
     shapes["scores"] = (predictor.num_semantics,)
     if out is None:
-        held = Held(settings, shapes, num)
+        held = Held.create(settings, shapes, num)
         _fill(held, engine, num, progress)
         return Samples(held, num)
     path = Path(out) / STORE

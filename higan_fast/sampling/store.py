@@ -177,11 +177,18 @@ class Store:
 class Held:
     """The same arrays in memory, for samples without a folder."""
 
-    def __init__(self, settings: dict[str, Any], shapes: Shapes, num: int) -> None:
-        self.settings, self.shapes = settings, shapes
-        self.arrays = {
-            name: np.full((num, *shape), kind_of(name)[1], kind_of(name)[0]) for name, shape in shapes.items()
-        }
+    def __init__(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+        self.settings, self.arrays = settings, arrays
+        self.shapes: Shapes = {name: array.shape[1:] for name, array in arrays.items()}
+
+    @classmethod
+    def create(cls, settings: dict[str, Any], shapes: Shapes, num: int) -> Held:
+        """Makes room for ``num`` samples, all of them missing."""
+        kinds = {name: kind_of(name) for name in shapes}
+        return cls(
+            settings,
+            {name: np.full((num, *shapes[name]), missing, dtype) for name, (dtype, missing) in kinds.items()},
+        )
 
     def __len__(self) -> int:
         return len(self.arrays["scores"])

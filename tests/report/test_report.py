@@ -15,6 +15,7 @@ from higan_fast.report import write_report
 from higan_fast.report.strips import STEPS
 from higan_fast.sampling.latents import VERIFICATION, make_codes
 from higan_fast.sampling.samples import Samples
+from higan_fast.sampling.store import Held
 from tests.report.page import Page
 from tests.toy import LAYER_OF, RESOLUTION, SEMANTICS
 
@@ -133,7 +134,7 @@ def test_the_contact_sheet_shows_the_first_samples(write, run):
 
 def test_few_samples_fill_the_sheet_as_far_as_they_go(write, run):
     arrays = {name: getattr(run.samples, name)[:9] for name in ("z", "w", "codes", "scores")}
-    page = Page(write(samples=Samples(arrays, run.samples.settings, 9)))
+    page = Page(write(samples=Samples(Held(run.samples.settings, arrays), 9)))
     sheets = [(alt, picture) for alt, picture in page.pictures() if alt.startswith("Samples ")]
     assert [(alt, picture.shape[0]) for alt, picture in sheets] == [
         ("Samples 0 to 8, row by row", 2 * RESOLUTION)
@@ -199,7 +200,7 @@ def test_names_from_users_are_escaped(write, run):
     html = write(
         title="<script>alert('title')</script>",
         settings={"network": '"><script>', "command": "<script>"},
-        samples=Samples(arrays, settings, len(run.samples)),
+        samples=Samples(Held(settings, arrays), len(run.samples)),
         boundaries=Boundaries(
             tuple(replace(b, name=name) if b.name == "bed" else b for b in run.boundaries.values()),
             {"<b>bold</b>": "<script>reason</script>"},
@@ -213,7 +214,7 @@ def test_names_from_users_are_escaped(write, run):
 
 
 def test_results_of_another_generator_are_refused(write, run):
-    other = Samples({}, run.samples.settings | {"generator": "0" * 32}, len(run.samples))
+    other = Samples(Held(run.samples.settings | {"generator": "0" * 32}, {}), len(run.samples))
     with pytest.raises(ValueError, match="samples: another generator made them"):
         write(samples=other)
     strange = replace(run.verification, settings=run.verification.settings | {"generator": "0" * 32})
