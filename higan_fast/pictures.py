@@ -1,16 +1,30 @@
-"""Grids of images, and PNG files."""
+"""Grids of images, with and without labels, and picture files."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from higan_fast.files import write_whole
+
+# Formats by the end of a file's name, and how each is written.
+FORMATS: dict[str, dict[str, Any]] = {
+    ".png": {"format": "png"},
+    ".jpg": {"format": "jpeg", "quality": 95, "subsampling": 0},
+    ".jpeg": {"format": "jpeg", "quality": 95, "subsampling": 0},
+    ".webp": {"format": "webp", "lossless": True},
+}
+
+# Below this many pixels to a side, labels would be wider than what they label.
+READABLE = 64
+INK, FADED = (34, 34, 34), (118, 118, 118)
 
 
 def to_uint8(images: Tensor) -> Tensor:
@@ -39,7 +53,65 @@ def image_grid(images: Tensor, padding: int = 2) -> NDArray[np.uint8]:
     return grid
 
 
-def save_png(path: Path, picture: NDArray[np.uint8]) -> None:
-    """Writes a picture ``[height, width, 3]`` atomically as a PNG file."""
+def labelled_grid(
+    images: Tensor, rows: Sequence[str], columns: Sequence[str], title: str = "", corner: str = ""
+) -> NDArray[np.uint8]:
+    """Returns a grid with labels on the left and on top: ``[height, width, 3]``.
+
+    Pixels stay as they are; images of fewer than 64 to a side are enlarged by a whole factor.
+
+    The labels are drawn with Pillow's own font, which knows ASCII and little more.
+
+    Args:
+        images: uint8 or in [-1, 1], ``[rows, columns, 3, H, W]``.
+        rows: a label for each row.
+        columns: a label for each column.
+        title: stands above the labels.
+        corner: says what the labels of the columns are.
+    """
+    height, width = images.shape[-2:]
+    factor = -(-READABLE // min(height, width))
+    height, width = height * factor, width * factor
+    size = min(max(12, height // 10), 40)
+    font = ImageFont.load_default(size)
+    gap, margin = max(2, size // 6), size
+    grid = image_grid(images.repeat_interleave(factor, -2).repeat_interleave(factor, -1), gap)
+    left = margin + round(max(font.getlength(text) for text in (*rows, corner))) + size // 2
+    line = round(1.5 * size)
+    top = margin + (line if title else 0) + line
+    shape = (
+        max(left + grid.shape[1], margin + round(font.getlength(title))) + margin,
+        top + grid.shape[0] + margin,
+    )
+    picture = Image.new("RGB", shape, "white")
+    picture.paste(Image.fromarray(grid), (left, top))
+    draw = ImageDraw.Draw(picture)
+    if title:
+        draw.text((margin, margin), title, INK, font, anchor="lt")
+    draw.text((left - size // 2, top - size // 2), corner, FADED, font, anchor="rs")
+    for column, text in enumerate(columns):
+        middle = left + column * (width + gap) + width / 2
+        draw.text((middle, top - size // 2), text, INK, font, anchor="ms")
+    for row, text in enumerate(rows):
+        middle = top + row * (height + gap) + height / 2
+        draw.text((left - size // 2, middle), text, INK, font, anchor="rm")
+    return np.asarray(picture)
+
+
+def check_picture_name(path: Path) -> None:
+    """Raises ValueError when the name of a picture ends in no format that can be written."""
+    if path.suffix.lower() not in FORMATS:
+        raise ValueError(
+            f"{path}: pictures end in {', '.join(FORMATS)}, and this one in {path.suffix or 'nothing'!r}"
+        )
+
+
+def save_picture(path: Path, picture: NDArray[np.uint8]) -> None:
+    """Writes a picture ``[height, width, 3]`` atomically, in the format that its name says.
+
+    Raises:
+        ValueError: when the name ends in no format that can be written.
+    """
+    check_picture_name(path)
     with write_whole(path) as file:
-        Image.fromarray(picture).save(file, format="png")
+        Image.fromarray(picture).save(file, **FORMATS[path.suffix.lower()])

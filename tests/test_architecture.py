@@ -38,7 +38,7 @@ MAY_KNOW = {
     "scenes": {"generators", "predictors", "ops", "checkpoints", "weights", "probing", *PROBE} | TOOLS,
     "environment": {"_native", "ops"},
     "run_folder": {"checkpoints", "predictors", "generators", "probing", *PROBE, "environment"} | TOOLS,
-    "cli": {"run_folder", "report", "probing", "engine", "checkpoints", "environment", "weights"} | TOOLS,
+    "cli": {"run_folder", "report", "probing", *PROBE, "checkpoints", "environment", "weights"} | TOOLS,
     "__init__": {"report", "probing", "predictors", "checkpoints", "generators", "ops"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -122,7 +122,7 @@ def test_manipulate_writes_strips(probed, tmp_path):
     out, _ = probed
     one, two = SEMANTICS[0].name, SEMANTICS[4].name
     run("manipulate", out, "--semantic", one, "--layers", "1-2", "--steps=-2,0,1,2", "--num", 3)
-    with Image.open(out / f"manipulate-{one}-1-2.png") as picture:
+    with Image.open(out / f"manipulate-{one}_layers=1-2_steps=-2,0,1,2_samples=0-2.png") as picture:
         assert picture.width > 4 * 16 and picture.height > 3 * 16
     joint, jittered = tmp_path / "joint.png", tmp_path / "jittered.png"
     run("manipulate", out, "--semantic", one, "--semantic", two, "--num", 2, "--out", joint)

@@ -16,6 +16,7 @@ from higan_fast.cli.options import (
     COUNT,
     DEVICE,
     FITTING,
+    INDEX,
     NETWORKS,
     PATH,
     PRECISION,
@@ -24,6 +25,7 @@ from higan_fast.cli.options import (
     SAMPLING,
     VERIFYING,
     FriendlyGroup,
+    indices,
     option,
 )
 
@@ -143,26 +145,39 @@ def demo(out: Path, device: str, precision: str, quiet: bool) -> None:
 )
 @option("--layers", default="all", help="Such as 6-7 or 0,2-4.")
 @option("--steps", default="-3,0,3", help="Comma-separated.")
-@option("--num", default=8, type=COUNT, help="How many samples.")
+@click.option("--num", type=COUNT, help="How many samples, from the first on.  [default: 8]")
+@click.option("--samples", help="Which samples instead, such as 3,17 or 0-3,8.")
+@click.option("--seed", type=INDEX, help="Draw fresh samples of this seed.  [default: those in RUN]")
 @click.option("--jitter", "variants", type=COUNT, help="Instead of steps: so many random variants.")
 @option("--scale", default=1.0, help="Standard deviation of a random step.")
-@click.option("--out", type=PATH, help="PNG file; default: RUN/manipulate-NAMES-LAYERS.png.")
+@click.option(
+    "--out", type=PATH, help="PNG, JPEG or WebP file.  [default: a PNG in RUN, named by the options]"
+)
+@QUIET
 def manipulate(
     run: Path,
     names: tuple[str, ...],
     layers: str,
     steps: str,
-    num: int,
+    num: int | None,
+    samples: str | None,
     variants: int | None,
-    scale: float,
     out: Path | None,
+    **options: Any,
 ) -> None:
-    """Move samples along boundaries, and write a strip for each as one PNG."""
-    from higan_fast.cli import stages
+    """Move samples along boundaries, and draw a row for each: one picture, labelled."""
+    from higan_fast.cli import manipulation
 
     if variants is not None and len(names) > 1:
         raise click.UsageError("--jitter moves along one boundary; give one --semantic")
-    stages.manipulate(run, names, layers, _numbers(steps), num, variants, scale, out)
+    if num is not None and samples is not None:
+        raise click.UsageError(
+            "--num takes the first samples, --samples those that it names; give one of them"
+        )
+    chosen = list(range(num or 8)) if samples is None else indices("--samples", samples)
+    manipulation.manipulate(
+        run, names, layers, steps=_numbers(steps), samples=chosen, variants=variants, picture=out, **options
+    )
 
 
 def _numbers(text: str) -> list[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -57,6 +58,23 @@ def options(*several: Command) -> Command:
 def option(*names: str, **settings: Any) -> Command:
     """An option whose help shows its default."""
     return click.option(*names, show_default=True, **settings)
+
+
+def indices(option: str, text: str) -> list[int]:
+    """``"3,17,20-22"`` → ``[3, 17, 20, 21, 22]``, sorted, each once.
+
+    Raises:
+        click.UsageError: when the text cannot be read.
+    """
+    if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", text.replace(" ", "")):
+        raise click.UsageError(f"{option}: got {text!r}, expected indices with commas, such as 3,17 or 0-3,8")
+    found: set[int] = set()
+    for part in text.replace(" ", "").split(","):
+        first, _, last = part.partition("-")
+        found.update(range(int(first), int(last or first) + 1))
+    if not found:
+        raise click.UsageError(f"{option}: got {text!r}, which runs backwards; expected such as 0-3")
+    return sorted(found)
 
 
 RUN = click.argument("run", type=PATH)

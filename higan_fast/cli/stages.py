@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from higan_fast import probing
 from higan_fast.cli.printing import print_boundaries, print_ranking
 from higan_fast.devices import describe_device, usable_device
 from higan_fast.engine.precision import Precision, Wish, chosen_precision
-from higan_fast.pictures import image_grid, save_png
 from higan_fast.probing import Boundaries, Verification
 from higan_fast.report import write_report
 from higan_fast.run_folder import RunFolder, Settings
@@ -52,7 +50,7 @@ def sample(out: Path, num: int, batch: int | None, settings: dict[str, Any], *, 
     device = usable_device(settings["device"])
     run = RunFolder(out, Settings(**settings | {"device": str(device)}))
     run.begin()
-    _say_where("sampling", run, quiet)
+    say_where("sampling", run, quiet)
     probing.sample(
         run.generator, run.predictor, num, out, seed=run.settings.seed, label=run.settings.label,
         batch_size=batch, progress=not quiet, **run.settings.truncation,
@@ -79,7 +77,7 @@ def verify(
 ) -> Verification:
     run = RunFolder.open(out)
     precision = chosen_precision(precision, run.generator.device)
-    _say_where("verifying", run, quiet, precision)
+    say_where("verifying", run, quiet, precision)
     verification = probing.verify(
         run.generator, run.predictor, run.boundaries, num=max_samples if exhaustive else None,
         max_samples=max_samples, batch_size=batch, seed=run.settings.seed, label=run.settings.label, out=out,
@@ -91,6 +89,7 @@ def verify(
 
 def report(out: Path, *, quiet: bool) -> None:
     run = RunFolder.open(out)
+    say_where("drawing", run, quiet)
     path = write_report(
         out / "report.html",
         title=f"What each layer decides: {run.settings.network}",
@@ -104,30 +103,7 @@ def report(out: Path, *, quiet: bool) -> None:
     click.echo(path)
 
 
-def manipulate(
-    out: Path,
-    names: tuple[str, ...],
-    layers: str,
-    steps: list[float],
-    num: int,
-    variants: int | None,
-    scale: float,
-    picture: Path | None,
-) -> None:
-    """``variants``: instead of steps, so many random ones; ``picture``: where to write it."""
-    run = RunFolder.open(out)
-    boundaries = [run.boundaries[name] for name in names]
-    if variants is None:
-        move = partial(probing.manipulate, boundary=boundaries, steps=steps)
-    else:
-        move = partial(probing.jitter, boundary=boundaries[0], num=variants, scale=scale)
-    images = move(run.generator, run.samples.codes[:num], layers=layers, **run.settings.truncation)
-    picture = picture or out / f"manipulate-{'+'.join(names)}-{layers}.png"
-    save_png(picture, image_grid(images))
-    click.echo(picture)
-
-
-def _say_where(stage: str, run: RunFolder, quiet: bool, precision: Precision | None = None) -> None:
+def say_where(stage: str, run: RunFolder, quiet: bool, precision: Precision | None = None) -> None:
     """Which device a stage has taken, and which precision where there is a choice."""
     if not quiet:
         taken = f", precision {precision}" if precision else ""

@@ -24,7 +24,7 @@ from higan_fast.engine.scoring import score
 from higan_fast.files import write_whole
 from higan_fast.generators.base import Generator
 from higan_fast.generators.stylegan2 import StyleGAN2
-from higan_fast.pictures import image_grid, save_png
+from higan_fast.pictures import image_grid, save_picture
 from higan_fast.predictors import load_predictor
 from higan_fast.predictors.scenes import ScenePredictor
 from higan_fast.progress import progress
@@ -124,7 +124,7 @@ def main(network: str, num: int, out: Path | None) -> None:
         with torch.inference_mode():
             sheets = {"generated": _images(generator, 64, seed=7), "rendered": _renders(RENDER_SEEDS[0], 64)}
             for name, batches in sheets.items():
-                save_png(out / f"{name}.png", image_grid(next(batches).unflatten(0, (8, 8))))
+                save_picture(out / f"{name}.png", image_grid(next(batches).unflatten(0, (8, 8))))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from torch import Tensor
 from higan_fast.devices import usable_device
 from higan_fast.files import write_whole
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
-from higan_fast.pictures import image_grid, save_png
+from higan_fast.pictures import image_grid, save_picture
 from higan_fast.scenes.dataset import SceneDataset
 from higan_fast.scenes.discriminator import Discriminator
 from higan_fast.scenes.factors import SEMANTICS
@@ -267,7 +267,9 @@ def _resolutions(last: int) -> list[int]:
 def _save_snapshot(trainer: Trainer, latents: Tensor, out: Path) -> None:
     trainer.save(out / "checkpoint.pt")
     images = trainer.average(latents.to(trainer.device)).cpu()
-    save_png(out / f"samples-{trainer.images_seen // 1000:05d}k.png", image_grid(images.unflatten(0, (8, 8))))
+    save_picture(
+        out / f"samples-{trainer.images_seen // 1000:05d}k.png", image_grid(images.unflatten(0, (8, 8)))
+    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,109 @@
+"""What ``higan-fast manipulate`` draws: samples, moved along boundaries, with labels that say how."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import click
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from higan_fast import probing
+from higan_fast.cli.stages import say_where
+from higan_fast.pictures import check_picture_name, labelled_grid, save_picture
+from higan_fast.probing import format_layers, parse_layers
+from higan_fast.run_folder import RunFolder
+from higan_fast.sampling.latents import make_codes
+
+# With room for what a file system adds to a name of at most 255 bytes.
+LONGEST_NAME = 180
+
+
+def manipulate(
+    out: Path,
+    names: Sequence[str],
+    layers: str,
+    *,
+    steps: Sequence[float],
+    samples: Sequence[int],
+    seed: int | None,
+    variants: int | None,
+    scale: float,
+    picture: Path | None,
+    quiet: bool,
+) -> None:
+    """Draws a picture: a row for each sample, a column for each step.
+
+    Args:
+        samples: which of the samples.
+        seed: of fresh samples; None: those of the run.
+        variants: instead of steps, so many random ones.
+        picture: where to write it.
+    """
+    if picture is not None:
+        check_picture_name(picture)
+    run = RunFolder.open(out)
+    boundaries = [run.boundaries[name] for name in names]
+    chosen = parse_layers(layers, run.generator.num_layers)
+    on = "all" if len(chosen) == run.generator.num_layers else format_layers(chosen)
+    codes = _codes_of_run(run, samples) if seed is None else _fresh_codes(run, samples, seed)
+    say_where("drawing", run, quiet)
+    options: dict[str, Any] = {"layers": chosen, **run.settings.truncation}
+    if variants is None:
+        images = probing.manipulate(run.generator, codes, boundaries, steps=steps, **options)
+        columns, corner = [_signed(step) for step in steps], "step"
+        moves = {"steps": ",".join(f"{step:g}" for step in steps)}
+    else:
+        images = probing.jitter(run.generator, codes, boundaries[0], num=variants, scale=scale, **options)
+        columns, corner = [str(1 + column) for column in range(variants)], "variant"
+        moves = {"jitter": str(variants), "scale": f"{scale:g}"}
+    which = {"samples": format_layers(samples)} | ({} if seed is None else {"seed": str(seed)})
+    picture = picture or out / _file_name("+".join(names), {"layers": on, **moves, **which})
+    of_seed = "" if seed is None else f", samples of seed {seed}"
+    title = f"{' + '.join(names)} on {_layers(on)}{of_seed}"
+    rows = [f"sample {index}" for index in samples]
+    save_picture(picture, labelled_grid(images, rows, columns, title, corner))
+    click.echo(picture)
+
+
+def _codes_of_run(run: RunFolder, samples: Sequence[int]) -> NDArray[np.float32]:
+    """The codes of some of the run's samples, ``[n, L, D]``."""
+    outside = [index for index in samples if index >= len(run.samples)]
+    if outside:
+        raise ValueError(
+            f"--samples: got {outside[0]}, and {run.path} has the samples 0 to {len(run.samples) - 1}; "
+            "--seed N draws fresh ones"
+        )
+    return run.samples.codes[list(samples)]
+
+
+def _fresh_codes(run: RunFolder, samples: Sequence[int], seed: int) -> NDArray[np.float32]:
+    """The codes that ``higan-fast sample --seed N`` would draw for these samples, ``[n, L, D]``."""
+    options: dict[str, Any] = {**run.settings.truncation, "label": run.settings.label}
+    drawn = [make_codes(run.generator, seed, index, index + 1, **options).codes for index in samples]
+    return torch.cat(drawn).cpu().numpy()
+
+
+def _file_name(name: str, settings: dict[str, str]) -> str:
+    """Says every setting, as the command line does; what is too long ends in a hash."""
+    said = "_".join(f"{option}={value}" for option, value in settings.items())
+    stem = quote(f"manipulate-{name}_{said}", safe=" +=,")
+    if len(stem) > LONGEST_NAME:
+        stem = f"{stem[:LONGEST_NAME]}…{hashlib.sha256(stem.encode()).hexdigest()[:8]}"
+    return f"{stem}.png"
+
+
+def _layers(layers: str) -> str:
+    if layers == "all":
+        return "all layers"
+    return f"layer {layers}" if layers.isdigit() else f"layers {layers}"
+
+
+def _signed(step: float) -> str:
+    """``-3.0`` → ``-3``, ``1.5`` → ``+1.5``, ``0.0`` → ``0``."""
+    return f"{step:+g}" if step else "0"

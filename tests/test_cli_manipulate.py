@@ -1,0 +1,78 @@
+"""``higan-fast manipulate``: which samples, how the picture is named, and what is refused before any work."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from higan_fast.cli.options import indices
+from tests.test_cli import files, run
+
+__all__ = ["files"]
+
+
+@pytest.fixture(scope="module")
+def fitted(files, tmp_path_factory):
+    """128 samples of seed 3, and boundaries."""
+    out = tmp_path_factory.mktemp("runs") / "fitted"
+    networks = ("--network", files[0], "--predictor", "color", "--out", out)
+    run("sample", *networks, "--num", 128, "--seed", 3, "--trunc", 0.8, "--quiet")
+    run("fit", out, "--chosen-num", 0.4, "--quiet")
+    return out
+
+
+def draw(fitted, *options):
+    found = run("manipulate", fitted, "--semantic", "warmth", *options, "--quiet")
+    assert found.stderr == ""
+    path = found.stdout.strip()
+    with Image.open(path) as picture:
+        return path.rpartition("/")[2], np.asarray(picture)
+
+
+def test_the_name_says_how_it_was_made(fitted):
+    names = [
+        draw(fitted, "--num", 2)[0],
+        draw(fitted, "--layers", "2, 4-5", "--steps=-1.5,0", "--samples", "17,3")[0],
+        draw(fitted, "--jitter", 3, "--scale", 0.5, "--seed", 9, "--num", 1)[0],
+    ]
+    assert names == [
+        "manipulate-warmth_layers=all_steps=-3,0,3_samples=0-1.png",
+        "manipulate-warmth_layers=2,4-5_steps=-1.5,0_samples=3,17.png",
+        "manipulate-warmth_layers=all_jitter=3_scale=0.5_samples=0_seed=9.png",
+    ]
+    long, other = (
+        draw(fitted, f"--steps={steps}", "--num", 1)[0] for steps in ("0," * 99 + "0", "0," * 99 + "1")
+    )
+    assert long != other and len(long.encode()) < 200
+
+
+def test_the_samples_that_are_named_are_drawn(fitted):
+    _, some = draw(fitted, "--samples", "5-6", "--steps=0")
+    _, first = draw(fitted, "--num", 7, "--steps=0")
+    tiles = [picture[-64 - 12 : -12, -64 - 12 : -12] for picture in (some, first)]  # the last: sample 6
+    assert np.array_equal(*tiles) and tiles[0].std() > 0
+
+
+def test_a_seed_draws_the_samples_that_sampling_would(fitted):
+    options = ("--samples", "5,100", "--steps=0,0,0,0")  # wider than the title
+    of_run = draw(fitted, *options)[1][-136:, -76:]
+    same, fresh = (draw(fitted, *options, "--seed", seed)[1][-136:, -76:] for seed in (3, 4))
+    assert np.array_equal(same, of_run) and not np.array_equal(fresh, of_run)
+
+
+def test_what_cannot_be_drawn_is_refused(fitted, tmp_path):
+    beyond = run("manipulate", fitted, "--semantic", "warmth", "--samples", "3,128", code=1).output
+    assert (
+        beyond.startswith("Error: --samples: got 128, and")
+        and "the samples 0 to 127; --seed N draws" in beyond
+    )
+    wrong = run("manipulate", tmp_path / "none", "--semantic", "warmth", "--out", tmp_path / "a.tiff", code=1)
+    assert "a.tiff: pictures end in .png" in wrong.output, "before the run folder is even looked at"
+    both = run("manipulate", fitted, "--semantic", "warmth", "--samples", "3", "--num", 2, code=2).output
+    assert "--num takes the first samples" in both
+
+
+def test_indices_are_read():
+    assert indices("--samples", "3, 17,0-2,1") == [0, 1, 2, 3, 17]
+    for text in ("", "a", "-3", "3,", "5-3", "1.5"):
+        with pytest.raises(Exception, match="--samples: got"):
+            indices("--samples", text)
