@@ -10,13 +10,18 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from higan_fast.boundaries.boundary import fingerprint_of
 from higan_fast.checkpoints import load_generator
 from higan_fast.checks import check_label
 from higan_fast.environment import environment
 from higan_fast.files import write_whole
+from higan_fast.fingerprint import fingerprint, first_difference
 from higan_fast.generators.base import Generator
 from higan_fast.predictors import Predictor, load_predictor
 from higan_fast.probing import Boundaries, Samples, Verification
+
+# What run.json and the samples both say of how these were drawn.
+DRAWN = ("seed", "truncation_psi", "truncation_layers", "label")
 
 
 class Settings(BaseModel):
@@ -100,18 +105,32 @@ class RunFolder:
 
     @cached_property
     def generator(self) -> Generator:
+        """The generator, which must be that of the samples where there are some."""
         generator = load_generator(self.settings.network, self.settings.device, self.settings.config)
         check_label(self.settings.label, generator.label_dim)
         generator.use_truncation(self.settings.truncation_psi)
+        self._check_network("generator", "network", generator)
         return generator
 
     @cached_property
     def predictor(self) -> Predictor:
-        return load_predictor(self.settings.predictor, device=self.settings.device)
+        """The predictor, which must be that of the samples where there are some."""
+        predictor = load_predictor(self.settings.predictor, device=self.settings.device)
+        self._check_network("predictor", "predictor", predictor)
+        return predictor
 
     @cached_property
     def samples(self) -> Samples:
-        return Samples.open(self.path)
+        """The samples, which must be drawn as ``run.json`` says."""
+        samples = Samples.open(self.path)
+        for name in DRAWN:
+            said, drawn = getattr(self.settings, name), samples.settings.get(name)
+            if said != drawn:
+                raise ValueError(
+                    f"{self.path / 'run.json'}: says {name} = {said!r}, and the samples were drawn with "
+                    f"{drawn!r}; write that there, or sample into another folder"
+                )
+        return samples
 
     @property
     def boundaries_file(self) -> Path:
@@ -119,8 +138,19 @@ class RunFolder:
 
     @cached_property
     def boundaries(self) -> Boundaries:
+        """The boundaries, which must be fitted to all the samples that there are."""
         self._need(self.boundaries_file, "fit")
-        return Boundaries.load(self.boundaries_file)
+        boundaries = Boundaries.load(self.boundaries_file)
+        fitted_to = boundaries.settings.get("samples", self.samples.settings)  # HiGAN's do not know theirs
+        if (differing := first_difference(fitted_to, self.samples.settings)) is not None:
+            name, old, new = differing
+            reason = f"to samples with {name} = {old!r}, and those here have {new!r}"
+            raise ValueError(f"{self.boundaries_file}: was fitted {reason}; run higan-fast fit {self.path}")
+        num = boundaries.settings.get("num_samples", len(self.samples))
+        if num != len(self.samples):
+            reason = f"to {num:,} samples, and there are {len(self.samples):,} now"
+            raise ValueError(f"{self.boundaries_file}: was fitted {reason}; run higan-fast fit {self.path}")
+        return boundaries
 
     @property
     def verification_file(self) -> Path:
@@ -128,8 +158,30 @@ class RunFolder:
 
     @cached_property
     def verification(self) -> Verification:
+        """The verification, which must be of the boundaries and of the samples that there are."""
         self._need(self.verification_file, "verify")
-        return Verification.load(self.verification_file)
+        verification = Verification.load(self.verification_file)
+        made_from = {name: self.samples.settings.get(name) for name in ("generator", "predictor", *DRAWN)}
+        made_from["boundaries"] = fingerprint_of(self.boundaries)
+        for name, expected in made_from.items():
+            found = verification.settings.get(name)
+            if found != expected:
+                what = f"other {name}" if name == "boundaries" else f"{name} = {found!r}, not {expected!r}"
+                raise ValueError(f"{self.verification_file}: is of {what}; run higan-fast verify {self.path}")
+        return verification
+
+    def _check_network(self, name: str, setting: str, network: Generator | Predictor) -> None:
+        """Raises ValueError where samples were made by another network than is now at its place."""
+        try:
+            expected = Samples.open(self.path).settings[name]
+        except (FileNotFoundError, ValueError):
+            return  # there is none yet
+        if expected != fingerprint(network):
+            raise ValueError(
+                f"{getattr(self.settings, setting)}: is not the {name} of the samples in {self.path} (its "
+                f"weights or settings differ); put that back, or sample "
+                "into another folder"
+            )
 
     def _need(self, file: Path, stage: str) -> None:
         if not file.exists():

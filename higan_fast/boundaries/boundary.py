@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -174,6 +175,16 @@ class Boundaries(Mapping[str, Boundary]):
     def __len__(self) -> int:
         return len(self.boundaries)
 
+    @property
+    def fitted_to(self) -> str:
+        """How many samples they were fitted to, in words; empty where that is not known."""
+        if "num_samples" not in self.settings:
+            return ""
+        num, asked = self.settings["num_samples"], self.settings.get("num_asked", 0)
+        if num < asked:
+            return f"fitted to {num:,} of {asked:,} samples; sampling was interrupted"
+        return f"fitted to {num:,} samples"
+
     def __repr__(self) -> str:
         return _table(tuple(self.boundaries), self.skipped).text()
 
@@ -208,6 +219,15 @@ class Boundaries(Mapping[str, Boundary]):
             header["skipped"],
             header["settings"],
         )
+
+
+def fingerprint_of(boundaries: Mapping[str, Boundary]) -> str:
+    """A hash of names, spaces and normals, by which a verification knows of which boundaries it is."""
+    digest = hashlib.sha256()
+    for name, boundary in sorted(boundaries.items()):
+        digest.update(json.dumps([name, boundary.space, boundary.normal.shape]).encode())
+        digest.update(np.ascontiguousarray(boundary.normal, np.float64).data)
+    return digest.hexdigest()[:32]
 
 
 def _from_entry(entry: dict[str, Any]) -> Boundary:

@@ -97,6 +97,7 @@ def fit_boundaries(
         "loss": loss,
         "seed": int(seed),
         "num_samples": len(samples),
+        "num_asked": samples.num_asked,
         "samples": samples.settings,
     }
     return Boundaries(tuple(replace(each, origin=origin) for each in fitted), skipped, settings)

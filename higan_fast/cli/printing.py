@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 
 def print_boundaries(boundaries: Boundaries) -> None:
-    """How good each is, or why there is none."""
+    """How good each is, or why there is none, and to how many samples they were fitted."""
     for name, boundary in boundaries.items():
         click.echo(f"{name:16} held-out accuracy {boundary.accuracy:.3f}")
     for name, reason in boundaries.skipped.items():
         click.echo(f"{name:16} skipped: {reason}")
+    click.echo(boundaries.fitted_to)
 
 
 def print_ranking(verification: Verification) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from higan_fast.boundaries.boundary import Boundary
+from higan_fast.boundaries.boundary import Boundary, fingerprint_of
 from higan_fast.boundaries.origin import Label, check_origin, drawn_as
 from higan_fast.checks import check_count, check_label, check_names, check_seed, check_truncation
 from higan_fast.engine.engine import Engine
@@ -156,6 +156,7 @@ def verify(
         if out is not None:
             warn_of_unseen(**made_by)
     about: dict[str, Any] = {"num_null": int(num_null), "confidence": confidence}
+    about["boundaries"] = fingerprint_of(boundaries)
     names = tuple(boundary.name for boundary in chosen)
     columns = [predictor.names.index(name) for name in names]
     directions = _directions(chosen, num_null, seed, measurement.draw(0, BLOCK))

@@ -9,7 +9,8 @@ from typing import Any
 
 import jinja2
 
-from higan_fast.boundaries.boundary import Boundaries
+from higan_fast.boundaries.boundary import Boundaries, fingerprint_of
+from higan_fast.boundaries.origin import Origin
 from higan_fast.files import write_whole
 from higan_fast.fingerprint import fingerprint
 from higan_fast.generators.base import Generator
@@ -53,11 +54,11 @@ def write_report(
         The path.
 
     Raises:
-        ValueError: when the samples or the verification are another generator's, or have other semantics
-            than each other.
+        ValueError: when the samples are another generator's, the boundaries were not fitted to them, or the
+            verification is of other boundaries, networks, semantics or truncation.
         OSError: when the file cannot be written.
     """
-    _check_that_they_belong_together(generator, samples, verification)
+    _check_that_they_belong_together(generator, samples, boundaries, verification)
     context: dict[str, Any] = {
         "title": title,
         "today": date.today(),
@@ -106,16 +107,30 @@ def _environment() -> jinja2.Environment:
 
 
 def _check_that_they_belong_together(
-    generator: Generator, samples: Samples, verification: Verification | None
+    generator: Generator, samples: Samples, boundaries: Boundaries, verification: Verification | None
 ) -> None:
     """A strip of one network beside the effects of another would be a false report."""
     network = fingerprint(generator)
     if samples.settings["generator"] != network:
         raise ValueError("samples: another generator made them; give the one that was probed")
+    for boundary in boundaries.values():
+        if boundary.origin not in (None, Origin.of(samples.settings)):
+            raise ValueError(
+                f"boundaries: {boundary.name!r} was not fitted to these samples; fit boundaries to them"
+            )
     if verification is None:
         return
     if verification.settings["generator"] != network:
         raise ValueError("verification: it is of another generator; give the one that was probed")
+    if verification.settings.get("boundaries") != fingerprint_of(boundaries):
+        raise ValueError("verification: it is of other boundaries; verify these (higan-fast verify RUN)")
+    for name in ("predictor", "truncation_psi", "truncation_layers", "label"):
+        verified, sampled = verification.settings.get(name), samples.settings.get(name)
+        if verified != sampled:
+            raise ValueError(
+                f"verification: has {name} = {verified!r}, and the samples {sampled!r}; verify as they were "
+                "drawn and scored, which is the default"
+            )
     if set(verification.semantics) != set(samples.semantics):
         raise ValueError(
             f"verification: its semantics {[s.name for s in verification.semantics]} are not those of the "

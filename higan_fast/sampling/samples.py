@@ -40,10 +40,12 @@ class Samples:
         labels: classes, int64 ``[N]``; None: the generator is unconditional.
         semantics: what column *j* of the scores means.
         settings: how the samples were made.
+        num_asked: how many were asked for; more than there are where the sampling was interrupted.
     """
 
-    def __init__(self, store: Store | Held, num: int) -> None:
+    def __init__(self, store: Store | Held, num: int, num_asked: int | None = None) -> None:
         self._store, self._num = store, num
+        self.num_asked = num if num_asked is None else num_asked
         self.settings = settings = store.settings
         self.semantics = tuple(Semantic(name, level) for name, level in settings["semantics"])
 
@@ -62,7 +64,7 @@ class Samples:
             raise store.damage("scores", num, "is missing, and later ones are there")
         if num == 0:
             raise ValueError(f"{store.path}: no shard is complete yet; run the sampling again to resume it")
-        return cls(store, num)
+        return cls(store, num, len(store))
 
     @cached_property
     def z(self) -> Array:

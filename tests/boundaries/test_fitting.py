@@ -9,6 +9,7 @@ from sklearn.svm import SVC
 import higan_fast as hf
 from higan_fast.boundaries import svm
 from higan_fast.probing import Samples, fit_boundaries
+from higan_fast.sampling.store import Held
 from tests.toy import LAYER_OF, toy
 
 
@@ -16,7 +17,7 @@ def make_samples(w, scores, codes=None):
     """Samples around given codes ``[N, D]`` and scores ``[N, S]``."""
     names = [[f"s{column}", "attribute"] for column in range(scores.shape[1])]
     arrays = {"z": w, "w": w, "codes": w[:, None] if codes is None else codes, "scores": scores}
-    return Samples(arrays, {"semantics": names, "seed": 0}, len(w))
+    return Samples(Held({"semantics": names, "seed": 0}, arrays), len(w))
 
 
 def noisy_samples(num, dim, noise, num_semantics=1, seed=0):

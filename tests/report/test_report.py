@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from higan_fast.boundaries.boundary import Boundaries
+from higan_fast.boundaries.boundary import Boundaries, fingerprint_of
 from higan_fast.boundaries.fitting import fit_boundaries
 from higan_fast.pictures import to_uint8
 from higan_fast.predictors.base import Semantic
@@ -14,7 +14,7 @@ from higan_fast.probing.verification import verify
 from higan_fast.report import write_report
 from higan_fast.report.strips import STEPS
 from higan_fast.sampling.latents import VERIFICATION, make_codes
-from higan_fast.sampling.samples import Samples
+from higan_fast.sampling.samples import Samples, sample
 from higan_fast.sampling.store import Held
 from tests.report.page import Page
 from tests.toy import LAYER_OF, RESOLUTION, SEMANTICS
@@ -163,11 +163,10 @@ def test_a_level_that_is_absent_has_no_place_in_the_order(write, run):
 
 
 def test_boundaries_in_z_have_strips_but_no_heat_map(write, run):
-    boundaries = fit_boundaries(run.samples, chosen_num=300, space="z", progress=False)
-    verification = verify(
-        run.generator, run.predictor, boundaries, num=40, num_null=8, truncation_psi=0.8, progress=False
-    )
-    page = Page(write(boundaries=boundaries, verification=verification))
+    samples = sample(run.generator, run.predictor, 1500, truncation_psi=0.8, progress=False)
+    boundaries = fit_boundaries(samples, chosen_num=300, space="z", progress=False)
+    verification = verify(run.generator, run.predictor, boundaries, num=40, num_null=8, progress=False)
+    page = Page(write(samples=samples, boundaries=boundaries, verification=verification))
     assert "These boundaries were fitted in z" in page.text
     assert not any("on layer" in (cell.get("title") or "") for cell in page.find("td"))
     strips = {alt: picture for alt, picture in page.pictures() if "moved along" in alt}
@@ -197,15 +196,17 @@ def test_names_from_users_are_escaped(write, run):
     semantics = renamed(run.samples.semantics)
     settings = run.samples.settings | {"semantics": [[s.name, s.level] for s in semantics]}
     names = tuple(name if old == "bed" else old for old in run.verification.boundary_names)
+    boundaries = Boundaries(
+        tuple(replace(b, name=name) if b.name == "bed" else b for b in run.boundaries.values()),
+        {"<b>bold</b>": "<script>reason</script>"},
+    )
+    verified = run.verification.settings | {"boundaries": fingerprint_of(boundaries)}
     html = write(
         title="<script>alert('title')</script>",
         settings={"network": '"><script>', "command": "<script>"},
         samples=Samples(Held(settings, arrays), len(run.samples)),
-        boundaries=Boundaries(
-            tuple(replace(b, name=name) if b.name == "bed" else b for b in run.boundaries.values()),
-            {"<b>bold</b>": "<script>reason</script>"},
-        ),
-        verification=replace(run.verification, semantics=semantics, boundary_names=names),
+        boundaries=boundaries,
+        verification=replace(run.verification, semantics=semantics, boundary_names=names, settings=verified),
     )
     page = Page(html)
     assert "<script" not in html and page.find("script") == [] and page.find("b", id="bold") == []
@@ -220,6 +221,21 @@ def test_results_of_another_generator_are_refused(write, run):
     strange = replace(run.verification, settings=run.verification.settings | {"generator": "0" * 32})
     with pytest.raises(ValueError, match="verification: it is of another generator"):
         write(verification=strange)
+    settings = run.verification.settings
+    for name, value, message in (
+        ("boundaries", "0" * 32, "verification: it is of other boundaries; verify these"),
+        ("predictor", "0" * 32, "verification: has predictor = '000"),
+        (
+            "truncation_psi",
+            0.7,
+            "verification: has truncation_psi = 0.7, and the samples 1.0; verify as they",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            write(verification=replace(run.verification, settings=settings | {name: value}))
+    elsewhere = Samples(Held(run.samples.settings | {"seed": 9}, {}), len(run.samples))
+    with pytest.raises(ValueError, match="boundaries: 'view' was not fitted to these samples"):
+        write(samples=elsewhere)
     fewer = replace(run.verification, semantics=run.verification.semantics[:-1])
     with pytest.raises(ValueError, match="verify with the predictor that scored them"):
         write(verification=fewer)
