@@ -83,7 +83,8 @@ def test_stages_one_by_one_give_the_same(files, probed, tmp_path):
         [row["effect"] for row in expected["semantics"]],
         atol=1e-3,
     )
-    assert set(found) == {"semantics", "mean_layer_by_level", "images", "images_fixed", "settings"}
+    tables = {"semantics", "entanglement", "mean_layer_by_level"}
+    assert set(found) == tables | {"images", "images_fixed", "settings"}
     first = found["semantics"][0]
     assert {"name", "level", "effect", "low", "high", "null_low", "null_high", "beats_null"} <= set(first)
     assert [entry["layer"] for entry in first["profile"]] == list(range(6))

@@ -27,18 +27,22 @@ def test_text_is_aligned_and_html_escaped():
 def test_a_verification_shows_its_ranking(boundaries):
     found = verify(*toy(), boundaries, num=32, num_null=8, confidence=0.95, progress=False)
     lines = repr(found).splitlines()
-    assert lines[0] == f"Verification of 4 boundaries: 4 beat the null at 0.95 ({found.images:,} images)"
+    assert lines[0] == f"Verification of 4 boundaries: 4 effects shown at 0.95 ({found.images:,} images)"
     assert [line.split()[1] for line in lines[2:]] == found.rank()
     row = next(line for line in lines if " wood " in line)
-    assert f"{found.effect[found.row('wood'), 0, 2]:.3f}" in row and "3 (paint3)" in row and "beats" in row
+    assert (
+        f"{found.effect[found.row('wood'), 0, 2]:.3f}" in row
+        and "3 (paint3)" in row
+        and row.endswith("shown")
+    )
     html = found._repr_html_()
-    assert html.count("<tr>") == 5 and "beats the null" in html
+    assert html.count("<tr>") == 5 and ">shown<" in html
     semantics = tuple(Semantic(EVIL, s.level) if s.name == "bed" else s for s in found.semantics)
     names = tuple(EVIL if name == "bed" else name for name in found.boundary_names)
     named = replace(found, semantics=semantics, boundary_names=names, beats_null=np.zeros(4, bool))
     assert "<script" not in named._repr_html_()
-    assert "0 beat the null" in repr(named) and found.why_not("view") == ""
-    assert named.why_not("view") in repr(named)
+    assert "0 effects shown" in repr(named)
+    assert f"not shown: {named.reason('view')}" in repr(named)
 
 
 def test_boundaries_show_their_accuracies(boundaries):

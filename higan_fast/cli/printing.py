@@ -22,18 +22,24 @@ def print_boundaries(boundaries: Boundaries) -> None:
 
 
 def print_ranking(verification: Verification) -> None:
-    """Effects, intervals, the null's band, and why an effect does not count."""
+    """Effects, intervals, the null's band, what was shown by which p-value, and why where it was not."""
     result = verification.to_json()
-    click.echo(f"{'semantic':16} {'level':9}  effect [interval]            null     best layer")
+    click.echo(
+        f"{'semantic':16} {'level':9}  effect [interval]            null     best layer  "
+        f"{'p (Holm)':>8}  {'required':>8}  status"
+    )
     for row in result["semantics"]:
         effect, low, high, null = (
             "–" if row[name] is None else f"{row[name]:+.3f}"
             for name in ("effect", "low", "high", "null_high")
         )
         layer = "–" if row["best_layer"] is None else row["best_layer"]
-        figures, why_not = f"{effect} [{low}, {high}]", verification.why_not(row["name"])
-        line = f"{row['name']:16} {row['level']:9}  {figures:26} ±{null.removeprefix('+')}  {layer:>4}"
-        click.echo(f"{line}  {why_not}".rstrip())
+        figures = f"{effect} [{low}, {high}]"
+        line = f"{row['name']:16} {row['level']:9}  {figures:26} ±{null.removeprefix('+')}  {layer:>10}"
+        click.echo(f"{line}  {row['p_adjusted']:8.2g}  {row['p_required']:8.2g}  {row['status']}")
+    for row in result["semantics"]:
+        if row["status"] != "shown" or row["undecided"]:
+            click.echo(f"{row['name']}: {row['status']}: {row['reason']}")
     for level, mean in result["mean_layer_by_level"].items():
         click.echo(f"mean layer, {level:9} {'–' if mean is None else f'{mean:.2f}'}")
     saved = result["images_fixed"] - result["images"]

@@ -176,6 +176,11 @@ class Measurement:
         num_samples, *others = (np.concatenate(parts) for parts in ordered)
         return Effects(num_samples, *others)
 
+    def deviation(self, num: int) -> Array:
+        """Returns the standard deviation of each score over the first ``num`` base samples, ``[S]``."""
+        scores = self._base_scores(range(num), self.draw(0, num).codes)
+        return np.asarray(scores.double().std(dim=0).cpu().numpy())
+
     def effects(self, directions: Sequence[Direction], tally: Tally) -> Effects:
         """What a tally has taken in.
 

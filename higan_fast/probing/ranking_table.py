@@ -24,14 +24,14 @@ def ranking_table(found: Verification) -> Table:
                 str(place), name, levels[name], shown(effect), f"{shown(low)} to {shown(high)}",
                 f"± {shown(float(found.null_high[0, column]))}",
                 "–" if layer is None or not found.layers else f"{layer} ({found.layers[layer].name})",
-                "beats the null" if found.beats_null[row] else found.why_not(name),
+                "shown" if found.beats_null[row] else f"{found.status(name)}: {found.reason(name)}",
             )
         )  # fmt: skip
     num, beating = len(found.boundary_names), int(found.beats_null.sum())
     caption = (
         f"Verification of {num} boundar{'y' if num == 1 else 'ies'}: "
-        f"{beating} beat{'s' if beating == 1 else ''} the null at {found.settings['confidence']:.4g} "
+        f"{beating} effect{'' if beating == 1 else 's'} shown at {found.settings['confidence']:.4g} "
         f"({found.images:,} images)"
     )
-    head = ("", "semantic", "level", "effect", "interval", "null", "top layer", "shown")
+    head = ("", "semantic", "level", "effect", "interval", "null", "top layer", "effect is")
     return Table(caption, head, rows)

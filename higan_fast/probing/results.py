@@ -12,14 +12,21 @@ from numpy.typing import NDArray
 
 from higan_fast.generators.base import Layer
 from higan_fast.predictors.base import LEVELS, Semantic
+from higan_fast.probing.claims import Status, reason_for, status_of
 from higan_fast.probing.ranking_table import ranking_table
 from higan_fast.probing.result_files import read_fields, write_fields
 from higan_fast.probing.screening import profile_correlation
-from higan_fast.statistics.corrections import holm
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
+
+# What there is for every boundary, set of layers and semantic.
+FIGURES = (
+    *("effect", "standard_error", "low", "high"),
+    *("even", "even_error", "even_low", "even_high"),
+    "higan_delta",
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -44,15 +51,22 @@ class Verification:
         even_error: standard error of the even part, ``[B, 1 + L, S]``.
         even_low: lower end of the even part's interval, of the same kind as the effect's, ``[B, 1 + L, S]``.
         even_high: upper end, ``[B, 1 + L, S]``.
-        even_sure: whether the even part is surely not 0, by an interval that is corrected for the number of
-            even parts, ``[B, 1 + L, S]``.
+        even_sure: whether the even part of all layers together is surely not 0, by an interval that is
+            corrected for the number of these, ``[B, S]``.
         higan_delta: HiGAN's one-sided clipped mean, ``[B, 1 + L, S]``.
         null_low: the effects of random directions lie above this, ``[1 + L, S]`` ...
         null_high: ... and below this, with the probability ``settings["confidence"]``.
-        p_values: of each boundary's effect on its own semantic on all layers, against the null, ``[B]``.
-        beats_null: whether the boundary raises its semantic by more than the null does, after correction for
-            B tests, ``[B]``: for a fixed number of samples its interval lies above 0; a sequential
-            verification was sure of the sign in some round, of which the last interval need not tell.
+        sign: of each boundary's effect on its own semantic on all layers, where that is sure, ``[B]``: 1, −1,
+            or 0. For a fixed number of samples it is read off the interval; a sequential verification was
+            sure of it in some round, of which the last interval need not tell.
+        p_values: of the same effect against the null, ``[B]``; in a sequential verification at the look that
+            decided, or at the last one.
+        p_adjusted: the same after Holm's correction, ``[B]`` ...
+        p_required: ... which it must not exceed, ``[B]``: 1 − confidence for a fixed number of samples; a
+            sequential verification shares that between its questions and its looks ...
+        tested_on: ... and on how many samples this was compared, ``[B]``.
+        beats_null: whether the boundary raises its semantic by more than the null does, ``[B]``: the sign is
+            1, and ``p_adjusted`` at most ``p_required``.
         layer_beats_null: whether a layer alone changes it, up or down, by more than the null does, after
             correction for B · L tests, ``[B, L]``; with one layer, as ``beats_null``.
         samples: how many each effect was measured on, ``[B, 1 + L]``.
@@ -63,8 +77,10 @@ class Verification:
         images: how many different images were synthesised for these figures.
         images_fixed: how many the same question would have taken with a fixed number of samples.
         settings: how they were made.
-        undecided: boundaries of which a sequential verification ran out of samples before its question
-            was answered, ``[B]``.
+        undecided: boundaries of which a sequential verification ran out of samples, or of looks at the null,
+            before its question was answered, ``[B]``.
+        accuracy: of each boundary on held-out samples, ``[B]``; NaN where it is not known.
+        remaining_accuracy: of each on the samples between the top and the bottom ones, ``[B]``; likewise.
         order: boundaries as a sequential verification ranks them; empty: by effect.
     """
 
@@ -83,7 +99,11 @@ class Verification:
     higan_delta: Array
     null_low: Array
     null_high: Array
+    sign: NDArray[np.int8]
     p_values: Array
+    p_adjusted: Array
+    p_required: Array
+    tested_on: IntArray
     beats_null: BoolArray
     layer_beats_null: BoolArray
     samples: IntArray
@@ -92,6 +112,8 @@ class Verification:
     images: int
     images_fixed: int
     undecided: BoolArray
+    accuracy: Array
+    remaining_accuracy: Array
     settings: dict[str, Any]
     order: tuple[int, ...] = ()
 
@@ -109,22 +131,17 @@ class Verification:
         rows = sorted(range(len(own)), key=lambda row: (not self.beats_null[row], -own[row]))
         return [self.boundary_names[row] for row in rows]
 
-    def adjusted_p_values(self) -> Array:
-        """The p-values after Holm's correction for B tests: ``[B]``."""
-        return holm(self.p_values)
+    def status(self, name: str) -> Status:
+        """Returns whether the boundary's effect on its own semantic was shown, not shown, or is undecided.
 
-    def why_not(self, name: str) -> str:
-        """Why a boundary does not count as beating the null; empty where it does."""
-        row = self.row(name)
-        if self.beats_null[row]:
-            return ""
-        p = float(self.adjusted_p_values()[row])
-        figure = f"p {'<' if p < 0.0001 else '='} {max(p, 0.0001):.2g} after Holm"
-        if self.undecided[row]:
-            return f"not decided ({figure})"
-        if p <= 1 - self.settings["confidence"] and not self.low[row, 0, self._columns()[row]] > 0:
-            return f"not surely above 0 ({figure})"
-        return f"not beyond the null ({figure})"
+        "shown" is ``beats_null``. "not shown" does not prove that there is none. "undecided" means that a
+        sequential verification would have gone on with more samples.
+        """
+        return status_of(self, self.row(name))
+
+    def reason(self, name: str) -> str:
+        """Returns why the boundary has its status, with the p-value that was required."""
+        return reason_for(self, self.row(name))
 
     def layer_profile(self, name: str) -> Array:
         """Effect of a boundary on its own semantic, for each layer alone: ``[L]``."""
@@ -179,13 +196,18 @@ class Verification:
 
     def to_json(self) -> dict[str, Any]:
         """One object of plain values, as ``higan-fast verify --json`` prints it; semantics as ranked."""
-        entries, adjusted = [], self.adjusted_p_values()
+        entries = []
         for name in self.rank():
             row = self.row(name)
             column = self._columns()[row]
             profile = [
-                {"layer": layer.index, "screened": _plain(self.screening[row, place])}
-                | self._figures(row, 1 + place, column)
+                {
+                    "layer": layer.index,
+                    **self._figures(row, 1 + place, column),
+                    "beats_null": bool(self.layer_beats_null[row, place]),
+                    "samples": int(self.samples[row, 1 + place]),
+                    "screened": _plain(self.screening[row, place]),
+                }
                 for place, layer in enumerate(self.layers)
             ]
             entries.append(
@@ -195,8 +217,15 @@ class Verification:
                     **self._figures(row, 0, column),
                     "null_low": _plain(self.null_low[0, column]),
                     "null_high": _plain(self.null_high[0, column]),
-                    "p_adjusted": float(adjusted[row]),
+                    "status": self.status(name),
+                    "reason": self.reason(name),
+                    "p_adjusted": float(self.p_adjusted[row]),
+                    "p_required": float(self.p_required[row]),
+                    "p_samples": int(self.tested_on[row]),
                     "beats_null": bool(self.beats_null[row]),
+                    "undecided": bool(self.undecided[row]),
+                    "accuracy": _plain(self.accuracy[row]),
+                    "remaining_accuracy": _plain(self.remaining_accuracy[row]),
                     "best_layer": self.best_layer(name),
                     "samples": int(self.samples[row].max()),
                     "screening_correlation": self.screening_correlation(name),
@@ -205,10 +234,25 @@ class Verification:
             )
         return {
             "semantics": entries,
+            "entanglement": self._matrix(),
             "mean_layer_by_level": self.mean_layer_by_level(),
             "images": self.images,
             "images_fixed": self.images_fixed,
             "settings": self.settings,
+        }
+
+    def _matrix(self) -> dict[str, Any]:
+        """The entanglement matrix in plain lists: boundaries × semantics, all layers together."""
+        figures = {
+            name: [[_plain(value) for value in values] for values in getattr(self, name)[:, 0]]
+            for name in FIGURES
+        }
+        return {
+            "rows": list(self.boundary_names),
+            "columns": [semantic.name for semantic in self.semantics],
+            **figures,
+            "even_sure": self.even_sure.tolist(),
+            "samples": self.samples[:, 0].tolist(),
         }
 
     def save(self, path: str | Path) -> None:
@@ -225,9 +269,7 @@ class Verification:
         return cls(**read_fields(path))
 
     def _figures(self, row: int, layer_set: int, column: int) -> dict[str, float | None]:
-        names = ["effect", "standard_error", "low", "high", "higan_delta"]
-        names += ["even", "even_error", "even_low", "even_high"]
-        return {name: _plain(getattr(self, name)[row, layer_set, column]) for name in names}
+        return {name: _plain(getattr(self, name)[row, layer_set, column]) for name in FIGURES}
 
     def row(self, name: str) -> int:
         """Where a boundary stands in the arrays."""

@@ -14,9 +14,10 @@ from higan_fast.probing.effect_files import Measured, hash_of, key_of, name_of
 from higan_fast.probing.measurement import Direction, Measurement, say
 from higan_fast.probing.tally import Effects
 from higan_fast.progress import progress as show_progress
-from higan_fast.statistics.confidence import StudentSequence
+from higan_fast.statistics.confidence import bounds_of_moments
 from higan_fast.statistics.corrections import holm
 from higan_fast.statistics.decisions import Decisions, Goal, Verdict
+from higan_fast.statistics.decisions import rounds as count_rounds
 from higan_fast.statistics.nulls import null_band, null_p_values, null_scale
 
 Array = NDArray[np.float64]
@@ -25,6 +26,10 @@ BoolArray = NDArray[np.bool_]
 # Random directions are moved on each layer alone on the first so many samples. Few will do: what is compared
 # are directions on the same samples, and more samples make no comparison sharper than the directions are.
 LAYER_NULL_SAMPLES = 16
+
+# An even part of so many standard deviations of its score is worth going on for, on so many samples at most.
+LARGE_EVEN = 0.5
+EVEN_SAMPLES = 256
 
 
 def measure_until_decided(
@@ -74,6 +79,7 @@ def measure_until_decided(
         decisions.update(own, null)
         if samples.start == 0 and chosen[:num, 1:].any():
             on_first = own[: len(first), :, 1:].mean(axis=0)
+    _settle_even_parts(rounds, decisions, columns, confidence, max_samples)
     verdict = decisions.verdict()
     known = verdict.has_effect if goal == "top-layer" else np.zeros(num, np.bool_)
     if known.any():
@@ -134,14 +140,6 @@ class _Rounds:
         return found.own, found.null
 
 
-class _SequenceOfMoments(StudentSequence):
-    """The bounds of values of which only the moments are left."""
-
-    def __init__(self, count: NDArray[np.int64], mean: Array, m2: Array) -> None:
-        super().__init__(count.size)
-        self.count, self.mean, self._squares = count, mean, m2
-
-
 def _figures(
     effects: Effects,
     columns: Sequence[int],
@@ -164,14 +162,12 @@ def _figures(
     mean, m2, even, even_m2, higan_delta = (np.where(missing, np.nan, part) for part in effects[1:])
     count = np.broadcast_to(effects.num[:num, :, None], mean[:num].shape)
     level = (1 - confidence) / 2
-    low, high = _bounds(count, mean[:num], m2[:num], level)
-    even_low, even_high = _bounds(count, even[:num], even_m2[:num], level)
-    sure = _bounds(count, even[:num], even_m2[:num], level / np.count_nonzero(count))
+    low, high = bounds_of_moments(count, mean[:num], m2[:num], level)
+    even_low, even_high = bounds_of_moments(count, even[:num], even_m2[:num], level)
     for ends, own in ((low, own_ends[0]), (high, own_ends[1])):
         ends[rows, :, columns] = np.where(missing[:num, :, 0], np.nan, own)
     scale = null_scale(mean[num:])  # [sets, S]
     null_low, null_high = null_band(scale, num_null, confidence)
-    own_effect = mean[rows, 0, columns]  # [B]
     layer_beats_null = np.zeros((num, mean.shape[1] - 1), np.bool_)
     if known.any():
         own_scale = scale[1:, columns].T[known]  # [B known, L]
@@ -187,11 +183,15 @@ def _figures(
         "even_error": even_error,
         "even_low": even_low,
         "even_high": even_high,
-        "even_sure": (sure[0] > 0) | (sure[1] < 0),
+        "even_sure": surely_even(effects, num, confidence),
         "higan_delta": higan_delta[:num],
         "null_low": null_low,
         "null_high": null_high,
-        "p_values": null_p_values(own_effect, scale[0, columns], num_null),
+        "sign": verdict.sign,
+        "p_values": verdict.p_values,
+        "p_adjusted": verdict.p_adjusted,
+        "p_required": verdict.p_required,
+        "tested_on": verdict.tested_on,
         "beats_null": verdict.has_effect,
         "layer_beats_null": layer_beats_null,
         "samples": effects.num[:num],
@@ -200,10 +200,37 @@ def _figures(
     }
 
 
-def _bounds(count: NDArray[np.int64], mean: Array, m2: Array, level: float) -> tuple[Array, Array]:
-    """(low, high) of means in any shape; NaN where nothing was measured."""
-    low, high = _SequenceOfMoments(count.ravel(), mean.ravel(), m2.ravel()).bounds(level)
-    return low.reshape(count.shape), high.reshape(count.shape)
+def _settle_even_parts(
+    rounds: _Rounds, decisions: Decisions, columns: Sequence[int], confidence: float, max_samples: int
+) -> None:
+    """Goes on with boundaries that have a large even part, until it is surely one.
+
+    What is sure of an effect after a few samples leaves open whether the boundary wrecks something else.
+    """
+    num, stops = len(columns), count_rounds(min(EVEN_SAMPLES, max_samples))
+    deviation = rounds.measurement.deviation(stops[0])  # the first round's, which are scored anyway
+    while rounds.effects is not None:
+        count, even = rounds.effects.num[:num, 0], rounds.effects.even[:num, 0]
+        large = np.abs(even) >= LARGE_EVEN * np.where(deviation > 0, deviation, np.inf)
+        open_ones = (large & ~surely_even(rounds.effects, num, confidence)).any(axis=1) & (count < stops[-1])
+        if not open_ones.any():
+            return
+        start = int(count[open_ones].min())
+        rows = np.flatnonzero(open_ones & (count == start))
+        chosen = np.zeros(rounds.effects.num.shape, np.bool_)
+        chosen[rows, 0] = True
+        own, _ = rounds.measure(range(start, next(stop for stop in stops if stop > start)), chosen)
+        decisions.effects.update(own[:, rows, 0], rows * own.shape[2])
+
+
+def surely_even(effects: Effects, num: int, confidence: float) -> BoolArray:
+    """Whether the even part of all layers together is surely not 0, for each of the first B directions.
+
+    Its interval is that of a confidence sequence, corrected for the number of them: ``[B, S]``.
+    """
+    even, m2, count = effects.even[:num, 0], effects.even_m2[:num, 0], effects.num[:num, :1]
+    low, high = bounds_of_moments(count, even, m2, (1 - confidence) / 2 / even.size)
+    return np.asarray((low > 0) | (high < 0))
 
 
 def _reach(predictor: Predictor, columns: Sequence[int]) -> list[float] | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import math
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from higan_fast.boundaries.boundary import Boundary, fingerprint_of
 from higan_fast.boundaries.origin import Label, check_origin, drawn_as
@@ -63,12 +64,13 @@ def verify(
 ) -> Verification:
     """Moves fresh samples along each boundary, on all layers and on each alone, and scores what changes.
 
-    It goes on, round by round, until its question is answered for sure, and measures only what still bears
-    on the answer; with ``num`` it measures everything on so many samples instead, as HiGAN does. Every
-    boundary is compared with random directions of the same norm, and every effect is paired: the same
-    sample, one step forth and one step back. The base samples are drawn from another stream than those of
-    ``sample``: a boundary that fits chance in its own samples would look better on them than it is. Both
-    networks are put into evaluation mode.
+    It goes on, round by round, until its question is answered for sure, and measures only what still bears on
+    the answer, or shows that a boundary wrecks something (see ``Verification.even``). With ``num`` it
+    measures everything on so many samples instead, as HiGAN does. Every boundary is compared with random
+    directions of the same norm, and every effect is paired: the same sample, one step forth and one step
+    back. The base samples are drawn from another stream than those of ``sample``: a boundary that fits
+    chance in its own samples would look better on them than it is. Both networks are put into evaluation
+    mode.
 
     Args:
         boundaries: from ``fit_boundaries``; their names must be among the predictor's semantics.
@@ -78,7 +80,7 @@ def verify(
             layer, and for boundaries in z, which moves all. Without meaning where ``num`` is given.
         confidence: of the intervals and of the null's band, and of all decisions together; for a fixed
             number of samples 1 − confidence is the level of the tests.
-        max_samples: where to stop though the question is open.
+        max_samples: where to stop though the question is open; a larger one goes on from there.
         step: how far to move (HiGAN's λ).
         semantics: which boundaries to verify, names or one name; None: all.
         num_null: how many random directions.
@@ -182,6 +184,8 @@ def verify(
         found = Verification(
             semantics=predictor.semantics,
             boundary_names=names,
+            accuracy=_accuracies(boundary.accuracy for boundary in chosen),
+            remaining_accuracy=_accuracies(boundary.remaining_accuracy for boundary in chosen),
             layers=layers,
             screening=np.full((len(names), len(layers)), np.nan),
             settings=settings | about | {"screening": int(screening)},
@@ -222,12 +226,15 @@ def _fixed(
     low, high = student_interval(own, error, num, confidence)
     even, even_error = even[: len(rows)], standard_error(num, even_m2[: len(rows)])
     even_low, even_high = student_interval(even, even_error, num, confidence)
-    sure = student_interval(even, even_error, num, 1 - (1 - confidence) / even.size)
+    all_even = even[:, 0]
+    sure = student_interval(all_even, even_error[:, 0], num, 1 - (1 - confidence) / all_even.size)
     scale = null_scale(null)  # [1 + L, S]
     null_low, null_high = null_band(scale, num_null, confidence)
     own_effect = own[rows, :, columns]  # [B, 1 + L]
     p_values = null_p_values(own_effect, scale[:, columns].T, num_null)
+    adjusted, level = holm(p_values[:, 0]), 1 - confidence
     rises = low[rows, 0, columns] > 0  # a step towards high scores must raise the score
+    falls = high[rows, 0, columns] < 0
     profiles = np.abs(own_effect[:, 1:])
     images = num + 2 * int(counts.sum())
     return {
@@ -243,9 +250,13 @@ def _fixed(
         "higan_delta": higan_delta[: len(rows)],
         "null_low": null_low,
         "null_high": null_high,
+        "sign": rises.astype(np.int8) - falls.astype(np.int8),
         "p_values": p_values[:, 0],
-        "beats_null": rises & (holm(p_values[:, 0]) <= 1 - confidence),
-        "layer_beats_null": holm(p_values[:, 1:]) <= 1 - confidence,
+        "p_adjusted": adjusted,
+        "p_required": np.full(len(rows), level),
+        "tested_on": counts[: len(rows), 0],
+        "beats_null": rises & (adjusted <= level),
+        "layer_beats_null": holm(p_values[:, 1:]) <= level,
         "samples": counts[: len(rows)],
         "top_layer": profiles.argmax(axis=1) if profiles.size else np.full(len(rows), -1),
         "undecided": np.zeros(len(rows), np.bool_),
@@ -257,13 +268,18 @@ def _fixed(
 def _of_the_one_layer(figures: dict[str, Any]) -> dict[str, Any]:
     """What all layers do together is what the only one does alone: it is measured once, and stands twice."""
     by_set = ["effect", "standard_error", "low", "high", "higan_delta", "samples"]
-    by_set += ["even", "even_error", "even_low", "even_high", "even_sure"]
+    by_set += ["even", "even_error", "even_low", "even_high"]
     return {
         **{name: figures[name].repeat(2, axis=1) for name in by_set},
         **{name: figures[name].repeat(2, axis=0) for name in ("null_low", "null_high")},
         "layer_beats_null": figures["beats_null"][:, None],
         "top_layer": np.zeros_like(figures["top_layer"]),
     }
+
+
+def _accuracies(values: Iterable[float | None]) -> NDArray[np.float64]:
+    """NaN where one is not known."""
+    return np.array([math.nan if value is None else value for value in values])
 
 
 def _choose(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 NONE = "–"
+SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def decimals(values: ArrayLike, significant: int) -> int:
@@ -36,10 +37,13 @@ def interval(low: float, high: float, places: int, *, signed: bool = False) -> s
 
 
 def p_value(p: float) -> str:
-    """Two significant digits, and no more than four decimals."""
+    """Two significant digits: ``0.0012``, ``7.8 × 10⁻⁵``; what is below 10⁻⁹ is said to be."""
+    if p < 1e-9:
+        return "< 10⁻⁹"
     if p < 0.0001:
-        return "< 0.0001"
-    return number(p, min(decimals([p], 2), 4))
+        digits, power = f"{p:.1e}".split("e-")
+        return f"{digits} × 10⁻{power.lstrip('0').translate(SUPERSCRIPT)}"
+    return number(p, decimals([p], 2))
 
 
 def percent(part: float | None) -> str:

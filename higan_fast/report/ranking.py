@@ -21,7 +21,10 @@ class Row:
     interval: str
     null: str
     p: str
-    why_not: str
+    required: str
+    status: str
+    reason: str
+    explained: bool  # the reason is worth a line: something was not shown, or is undecided
     higan_delta: str
     best_layer: str
     accuracy: str
@@ -60,7 +63,10 @@ def ranking(verification: Verification, boundaries: Boundaries) -> Ranking:
                 interval=interval(entry["low"], entry["high"], places),
                 null=f"± {number(entry['null_high'], places)}",
                 p=p_value(entry["p_adjusted"]),
-                why_not=verification.why_not(entry["name"]),
+                required=p_value(entry["p_required"]),
+                status=entry["status"],
+                reason=entry["reason"],
+                explained=entry["undecided"] or not entry["beats_null"],
                 higan_delta=number(entry["higan_delta"], places),
                 best_layer=NONE if best is None else layer_name(verification, best),
                 accuracy=percent(boundary.accuracy if boundary else None),

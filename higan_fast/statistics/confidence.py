@@ -117,6 +117,15 @@ class StudentSequence(ConfidenceSequence):
         return (low > 0).astype(np.int8) - (high < 0).astype(np.int8)
 
 
+def bounds_of_moments(count: ArrayLike, mean: Array, m2: Array, level: float) -> tuple[Array, Array]:
+    """``StudentSequence.bounds`` of means of which only the moments are left, in any shape."""
+    sequence = StudentSequence(mean.size)
+    sequence.count = np.broadcast_to(np.asarray(count, np.int64), mean.shape).ravel()
+    sequence.mean, sequence._squares = mean.ravel(), m2.ravel()
+    low, high = sequence.bounds(level)
+    return low.reshape(mean.shape), high.reshape(mean.shape)
+
+
 class BettingSequence(ConfidenceSequence):
     """For values x of a known reach, \\|x\\| ≤ r: valid at every number of samples, for every distribution.
 

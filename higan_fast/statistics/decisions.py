@@ -10,18 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from higan_fast.checks import check_count
-from higan_fast.statistics.confidence import ConfidenceSequence, confidence_sequence
-from higan_fast.statistics.corrections import holm
-from higan_fast.statistics.nulls import null_p_values, null_scale
+from higan_fast.statistics.confidence import confidence_sequence
+from higan_fast.statistics.effect_test import EffectTest
 
 Goal = Literal["effect", "top-layer", "ranking"]
 GOALS: tuple[Goal, ...] = get_args(Goal)
 
 FIRST_ROUND = 32
-
-# When the effects are compared with the null's; what is not beyond it at the last look is given up. Later
-# ones would tell little more: what random directions do on these samples is nearly what they do on all.
-NULL_LOOKS = (32, 64, 128, 256)
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -34,8 +29,14 @@ class Verdict:
 
     Attributes:
         has_effect: boundaries that surely raise their semantic, and by more than the null does, ``[B]``.
-        undecided: boundaries that ran out of samples before that was known, ``[B]``. Of the others no
-            effect was shown, which does not prove that they have none.
+        undecided: boundaries of which more samples might still show it: there were no more, or no more
+            looks at the null, ``[B]``. Of the others no effect was shown, which does not prove that they
+            have none.
+        sign: 1 where the effect is surely above 0, −1 where it is surely below, 0 where unknown, ``[B]``.
+        p_values: against the null, at the last look at which a boundary was tested, ``[B]`` ...
+        p_adjusted: ... after Holm's correction, ``[B]`` ...
+        p_required: ... what that must not exceed, ``[B]`` ...
+        tested_on: ... and on how many samples that was, ``[B]``.
         candidates: the layer with the largest effect, of either sign, is among these, ``[B, L]``.
         top_layer: that layer, or one that falls short of it by the margin at most, ``[B]``; −1: not known,
             or no effect was shown.
@@ -50,6 +51,11 @@ class Verdict:
 
     has_effect: BoolArray
     undecided: BoolArray
+    sign: NDArray[np.int8]
+    p_values: Array
+    p_adjusted: Array
+    p_required: Array
+    tested_on: NDArray[np.int64]
     candidates: BoolArray
     top_layer: IndexArray
     order: tuple[int, ...]
@@ -89,7 +95,10 @@ class Decisions:
     told by confidence sequences, which hold for every distribution if ``reach`` is given, and
     asymptotically if not (see ``confidence``). The null enters as in ``verify``: effects are compared with
     those of random directions on the same samples, by Holm's rule, and that is valid on any number of
-    samples; the few looks share the level.
+    samples; the looks share the level (see ``effect_test.null_looks``).
+
+    The level 1 − confidence is the effects' alone for the goal "effect"; otherwise half of it is theirs,
+    and half that of the layers or the order. The effects' part goes half to the looks, and half to the signs.
     """
 
     def __init__(
@@ -142,7 +151,7 @@ class Decisions:
         self.active[:, 0] = True
         self._done = 0
         self._rounds = rounds(max_samples)
-        self._test = _EffectTest(*shape, num_null, max_samples, level)
+        self._test = EffectTest(*shape, num_null, max_samples, level, 1 - confidence)
         self._top = _TopLayer(*shape, margin, level, reaches) if goal == "top-layer" else None
         self._order = _Order(*shape, margin, level, reaches) if goal == "ranking" else None
         self._searching = False  # the layers, with all effects decided
@@ -196,7 +205,7 @@ class Decisions:
         if self._top and self._searching:
             self.active[:, 1:] = self._top.candidates & (test.has_effect & (self._top.layer < 0))[:, None]
         if self._order:
-            ranked = test.has_effect | test.open
+            ranked = test.has_effect | test.undecided
             self.active[:, 0] |= ranked & (ranked & ~self._order.decided).any(axis=1)
 
     def verdict(self) -> Verdict:
@@ -208,11 +217,16 @@ class Decisions:
         measured = num * (sets if self._top else 1) + num_null
         return Verdict(
             has_effect=test.has_effect.copy(),
-            undecided=test.open.copy(),
+            undecided=test.undecided.copy(),
+            sign=test.rises.astype(np.int8) - test.falls.astype(np.int8),
+            p_values=test.p_values.copy(),
+            p_adjusted=test.p_adjusted.copy(),
+            p_required=test.p_required.copy(),
+            tested_on=test.tested_on.copy(),
             candidates=self._top.candidates.copy() if self._top else np.ones((num, sets - 1), np.bool_),
             top_layer=np.where(test.has_effect, self._top.layer if self._top else -1, -1),
             order=_sort(
-                np.where(test.has_effect, 0, np.where(test.open, 1, 2)),
+                np.where(test.has_effect, 0, np.where(test.undecided, 1, 2)),
                 mean,
                 self._order.separated if self._order else np.zeros((num, num), np.bool_),
             ),
@@ -231,63 +245,6 @@ def rounds(max_samples: int) -> tuple[int, ...]:
         step = max(16, 2 ** (stops[-1].bit_length() - 1) // 4)
         stops.append(min(stops[-1] + step, max_samples))
     return tuple(stops)
-
-
-class _EffectTest:
-    """Whether effects on all layers together are above 0, and beyond those of random directions.
-
-    A random direction passes the second test with a probability within the level at any number of samples,
-    since that is about the directions. So half of the level goes to the looks, each in proportion to its
-    samples, for the later ones tell more; in a look by Holm's rule over all boundaries that have not passed
-    yet. The other half goes to the B signs.
-    """
-
-    def __init__(self, num: int, sets: int, num_null: int, max_samples: int, level: float) -> None:
-        self.rises = np.zeros(num, np.bool_)
-        self.falls = np.zeros(num, np.bool_)
-        self.beyond = np.zeros(num, np.bool_)
-        self.given_up = np.zeros(num, np.bool_)
-        self.null_total = np.zeros((num_null, num))
-        self.null_samples = 0
-        self.rows = np.arange(num) * sets  # the entries of all layers together
-        self.sign_level = level / 2 / num
-        looks = sorted({min(look, max_samples) for look in NULL_LOOKS})
-        self.look_levels = {look: level / 2 * look / sum(looks) for look in looks}
-
-    @property
-    def has_effect(self) -> BoolArray:
-        return self.rises & self.beyond
-
-    @property
-    def open(self) -> BoolArray:
-        return ~(self.has_effect | self.falls | self.given_up)
-
-    def update(self, effects: ConfidenceSequence, done: int, null: Array | None) -> None:
-        """``effects``: with this round's samples, up to ``done``; ``null``: of this round, ``[n, R, B]``."""
-        tested = self.open
-        if null is not None:
-            expected = (done - self.null_samples, *self.null_total.shape)
-            if null.shape != expected:
-                raise ValueError(f"null: got shape {list(null.shape)}, expected {list(expected)}")
-            if not np.isfinite(null).all():
-                raise ValueError("null: got NaN or infinity")
-            for of_sample in null:
-                self.null_total += of_sample
-            self.null_samples = done
-            if done in self.look_levels:
-                self._look(effects.mean[self.rows], tested, self.look_levels[done])
-            if done == max(self.look_levels):
-                self.given_up |= tested & ~self.beyond
-        signs = effects.signs(self.sign_level)[self.rows]
-        self.rises |= tested & (signs > 0)
-        self.falls |= tested & (signs < 0) & ~self.rises
-
-    def _look(self, own: Array, tested: BoolArray, level: float) -> None:
-        scale = null_scale(self.null_total / self.null_samples)
-        p_values = null_p_values(own, scale, len(self.null_total))
-        waiting = ~self.beyond  # those that fell count in Holm's rule, though they cannot pass
-        adjusted = holm(np.where(tested, p_values, 1.0)[waiting])
-        self.beyond[waiting] = adjusted <= level
 
 
 class _TopLayer:

@@ -167,8 +167,8 @@ def test_one_layer_is_all_layers_and_measured_once(one_layer, space):
 def test_every_question_has_an_answer_on_one_layer(one_layer, decide, tmp_path):
     boundaries = fitted(one_layer)
     options = {
-        "max_samples": 200,
-        "num_null": 16,
+        "max_samples": 256,
+        "num_null": 32,
         "confidence": 0.95,
         "out": tmp_path,
         "screening": 2,

@@ -211,7 +211,27 @@ def test_saving_and_loading_keep_everything(found, tmp_path):
 def test_running_out_of_samples_is_said(boundaries):
     few = verify(*toy(), boundaries, **OPTIONS | {"max_samples": 12})
     assert not few.beats_null.any() and few.undecided.all()
-    some = verify(*toy(), boundaries, decide="ranking", **OPTIONS | {"max_samples": 16})
-    assert some.beats_null.all()
-    assert 0 < some.num_undecided() < 4  # of some the place in the order is known, of others not yet
+    assert all(few.reason(name).startswith("ran out of ") for name in few.boundary_names)
+    assert few.reason("bed").endswith("the next look takes max_samples = 32")
+    three = ["view", "wood", "hue"]
+    some = verify(*toy(), boundaries, semantics=three, decide="ranking", **OPTIONS | {"max_samples": 36})
+    assert some.beats_null.all() and {some.status(name) for name in three} == {"shown"}
+    assert 0 < some.num_undecided() < 3  # of some the place in the order is known, of others not yet
+    for name, undecided in zip(three, some.undecided, strict=True):
+        assert ("its place in the ranking is undecided" in some.reason(name)) == undecided
     assert json.dumps(few.to_json(), allow_nan=False)
+
+
+def test_more_samples_decide_what_ran_out_of_looks(boundaries, tmp_path, monkeypatch):
+    few = verify(*toy(), boundaries, decide="effect", out=tmp_path, **OPTIONS | {"max_samples": 50})
+    assert few.status("bed") == "undecided" and not few.beats_null[few.row("bed")]
+    assert "the next look takes max_samples = 64" in few.reason("bed")
+    assert few.p_adjusted[few.row("bed")] > few.p_required[few.row("bed")]
+    rounds = count_rounds(monkeypatch)
+    more = verify(*toy(), boundaries, decide="effect", out=tmp_path, **OPTIONS)
+    assert {more.status(name) for name in more.boundary_names} == {"shown"}
+    assert rounds and rounds[0].start == 32  # it goes on where it was
+    for found in (few, more):
+        compared = (found.p_adjusted <= found.p_required) & (found.sign > 0)
+        np.testing.assert_array_equal(compared, found.beats_null)
+    np.testing.assert_array_equal(more.p_required[few.beats_null], few.p_required[few.beats_null])

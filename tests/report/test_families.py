@@ -84,7 +84,18 @@ def test_strips_in_z_show_every_sample_in_its_class(report, label, words):
         assert np.abs(middle - still.numpy()).max() <= 2  # pictures have six bits to a channel
 
 
-def test_why_an_effect_does_not_count_stands_where_it_says_no(report):
-    page, _ = report(one_layer_toy, beats_null=np.zeros(4, bool))
-    reasons = [cell["title"] for cell in page.find("td") if "after Holm" in (cell.get("title") or "")]
-    assert len(reasons) == 4 and all(reason.startswith("not beyond the null (p ") for reason in reasons)
+def test_the_status_of_an_effect_stands_there_with_its_reason(report):
+    def found(**changes):
+        page, verification = report(one_layer_toy, **changes)
+        verification = replace(verification, **changes)
+        pairs = [(verification.status(name), verification.reason(name)) for name in verification.rank()]
+        for name, (status, reason) in zip(verification.rank(), pairs, strict=True):
+            assert (f"{name} is {status}: {reason}." in page.text) == (status != "shown")
+        cells = [cell["title"] for cell in page.find("td") if "after Holm" in (cell.get("title") or "")]
+        assert cells == [reason for _, reason in pairs]
+        return pairs
+
+    assert {status for status, _ in found()} == {"shown"}
+    none = {"beats_null": np.zeros(4, bool), "p_adjusted": np.full(4, 0.02)}
+    assert {status for status, _ in found(**none)} == {"not shown"}
+    assert {status for status, _ in found(**none, undecided=np.ones(4, bool))} == {"undecided"}

@@ -37,7 +37,8 @@ def test_columns_get_the_decimals_that_their_largest_number_needs():
 
 def test_small_helpers():
     assert interval(-0.5, 0.25, 2) == "−0.50 to 0.25"
-    assert [p_value(p) for p in (1e-9, 0.00123, 0.042, 1.0)] == ["< 0.0001", "0.0012", "0.042", "1.0"]
+    assert [p_value(p) for p in (0.00123, 0.042, 1.0)] == ["0.0012", "0.042", "1.0"]
+    assert [p_value(p) for p in (1e-12, 7.812e-5, 0.00063)] == ["< 10⁻⁹", "7.8 × 10⁻⁵", "0.00063"]
     assert (percent(0.973), percent(None)) == ("97.3 %", "–")
     assert (count(1, "image"), count(1200, "image")) == ("1 image", "1,200 images")
     assert (listing(["a"]), listing(["a", "b", "c"])) == ("a", "a, b and c")

@@ -6,7 +6,8 @@ import scipy.special
 
 import higan_fast.statistics.decisions as rules
 from higan_fast.statistics.confidence import StudentSequence, confidence_sequence
-from higan_fast.statistics.decisions import NULL_LOOKS, Decisions, rounds
+from higan_fast.statistics.decisions import Decisions, rounds
+from higan_fast.statistics.effect_test import GIVING_UP_FROM, EffectTest, next_look, null_looks
 
 RUNS = 1000
 
@@ -58,8 +59,12 @@ def test_effects_are_found_and_the_null_is_not(reach):
     assert (verdict.top_layer == -1).all()
     assert verdict.order[:3] == (0, 1, 2)
     assert (verdict.samples[:, 1:] == 0).all()
-    assert verdict.samples[3, 0] == NULL_LOOKS[-1]
-    assert verdict.null_samples == NULL_LOOKS[-1]
+    assert verdict.samples[3, 0] == GIVING_UP_FROM
+    assert verdict.null_samples == GIVING_UP_FROM
+    assert verdict.sign[:3].tolist() == [1, 1, 1] and verdict.sign[4] == -1
+    passed = verdict.p_adjusted <= verdict.p_required
+    assert passed[:3].all() and not passed[3]
+    assert verdict.tested_on[3] == GIVING_UP_FROM and verdict.p_values[3] > 0.01
     assert (verdict.samples[[0, 1], 0] <= 64).all()
     assert verdict.images == 2 * (verdict.samples.sum() + 16 * 256)
     assert verdict.images_fixed == 2 * (5 + 16) * 2000
@@ -232,24 +237,31 @@ def test_without_a_reach_rare_jumps_can_mislead_the_search():
 def test_a_random_direction_has_an_effect_no_more_often_than_stated():
     # The score's gradient has a mean and differs from sample to sample; boundaries are random directions.
     random = np.random.default_rng(0)
-    num_null, dim, level, has_effect, beyond = 16, 32, 0.1, 0, 0
+    num_null, dim, level, has_effect, beyond, late = 16, 32, 0.2, 0, 0, 0
+    looks = list(null_looks(512))
     for _ in range(RUNS):
         directions = random.normal(size=(num_null + 1, dim))
         directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
-        samples = random.normal(size=dim) + 0.5 * random.normal(size=(NULL_LOOKS[-1], dim))
-        values = samples @ directions.T  # [n, R + 1]
-        test, effects, start = rules._EffectTest(1, 1, num_null, 2000, level), confidence_sequence(1), 0
-        for stop in NULL_LOOKS:
-            effects.update(values[start:stop, :1])
-            test.update(effects, stop, values[start:stop, 1:, None])
+        gradient = random.normal(size=dim)
+        test, effects, start = EffectTest(1, 1, num_null, 512, level, level), confidence_sequence(1), 0
+        for stop in looks:
+            if not test.open[0]:
+                break
+            samples = gradient + 0.5 * random.normal(size=(stop - start, dim))
+            values = samples @ directions.T  # [n, R + 1]
+            effects.update(values[:, :1])
+            test.update(effects, stop, values[:, 1:, None])
             start = stop
+        assert test.beyond[0] == (test.p_adjusted[0] <= test.p_required[0])
         assert test.beyond[0] or not test.open[0]
         has_effect += test.has_effect[0]
         beyond += test.beyond[0]
+        late += test.tested_on[0] > GIVING_UP_FROM
     # Half of the level is the null's, and half of the random directions would lower the score.
     assert beyond / RUNS <= level / 2 + 3 * np.sqrt(level / 2 / RUNS)
     assert has_effect / RUNS <= level / 4 + 3 * np.sqrt(level / 4 / RUNS)
     assert has_effect / RUNS > 0.005  # and it is no test that never rejects
+    assert 0.01 < late / RUNS < 2 * level  # what lies within the band is not looked at again
 
 
 def test_all_that_is_said_is_right_together():
@@ -302,18 +314,53 @@ def test_what_a_sequence_saves_against_a_fixed_number():
 def test_rounds_pass_by_every_look_at_the_null():
     assert rounds(2000)[:4] == (32, 48, 64, 80)
     assert rounds(2000)[-1] == 2000
-    assert set(NULL_LOOKS) <= set(rounds(2000))
     assert rounds(40) == (32, 40)
     assert rounds(5) == (5,)
     assert all(0 < b - a <= max(16, a / 4) for a, b in zip(rounds(5000), rounds(5000)[1:], strict=False))
-    for num in (5, 100, 300, 2000):
-        looks = rules._EffectTest(1, 1, 4, num, 0.1).look_levels
-        assert sum(looks.values()) == pytest.approx(0.05)
-        assert set(looks) <= set(rounds(num))
+    for num in (5, 32, 100, 300, 2000, 50_000):
+        assert set(null_looks(num)) <= set(rounds(num))
+
+
+def test_the_looks_go_on_with_more_samples_and_never_spend_more_than_the_level():
+    assert list(null_looks(2000)) == [32, 64, 128, 256, 512, 1024]
+    assert list(null_looks(5)) == [5]
+    spent = null_looks(2**60)
+    assert sum(spent.values()) + null_looks(5)[5] <= 1  # even after a try with very few samples
+    for num in (32, 100, 300, 2000):  # more samples keep the looks that fewer have
+        assert null_looks(num).items() <= spent.items()
+        assert next_look(max(null_looks(num))) > num
+    assert next_look(5) == 32 and next_look(256) == 512
+    test = EffectTest(1, 1, 4, 2000, 0.1, 0.01)
+    assert sum(test.look_levels.values()) < 0.05
+
+
+def test_more_samples_can_show_what_fewer_left_open():
+    # Five times what random directions do, of which the first samples happen to show three times.
+    world = World([[0.05, 0.0], [0.3, 0.0]], spread=0.1, null=0.01, num_null=32, num=4096)
+    settled = 0.05 * np.sqrt(np.square(world.null[:, :, 0].mean(axis=0)).mean() / 0.01**2)
+    for part, mean in ((slice(256), 0.72), (slice(256, 512), 0.7), (slice(512, None), 1.05)):
+        world.own[part, 0, 0] += mean * settled - world.own[part, 0, 0].mean()
+    few = world.decide("effect", max_samples=600).verdict()
+    assert few.undecided.tolist() == [True, False] and few.has_effect.tolist() == [False, True]
+    assert few.tested_on[0] == 512 == few.samples[0, 0]  # there is no look left, so that nothing is measured
+    assert few.p_required[0] < few.p_adjusted[0] < 0.01
+    more = world.decide("effect", max_samples=4096).verdict()
+    assert more.has_effect.all() and not more.undecided.any()
+    assert more.p_adjusted[0] <= more.p_required[0]
+    assert more.tested_on[0] > 512
+    assert more.tested_on[1] == few.tested_on[1]  # what was decided before is decided alike
+
+
+def test_too_few_samples_leave_open_what_more_would_give_up():
+    world = World(PROFILES)
+    few = world.decide("effect", max_samples=100).verdict()
+    assert few.undecided.tolist() == [False, False, False, True, False]
+    assert few.tested_on[3] == 64
+    assert not world.decide("effect").verdict().undecided.any()
 
 
 def test_holm_counts_boundaries_that_fell():
-    test = rules._EffectTest(3, 1, 8, 32, 0.1)  # one look, at a level of 0.05
+    test = EffectTest(3, 1, 8, 32, 3.2, 0.01)  # one look, at a level of 0.05
     random = np.random.default_rng(0)
     null = random.normal(size=(32, 8, 3))
     scale = np.sqrt(np.square(null.mean(axis=0)).mean(axis=0))
@@ -323,6 +370,8 @@ def test_holm_counts_boundaries_that_fell():
     effects.update(np.tile(own, (32, 1)))
     test.falls[:2] = True
     test.update(effects, 32, null)
+    assert test.p_required[2] == pytest.approx(0.05)
+    assert test.p_values[2] == pytest.approx(0.03)
     assert not test.beyond.any()
 
 
