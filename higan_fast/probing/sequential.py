@@ -18,6 +18,7 @@ from higan_fast.statistics.confidence import bounds_of_moments
 from higan_fast.statistics.corrections import holm
 from higan_fast.statistics.decisions import Decisions, Goal, Verdict
 from higan_fast.statistics.decisions import rounds as count_rounds
+from higan_fast.statistics.effects import LARGE_EVEN
 from higan_fast.statistics.nulls import null_band, null_p_values, null_scale
 
 Array = NDArray[np.float64]
@@ -27,8 +28,7 @@ BoolArray = NDArray[np.bool_]
 # are directions on the same samples, and more samples make no comparison sharper than the directions are.
 LAYER_NULL_SAMPLES = 16
 
-# An even part of so many standard deviations of its score is worth going on for, on so many samples at most.
-LARGE_EVEN = 0.5
+# A large even part is worth going on for, on so many samples at most.
 EVEN_SAMPLES = 256
 
 

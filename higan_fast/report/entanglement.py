@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from higan_fast.predictors.base import LEVELS, Semantic
 from higan_fast.probing.verification import Verification
 from higan_fast.report.charts import Cell, cell
-from higan_fast.report.numerals import NONE, number
+from higan_fast.report.numerals import NONE, interval, number
 from higan_fast.sampling.samples import Samples
+from higan_fast.statistics.effects import LARGE_EVEN
 
 # With more columns than this the numbers would not fit, and only the titles of the cells tell them.
 NUMBERS_UP_TO = 24
+
+
+class EvenPart(NamedTuple):
+    """What a step along a boundary changes whichever way it goes, in standard deviations of the score."""
+
+    boundary: str
+    semantic: str
+    size: float
 
 
 @dataclass(frozen=True)
@@ -21,27 +32,23 @@ class Entanglement:
     """Boundaries (rows) × semantics (columns); a cell of a boundary's own semantic is marked."""
 
     columns: tuple[Semantic, ...]
-    rows: tuple[tuple[Semantic, bool, tuple[Cell, ...]], ...]  # boundary, beats the null, cells
+    rows: tuple[
+        tuple[Semantic, bool, tuple[tuple[Cell, str], ...]], ...
+    ]  # boundary, shown, cells, even parts
     full: str
     constant: tuple[str, ...]
     with_numbers: bool
 
 
 def entanglement(verification: Verification, samples: Samples) -> Entanglement:
-    """The matrix, rows and columns in the order of the levels."""
+    """The matrix, rows and columns in the order of the levels. Beside an effect stands a large even part."""
     names = [semantic.name for semantic in verification.semantics]
-    spread = dict(
-        zip((s.name for s in samples.semantics), samples.scores.std(axis=0, dtype=float), strict=True)
-    )
-    scale = np.array([spread[name] for name in names])
-    relative = np.divide(
-        verification.entanglement(),
-        scale,
-        out=np.full((len(verification.boundary_names), len(names)), np.nan),
-        where=scale > 0,
-    )  # [B, S]
-    finite = np.abs(relative[np.isfinite(relative)])
-    full = float(finite.max(initial=0.0))
+    scale = _spread(verification, samples)
+    relative = _relative(verification.entanglement(), scale)  # [B, S]
+    parts = ("even", "even_low", "even_high")
+    even, low, high = (_relative(getattr(verification, part)[:, 0], scale) for part in parts)
+    large = {(part.boundary, part.semantic) for part in large_even_parts(verification, samples)}
+    full = float(np.abs(relative[np.isfinite(relative)]).max(initial=0.0))
     columns = sorted(range(len(names)), key=lambda c: LEVELS.index(verification.semantics[c].level))
     with_numbers = len(columns) <= NUMBERS_UP_TO
     rows = []
@@ -53,16 +60,16 @@ def entanglement(verification: Verification, samples: Samples) -> Entanglement:
         for other in columns:
             value = float(relative[row, other])
             text = number(value, 1 if full >= 0.1 else 2)
-            title = f"{names[column]} → {names[other]}: {number(value, 2, signed=True)} SD"
-            cells.append(
-                cell(
-                    text if with_numbers or text == NONE else "",
-                    title,
-                    value,
-                    full,
-                    "own" if other == column else "",
-                )
+            title = (
+                f"{names[column]} → {names[other]}: {number(value, 2, signed=True)} SD; even part "
+                f"{number(float(even[row, other]), 2, signed=True)} SD, interval "
+                f"{interval(float(low[row, other]), float(high[row, other]), 2)}"
             )
+            is_large = (names[column], names[other]) in large
+            marks = [mark for mark, wanted in (("own", other == column), ("even", is_large)) if wanted]
+            shown = text if with_numbers or text == NONE else ""
+            beside = number(float(even[row, other]), 1, signed=True) if is_large and with_numbers else ""
+            cells.append((cell(shown, title, value, full, " ".join(marks)), beside))
         rows.append((verification.semantics[column], bool(verification.beats_null[row]), tuple(cells)))
     return Entanglement(
         columns=tuple(verification.semantics[column] for column in columns),
@@ -71,3 +78,33 @@ def entanglement(verification: Verification, samples: Samples) -> Entanglement:
         constant=tuple(names[column] for column in columns if not scale[column] > 0),
         with_numbers=with_numbers,
     )
+
+
+def large_even_parts(verification: Verification, samples: Samples) -> list[EvenPart]:
+    """The even parts that are surely not 0 and of at least ``LARGE_EVEN`` standard deviations, largest first.
+
+    They are those of all layers together, and of other semantics as well as the boundary's own.
+    """
+    relative = _relative(verification.even[:, 0], _spread(verification, samples))
+    found = verification.even_sure & (np.abs(relative) >= LARGE_EVEN)  # NaN is not
+    parts = [
+        EvenPart(
+            verification.boundary_names[row],
+            verification.semantics[column].name,
+            float(relative[row, column]),
+        )
+        for row, column in np.argwhere(found)
+    ]
+    return sorted(parts, key=lambda part: -abs(part.size))
+
+
+def _spread(verification: Verification, samples: Samples) -> NDArray[np.float64]:
+    """The standard deviation of each semantic's score over the samples, ``[S]``."""
+    names = (semantic.name for semantic in samples.semantics)
+    spread = dict(zip(names, samples.scores.std(axis=0, dtype=float), strict=True))
+    return np.array([spread[semantic.name] for semantic in verification.semantics])
+
+
+def _relative(values: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``[B, S]`` in standard deviations; NaN where a score is the same for all samples."""
+    return np.divide(values, scale, out=np.full(values.shape, np.nan), where=scale > 0)

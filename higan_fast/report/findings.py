@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from higan_fast.predictors.base import LEVELS
 from higan_fast.probing.verification import Verification
+from higan_fast.report.entanglement import EvenPart
 from higan_fast.report.numerals import count, decimals, listing, number
+from higan_fast.statistics.effects import LARGE_EVEN
 
 # Levels whose mean layers are closer than this are named as close: a mean over two or three
 # semantics does not place them any finer.
 CLOSE = 0.5
+
+NUM_PAIRS = 5  # so many boundaries with what they wreck are named
 
 
 def finding(verification: Verification | None) -> str:
@@ -20,8 +24,10 @@ def finding(verification: Verification | None) -> str:
         return "No boundary was fitted, so there is no effect to report; the reasons stand under Boundaries."
     num, beating = len(verification.boundary_names), int(verification.beats_null.sum())
     if beating == 0:
+        open_ones = sum(verification.status(name) == "undecided" for name in verification.boundary_names)
+        rest = f"; {open_ones} of them may yet, on more samples" if open_ones else ""
         return (
-            f"None of the {count(num, 'semantic')} beats random directions of the same length: "
+            f"None of the {count(num, 'semantic')} beats random directions of the same length{rest}: "
             "on this evidence, no boundary controls its semantic."
         )
     first = verification.rank()[0]
@@ -70,8 +76,25 @@ def economy(verification: Verification | None) -> str:
         f"than {settings['max_samples']:,} samples of everything ({fixed / images:.0f} times as many)."
     )
     if open_ones:
-        sentence += f" For {count(open_ones, 'semantic')} the answer was still open at the last sample."
+        sentence += (
+            f" For {count(open_ones, 'semantic')} the answer was still open when samples or looks ran out; "
+            "the ranking says why."
+        )
     return sentence
+
+
+def wrecks(parts: Sequence[EvenPart]) -> str:
+    """Which boundaries change a score whichever way they go; empty where none surely does by much."""
+    if not parts:
+        return ""
+    pairs = [f"{p.boundary} → {p.semantic} ({number(p.size, 1, signed=True)})" for p in parts]
+    more = len(pairs) - NUM_PAIRS
+    if more > 0:
+        pairs = [*pairs[:NUM_PAIRS], f"{more} more"]
+    return (
+        f"Steps in both directions change these scores alike, by {number(LARGE_EVEN, 1)} standard deviations "
+        f"or more, which no effect shows: {listing(pairs)}."
+    )
 
 
 def _order(means: Mapping[str, float | None]) -> str:

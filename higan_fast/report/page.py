@@ -16,8 +16,8 @@ from higan_fast.fingerprint import fingerprint
 from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import LEVELS
 from higan_fast.probing.verification import Verification
-from higan_fast.report.entanglement import entanglement
-from higan_fast.report.findings import economy, finding, order
+from higan_fast.report.entanglement import entanglement, large_even_parts
+from higan_fast.report.findings import economy, finding, order, wrecks
 from higan_fast.report.histograms import histograms
 from higan_fast.report.layers import heat_map
 from higan_fast.report.numerals import count, decimals, number, percent
@@ -66,6 +66,7 @@ def write_report(
         "finding": finding(verification),
         "order": order(verification),
         "economy": economy(verification),
+        "wrecks": wrecks(large_even_parts(verification, samples) if verification else ()),
         "samples": samples,
         "boundaries": boundaries,
         "levels": LEVELS,
@@ -77,7 +78,7 @@ def write_report(
     }
     if verification is not None:
         places = decimals([entry["effect"] for entry in verification.to_json()["semantics"]], 3)
-        pictured = strips(generator, boundaries, verification, places, progress)
+        pictured = strips(generator, samples, boundaries, verification, places, progress)
         context |= {
             "ranking": ranking(verification, boundaries),
             "heat_map": heat_map(verification) if verification.layers else None,

@@ -20,6 +20,7 @@ from higan_fast.pictures import image_grid, to_uint8
 from higan_fast.probing.manipulation import manipulate
 from higan_fast.probing.verification import Verification
 from higan_fast.progress import progress as show_progress
+from higan_fast.report.entanglement import large_even_parts
 from higan_fast.report.numerals import listing, number
 from higan_fast.report.ranking import layer_name
 from higan_fast.sampling.latents import (
@@ -59,6 +60,7 @@ class Panel:
 
     title: str
     effect: str
+    even: str  # even part of the semantic's own score
     picture: Picture
 
 
@@ -69,11 +71,17 @@ class Strip:
     name: str
     level: str
     beats_null: bool
+    wrecked: str  # what else changes on all layers, whichever way one goes
     panels: tuple[Panel, ...]
 
 
 def strips(
-    generator: Generator, boundaries: Boundaries, verification: Verification, places: int, progress: bool
+    generator: Generator,
+    samples: Samples,
+    boundaries: Boundaries,
+    verification: Verification,
+    places: int,
+    progress: bool,
 ) -> list[Strip]:
     """Strips of the highest-ranked semantics, all of the same samples: the verification's first.
 
@@ -86,6 +94,7 @@ def strips(
     base = make_codes(generator, settings["seed"], 0, NUM_SAMPLES, *truncation, VERIFICATION, label)
     names = [name for name in verification.rank() if name in boundaries][:NUM_PICTURED]
     columns = [semantic.name for semantic in verification.semantics]
+    large = large_even_parts(verification, samples)
     result = []
     several = len(verification.layers) > 1
     total = len(names) * NUM_SAMPLES * len(STEPS) * (2 if several else 1)
@@ -93,6 +102,7 @@ def strips(
         for name in names:
             boundary, row = boundaries[name], verification.boundary_names.index(name)
             effects = verification.effect[row, :, columns.index(name)]  # [1 + L]
+            even = verification.even[row, :, columns.index(name)]
             best = verification.best_layer(name) if several else None
             panels = []
             for layer in (None,) if best is None else (best, None):
@@ -103,11 +113,20 @@ def strips(
                     f"{len(images)} samples, one to a row, moved along {name} on {on} "
                     f"by {listing([number(step, 1) for step in STEPS])}"
                 )
-                effect = effects[0 if layer is None else 1 + layer]
+                layer_set = 0 if layer is None else 1 + layer
+                odd_part, even_part = (
+                    number(part[layer_set], places, signed=True) for part in (effects, even)
+                )
                 title = on[0].upper() + on[1:]
-                panels.append(Panel(title, number(effect, places, signed=True), _picture(images, alt)))
+                panels.append(Panel(title, odd_part, even_part, _picture(images, alt)))
             level = verification.semantics[columns.index(name)].level
-            result.append(Strip(name, level, bool(verification.beats_null[row]), tuple(panels)))
+            wrecked = [
+                f"{part.semantic} {number(part.size, 1, signed=True)}"
+                for part in large
+                if part.boundary == name
+            ]
+            shown = bool(verification.beats_null[row])
+            result.append(Strip(name, level, shown, listing(wrecked), tuple(panels)))
     return result
 
 

@@ -12,6 +12,9 @@ from torch import Tensor
 
 Array = NDArray[np.float64]
 
+# An even part of so many standard deviations of its score is large: the boundary wrecks something.
+LARGE_EVEN = 0.5
+
 
 @dataclass(frozen=True)
 class Moments:

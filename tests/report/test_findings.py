@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from higan_fast.report.findings import _order, economy
+from higan_fast.report.entanglement import EvenPart
+from higan_fast.report.findings import NUM_PAIRS, _order, economy, wrecks
 
 MEANS = {"layout": 1.0, "object": 3.0, "attribute": 5.0, "color": 8.0}
 
@@ -53,7 +54,18 @@ def test_what_the_stop_rule_saved_in_words():
     assert economy(answer) == (
         "To decide which semantics have an effect, and on which layer the most, with 99 % confidence for all "
         "of it together, took 50,000 images: 2,000,000 images fewer than 2,000 samples of everything (41 "
-        "times as many). For 1 semantic the answer was still open at the last sample."
+        "times as many). For 1 semantic the answer was still open when samples or looks ran out; "
+        "the ranking says why."
     )
     assert economy(None) == ""
     assert economy(SimpleNamespace(settings={"decide": None})) == ""
+
+
+def test_boundaries_that_wreck_something_are_named():
+    assert wrecks([]) == ""
+    parts = [EvenPart("warmth", "saturation", 0.73), EvenPart("lamp", "picture", -0.58)]
+    assert wrecks(parts) == (
+        "Steps in both directions change these scores alike, by 0.5 standard deviations or more, which no "
+        "effect shows: warmth → saturation (+0.7) and lamp → picture (−0.6)."
+    )
+    assert wrecks(parts * 4).endswith(f" and {8 - NUM_PAIRS} more.")

@@ -255,3 +255,39 @@ def test_nothing_is_left_behind_where_the_page_cannot_be_written(run, tmp_path):
             progress=False,
         )
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_boundary_that_wrecks_something_is_seen(write, run):
+    found = run.verification
+    quiet = Page(write())
+    assert "Steps in both directions" not in quiet.text and "On all layers a step changes" not in quiet.text
+    row, names = found.row("view"), [semantic.name for semantic in SEMANTICS]
+    deviation = run.samples.scores.std(axis=0)
+    changed = {name: getattr(found, name).copy() for name in ("effect", "even", "even_low", "even_high")}
+    sure = found.even_sure.copy()
+    for name, size, surely in (("wood", -0.8, True), ("hue", 0.9, False), ("bed", 0.3, True)):
+        column = names.index(name)
+        changed["effect"][row, 0, column] = 0
+        for part, offset in (("even", 0), ("even_low", -0.1), ("even_high", 0.1)):
+            changed[part][row, 0, column] = (size + offset) * deviation[column]
+        sure[row, column] = surely
+    page = Page(write(verification=replace(found, **changed, even_sure=sure)))
+    assert "standard deviations or more, which no effect shows: view → wood (−0.8)." in page.text
+    assert "On all layers a step changes, whichever way it goes: wood −0.8 " in page.text
+    cells = {
+        cell["title"]: cell["class"].split()
+        for cell in page.find("td")
+        if " SD; even part " in (cell.get("title") or "")
+    }
+    assert cells["view → wood: 0.00 SD; even part −0.80 SD, interval −0.90 to −0.70"].count("even") == 1
+    assert sum("even" in classes for classes in cells.values()) == 1
+    assert "0.0 −0.8" in page.text
+
+
+def test_captions_of_strips_give_the_even_part(write, run):
+    page, found = Page(write()), run.verification
+    for name in LAYER_OF:
+        column = [semantic.name for semantic in SEMANTICS].index(name)
+        effect, even = (float(part[found.row(name), 0, column]) for part in (found.effect, found.even))
+        text = f"All layers effect {effect:+.2f} , even part {even:+.2f}".replace("-", "−")
+        assert text.replace("−0.00", "0.00").replace("+0.00", "0.00") in page.text
