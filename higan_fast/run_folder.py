@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from higan_fast.boundaries.boundary import fingerprint_of
 from higan_fast.checkpoints import load_generator
 from higan_fast.checks import check_label
+from higan_fast.devices import usable_device
 from higan_fast.environment import environment
 from higan_fast.files import write_whole
 from higan_fast.fingerprint import fingerprint, first_difference
@@ -20,6 +23,14 @@ from higan_fast.generators.base import Generator
 from higan_fast.predictors import Predictor, load_predictor
 from higan_fast.probing import Boundaries, Samples, Verification
 
+# Where the networks are, and where they run: what may differ when a folder has travelled. The names beside
+# them are no paths.
+PLACES: dict[str, tuple[str, ...]] = {
+    "network": ("scenes",),
+    "predictor": ("scenes", "color"),
+    "config": (),
+    "device": (),
+}
 # What run.json and the samples both say of how these were drawn.
 DRAWN = ("seed", "truncation_psi", "truncation_layers", "label")
 
@@ -55,12 +66,15 @@ class RunFolder:
         self.path, self.settings = Path(path), settings
 
     @classmethod
-    def open(cls, path: str | Path) -> RunFolder:
+    def open(cls, path: str | Path, **places: str | None) -> RunFolder:
         """A folder in which sampling has begun.
+
+        Args:
+            places: of ``network``, ``predictor``, ``config`` and ``device``, those that are elsewhere now.
 
         Raises:
             FileNotFoundError: when it is no run folder.
-            ValueError: when its settings cannot be read.
+            ValueError: when its settings cannot be read, or this machine has no such device.
         """
         file = Path(path) / "run.json"
         if not file.is_file():
@@ -68,9 +82,12 @@ class RunFolder:
                 f"{path}: no probe was begun here (no run.json); begin with higan-fast sample"
             )
         try:
-            return cls(path, Settings.model_validate(json.loads(file.read_text())["settings"]))
+            stored = Settings.model_validate(json.loads(file.read_text())["settings"])
         except (KeyError, json.JSONDecodeError, ValidationError) as error:
             raise ValueError(f"{file}: cannot be read ({error})") from error
+        given = {name: place for name, place in places.items() if place is not None}
+        here = {name: _found_at(name, getattr(stored, name), Path(path)) for name in PLACES} | given
+        return cls(path, stored.model_copy(update=here | {"device": _device(given, stored.device)}))
 
     def begin(self) -> None:
         """Loads the networks; notes the settings, and with what the run is made, unless that was done before.
@@ -83,7 +100,11 @@ class RunFolder:
         _ = self.generator, self.predictor  # what is wrong with them is said before a folder is made
         if not (self.path / "run.json").exists():
             begun = {
-                "settings": self.settings.model_dump(),
+                "settings": self.settings.model_dump() | self._stored_places(),
+                "networks": {
+                    "generator": fingerprint(self.generator),
+                    "predictor": fingerprint(self.predictor),
+                },
                 "made_with": environment(),
                 "begun": datetime.now(UTC).isoformat(timespec="seconds"),
             }
@@ -91,7 +112,7 @@ class RunFolder:
                 file.write(json.dumps(begun, indent=2).encode())
         stored = RunFolder.open(self.path).settings.model_dump()
         for name, value in self.settings.model_dump().items():
-            if stored[name] != value and name != "device":
+            if stored[name] != value and name not in PLACES:
                 raise ValueError(
                     f"{self.path}: was begun with {name} = {stored[name]!r}, and this command has {value!r}; "
                     "use the same, or another folder"
@@ -106,7 +127,8 @@ class RunFolder:
     @cached_property
     def generator(self) -> Generator:
         """The generator, which must be that of the samples where there are some."""
-        generator = load_generator(self.settings.network, self.settings.device, self.settings.config)
+        with _elsewhere("--network"):
+            generator = load_generator(self.settings.network, self.settings.device, self.settings.config)
         check_label(self.settings.label, generator.label_dim)
         generator.use_truncation(self.settings.truncation_psi)
         self._check_network("generator", "network", generator)
@@ -115,7 +137,8 @@ class RunFolder:
     @cached_property
     def predictor(self) -> Predictor:
         """The predictor, which must be that of the samples where there are some."""
-        predictor = load_predictor(self.settings.predictor, device=self.settings.device)
+        with _elsewhere("--predictor"):
+            predictor = load_predictor(self.settings.predictor, device=self.settings.device)
         self._check_network("predictor", "predictor", predictor)
         return predictor
 
@@ -171,18 +194,55 @@ class RunFolder:
         return verification
 
     def _check_network(self, name: str, setting: str, network: Generator | Predictor) -> None:
-        """Raises ValueError where samples were made by another network than is now at its place."""
-        try:
-            expected = Samples.open(self.path).settings[name]
-        except (FileNotFoundError, ValueError):
-            return  # there is none yet
-        if expected != fingerprint(network):
+        """Raises ValueError where the run was begun with another network than is at its place now."""
+        expected = []
+        if (self.path / "run.json").exists():
+            begun = json.loads((self.path / "run.json").read_text())
+            expected += [begun["networks"][name]] if "networks" in begun else []
+        with suppress(FileNotFoundError, ValueError):  # there may be no samples yet
+            expected.append(Samples.open(self.path).settings[name])
+        if set(expected) - {fingerprint(network)}:
             raise ValueError(
-                f"{getattr(self.settings, setting)}: is not the {name} of the samples in {self.path} (its "
-                f"weights or settings differ); put that back, or sample "
-                "into another folder"
+                f"{getattr(self.settings, setting)}: is not the {name} of {self.path} (its weights or "
+                f"settings differ); put that back, give its place with --{setting}, or sample into "
+                "another folder"
             )
+
+    def _stored_places(self) -> dict[str, str | None]:
+        """Paths as another working directory and another machine can read them."""
+        stored: dict[str, str | None] = {}
+        for name, words in PLACES.items():
+            place = getattr(self.settings, name)
+            if place is not None and name != "device" and place not in words:
+                path, folder = Path(place).absolute(), self.path.absolute()
+                place = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+            stored[name] = place
+        return stored
 
     def _need(self, file: Path, stage: str) -> None:
         if not file.exists():
             raise FileNotFoundError(f"{file}: is not there yet; make it with higan-fast {stage} {self.path}")
+
+
+def _found_at(name: str, place: str | None, folder: Path) -> str | None:
+    """A stored place, from here: relative paths start at the run folder."""
+    return place if place is None or name == "device" or place in PLACES[name] else str(folder / place)
+
+
+def _device(given: dict[str, str], stored: str) -> str:
+    """The device that is asked for; else the one of the last stage, if this machine has it, or any."""
+    if "device" in given:
+        return str(usable_device(given["device"]))
+    try:
+        return str(usable_device(stored))
+    except ValueError:
+        return str(usable_device("auto"))
+
+
+@contextmanager
+def _elsewhere(option: str) -> Iterator[None]:
+    """Within it, a missing file is said to be where an option can name it."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}; if it is elsewhere now, give its place with {option}") from error

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from higan_fast.checkpoints import save_generator
 from higan_fast.cli import main
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from higan_fast.predictors.scenes import ScenePredictor, save_scene_predictor
+from higan_fast.probing import Samples
 from higan_fast.scenes.factors import CONTINUOUS, SEMANTICS
 
 LITTLE = ("--exhaustive", "--max-samples", 2, "--null", 2)
@@ -102,7 +104,7 @@ def test_replaced_weights_are_refused(probe):
     shutil.copy(probe / "other" / "generator.safetensors", networks["generator"])
     for stage in (("verify",), ("report",), ("manipulate", "--semantic", NAME)):
         line = refused(stage[0], probe / "run", *stage[1:])
-        assert "generator.safetensors: is not the generator of the samples" in line
+        assert "generator.safetensors: is not the generator of" in line
     edit(probe, network=str(probe / "other" / ".." / ".." / "none.safetensors"))
     assert "no such file" in refused("report", probe / "run")
 
@@ -111,7 +113,7 @@ def test_a_replaced_predictor_is_refused(probe):
     write_networks(probe / "other", 1)
     edit(probe, predictor=str(probe / "other" / "predictor.safetensors"))
     line = refused("verify", probe / "run")
-    assert "predictor.safetensors: is not the predictor of the samples" in line
+    assert "predictor.safetensors: is not the predictor of" in line
 
 
 def test_boundaries_fitted_anew_make_the_verification_stale(probe):
@@ -153,3 +155,58 @@ def test_partial_samples_are_named(probe):
     run("verify", probe / "run", *LITTLE)
     run("report", probe / "run")
     assert expected in (probe / "run" / "report.html").read_text()
+
+
+def test_a_run_folder_travels(made, probe, monkeypatch):
+    """To another place, with networks elsewhere, and from a machine with a GPU to one without."""
+    begun = json.loads((made / "run" / "run.json").read_text())
+    assert begun["settings"]["network"] == str(made / "generator.safetensors")
+    assert set(begun["networks"]) == {"generator", "predictor"}
+    gone = {"network": "/gone/generator.safetensors", "predictor": "/gone/predictor.safetensors"}
+    edit(probe, device="cuda:7", **gone)
+    line = refused("report", probe / "run")
+    assert "no such file" in line and "if it is elsewhere now, give its place with --network" in line
+    network = ("--network", probe / "generator.safetensors")
+    places = (*network, "--predictor", probe / "predictor.safetensors")
+    assert "with --predictor" in refused("verify", probe / "run", *network)
+    assert "on cpu" in run("verify", probe / "run", *places, *LITTLE).output
+    run("report", probe / "run", *places, "--device", "cpu")
+    run("manipulate", probe / "run", "--semantic", NAME, "--num", 1, *places)
+    monkeypatch.chdir(probe)
+    drawn = ("--num", 512, "--seed", 3, "--trunc", 0.8)
+    run("sample", *places, "--out", "run", *drawn, "--device", "cpu")
+    assert len(Samples.open("run")) == 512, "goes on, with networks from another place"
+    assert "got 'cuda:7'" in refused("verify", "run", *places, "--device", "cuda:7")
+    fitted = ("--chosen-num", 60, "--device", "cpu")
+    edit(probe, **gone)
+    run("probe", *places, "--out", "run", *drawn, *fitted, *LITTLE)
+
+
+def test_networks_given_anew_must_be_those_of_the_run(probe):
+    write_networks(probe / "other", 1)
+    for name, file in (("network", "generator"), ("predictor", "predictor")):
+        path = probe / "other" / f"{file}.safetensors"
+        for stage in (("verify",), ("report",), ("manipulate", "--semantic", NAME)):
+            line = refused(stage[0], probe / "run", *stage[1:], f"--{name}", path)
+            assert f"{path}: is not the {file} of" in line and f"give its place with --{name}" in line
+
+
+def test_networks_in_the_run_folder_move_with_it(tmp_path, monkeypatch):
+    write_networks(tmp_path / "here" / "run" / "networks", 0)
+    monkeypatch.chdir(tmp_path / "here")
+    sample(Path("run/networks"), "run", "--num", 128)
+    stored = json.loads(Path("run/run.json").read_text())["settings"]
+    assert stored["network"] == "networks/generator.safetensors"
+    (tmp_path / "here").rename(tmp_path / "there")
+    monkeypatch.chdir(tmp_path)
+    run("fit", "there/run", "--chosen-num", 60)
+    run("verify", "there/run", *LITTLE)
+
+
+def test_another_network_cannot_go_on_where_one_began(probe):
+    write_networks(probe / "other", 1)
+    shutil.rmtree(probe / "run" / "samples.zarr")  # run.json alone knows
+    networks = ("--network", probe / "other" / "generator.safetensors")
+    networks += ("--predictor", probe / "predictor.safetensors", "--device", "cpu")
+    line = refused("sample", *networks, "--out", probe / "run", "--seed", 3, "--trunc", 0.8)
+    assert "is not the generator of" in line

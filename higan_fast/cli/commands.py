@@ -15,6 +15,7 @@ from higan_fast.cli.options import (
     CONFIG,
     COUNT,
     DEVICE,
+    ELSEWHERE,
     FITTING,
     INDEX,
     NETWORKS,
@@ -68,6 +69,7 @@ def fit(run: Path, chosen_num: float, space: str | None, quiet: bool) -> None:
 @VERIFYING
 @BATCH
 @click.option("--semantic", "semantics", multiple=True, help="Only this one; may be repeated.")
+@ELSEWHERE
 @QUIET
 @AS_JSON
 def verify(run: Path, as_json: bool, semantics: tuple[str, ...], **options: Any) -> None:
@@ -84,12 +86,13 @@ def verify(run: Path, as_json: bool, semantics: tuple[str, ...], **options: Any)
 
 @main.command()
 @RUN
+@ELSEWHERE
 @QUIET
-def report(run: Path, quiet: bool) -> None:
+def report(run: Path, quiet: bool, places: dict[str, str | None]) -> None:
     """Write RUN/report.html, one self-contained page."""
     from higan_fast.cli import stages
 
-    stages.report(run, quiet=quiet)
+    stages.report(run, places, quiet=quiet)
 
 
 @main.command()
@@ -153,6 +156,7 @@ def demo(out: Path, device: str, precision: str, quiet: bool) -> None:
 @click.option(
     "--out", type=PATH, help="PNG, JPEG or WebP file.  [default: a PNG in RUN, named by the options]"
 )
+@ELSEWHERE
 @QUIET
 def manipulate(
     run: Path,

@@ -35,6 +35,7 @@ def manipulate(
     variants: int | None,
     scale: float,
     picture: Path | None,
+    places: dict[str, str | None],
     quiet: bool,
 ) -> None:
     """Draws a picture: a row for each sample, a column for each step.
@@ -44,10 +45,13 @@ def manipulate(
         seed: of fresh samples; None: those of the run.
         variants: instead of steps, so many random ones.
         picture: where to write it.
+        places: see ``RunFolder.open``.
     """
     if picture is not None:
         check_picture_name(picture)
-    run = RunFolder.open(out)
+    run = RunFolder.open(out, **places)
+    if places["predictor"] is not None:
+        _ = run.predictor  # must be that of the run, though no picture needs it
     boundaries = [run.boundaries[name] for name in names]
     chosen = parse_layers(layers, run.generator.num_layers)
     on = "all" if len(chosen) == run.generator.num_layers else format_layers(chosen)

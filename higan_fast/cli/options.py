@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,31 @@ PRECISION = option(
     type=click.Choice(["auto", "exact", "fast"]),
     help="exact: in 32 bits; fast: in 16; auto: fast on CUDA devices with tensor cores, else exact.",
 )
+
+
+def ELSEWHERE(command: Command) -> Command:  # noqa: N802 (a decorator among the others)
+    """Where the networks of a run folder are now; the command gets what is given as ``places``."""
+
+    @wraps(command)
+    def gathered(
+        *arguments: Any,
+        network: str | None,
+        predictor: str | None,
+        config: str | None,
+        device: str | None,
+        **others: Any,
+    ) -> Any:
+        places = {"network": network, "predictor": predictor, "config": config, "device": device}
+        return command(*arguments, places=places, **others)
+
+    return options(
+        click.option("--network", help="The generator, if it is not where it was."),
+        click.option("--predictor", help="The predictor, if it is not where it was."),
+        click.option("--config", help="The generator's JSON file, if it is not where it was."),
+        click.option("--device", help="cpu, cuda, cuda:1, …, auto.  [default: the run's, if it is here]"),
+    )(gathered)
+
+
 SAMPLING = options(
     option("--num", default=20_000, type=COUNT, help="How many samples."),
     option("--seed", default=0, type=INDEX),

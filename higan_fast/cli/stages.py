@@ -14,7 +14,7 @@ from higan_fast.devices import describe_device, usable_device
 from higan_fast.engine.precision import Precision, Wish, chosen_precision
 from higan_fast.probing import Boundaries, Verification
 from higan_fast.report import write_report
-from higan_fast.run_folder import RunFolder, Settings
+from higan_fast.run_folder import PLACES, RunFolder, Settings
 
 VERIFYING = (
     "step",
@@ -40,10 +40,11 @@ def probe(
 ) -> None:
     """All stages; ``options``: of the sampling and of the verification."""
     verifying = {name: options.pop(name) for name in VERIFYING}
+    places = {name: options.get(name) for name in PLACES}
     sample(out, num, batch, options, quiet=quiet)
     if fit(out, chosen_num, space, quiet=quiet):
-        print_ranking(verify(out, batch=batch, quiet=quiet, **verifying))
-    report(out, quiet=quiet)
+        print_ranking(verify(out, places=places, batch=batch, quiet=quiet, **verifying))
+    report(out, places, quiet=quiet)
 
 
 def sample(out: Path, num: int, batch: int | None, settings: dict[str, Any], *, quiet: bool) -> None:
@@ -72,10 +73,11 @@ def verify(
     max_samples: int,
     batch: int | None,
     precision: Wish,
+    places: dict[str, str | None],
     quiet: bool,
     **options: Any,
 ) -> Verification:
-    run = RunFolder.open(out)
+    run = RunFolder.open(out, **places)
     precision = chosen_precision(precision, run.generator.device)
     say_where("verifying", run, quiet, precision)
     verification = probing.verify(
@@ -87,8 +89,10 @@ def verify(
     return verification
 
 
-def report(out: Path, *, quiet: bool) -> None:
-    run = RunFolder.open(out)
+def report(out: Path, places: dict[str, str | None], *, quiet: bool) -> None:
+    run = RunFolder.open(out, **places)
+    if places["predictor"] is not None:
+        _ = run.predictor  # must be that of the run, though no page needs it
     say_where("drawing", run, quiet)
     path = write_report(
         out / "report.html",
