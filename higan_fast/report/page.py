@@ -22,6 +22,7 @@ from higan_fast.report.histograms import histograms
 from higan_fast.report.layers import heat_map
 from higan_fast.report.numerals import count, decimals, number, percent
 from higan_fast.report.ranking import ranking
+from higan_fast.report.settings import about, described
 from higan_fast.report.strips import NUM_SAMPLES, STEPS, contact_sheet, strips
 from higan_fast.sampling.samples import Samples
 
@@ -42,8 +43,8 @@ def write_report(
     Args:
         path: the HTML file.
         title: of the page.
-        settings: what was run, shown as it is; of these names the page makes more: ``network`` and
-            ``predictor`` (what was probed), ``command`` (how to do it again).
+        settings: what was run; ``network`` and ``predictor`` also stand at the top, and ``command``, which
+            repeats the run, gets a button that copies it.
         generator: the one that was probed.
         samples: the samples.
         boundaries: those that were fitted; of those that were not, the reasons.
@@ -62,7 +63,7 @@ def write_report(
     context: dict[str, Any] = {
         "title": title,
         "today": date.today(),
-        "about": _about(settings, generator, samples, verification),
+        "about": about(settings, generator, samples, verification),
         "finding": finding(verification),
         "order": order(verification),
         "economy": economy(verification),
@@ -71,8 +72,9 @@ def write_report(
         "boundaries": boundaries,
         "levels": LEVELS,
         "command": settings.get("command"),
-        "settings": _settings(settings, samples, boundaries, verification),
+        "settings": described(settings, samples, boundaries, verification),
         "verification": verification,
+        "heat_map": None,
         "sheets": contact_sheet(generator, samples),
         "histograms": histograms(samples, boundaries),
     }
@@ -137,67 +139,3 @@ def _check_that_they_belong_together(
             f"verification: its semantics {[s.name for s in verification.semantics]} are not those of the "
             f"samples, {[s.name for s in samples.semantics]}; verify with the predictor that scored them"
         )
-
-
-def _about(
-    settings: Mapping[str, Any], generator: Generator, samples: Samples, verification: Verification | None
-) -> list[tuple[str, str, str]]:
-    """What was probed, in a few words: label, value, detail."""
-    size, layers = f"{generator.resolution}²", count(generator.num_layers, "layer")
-    images = len(samples) + (verification.images if verification else 0)
-    most = int(verification.samples.max()) if verification else 0
-    fresh = f"and {most:,} fresh ones to verify" if verification else "none verified"
-    saved = verification.images_fixed - verification.images if verification else 0
-    return [
-        (
-            "Network",
-            str(settings.get("network", generator.family)),
-            ", ".join(filter(None, [generator.family, size, layers, _classes(samples)])),
-        ),
-        (
-            "Predictor",
-            str(settings.get("predictor", "given as a module")),
-            count(len(samples.semantics), "semantic"),
-        ),
-        ("Samples", f"{len(samples):,}", fresh),
-        ("Images", f"{images:,}", f"made and scored; {saved:,} spared" if saved else "made and scored"),
-    ]
-
-
-def _classes(samples: Samples) -> str:
-    """Of which classes they are; empty where the generator has none."""
-    if "label_dim" not in samples.settings:
-        return ""
-    label = samples.settings["label"]
-    return count(samples.settings["label_dim"], "class", "classes") if label is None else f"class {label}"
-
-
-def _settings(
-    settings: Mapping[str, Any], samples: Samples, boundaries: Boundaries, verification: Verification | None
-) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Every setting of every stage, as text; the lists of semantics are in the tables already."""
-    stages = {
-        "Run": settings,
-        "Samples": samples.settings,
-        "Boundaries": boundaries.settings,
-        "Verification": verification.settings if verification else {},
-    }
-    skip = ("semantics", "command")
-    return [
-        (stage, [(name, text) for name, text in _flatten(values) if name not in skip])
-        for stage, values in stages.items()
-        if values
-    ]
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested settings → ``versions.torch`` and its text."""
-    rows = []
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            rows += _flatten(value, f"{prefix}{name}.")
-        else:
-            rows.append(
-                (f"{prefix}{name}", "all" if name == "truncation_layers" and value is None else str(value))
-            )
-    return rows
