@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 import higan_fast.progress as module
-from higan_fast.progress import progress
+from higan_fast.progress import duration, overall, progress, say, stage
 
 
 class Terminal(io.StringIO):
@@ -67,3 +67,66 @@ def test_a_terminal_gets_a_bar(monkeypatch):
     assert "sampling" in terminal.getvalue()
     assert "40/40" in terminal.getvalue()
     assert "images/s" in terminal.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "1 s"), (45.4, "45 s"), (150, "2 min"), (25_269, "7 h"), (250_000, "3 days"), (5e8, "5,787 days")],
+)
+def test_times_are_in_the_unit_that_people_use(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_the_stage_stands_before_all_that_is_shown(capsys):
+    with stage(1, of=4):
+        say("sampling on cpu")
+        with progress("sampling", 10) as advance:
+            advance(10)
+    with stage(2, of=4), overall("fitting", 3, "fitted") as report:
+        report(3, "done")
+    say("over")
+    starts = [line.split(":")[0] for line in capsys.readouterr().err.splitlines()]
+    assert starts == ["1/4 sampling on cpu", "1/4 sampling", "2/4 fitting", "over"]
+
+
+def rounds(now):
+    """A job of two rounds of ten images; the first takes eight seconds and the second two."""
+    with overall("verifying", 14, "boundaries decided") as report:
+        for decided, seconds, stop in ((5, 8.0, 32), (14, 2.0, 48)):
+            with progress(f"verifying samples to {stop - 1}", 10) as advance:
+                now[0] += seconds
+                advance(10)
+            report(decided, f"{stop} of at most 1,000 samples")
+
+
+def test_a_log_gets_lines_of_the_whole(monkeypatch, capsys):
+    with clock(monkeypatch) as now:
+        rounds(now)
+    assert capsys.readouterr().err.splitlines() == [
+        "verifying samples to 31: 10 of 10 images, 1.2 images/s, took 0:08",
+        "verifying: 5 of 14 boundaries decided; 32 of at most 1,000 samples, 0:08 so far",
+        "verifying: 14 of 14 boundaries decided; 48 of at most 1,000 samples, took 0:10",
+    ]
+
+
+def test_a_terminal_has_the_whole_above_the_rounds(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "160")
+    with overall("verifying", 14, "boundaries decided") as report:
+        report(5, "32 of at most 1,000 samples")
+        with progress("round", 10) as advance:
+            advance(10)
+            module._overall.get().refresh()
+        before = terminal.getvalue()
+    assert before.index("verifying") < before.index("round") and "10/10" in before
+    assert "5/14" in before and "boundaries decided; 32 of at most 1,000 samples" in before
+    last = terminal.getvalue()[len(before) :]
+    assert "verifying" in last and "round" not in last, "rounds leave, and the whole stays"
+
+
+def test_nothing_overall_is_shown_when_unwanted(capsys):
+    with overall("verifying", 14, "decided", enabled=False) as report:
+        report(3, "some")
+    assert capsys.readouterr() == ("", "")

@@ -13,6 +13,7 @@ from higan_fast.cli.printing import print_boundaries, print_ranking
 from higan_fast.devices import describe_device, usable_device
 from higan_fast.engine.precision import Precision, Wish, chosen_precision
 from higan_fast.probing import Boundaries, Verification
+from higan_fast.progress import say, stage
 from higan_fast.report import write_report
 from higan_fast.run_folder import PLACES, RunFolder, Settings
 
@@ -41,10 +42,16 @@ def probe(
     """All stages; ``options``: of the sampling and of the verification."""
     verifying = {name: options.pop(name) for name in VERIFYING}
     places = {name: options.get(name) for name in PLACES}
-    sample(out, num, batch, options, quiet=quiet)
-    if fit(out, chosen_num, space, quiet=quiet):
-        print_ranking(verify(out, places=places, batch=batch, quiet=quiet, **verifying))
-    report(out, places, quiet=quiet)
+    with stage(1, of=4):
+        sample(out, num, batch, options, quiet=quiet)
+    with stage(2, of=4):
+        boundaries = fit(out, chosen_num, space, quiet=quiet)
+    if boundaries:
+        with stage(3, of=4):
+            verification = verify(out, places=places, batch=batch, quiet=quiet, **verifying)
+        print_ranking(verification)
+    with stage(4, of=4):
+        report(out, places, quiet=quiet)
 
 
 def sample(out: Path, num: int, batch: int | None, settings: dict[str, Any], *, quiet: bool) -> None:
@@ -107,11 +114,11 @@ def report(out: Path, places: dict[str, str | None], *, quiet: bool) -> None:
     click.echo(path)
 
 
-def say_where(stage: str, run: RunFolder, quiet: bool, precision: Precision | None = None) -> None:
+def say_where(what: str, run: RunFolder, quiet: bool, precision: Precision | None = None) -> None:
     """Which device a stage has taken, and which precision where there is a choice."""
     if not quiet:
         taken = f", precision {precision}" if precision else ""
-        click.echo(f"{stage} on {describe_device(run.generator.device)}{taken}", err=True)
+        say(f"{what} on {describe_device(run.generator.device)}{taken}")
 
 
 def _command(run: RunFolder, out: Path) -> str:

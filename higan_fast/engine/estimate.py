@@ -13,9 +13,12 @@ from higan_fast.engine.engine import Engine
 from higan_fast.engine.plan import Plan
 from higan_fast.engine.scoring import score
 from higan_fast.ops.implementation import only_reference
+from higan_fast.progress import duration
 
-# How many images are timed, at most: enough to fill a device, and few beside any job that needs an estimate.
+# How many images are timed: few beside any job that needs an estimate. Where they take no time at all, it is
+# as many as the engine takes at once, or the time would be that of getting started.
 TIMED = 8
+NO_TIME = 0.1
 
 
 class Estimate(NamedTuple):
@@ -26,7 +29,11 @@ class Estimate(NamedTuple):
     seconds: float
 
     def __str__(self) -> str:
-        return f"{self.images:,} images, {self.flops / 1e12:,.1f} TFLOP, about {self.seconds:,.0f} s"
+        return f"{self.images:,} images, {self.flops / 1e12:,.1f} TFLOP, about {duration(self.seconds)}"
+
+    def plus(self, other: Estimate) -> Estimate:
+        """Returns what both take together."""
+        return Estimate(self.images + other.images, self.flops + other.flops, self.seconds + other.seconds)
 
 
 class Rate:
@@ -53,12 +60,10 @@ class Rate:
                 score(engine.predictor, generator.image(activation))
             self.other_flops = float(counter.get_total_flops())
         num = min(TIMED, engine.budget.images)
-        batch = codes.expand(num, -1, -1)
-        with torch.inference_mode():
-            engine.scores(batch[:1])  # the first pass prepares weights
-            begin = time.perf_counter()
-            engine.scores(batch).sum().item()  # the item waits for a GPU
-            seconds = max(time.perf_counter() - begin, 1e-9)
+        seconds = _seconds(engine, codes.expand(num, -1, -1))
+        if seconds < NO_TIME and num < engine.budget.images:
+            num = engine.budget.images
+            seconds = _seconds(engine, codes.expand(num, -1, -1))
         self.flops_per_second = num * max(1.0, self.layer_flops.sum() + self.other_flops) / seconds
 
     def estimate(self, plan: Plan, num_samples: int) -> Estimate:
@@ -70,3 +75,14 @@ class Rate:
             flops += num_samples * int(plan.chosen[:, index].sum()) * len(plan.steps) * suffix
         images = num_samples * (1 + plan.images_per_sample)
         return Estimate(images, float(flops), float(flops / self.flops_per_second))
+
+
+@torch.inference_mode()
+def _seconds(engine: Engine, codes: torch.Tensor) -> float:
+    """How long images of these codes take, once everything is prepared: the better of two times."""
+    times = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        engine.scores(codes).sum().item()  # the item waits for a GPU
+        times.append(time.perf_counter() - begin)
+    return max(min(times[1:]), 1e-9)  # the first pass prepares weights

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,6 +21,7 @@ from higan_fast.generators.base import Generator
 from higan_fast.probing.effect_files import Measured, hash_of, key_of, name_of, stored_keys
 from higan_fast.probing.tally import Effects, Tally
 from higan_fast.progress import progress as show_progress
+from higan_fast.progress import say
 from higan_fast.sampling.latents import (
     VERIFICATION,
     Codes,
@@ -219,11 +219,6 @@ class Measurement:
             return labelled_moves(generator, normals)
         psi, truncated = self.truncation
         return displacements(generator, self.space, normals, truncation_psi=psi, truncation_layers=truncated)
-
-
-def say(text: str) -> None:
-    """A line for whoever watches the progress."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def _kept(folder: Path, settings: dict[str, Any], num: int) -> dict[str, Effects]:

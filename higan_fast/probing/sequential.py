@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from higan_fast.predictors.base import Predictor
 from higan_fast.probing.effect_files import Measured, hash_of, key_of, name_of
-from higan_fast.probing.measurement import Direction, Measurement, say
+from higan_fast.probing.measurement import Direction, Measurement
+from higan_fast.probing.outlook import LAYER_NULL_SAMPLES, outlook
 from higan_fast.probing.tally import Effects
+from higan_fast.progress import overall, say
 from higan_fast.progress import progress as show_progress
 from higan_fast.statistics.confidence import bounds_of_moments
 from higan_fast.statistics.corrections import holm
@@ -23,10 +25,6 @@ from higan_fast.statistics.nulls import null_band, null_p_values, null_scale
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
-
-# Random directions are moved on each layer alone on the first so many samples. Few will do: what is compared
-# are directions on the same samples, and more samples make no comparison sharper than the directions are.
-LAYER_NULL_SAMPLES = 16
 
 # A large even part is worth going on for, on so many samples at most.
 EVEN_SAMPLES = 256
@@ -69,17 +67,21 @@ def measure_until_decided(
     )
     rounds = _Rounds(measurement, directions, columns, folder, settings, progress)
     if progress:
-        say(f"verifying: at most {measurement.estimate(directions, max_samples, rounds.whole(goal))}")
+        say(f"verifying: {outlook(measurement, directions, num, goal, max_samples)}")
     on_first = np.zeros((num, sets - 1))  # effects of layers alone on the first samples
     first = range(min(LAYER_NULL_SAMPLES, max_samples))
-    while samples := decisions.next_samples:
-        chosen = np.zeros((num + num_null, sets), np.bool_)
-        chosen[:num], chosen[num:, 0] = decisions.active, decisions.null_active
-        own, null = rounds.measure(samples, chosen)
-        decisions.update(own, null)
-        if samples.start == 0 and chosen[:num, 1:].any():
-            on_first = own[: len(first), :, 1:].mean(axis=0)
-    _settle_even_parts(rounds, decisions, columns, confidence, max_samples)
+    with overall("verifying", num, "boundaries decided", enabled=progress) as report:
+        while samples := decisions.next_samples:
+            chosen = np.zeros((num + num_null, sets), np.bool_)
+            chosen[:num], chosen[num:, 0] = decisions.active, decisions.null_active
+            own, null = rounds.measure(samples, chosen)
+            decisions.update(own, null)
+            decided = num - int(_undecided(goal, decisions.verdict()).sum())
+            what = "layers alone: " if chosen[:num, 1:].any() else ""
+            report(decided, f"{what}{samples.stop:,} of at most {max_samples:,} samples")
+            if samples.start == 0 and chosen[:num, 1:].any():
+                on_first = own[: len(first), :, 1:].mean(axis=0)
+        _settle_even_parts(rounds, decisions, columns, confidence, max_samples)
     verdict = decisions.verdict()
     known = verdict.has_effect if goal == "top-layer" else np.zeros(num, np.bool_)
     if known.any():

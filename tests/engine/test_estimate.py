@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from higan_fast.engine.engine import Engine
-from higan_fast.engine.estimate import Rate
+from higan_fast.engine.estimate import Estimate, Rate
 from higan_fast.engine.plan import Plan, all_and_each
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from higan_fast.predictors.base import ModulePredictor
@@ -56,3 +56,25 @@ def test_the_time_is_of_the_right_size(engine):
         for _ in engine.perturbed_scores(codes, plan):
             pass
     assert expected / 20 < time.perf_counter() - begin < 20 * expected  # on a machine that others use too
+
+
+def test_the_first_image_does_not_count_for_the_rate(engine, monkeypatch):
+    """The first pass through a network prepares weights and threads, and no later image waits for those."""
+    scores, calls = engine.scores, []
+
+    def slow_at_first(codes):
+        calls.append(len(codes))
+        time.sleep(0.5 if len(calls) == 1 else 0)
+        return scores(codes)
+
+    monkeypatch.setattr(engine, "scores", slow_at_first)
+    rate = Rate(engine)
+    seconds = calls[-1] * (rate.layer_flops.sum() + rate.other_flops) / rate.flops_per_second
+    assert seconds < 0.4
+    assert calls[0] == 8 and calls[-1] in (8, engine.budget.images)
+
+
+def test_estimates_add_up_and_are_read_in_human_units():
+    both = Estimate(10, 2e12, 100.0).plus(Estimate(5, 1e12, 25_169.0))
+    assert both == Estimate(15, 3e12, 25_269.0)
+    assert str(both) == "15 images, 3.0 TFLOP, about 7 h"

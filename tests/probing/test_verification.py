@@ -1,6 +1,7 @@
 """Verification on a world whose truth is known: layers recovered, the null beaten by what is real alone."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -412,7 +413,18 @@ def test_what_it_will_take_is_said_before(boundaries, capfd):
     verify(*toy(), boundaries, decide="effect", max_samples=8, num_null=2)
     lines = capfd.readouterr().err.splitlines()
     assert lines[0].startswith(f"verifying: {4 * (1 + 2 * 6 * (1 + NUM_LAYERS))} images, 0.0 TFLOP, about ")
-    assert lines[2].startswith(f"verifying: at most {8 * (1 + 2 * 6)} images, 0.0 TFLOP, about ")
+    assert re.fullmatch(rf"verifying: at most \d+ s \({8 * (1 + 2 * 6)} images\)", lines[2])
+    assert lines[3].startswith("verifying: ")
+    assert "of 4 boundaries decided; 8 of at most 8 samples, took 0:" in lines[3]
+
+
+def test_the_likely_time_is_of_what_is_decided_and_the_bound_of_what_is_not(boundaries, capfd):
+    found = verify(*toy(), boundaries, num_null=8, confidence=0.95)
+    line = capfd.readouterr().err.splitlines()[0]
+    likely, most = (int(number.replace(",", "")) for number in re.findall(r"\(([\d,]+) images\)", line))
+    said = r"verifying: likely about \d+ s \(.*\), at most \d+ \w+ \(.*\) if nothing is decided"
+    assert re.fullmatch(said, line)
+    assert most == found.images_fixed and found.images / 3 < likely < 3 * found.images < most
 
 
 def test_screened_profiles_stand_beside_the_measured_ones(boundaries):

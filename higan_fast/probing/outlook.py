@@ -1,0 +1,48 @@
+"""What a sequential verification will likely take, and what it takes at most."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from higan_fast.probing.measurement import Direction, Measurement
+from higan_fast.progress import duration
+from higan_fast.statistics.decisions import FIRST_ROUND, Goal
+
+# Random directions are moved on each layer alone on the first so many samples. Few will do: what is compared
+# are directions on the same samples, and more samples make no comparison sharper than the directions are.
+LAYER_NULL_SAMPLES = 16
+
+# A boundary without an effect is given up on after so many samples, and with one is mostly decided before.
+GIVEN_UP_AFTER = 256
+
+
+def outlook(
+    measurement: Measurement,
+    directions: Sequence[Direction],
+    num_boundaries: int,
+    goal: Goal,
+    max_samples: int,
+) -> str:
+    """Returns, as one line, the likely time and images, and the most that they can be.
+
+    Likely, all directions are measured on all layers together until what has no effect is given up on. The
+    layers alone take the first round of every boundary, of which few layers survive, and a few samples of the
+    random directions. Boundaries that are decided before make up for layers that take longer.
+    """
+    num, sets = len(directions), len(measurement.layer_sets)
+    together, each, null = (np.zeros((num, sets), np.bool_) for _ in range(3))
+    together[:, 0] = True
+    likely = measurement.estimate(directions, min(GIVEN_UP_AFTER, max_samples), together)
+    if goal == "top-layer":
+        each[:num_boundaries, 1:] = null[num_boundaries:, 1:] = True
+        for chosen, samples in ((each, FIRST_ROUND), (null, LAYER_NULL_SAMPLES)):
+            likely = likely.plus(measurement.estimate(directions, min(samples, max_samples), chosen))
+    most = measurement.estimate(directions, max_samples, together | each | null)
+    bound = f"at most {duration(most.seconds)} ({most.images:,} images)"
+    if likely.images >= most.images:
+        return bound
+    return (
+        f"likely about {duration(likely.seconds)} ({likely.images:,} images), {bound} if nothing is decided"
+    )
