@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 
@@ -15,6 +16,7 @@ from higan_fast.files import write_whole
 from higan_fast.fingerprint import fingerprint
 from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import LEVELS
+from higan_fast.probing.tables import to_csv
 from higan_fast.probing.verification import Verification
 from higan_fast.report.entanglement import entanglement, large_even_parts
 from higan_fast.report.findings import economy, finding, order, wrecks
@@ -38,10 +40,11 @@ def write_report(
     verification: Verification | None,
     progress: bool = True,
 ) -> Path:
-    """Writes the report of a probe, with pictures that the generator makes for it.
+    """Writes the report of a probe, with pictures that the generator makes for it, and its figures beside it.
 
     Args:
-        path: the HTML file.
+        path: the HTML file; the figures are written to the same name with ".csv", in the columns of
+            ``higan-fast show --csv``.
         title: of the page.
         settings: what was run; ``network`` and ``predictor`` also stand at the top, and ``command``, which
             repeats the run, gets a button that copies it.
@@ -57,11 +60,14 @@ def write_report(
     Raises:
         ValueError: when the samples are another generator's, the boundaries were not fitted to them, or the
             verification is of other boundaries, networks, semantics or truncation.
-        OSError: when the file cannot be written.
+        OSError: when a file cannot be written.
     """
     _check_that_they_belong_together(generator, samples, boundaries, verification)
+    path = Path(path)
+    figures = path.with_suffix(".csv")
     context: dict[str, Any] = {
         "title": title,
+        "figures": (quote(figures.name), figures.name),
         "today": date.today(),
         "about": about(settings, generator, samples, verification),
         "finding": finding(verification),
@@ -92,9 +98,11 @@ def write_report(
             "entanglement": entanglement(verification, samples),
         }
     page = _environment().get_template("page.html").render(context)
+    with write_whole(figures) as file:
+        file.write(to_csv([verification] if verification else []).encode())
     with write_whole(path) as file:
         file.write(page.encode())
-    return Path(path)
+    return path
 
 
 def _environment() -> jinja2.Environment:

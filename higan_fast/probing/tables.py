@@ -1,0 +1,63 @@
+"""Results as a table: one row for each boundary, set of layers and semantic."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from higan_fast.probing.results import Verification
+
+FIGURES = ("effect", "standard_error", "low", "high", "even", "even_error", "even_low", "even_high")
+COLUMNS = ("verification", "boundary", "layers", "semantic", *FIGURES, "higan_delta", "samples", "beats_null")
+
+
+def to_csv(verifications: Sequence[Verification]) -> str:
+    """Returns CSV text with a header: the rows of each verification, which the first column numbers from 0.
+
+    What was not measured is empty. ``beats_null`` is true or false where a boundary's effect on its own
+    semantic was tested, corrected for the boundaries of the same verification, and empty elsewhere.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for number, verification in enumerate(verifications):
+        writer.writerows({"verification": number, **row} for row in table(verification))
+    return text.getvalue()
+
+
+def table(verification: Verification) -> Iterator[dict[str, Any]]:
+    """Yields rows: boundaries as ranked, for each all layers together and then each alone, every semantic.
+
+    Values are numbers, or texts; those that were not measured or tested are empty texts.
+    """
+    layer_sets = ["all", *(layer.index for layer in verification.layers)]
+    for name in verification.rank():
+        row = verification.row(name)
+        for layer_set, layers in enumerate(layer_sets):
+            for column, semantic in enumerate(verification.semantics):
+                where = (row, layer_set, column)
+                yield {
+                    "boundary": name,
+                    "layers": layers,
+                    "semantic": semantic.name,
+                    **{figure: _number(getattr(verification, figure)[where]) for figure in FIGURES},
+                    "higan_delta": _number(verification.higan_delta[where]),
+                    "samples": int(verification.samples[row, layer_set]),
+                    "beats_null": _tested(verification, row, layer_set) if semantic.name == name else "",
+                }
+
+
+def _number(value: float) -> float | str:
+    return float(value) if math.isfinite(value) else ""
+
+
+def _tested(verification: Verification, row: int, layer_set: int) -> str:
+    if verification.samples[row, layer_set] == 0:
+        return ""
+    beats = (
+        verification.beats_null[row] if layer_set == 0 else verification.layer_beats_null[row, layer_set - 1]
+    )
+    return "true" if beats else "false"
