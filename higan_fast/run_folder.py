@@ -22,6 +22,7 @@ from higan_fast.fingerprint import fingerprint, first_difference
 from higan_fast.generators.base import Generator
 from higan_fast.predictors import Predictor, load_predictor
 from higan_fast.probing import Boundaries, Samples, Verification
+from higan_fast.probing.result_files import ResultFiles
 
 # Where the networks are, and where they run: what may differ when a folder has travelled. The names beside
 # them are no paths.
@@ -58,7 +59,8 @@ class RunFolder:
     """A probe on disk.
 
     ``run.json`` settings and versions; ``samples.zarr`` the samples; ``boundaries.safetensors``;
-    ``verification/`` effects, direction by direction, and ``verification.npz`` all together;
+    ``verification/`` what was measured, and the result of every verification; ``verification.npz`` the
+    current one;
     ``report.html``.
     """
 
@@ -177,7 +179,7 @@ class RunFolder:
 
     @property
     def verification_file(self) -> Path:
-        return self.path / "verification.npz"
+        return ResultFiles(self.path).current
 
     @cached_property
     def verification(self) -> Verification:
@@ -218,6 +220,12 @@ class RunFolder:
                 place = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
             stored[name] = place
         return stored
+
+    @cached_property
+    def kept_beside(self) -> list[Verification]:
+        """Returns all verifications but the current one; those with its settings come first."""
+        found = [Verification.load(path) for path in ResultFiles(self.path).beside()]
+        return sorted(found, key=lambda other: other.settings != self.verification.settings)
 
     def _need(self, file: Path, stage: str) -> None:
         if not file.exists():

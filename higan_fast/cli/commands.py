@@ -73,7 +73,10 @@ def fit(run: Path, chosen_num: float, space: str | None, quiet: bool) -> None:
 @QUIET
 @AS_JSON
 def verify(run: Path, as_json: bool, semantics: tuple[str, ...], **options: Any) -> None:
-    """Measure what every boundary in RUN changes: all layers together, and each layer alone."""
+    """Measure what every boundary in RUN changes: all layers together, and each layer alone.
+
+    What is complete is not measured again, and no result replaces another: show prints them all.
+    """
     from higan_fast.cli import stages
     from higan_fast.cli.printing import print_ranking
 
@@ -82,6 +85,33 @@ def verify(run: Path, as_json: bool, semantics: tuple[str, ...], **options: Any)
         click.echo(json.dumps(verification.to_json(), indent=2))
     else:
         print_ranking(verification)
+
+
+@main.command()
+@RUN
+@AS_JSON
+@click.option(
+    "--csv", "as_csv", is_flag=True, help="Print a row for each boundary, set of layers and semantic."
+)
+def show(run: Path, as_json: bool, as_csv: bool) -> None:
+    """Print what verify found in RUN, and the earlier verifications that are kept; measures nothing.
+
+    The boundaries of one verify command are corrected for together, and those of another apart.
+    """
+    from higan_fast.cli import stages
+    from higan_fast.cli.printing import print_results
+    from higan_fast.probing.tables import to_csv
+
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv: got both, expected one of them")
+    current, beside = stages.show(run)
+    if as_json:
+        kept_beside = [verification.to_json() for verification in beside]
+        click.echo(json.dumps(current.to_json() | {"kept_beside": kept_beside}, indent=2))
+    elif as_csv:
+        click.echo(to_csv([current, *beside]), nl=False)
+    else:
+        print_results(current, beside)
 
 
 @main.command()

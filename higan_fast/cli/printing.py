@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -45,6 +45,30 @@ def print_ranking(verification: Verification) -> None:
     saved = result["images_fixed"] - result["images"]
     if saved:
         click.echo(f"{result['images']:,} images; {saved:,} were not needed to decide")
+
+
+def print_results(current: Verification, beside: Sequence[Verification]) -> None:
+    """The current verification, and then each other one under a line that says what it is of."""
+    print_ranking(current)
+    for other in beside:
+        same = set(other.boundary_names) == set(current.boundary_names)
+        whose = "the same semantics" if same else ", ".join(other.boundary_names)
+        click.echo(f"\nverified apart, and corrected apart: {whose} ({_differing(other, current)})")
+        print_ranking(other)
+
+
+def _differing(other: Verification, current: Verification) -> str:
+    """In which settings one verification differs from another, in words."""
+    words = []
+    for name in sorted(other.settings.keys() | current.settings.keys()):
+        value = other.settings.get(name)
+        if value == current.settings.get(name):
+            continue
+        if name in ("generator", "predictor", "boundaries", "semantics"):  # whose values tell nobody anything
+            words.append(f"other {name}")
+        elif value is not None:
+            words.append(f"{name} {value}")
+    return "; ".join(words) or "same settings"
 
 
 def print_description(found: Description) -> None:

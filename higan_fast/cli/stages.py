@@ -87,13 +87,17 @@ def verify(
     run = RunFolder.open(out, **places)
     precision = chosen_precision(precision, run.generator.device)
     say_where("verifying", run, quiet, precision)
-    verification = probing.verify(
+    return probing.verify(
         run.generator, run.predictor, run.boundaries, num=max_samples if exhaustive else None,
         max_samples=max_samples, batch_size=batch, seed=run.settings.seed, label=run.settings.label, out=out,
         precision=precision, progress=not quiet, **run.settings.truncation, **options,
     )  # fmt: skip
-    verification.save(run.verification_file)
-    return verification
+
+
+def show(out: Path) -> tuple[Verification, list[Verification]]:
+    """The current verification, and all others that are kept; reads and nothing else."""
+    run = RunFolder.open(out)
+    return run.verification, run.kept_beside
 
 
 def report(out: Path, places: dict[str, str | None], *, quiet: bool) -> None:

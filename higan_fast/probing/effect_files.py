@@ -63,7 +63,7 @@ def save_arrays(path: Path, key: str, **arrays: NDArray[Any]) -> None:
 def load_arrays(path: Path, key: str) -> dict[str, NDArray[Any]] | None:
     """Reads arrays; returns None where there is no file, or a damaged one, or one with another key."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             if str(file["key"]) != key:
                 return None
             return {name: file[name] for name in file.files if name != "key"}
@@ -78,7 +78,7 @@ def stored_keys(folder: Path) -> dict[Path, dict[str, Any]]:
     found = {}
     for path in sorted(folder.glob("*.npz")):
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 found[path] = json.loads(str(file["key"]))
         except DAMAGED:
             continue

@@ -25,6 +25,7 @@ from higan_fast.predictors.base import Predictor, check_predictor
 from higan_fast.probing.effect_files import hash_of, key_of, name_of
 from higan_fast.probing.measurement import Direction, Measurement
 from higan_fast.probing.null import null_directions
+from higan_fast.probing.result_files import ResultFiles
 from higan_fast.probing.results import Verification
 from higan_fast.probing.screening import screen
 from higan_fast.probing.sequential import measure_until_decided
@@ -35,8 +36,6 @@ from higan_fast.statistics.effects import standard_error, student_interval
 from higan_fast.statistics.nulls import null_band, null_p_values, null_scale
 
 __all__ = ["Verification", "verify"]
-
-FOLDER = "verification"
 
 
 @torch.inference_mode()
@@ -98,8 +97,8 @@ def verify(
             them and each boundary that has an effect.
         batch_size: at most so many images at once; None: as many as are worth it. Fewer where memory is
             short.
-        out: run folder; its ``verification`` folder keeps what is measured after every 64 samples, and a
-            verification with the same settings goes on from there.
+        out: run folder, which keeps what is measured after every 64 samples, and every result. A verification
+            with the same settings goes on where it was, or returns at once what is complete.
         progress: whether to show it.
 
     Raises:
@@ -157,23 +156,31 @@ def verify(
         kept = settings | {"run": uuid.uuid4().hex}  # which nothing does
         if out is not None:
             warn_of_unseen(**made_by)
-    about: dict[str, Any] = {"num_null": int(num_null), "confidence": confidence}
+    one_layer = space != "z" and generator.num_layers == 1
+    goal: Goal | None = None
+    if num is None:
+        goal = decide or ("effect" if space == "z" or one_layer else "top-layer")
+    until = {"max_samples": int(max_samples)} if num is None else {"num": int(num)}
+    about = {"num_null": int(num_null), "confidence": confidence, "decide": goal, **until}
+    about["screening"] = int(screening)
     about["boundaries"] = fingerprint_of(boundaries)
     names = tuple(boundary.name for boundary in chosen)
     columns = [predictor.names.index(name) for name in names]
     directions = _directions(chosen, num_null, seed, measurement.draw(0, BLOCK))
-    one_layer = space != "z" and generator.num_layers == 1
     with contextlib.nullcontext() if out is None else only_writer(out):
-        folder = None if out is None else Path(out) / FOLDER
-        if folder:
-            remove_leftovers(folder)
-            folder /= name_of(key_of(settings=settings))
+        folder, results = None, None if out is None else ResultFiles(out)
+        key = key_of(settings=kept | about, boundaries={b.name: hash_of(b.normal) for b in chosen})
+        if results:
+            remove_leftovers(results.current)
+            remove_leftovers(results.folder.parent)
+            if (fields := results.find(key)) is not None:
+                results.make_current(key)
+                return Verification(**fields)
+            folder = results.folder.parent / name_of(key_of(settings=kept))
         if num is not None:
-            about |= {"num": int(num), "decide": None}
             figures = _fixed(measurement, directions, columns, num, confidence, folder, kept, progress)
         else:
-            goal: Goal = decide or ("effect" if space == "z" or one_layer else "top-layer")
-            about |= {"decide": goal, "max_samples": int(max_samples)}
+            assert goal is not None
             asked: Goal = "effect" if one_layer and goal == "top-layer" else goal
             figures = measure_until_decided(
                 measurement, directions, columns, asked, confidence, max_samples, folder, kept, progress
@@ -188,7 +195,7 @@ def verify(
             remaining_accuracy=_accuracies(boundary.remaining_accuracy for boundary in chosen),
             layers=layers,
             screening=np.full((len(names), len(layers)), np.nan),
-            settings=settings | about | {"screening": int(screening)},
+            settings=settings | about,
             **figures,
         )
         beating = {
@@ -198,12 +205,14 @@ def verify(
             rows = [found.row(name) for name in beating]
             codes = measurement.draw(0, screening).codes
             normals = [hash_of(boundary.normal) for boundary in beating.values()]
-            key = key_of(settings=kept, screening=int(screening), names=list(beating), normals=normals)
-            file = folder / "screening" / f"{name_of(key)}.npz" if folder else None
+            of_them = key_of(settings=kept, screening=int(screening), names=list(beating), normals=normals)
+            file = folder / "screening" / f"{name_of(of_them)}.npz" if folder else None
             found.screening[rows] = screen(
                 generator, predictor, codes, beating, step=step, truncation_psi=truncation_psi,
-                truncation_layers=truncation_layers, file=file, key=key, progress=progress,
+                truncation_layers=truncation_layers, file=file, key=of_them, progress=progress,
             )  # fmt: skip
+        if results:
+            results.keep(found, key)
         return found
 
 
