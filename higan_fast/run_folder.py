@@ -60,8 +60,7 @@ class RunFolder:
 
     ``run.json`` settings and versions; ``samples.zarr`` the samples; ``boundaries.safetensors``;
     ``verification/`` what was measured, and the result of every verification; ``verification.npz`` the
-    current one;
-    ``report.html``.
+    current one; ``report.html``.
     """
 
     def __init__(self, path: str | Path, settings: Settings) -> None:
@@ -223,9 +222,14 @@ class RunFolder:
 
     @cached_property
     def kept_beside(self) -> list[Verification]:
-        """Returns all verifications but the current one; those with its settings come first."""
+        """The other verifications of these boundaries; those with the current one's settings come first.
+
+        Those of boundaries that were here before are no results of this run any more, and are left out.
+        """
         found = [Verification.load(path) for path in ResultFiles(self.path).beside()]
-        return sorted(found, key=lambda other: other.settings != self.verification.settings)
+        current = self.verification.settings
+        of_these = [other for other in found if other.settings["boundaries"] == current["boundaries"]]
+        return sorted(of_these, key=lambda other: other.settings != current)
 
     def _need(self, file: Path, stage: str) -> None:
         if not file.exists():

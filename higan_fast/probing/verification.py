@@ -161,7 +161,7 @@ def verify(
     if num is None:
         goal = decide or ("effect" if space == "z" or one_layer else "top-layer")
     until = {"max_samples": int(max_samples)} if num is None else {"num": int(num)}
-    about = {"num_null": int(num_null), "confidence": confidence, "decide": goal, **until}
+    about: dict[str, Any] = {"num_null": int(num_null), "confidence": confidence, "decide": goal, **until}
     about["screening"] = int(screening)
     about["boundaries"] = fingerprint_of(boundaries)
     names = tuple(boundary.name for boundary in chosen)
