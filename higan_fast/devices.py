@@ -18,11 +18,13 @@ def usable_device(device: str | torch.device) -> torch.device:
     try:
         found = torch.device(device)
     except RuntimeError as error:
-        raise ValueError(f"device: got {device!r}, expected auto, cpu, cuda or cuda:NUMBER") from error
+        raise ValueError(
+            f"device (--device): got {device!r}, expected auto, cpu, cuda or cuda:NUMBER"
+        ) from error
     if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
         raise ValueError(
-            f"device: got {str(device)!r}, and torch {torch.__version__} sees {torch.cuda.device_count()} "
-            "CUDA devices here; take auto or cpu, or look at higan-fast doctor"
+            f"device (--device): got {str(device)!r}, and torch {torch.__version__} sees "
+            f"{torch.cuda.device_count()} CUDA devices here; take auto or cpu, or look at higan-fast doctor"
         )
     return found
 

@@ -211,7 +211,7 @@ def test_what_a_family_does_not_have_is_said_in_one_line(tmp_path):
             "label (--class): got 1, but this generator is unconditional; leave it out",
         ),
         ("biggan", ("--class", 3), "label (--class): got 3, expected 0 to 2"),
-        ("biggan-deep", ("--trunc", 1.5), "truncation_psi: got 1.5, expected 0 to 1"),
+        ("biggan-deep", ("--trunc", 1.5), "truncation_psi (--trunc): got 1.5, expected 0 to 1"),
         ("biggan", ("--config", missing), str(missing)),
     ]:
         result = sample(name, *options)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from higan_fast.boundaries.boundary import SPACES, Boundaries, Boundary, Space
 from higan_fast.boundaries.origin import Origin
-from higan_fast.boundaries.svm import Loss, fit_linear_svms
-from higan_fast.checks import check_names, check_seed
+from higan_fast.boundaries.svm import LOSSES, Loss, fit_linear_svms
+from higan_fast.checks import check_choice, check_names, check_number, check_seed
 from higan_fast.predictors.base import Semantic
 from higan_fast.progress import progress as show_progress
 from higan_fast.sampling.samples import Samples
@@ -23,6 +23,30 @@ MIN_PER_SIDE = 50
 ROWS_AT_ONCE = 8192  # of codes, when the samples are classified
 
 Array = NDArray[np.float64]
+
+
+def check_fitting(
+    *,
+    chosen_num: int | float,
+    space: Space | None,
+    held_out: float = 0.3,
+    C: float = 1.0,  # noqa: N803 (the field's name for it)
+    loss: Loss = "hinge",
+    seed: int = 0,
+) -> None:
+    """Raises ValueError when ``fit_boundaries`` would refuse these arguments, whatever the samples are."""
+    expected = "a positive whole number, or a ratio in (0, 1]"
+    check_number("chosen_num (--chosen-num)", chosen_num, expected, above=0)
+    if chosen_num > 1 and chosen_num != int(chosen_num):
+        raise ValueError(f"chosen_num (--chosen-num): got {chosen_num!r}, expected {expected}")
+    if space is not None:
+        check_choice("space (--space)", space, SPACES)
+    check_number("held_out", held_out, "a part between 0 and 1", above=0)
+    if not held_out < 1:
+        raise ValueError(f"held_out: got {held_out!r}, expected a part between 0 and 1")
+    check_number("C", C, "a positive number", above=0)
+    check_choice("loss", loss, LOSSES)
+    check_seed(seed)
 
 
 def fit_boundaries(
@@ -65,9 +89,7 @@ def fit_boundaries(
     known = tuple(semantic.name for semantic in samples.semantics)
     names = known if semantics is None else (semantics,) if isinstance(semantics, str) else tuple(semantics)
     check_names(names, known, "the predictor of these samples")
-    check_seed(seed)
-    if not 0 < held_out < 1:
-        raise ValueError(f"held_out: got {held_out!r}, expected a part between 0 and 1")
+    check_fitting(chosen_num=chosen_num, space=space, held_out=held_out, C=C, loss=loss, seed=seed)
     num = _num_per_side(chosen_num, len(samples))
     space = space or ("w" if samples.settings.get("shares_code", True) else "layers")
     codes, scores = _codes(samples, space), samples.scores
@@ -237,14 +259,10 @@ def _warn_of_unconverged(boundaries: list[Boundary]) -> None:
 
 
 def _codes(samples: Samples, space: Space) -> NDArray[np.float32]:
-    if space not in SPACES:
-        raise ValueError(f"space: got {space!r}, expected one of {', '.join(SPACES)}")
     return samples.codes if space == "layers" else samples.w if space == "w" else samples.z
 
 
 def _num_per_side(chosen_num: int | float, num_samples: int) -> int:
     """A count, or a ratio in (0, 1] of the samples, as a count of at most half of them."""
-    if not chosen_num > 0 or (chosen_num > 1 and chosen_num != int(chosen_num)):
-        raise ValueError(f"chosen_num: got {chosen_num!r}, expected a whole number, or a ratio in (0, 1]")
     count = num_samples * chosen_num if chosen_num <= 1 else chosen_num
     return min(int(count), num_samples // 2)

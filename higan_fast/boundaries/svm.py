@@ -12,6 +12,7 @@ from array_api_compat import array_namespace, device, is_numpy_namespace
 from threadpoolctl import threadpool_limits
 
 from higan_fast.boundaries.interior_point import Group
+from higan_fast.checks import check_choice, check_number
 
 Array = Any  # of NumPy, torch or CuPy
 Loss = Literal["hinge", "squared_hinge"]
@@ -74,10 +75,8 @@ def fit_linear_svms(
     if codes.ndim != 2 or labels.ndim != 2 or labels.shape[1] != codes.shape[0] or labels.shape[0] == 0:
         shapes = f"{list(labels.shape)} for codes {list(codes.shape)}"
         raise ValueError(f"labels: got shape {shapes}, expected [S, N] for codes [N, D], and S at least 1")
-    if not C > 0:
-        raise ValueError(f"C: got {C!r}, expected a positive number")
-    if loss not in LOSSES:
-        raise ValueError(f"loss: got {loss!r}, expected one of {', '.join(LOSSES)}")
+    check_number("C", C, "a positive number", above=0)
+    check_choice("loss", loss, LOSSES)
     limits = _limits(xp, C, sample_weights, labels)  # [S, N]
 
     def fit(machines: list[int]) -> list[_Solution]:

@@ -13,11 +13,9 @@ from higan_fast.cli.options import (
     AS_JSON,
     BATCH,
     CONFIG,
-    COUNT,
     DEVICE,
     ELSEWHERE,
     FITTING,
-    INDEX,
     NETWORKS,
     PATH,
     PRECISION,
@@ -178,10 +176,10 @@ def demo(out: Path, device: str, precision: str, quiet: bool) -> None:
 )
 @option("--layers", default="all", help="Such as 6-7 or 0,2-4.")
 @option("--steps", default="-3,0,3", help="Comma-separated.")
-@click.option("--num", type=COUNT, help="How many samples, from the first on.  [default: 8]")
+@click.option("--num", type=int, help="How many samples, from the first on.  [default: 8]")
 @click.option("--samples", help="Which samples instead, such as 3,17 or 0-3,8.")
-@click.option("--seed", type=INDEX, help="Draw fresh samples of this seed.  [default: those in RUN]")
-@click.option("--jitter", "variants", type=COUNT, help="Instead of steps: so many random variants.")
+@click.option("--seed", type=int, help="Draw fresh samples of this seed.  [default: those in RUN]")
+@click.option("--jitter", "variants", type=int, help="Instead of steps: so many random variants.")
 @option("--scale", default=1.0, help="Standard deviation of a random step.")
 @click.option(
     "--out", type=PATH, help="PNG, JPEG or WebP file.  [default: a PNG in RUN, named by the options]"
@@ -208,9 +206,16 @@ def manipulate(
         raise click.UsageError(
             "--num takes the first samples, --samples those that it names; give one of them"
         )
-    chosen = list(range(num or 8)) if samples is None else indices("--samples", samples)
     manipulation.manipulate(
-        run, names, layers, steps=_numbers(steps), samples=chosen, variants=variants, picture=out, **options
+        run,
+        names,
+        layers,
+        steps=_numbers(steps),
+        num=8 if num is None else num,
+        chosen=None if samples is None else indices("--samples", samples),
+        variants=variants,
+        picture=out,
+        **options,
     )
 
 

@@ -14,9 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from higan_fast import probing
+from higan_fast.checks import check_count, check_seed
 from higan_fast.cli.stages import say_where
 from higan_fast.pictures import check_picture_name, labelled_grid, save_picture
 from higan_fast.probing import format_layers, parse_layers
+from higan_fast.probing.manipulation import check_jitter, check_steps
 from higan_fast.run_folder import RunFolder
 from higan_fast.sampling.latents import make_codes
 
@@ -30,7 +32,8 @@ def manipulate(
     layers: str,
     *,
     steps: Sequence[float],
-    samples: Sequence[int],
+    num: int,
+    chosen: Sequence[int] | None,
     seed: int | None,
     variants: int | None,
     scale: float,
@@ -41,7 +44,8 @@ def manipulate(
     """Draws a picture: a row for each sample, a column for each step.
 
     Args:
-        samples: which of the samples.
+        num: so many samples, from the first on ...
+        chosen: ... or these instead.
         seed: of fresh samples; None: those of the run.
         variants: instead of steps, so many random ones.
         picture: where to write it.
@@ -49,15 +53,24 @@ def manipulate(
     """
     if picture is not None:
         check_picture_name(picture)
+    check_count("num (--num)", num)
+    if seed is not None:
+        check_seed(seed)
+    if variants is None:
+        check_steps(steps)
+    else:
+        check_jitter(variants, scale)
     run = RunFolder.open(out, **places)
+    boundaries = [run.boundaries[name] for name in names]
+    num_layers = run.samples.settings["num_layers"]
+    moved = parse_layers(layers, num_layers)
+    on = "all" if len(moved) == num_layers else format_layers(moved)
+    samples = range(num) if chosen is None else chosen
     if places["predictor"] is not None:
         _ = run.predictor  # must be that of the run, though no picture needs it
-    boundaries = [run.boundaries[name] for name in names]
-    chosen = parse_layers(layers, run.generator.num_layers)
-    on = "all" if len(chosen) == run.generator.num_layers else format_layers(chosen)
     codes = _codes_of_run(run, samples) if seed is None else _fresh_codes(run, samples, seed)
     say_where("drawing", run, quiet)
-    options: dict[str, Any] = {"layers": chosen, **run.settings.truncation}
+    options: dict[str, Any] = {"layers": moved, **run.settings.truncation}
     if variants is None:
         images = probing.manipulate(run.generator, codes, boundaries, steps=steps, **options)
         columns, corner = [_signed(step) for step in steps], "step"

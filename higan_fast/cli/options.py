@@ -16,8 +16,20 @@ import click
 Command = Callable[..., Any]
 
 INTERRUPTED = 130
-COUNT, SEVERAL, INDEX = click.IntRange(1), click.IntRange(2), click.IntRange(0)
-PATH = click.Path(path_type=Path)
+
+
+class SomePath(click.Path):
+    """A path that is not empty: ``Path("")`` would be the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Returns the path; raises ValueError when it is empty."""
+        if str(value) == "":
+            option = param.opts[0] if param else "path"
+            raise ValueError(f"{option}: got an empty path; '.' is the current folder")
+        return Path(value)
+
+
+PATH = SomePath(path_type=Path)
 
 
 class FriendlyGroup(click.Group):
@@ -129,14 +141,14 @@ def ELSEWHERE(command: Command) -> Command:  # noqa: N802 (a decorator among the
 
 
 SAMPLING = options(
-    option("--num", default=20_000, type=COUNT, help="How many samples."),
-    option("--seed", default=0, type=INDEX),
+    option("--num", default=20_000, help="How many samples."),
+    option("--seed", default=0),
     option("--trunc", "truncation_psi", default=1.0, help="Truncation psi."),
-    option("--trunc-layers", "truncation_layers", type=INDEX, help="Default: all layers."),
+    option("--trunc-layers", "truncation_layers", type=int, help="Default: all layers."),
     click.option(
         "--class",
         "label",
-        type=INDEX,
+        type=int,
         help="Class of all images, for conditional generators.  [default: each image draws its own]",
     ),
     DEVICE,
@@ -158,12 +170,12 @@ VERIFYING = options(
         "[default: top-layer; effect in z, which moves all layers, and where there is one layer]",
     ),
     option("--confidence", default=0.99, help="Of the decisions and of the intervals."),
-    option("--max-samples", default=2000, type=SEVERAL, help="Where to stop at the latest (HiGAN's K)."),
+    option("--max-samples", default=2000, help="Where to stop at the latest (HiGAN's K)."),
     option("--exhaustive", is_flag=True, help="Measure everything on all of --max-samples, as HiGAN does."),
-    option("--null", "num_null", default=32, type=SEVERAL, help="Random directions."),
+    option("--null", "num_null", default=32, help="Random directions."),
     PRECISION,
-    option("--screening", default=0, type=INDEX, help="Samples for profiles by gradients, beside."),
+    option("--screening", default=0, help="Samples for profiles by gradients, beside."),
 )
-BATCH = click.option("--batch", type=COUNT, help="Images at once.  [default: as many as are worth it]")
+BATCH = click.option("--batch", type=int, help="Images at once.  [default: as many as are worth it]")
 QUIET = click.option("--quiet", is_flag=True, help="Print results and errors alone: no progress.")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

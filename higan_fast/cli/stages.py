@@ -9,13 +9,16 @@ from typing import Any
 import click
 
 from higan_fast import probing
+from higan_fast.boundaries.fitting import check_fitting
 from higan_fast.cli.printing import print_boundaries, print_ranking
 from higan_fast.devices import describe_device, usable_device
 from higan_fast.engine.precision import Precision, Wish, chosen_precision
 from higan_fast.probing import Boundaries, Verification
+from higan_fast.probing.verification import check_verifying
 from higan_fast.progress import say, stage
 from higan_fast.report import write_report
 from higan_fast.run_folder import PLACES, RunFolder, Settings
+from higan_fast.sampling.samples import check_sampling
 
 VERIFYING = (
     "step",
@@ -42,6 +45,8 @@ def probe(
     """All stages; ``options``: of the sampling and of the verification."""
     verifying = {name: options.pop(name) for name in VERIFYING}
     places = {name: options.get(name) for name in PLACES}
+    check_fitting(chosen_num=chosen_num, space=space)
+    _check_verifying(None, batch=batch, space=space, **verifying)
     with stage(1, of=4):
         sample(out, num, batch, options, quiet=quiet)
     with stage(2, of=4):
@@ -56,6 +61,10 @@ def probe(
 
 def sample(out: Path, num: int, batch: int | None, settings: dict[str, Any], *, quiet: bool) -> None:
     device = usable_device(settings["device"])
+    check_sampling(
+        num=num, out=out, batch_size=batch, seed=settings["seed"], truncation_psi=settings["truncation_psi"],
+        truncation_layers=settings["truncation_layers"], label=settings.get("label"),
+    )  # fmt: skip
     run = RunFolder(out, Settings(**settings | {"device": str(device)}))
     run.begin()
     say_where("sampling", run, quiet)
@@ -66,6 +75,7 @@ def sample(out: Path, num: int, batch: int | None, settings: dict[str, Any], *, 
 
 
 def fit(out: Path, chosen_num: float, space: Any, *, quiet: bool) -> Boundaries:
+    check_fitting(chosen_num=chosen_num, space=space)
     run = RunFolder.open(out)
     boundaries = probing.fit_boundaries(run.samples, chosen_num=chosen_num, space=space, progress=not quiet)
     boundaries.save(run.boundaries_file)
@@ -85,6 +95,10 @@ def verify(
     **options: Any,
 ) -> Verification:
     run = RunFolder.open(out, **places)
+    _check_verifying(
+        run.boundaries, exhaustive=exhaustive, max_samples=max_samples, batch=batch, precision=precision,
+        **options,
+    )  # fmt: skip
     precision = chosen_precision(precision, run.generator.device)
     say_where("verifying", run, quiet, precision)
     return probing.verify(
@@ -98,6 +112,15 @@ def show(out: Path) -> tuple[Verification, list[Verification]]:
     """The current verification, and all others that are kept; reads and nothing else."""
     run = RunFolder.open(out)
     return run.verification, run.kept_beside
+
+
+def _check_verifying(
+    boundaries: Boundaries | None, *, exhaustive: bool, max_samples: int, batch: int | None, **options: Any
+) -> None:
+    check_verifying(
+        boundaries, num=max_samples if exhaustive else None, max_samples=max_samples, batch_size=batch,
+        **options,
+    )  # fmt: skip
 
 
 def report(out: Path, places: dict[str, str | None], *, quiet: bool) -> None:

@@ -8,10 +8,13 @@ from typing import Literal, get_args
 
 import torch
 
+from higan_fast.checks import check_choice
 from higan_fast.generators.base import Generator
 
 Precision = Literal["exact", "fast"]
 Wish = Literal["auto"] | Precision
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+WISHES: tuple[Wish, ...] = ("auto", *PRECISIONS)
 
 # From here on a GPU has tensor cores, without which 16 bits gain little.
 TENSOR_CORES = (7, 0)
@@ -26,9 +29,7 @@ def chosen_precision(precision: Wish, device: torch.device) -> Precision:
     Raises:
         ValueError: when there is no such policy.
     """
-    if precision not in ("auto", *get_args(Precision)):
-        names = ", ".join(("auto", *get_args(Precision)))
-        raise ValueError(f"precision: got {precision!r}, expected one of {names}")
+    check_choice("precision (--precision)", precision, WISHES)
     if precision != "auto":
         return precision
     quick = device.type == "cuda" and torch.cuda.get_device_capability(device) >= TENSOR_CORES
@@ -44,8 +45,7 @@ def activation_dtype(precision: Precision, device: torch.device) -> torch.dtype 
     Raises:
         ValueError: if the policy is unknown.
     """
-    if precision not in get_args(Precision):
-        raise ValueError(f"precision: got {precision!r}, expected one of {', '.join(get_args(Precision))}")
+    check_choice("precision (--precision)", precision, PRECISIONS)
     if precision == "exact":
         return None
     if device.type == "cuda":

@@ -124,8 +124,8 @@ class BigGANDeep(BlockGenerator):
         """
         if self.config.num_statistics > 1 and not 0 <= truncation_psi <= 1:
             raise ValueError(
-                f"truncation_psi: got {truncation_psi}, expected 0 to 1, the range of this generator's "
-                "batch statistics"
+                f"truncation_psi (--trunc): got {truncation_psi}, expected 0 to 1, the range of this "
+                "generator's batch statistics"
             )
         for module in self.modules():
             if isinstance(module, Statistics):

@@ -173,8 +173,8 @@ class Wrapped(Generator):
         """Raises a ValueError when there is no centre to truncate towards."""
         if truncation_psi != 1 and self.w_avg is None:
             raise ValueError(
-                f"truncation_psi: got {truncation_psi!r}, and this generator was wrapped without w_avg, the "
-                "centre of truncation; give wrap(..., w_avg=...), or a truncation of 1"
+                f"truncation_psi (--trunc): got {truncation_psi!r}, and this generator was wrapped without "
+                "w_avg, the centre of truncation; give wrap(..., w_avg=...), or a truncation of 1"
             )
 
     def start(self, num: int) -> Activation:

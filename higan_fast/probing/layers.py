@@ -22,11 +22,13 @@ def parse_layers(layers: Layers, num_layers: int) -> tuple[int, ...]:
     else:
         indices = [int(index) for index in layers]
     if not indices:
-        raise ValueError(f"layers: got {layers!r}, which names no layer; expected {_example(num_layers)}")
+        raise ValueError(
+            f"layers (--layers): got {layers!r}, which names no layer; expected {_example(num_layers)}"
+        )
     outside = [index for index in indices if not 0 <= index < num_layers]
     if outside:
         raise ValueError(
-            f"layers: got {layers!r}, but there is no layer {outside[0]}: "
+            f"layers (--layers): got {layers!r}, but there is no layer {outside[0]}: "
             f"this generator has layers 0 to {num_layers - 1}"
         )
     return tuple(sorted(set(indices)))
@@ -53,9 +55,11 @@ def _parse_text(text: str, num_layers: int) -> list[int]:
             start = int(first)
             stop = int(last) if dash else start
         except ValueError:
-            raise ValueError(f"layers: cannot read {text!r}; expected {_example(num_layers)}") from None
+            raise ValueError(
+                f"layers (--layers): cannot read {text!r}; expected {_example(num_layers)}"
+            ) from None
         if stop < start:
-            raise ValueError(f"layers: got {text!r}, where {part.strip()!r} runs backwards")
+            raise ValueError(f"layers (--layers): got {text!r}, where {part.strip()!r} runs backwards")
         indices.extend(range(start, stop + 1))
     return indices
 

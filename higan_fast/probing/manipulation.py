@@ -11,7 +11,7 @@ from torch import Tensor
 from higan_fast.boundaries.boundary import Boundary
 from higan_fast.boundaries.displacement import displacements
 from higan_fast.boundaries.origin import check_origin, drawn_as
-from higan_fast.checks import check_count
+from higan_fast.checks import check_batch_size, check_count, check_number
 from higan_fast.engine.engine import Engine, as_codes
 from higan_fast.engine.plan import Plan
 from higan_fast.engine.scoring import in_range
@@ -19,6 +19,20 @@ from higan_fast.fingerprint import fingerprint
 from higan_fast.generators.base import Generator
 from higan_fast.probing.layers import Layers, parse_layers
 from higan_fast.sampling.latents import JITTER, latents
+
+
+def check_steps(steps: Sequence[float]) -> None:
+    """Raises ValueError when there are no steps, or one is not finite."""
+    if len(steps) == 0:
+        raise ValueError("steps (--steps): got none, expected at least one")
+    for step in steps:
+        check_number("steps (--steps)", step, "finite numbers")
+
+
+def check_jitter(num: int, scale: float) -> None:
+    """Raises ValueError when there are no variants, or their scale is negative or not finite."""
+    check_count("num (--jitter)", num)
+    check_number("scale (--scale)", scale, "a number of at least 0", at_least=0)
 
 
 @torch.no_grad()
@@ -53,11 +67,12 @@ def manipulate(
         ValueError: when the codes or a boundary do not fit the generator, a boundary was fitted to samples of
             another one, or layers are out of range.
     """
+    check_steps(steps)
     codes = as_codes(codes, generator)
     boundaries = [boundary] if isinstance(boundary, Boundary) else list(boundary)
     chosen = parse_layers(layers, generator.num_layers)
     moves = _moves(generator, boundaries, chosen, truncation_psi, truncation_layers).sum(dim=0)  # [L, D]
-    _check_work(len(codes), len(steps), batch_size)
+    _check_work(len(codes), batch_size)
     engine = Engine(generator, batch_size=batch_size)
     plan = Plan(moves[None], (chosen,), torch.tensor(list(steps), dtype=torch.float64))
     size = (3, generator.resolution, generator.resolution)
@@ -103,11 +118,11 @@ def jitter(
         ValueError: when the codes or the boundary do not fit the generator, the boundary was fitted to
             samples of another one, or layers are out of range.
     """
-    check_count("num", num)
+    check_jitter(num, scale)
     codes = as_codes(codes, generator)
     chosen = parse_layers(layers, generator.num_layers)
     (move,) = _moves(generator, [boundary], chosen, truncation_psi, truncation_layers)
-    _check_work(len(codes), num, batch_size)
+    _check_work(len(codes), batch_size)
     steps = torch.tensor(latents(seed, 0, len(codes), num, stream=JITTER)).double() * scale  # [N, num]
     moved = codes[:, None] + (steps[:, :, None, None].to(move.device) * move).to(codes)  # [N, num, L, D]
     images = Engine(generator, batch_size=batch_size).images(moved.flatten(0, 1))
@@ -136,8 +151,7 @@ def _moves(
     )
 
 
-def _check_work(num_samples: int, num_steps: int, batch_size: int | None) -> None:
-    if batch_size is not None:
-        check_count("batch_size", batch_size)
-    if num_samples == 0 or num_steps == 0:
-        raise ValueError(f"got {num_samples} samples and {num_steps} steps, expected at least one of each")
+def _check_work(num_samples: int, batch_size: int | None) -> None:
+    check_batch_size(batch_size)
+    if num_samples == 0:
+        raise ValueError("codes: got no samples, expected at least one")

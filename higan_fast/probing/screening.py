@@ -134,7 +134,9 @@ def _moves(
     """Column of a semantic → the rows of its boundaries and their displacements, float64 ``[m, L, D]``."""
     if not boundaries:
         raise ValueError("boundaries: got none; fit some first")
-    check_names(tuple(boundary.name for boundary in boundaries.values()), predictor.names, "the predictor")
+    check_names(
+        list({boundary.name: 0 for boundary in boundaries.values()}), predictor.names, "the predictor"
+    )
     found: dict[int, list[tuple[int, Tensor]]] = {}
     for row, boundary in enumerate(boundaries.values()):
         boundary.check_moves_codes(generator)

@@ -13,11 +13,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from higan_fast.boundaries.boundary import Boundary, fingerprint_of
+from higan_fast.boundaries.boundary import Boundary, Space, fingerprint_of
 from higan_fast.boundaries.origin import Label, check_origin, drawn_as
-from higan_fast.checks import check_count, check_label, check_names, check_seed, check_truncation
+from higan_fast.checks import (
+    check_batch_size,
+    check_choice,
+    check_confidence,
+    check_count,
+    check_folder,
+    check_label,
+    check_names,
+    check_number,
+    check_seed,
+    check_truncation,
+)
 from higan_fast.engine.engine import Engine
-from higan_fast.engine.precision import Wish, chosen_precision
+from higan_fast.engine.precision import WISHES, Wish, chosen_precision
 from higan_fast.files import only_writer, remove_leftovers
 from higan_fast.fingerprint import fingerprint, warn_of_unseen
 from higan_fast.generators.base import Generator, check_generator
@@ -31,11 +42,59 @@ from higan_fast.probing.screening import screen
 from higan_fast.probing.sequential import measure_until_decided
 from higan_fast.sampling.latents import BLOCK, Codes
 from higan_fast.statistics.corrections import holm
-from higan_fast.statistics.decisions import Goal
+from higan_fast.statistics.decisions import GOALS, Goal
 from higan_fast.statistics.effects import standard_error, student_interval
 from higan_fast.statistics.nulls import null_band, null_p_values, null_scale
 
 __all__ = ["Verification", "verify"]
+
+
+def check_verifying(
+    boundaries: Mapping[str, Boundary] | None,
+    *,
+    num: int | None,
+    decide: Goal | None,
+    confidence: float,
+    max_samples: int,
+    step: float,
+    num_null: int,
+    precision: Wish,
+    screening: int,
+    batch_size: int | None,
+    semantics: str | Sequence[str] | None = None,
+    space: Space | None = None,
+    out: str | Path | None = None,
+) -> None:
+    """Raises when ``verify`` would refuse these arguments, whatever the networks are.
+
+    Args:
+        boundaries: None: they are still to be fitted.
+        space: where they will be fitted; None: not known yet, or the boundaries tell.
+
+    Raises:
+        ValueError: when an argument is out of range.
+        OSError: when ``out`` cannot be written to.
+    """
+    check_count("max_samples (--max-samples)", max_samples, 2)
+    if num is not None:
+        check_count("num", num, 2)
+    if decide is not None:
+        check_choice("decide (--decide)", decide, GOALS)
+    check_confidence(confidence)
+    check_number("step (--step)", step, "a positive number", above=0)
+    check_count("num_null (--null)", num_null, 2)
+    check_choice("precision (--precision)", precision, WISHES)
+    check_count("screening (--screening)", screening, 0)
+    check_batch_size(batch_size)
+    if boundaries is not None:
+        space = boundaries[_names(boundaries, semantics)[0]].space
+    if num is None and decide == "top-layer" and space == "z":
+        raise ValueError(
+            "decide (--decide): got 'top-layer', but a boundary in z moves all layers, so it has no top "
+            "layer; decide 'effect' or 'ranking', or fit in w or layers"
+        )
+    if out is not None:
+        check_folder(out)
 
 
 @torch.inference_mode()
@@ -109,16 +168,11 @@ def verify(
     """
     check_generator(generator)
     check_predictor(predictor)
-    if num is not None:
-        check_count("num", num, 2)
-    check_count("num_null", num_null, 2)
-    check_count("screening", screening, 0)
-    if batch_size is not None:
-        check_count("batch_size", batch_size)
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence: got {confidence!r}, expected a number between 0 and 1, such as 0.99")
-    if not (math.isfinite(step) and step > 0):
-        raise ValueError(f"step: got {step!r}, expected a positive number")
+    check_verifying(
+        boundaries, num=num, decide=decide, confidence=confidence, max_samples=max_samples, step=step,
+        semantics=semantics, num_null=num_null, precision=precision, screening=screening,
+        batch_size=batch_size, out=out,
+    )  # fmt: skip
     chosen = _choose(boundaries, semantics, generator, predictor)
     space = chosen[0].space
     seed, truncation_psi, truncation_layers, label = drawn_as(
@@ -291,6 +345,17 @@ def _accuracies(values: Iterable[float | None]) -> NDArray[np.float64]:
     return np.array([math.nan if value is None else value for value in values])
 
 
+def _names(boundaries: Mapping[str, Boundary], semantics: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Which boundaries to verify: at least one."""
+    names = (
+        (semantics,) if isinstance(semantics, str) else tuple(boundaries if semantics is None else semantics)
+    )
+    check_names(names, tuple(boundaries), "this set of boundaries")
+    if not names:
+        raise ValueError("boundaries: got none; fit some first, and see boundaries.skipped for what was not")
+    return names
+
+
 def _choose(
     boundaries: Mapping[str, Boundary],
     semantics: str | Sequence[str] | None,
@@ -298,13 +363,7 @@ def _choose(
     predictor: Predictor,
 ) -> list[Boundary]:
     """The boundaries to verify; checks that they fit each other and the networks."""
-    names = (
-        (semantics,) if isinstance(semantics, str) else tuple(boundaries if semantics is None else semantics)
-    )
-    check_names(names, tuple(boundaries), "this set of boundaries")
-    chosen = [boundaries[name] for name in names]
-    if not chosen:
-        raise ValueError("boundaries: got none; fit some first, and see boundaries.skipped for what was not")
+    chosen = [boundaries[name] for name in _names(boundaries, semantics)]
     check_names(tuple(boundary.name for boundary in chosen), predictor.names, "the predictor")
     first = chosen[0]
     for boundary in chosen:

@@ -13,7 +13,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from higan_fast.checks import check_count, check_label, check_seed, check_truncation
+from higan_fast.checks import (
+    check_batch_size,
+    check_count,
+    check_folder,
+    check_label,
+    check_seed,
+    check_truncation,
+)
 from higan_fast.engine.engine import Engine
 from higan_fast.files import only_writer, remove_leftovers
 from higan_fast.fingerprint import check_same, fingerprint, warn_of_unseen
@@ -108,6 +115,37 @@ class Samples:
         return self._store.read(name, 0, self._num)
 
 
+def check_sampling(
+    *,
+    num: int,
+    out: str | Path | None,
+    seed: int,
+    truncation_psi: float,
+    truncation_layers: int | None,
+    label: int | None,
+    batch_size: int | None,
+    shard_size: int = BLOCK,
+) -> None:
+    """Raises when ``sample`` would refuse these arguments, whatever the networks are.
+
+    Raises:
+        ValueError: when an argument is out of range.
+        OSError: when ``out`` cannot be written to.
+    """
+    check_count("num (--num)", num)
+    check_seed(seed)
+    check_truncation(truncation_psi, truncation_layers)
+    check_label(label)
+    check_batch_size(batch_size)
+    check_count("shard_size", shard_size)
+    if shard_size % BLOCK:
+        raise ValueError(
+            f"shard_size: got {shard_size}, expected a multiple of {BLOCK} (codes come in blocks)"
+        )
+    if out is not None:
+        check_folder(out)
+
+
 @torch.inference_mode()
 def sample(
     generator: Generator,
@@ -151,14 +189,10 @@ def sample(
     """
     check_generator(generator)
     check_predictor(predictor)
-    check_seed(seed)
-    for name, count in (("num", num), ("batch_size", batch_size), ("shard_size", shard_size)):
-        if count is not None:
-            check_count(name, count)
-    if shard_size % BLOCK:
-        raise ValueError(
-            f"shard_size: got {shard_size}, expected a multiple of {BLOCK} (codes come in blocks)"
-        )
+    check_sampling(
+        num=num, out=out, seed=seed, truncation_psi=truncation_psi, truncation_layers=truncation_layers,
+        label=label, batch_size=batch_size, shard_size=shard_size,
+    )  # fmt: skip
     check_truncation(truncation_psi, truncation_layers, generator.num_layers)
     check_label(label, generator.label_dim)
     generator.use_truncation(truncation_psi)

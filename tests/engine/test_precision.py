@@ -71,7 +71,9 @@ def test_which_dtype_a_policy_means(monkeypatch):
     assert activation_dtype("fast", cuda) == torch.float16
     monkeypatch.setattr("higan_fast.engine.precision._cpu_multiplies_bfloat16", lambda: False)
     assert activation_dtype("fast", cpu) is None
-    with pytest.raises(ValueError, match="precision: got 'quick', expected one of exact, fast"):
+    with pytest.raises(
+        ValueError, match=r"precision \(--precision\): got 'quick', expected one of exact, fast"
+    ):
         Engine(*toy(), precision="quick")
 
 
@@ -81,5 +83,7 @@ def test_auto_is_fast_where_16_bits_are(monkeypatch):
     taken = [chosen_precision("auto", torch.device(name)) for name in ("cuda:0", "cuda:1", "cpu")]
     assert taken == ["fast", "exact", "exact"]
     assert chosen_precision("fast", torch.device("cpu")) == "fast"
-    with pytest.raises(ValueError, match="precision: got 'best', expected one of auto, exact, fast"):
+    with pytest.raises(
+        ValueError, match=r"precision \(--precision\): got 'best', expected one of auto, exact, fast"
+    ):
         chosen_precision("best", torch.device("cpu"))

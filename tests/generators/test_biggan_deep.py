@@ -87,7 +87,7 @@ def test_statistics_that_hold_for_all_truncations():
 
 def test_a_truncation_without_statistics_is_named(generator):
     for psi in (1.01, -0.1):
-        with pytest.raises(ValueError, match=f"truncation_psi: got {psi}, expected 0 to 1"):
+        with pytest.raises(ValueError, match=rf"truncation_psi \(--trunc\): got {psi}, expected 0 to 1"):
             generator.use_truncation(psi)
 
 

@@ -138,7 +138,7 @@ def test_without_a_centre_there_is_no_truncation():
         lambda: sample(generator, predictor, 64, truncation_psi=0.7, progress=False),
     ):
         with pytest.raises(
-            ValueError, match=r"truncation_psi: got 0\.7, .*give wrap\(\.\.\., w_avg=\.\.\.\)"
+            ValueError, match=r"truncation_psi \(--trunc\): got 0\.7, .*give wrap\(\.\.\., w_avg=\.\.\.\)"
         ):
             use()
 

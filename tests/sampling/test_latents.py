@@ -55,7 +55,7 @@ def test_seeds_and_streams_differ():
 
 @pytest.mark.parametrize("seed", [-1, 2**64, 1.5, "0", True, None])
 def test_a_bad_seed_is_named(seed):
-    with pytest.raises(ValueError, match="seed: got"):
+    with pytest.raises(ValueError, match=r"seed \(--seed\): got"):
         latents(seed, 0, 1, 4)
 
 

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 
 import numpy as np
 import pytest
@@ -168,19 +169,19 @@ def test_other_networks_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("argument", "value"),
+    ("argument", "option", "value"),
     [
-        ("num", 0),
-        ("num", 2.5),
-        ("seed", -1),
-        ("batch_size", 0),
-        ("shard_size", 100),
-        ("truncation_psi", float("nan")),
-        ("truncation_layers", 6),
+        ("num", " (--num)", 0),
+        ("num", " (--num)", 2.5),
+        ("seed", " (--seed)", -1),
+        ("batch_size", " (--batch)", 0),
+        ("shard_size", "", 100),
+        ("truncation_psi", " (--trunc)", float("nan")),
+        ("truncation_layers", " (--trunc-layers)", 6),
     ],
 )
-def test_bad_arguments_are_named(argument, value):
-    with pytest.raises(ValueError, match=f"^{argument}: got {value}"):
+def test_bad_arguments_are_named(argument, option, value):
+    with pytest.raises(ValueError, match=f"^{re.escape(argument + option)}: got {value}"):
         sample(*toy(), **{"num": 10, "progress": False} | {argument: value})
 
 
