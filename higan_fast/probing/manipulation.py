@@ -72,14 +72,44 @@ def manipulate(
     boundaries = [boundary] if isinstance(boundary, Boundary) else list(boundary)
     chosen = parse_layers(layers, generator.num_layers)
     moves = _moves(generator, boundaries, chosen, truncation_psi, truncation_layers).sum(dim=0)  # [L, D]
-    _check_work(len(codes), batch_size)
-    engine = Engine(generator, batch_size=batch_size)
-    plan = Plan(moves[None], (chosen,), torch.tensor(list(steps), dtype=torch.float64))
-    size = (3, generator.resolution, generator.resolution)
-    images = codes.new_empty(len(codes), len(steps), *size)
-    for found in engine.perturbed_images(codes, plan):
-        images[found.samples] = in_range(found.values[:, 0])
-    return images
+    return _images(generator, codes, moves, (chosen,), steps, batch_size)[:, 0]
+
+
+@torch.no_grad()
+def manipulate_each_layer(
+    generator: Generator,
+    codes: Any,
+    boundary: Boundary,
+    steps: Sequence[float] = (-3.0, 0.0, 3.0),
+    *,
+    truncation_psi: float | None = None,
+    truncation_layers: int | None = None,
+    batch_size: int | None = None,
+) -> Tensor:
+    """Images of every sample, moved on each layer alone; faster than ``manipulate`` layer by layer.
+
+    Each layer's images start from one shared activation of the unmoved sample.
+
+    Args:
+        codes: layer codes ``[N, L, D]``, as torch, NumPy or CuPy array.
+        boundary: fitted in "w" or "layers".
+        steps: how far.
+        truncation_psi: as for ``manipulate``.
+        truncation_layers: as for ``manipulate``.
+        batch_size: at most so many images at once; None: as many as are worth it.
+
+    Returns:
+        Images in [-1, 1], a torch tensor ``[N, L, len(steps), 3, R, R]`` on the generator's device.
+
+    Raises:
+        ValueError: when the codes or the boundary do not fit the generator, or the boundary was fitted to
+            samples of another one.
+    """
+    check_steps(steps)
+    codes = as_codes(codes, generator)
+    every = range(generator.num_layers)
+    (moves,) = _moves(generator, [boundary], every, truncation_psi, truncation_layers)  # [L, D]
+    return _images(generator, codes, moves, [(layer,) for layer in every], steps, batch_size)
 
 
 @torch.no_grad()
@@ -149,6 +179,24 @@ def _moves(
     return torch.cat(
         [displacements(generator, each.space, [each.normal], 1.0, layers, *truncation) for each in boundaries]
     )
+
+
+def _images(
+    generator: Generator,
+    codes: Tensor,
+    moves: Tensor,
+    layer_sets: Sequence[tuple[int, ...]],
+    steps: Sequence[float],
+    batch_size: int | None,
+) -> Tensor:
+    """Images ``[N, len(layer_sets), T, 3, R, R]`` of codes that ``moves`` moves on each set of layers."""
+    _check_work(len(codes), batch_size)
+    plan = Plan(moves[None], tuple(layer_sets), torch.tensor(list(steps), dtype=torch.float64))
+    size = (3, generator.resolution, generator.resolution)
+    images = codes.new_empty(len(codes), len(layer_sets), len(steps), *size)
+    for found in Engine(generator, batch_size=batch_size).perturbed_images(codes, plan):
+        images[found.samples, found.layer_set] = in_range(found.values[:, 0])
+    return images
 
 
 def _check_work(num_samples: int, batch_size: int | None) -> None:

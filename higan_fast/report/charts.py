@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from higan_fast.report.numerals import number
 
 # From here on a cell is so dark (in the dark theme: so light) that its number changes colour.
-DEEP = 0.7
+DEEP = 0.68  # where black and white stand out alike from the tones of page.css: a test computes it
 FLAT = 0.05  # up to here the number is as pale as its cell
 
 
@@ -63,11 +63,12 @@ class Cell:
     title: str
     shade: float  # 0 to 1
     classes: str  # of the style sheet
+    to: str = ""  # where on the page its pictures stand
 
 
-def cell(text: str, title: str, value: float, full: float, mark: str = "") -> Cell:
+def cell(text: str, title: str, value: float, full: float, mark: str = "", to: str = "") -> Cell:
     """A cell whose colour says the sign of ``value``, and how large it is beside ``full``."""
     shade = min(abs(value) / full, 1.0) if full > 0 and math.isfinite(value) else 0.0
     strength = "deep" if shade > DEEP else "flat" if shade < FLAT else ""
     classes = ("up" if value > 0 else "down", strength, mark)
-    return Cell(text, title, round(shade, 2), " ".join(filter(None, classes)))
+    return Cell(text, title, round(shade, 2), " ".join(filter(None, classes)), to)

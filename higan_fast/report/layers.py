@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -24,6 +25,7 @@ class Profile:
     mean: str
     at: float | None  # the mean layer's place on the axis of layers, in per cent
     screening: str  # correlation with the profile by gradients
+    to: str  # where on the page its pictures stand
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,13 @@ class HeatMap:
     levels: tuple[LevelRows, ...]
 
 
-def heat_map(verification: Verification) -> HeatMap:
-    """The heat map, its rows in the order of the levels and within one by rank."""
+def heat_map(verification: Verification, anchors: Mapping[tuple[str, int | None], str]) -> HeatMap:
+    """Returns the heat map, its rows in the order of the levels and within one by rank.
+
+    Args:
+        verification: the effects.
+        anchors: where the pictures of a semantic stand, on a layer or (with None) as a whole.
+    """
     num = len(verification.layers)
     means = verification.mean_layer_by_level()
     names = verification.rank()
@@ -55,7 +62,9 @@ def heat_map(verification: Verification) -> HeatMap:
     level_of = {semantic.name: semantic.level for semantic in verification.semantics}
     levels = []
     for level in LEVELS:
-        profiles = tuple(_profile(verification, name, places) for name in names if level_of[name] == level)
+        profiles = tuple(
+            _profile(verification, name, places, anchors) for name in names if level_of[name] == level
+        )
         mean = means[level]
         levels.append(
             LevelRows(
@@ -70,7 +79,9 @@ def heat_map(verification: Verification) -> HeatMap:
     return HeatMap(verification.layers, tuple(groups), tuple(levels))
 
 
-def _profile(verification: Verification, name: str, places: int) -> Profile:
+def _profile(
+    verification: Verification, name: str, places: int, anchors: Mapping[tuple[str, int | None], str]
+) -> Profile:
     row = verification.boundary_names.index(name)
     column = [semantic.name for semantic in verification.semantics].index(name)
     effects = verification.layer_profile(name)
@@ -89,7 +100,8 @@ def _profile(verification: Verification, name: str, places: int) -> Profile:
             f"interval {interval(low, high, places + 1)}, null ± {number(null[index], places + 1)}"
             f"{', beats the null' if marked else ''}"
         )
-        cells.append(cell(number(effect, places), title, float(effect), full, "marked" if marked else ""))
+        mark, to = "marked" if marked else "", anchors.get((name, layer.index), "")
+        cells.append(cell(number(effect, places), title, float(effect), full, mark, to))
     mean = verification.mean_layer(name)
     return Profile(
         name=name,
@@ -98,6 +110,7 @@ def _profile(verification: Verification, name: str, places: int) -> Profile:
         mean=NONE if mean is None else f"{mean:.1f}",
         at=None if mean is None else _place(mean, len(verification.layers)),
         screening=number(verification.screening_correlation(name), 2),
+        to=anchors.get((name, None), ""),
     )
 
 

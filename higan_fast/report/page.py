@@ -18,6 +18,7 @@ from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import LEVELS
 from higan_fast.probing.tables import to_csv
 from higan_fast.probing.verification import Verification
+from higan_fast.report.drawing import contact_sheet
 from higan_fast.report.entanglement import entanglement, large_even_parts
 from higan_fast.report.findings import economy, finding, order, wrecks
 from higan_fast.report.histograms import histograms
@@ -25,7 +26,7 @@ from higan_fast.report.layers import heat_map
 from higan_fast.report.numerals import count, decimals, number, percent
 from higan_fast.report.ranking import ranking
 from higan_fast.report.settings import about, described
-from higan_fast.report.strips import NUM_SAMPLES, STEPS, contact_sheet, strips
+from higan_fast.report.strips import NUM_SAMPLES, STEPS, anchors, strips
 from higan_fast.sampling.samples import Samples
 
 
@@ -87,9 +88,11 @@ def write_report(
     if verification is not None:
         places = decimals([entry["effect"] for entry in verification.to_json()["semantics"]], 3)
         pictured = strips(generator, samples, boundaries, verification, places, progress)
+        links = anchors(pictured)
         context |= {
             "ranking": ranking(verification, boundaries),
-            "heat_map": heat_map(verification) if verification.layers else None,
+            "to": {name: place for (name, layer), place in links.items() if layer is None},
+            "heat_map": heat_map(verification, links) if verification.layers else None,
             "strips": [strip for strip in pictured if strip.beats_null],
             "other_strips": [strip for strip in pictured if not strip.beats_null],
             "not_pictured": len(verification.boundary_names) - len(pictured),

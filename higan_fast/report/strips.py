@@ -1,27 +1,21 @@
-"""The pictures: strips of samples that move along their boundaries, and the contact sheet."""
+"""The strips: samples that move along a boundary, on each layer alone and on all of them."""
 
 from __future__ import annotations
 
-import base64
-import io
-import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from higan_fast.boundaries.boundary import Boundaries, Boundary
 from higan_fast.generators.base import Generator
-from higan_fast.pictures import image_grid, to_uint8
-from higan_fast.probing.manipulation import manipulate
+from higan_fast.probing.manipulation import manipulate, manipulate_each_layer
 from higan_fast.probing.verification import Verification
 from higan_fast.progress import progress as show_progress
+from higan_fast.report.drawing import Picture, largest_side, picture
 from higan_fast.report.entanglement import large_even_parts
-from higan_fast.report.numerals import listing, number
+from higan_fast.report.numerals import interval, listing, number
 from higan_fast.report.ranking import layer_name
 from higan_fast.sampling.latents import (
     VERIFICATION,
@@ -34,29 +28,13 @@ from higan_fast.sampling.latents import (
 from higan_fast.sampling.samples import Samples
 
 STEPS = (-3.0, -1.5, 0.0, 1.5, 3.0)
-NUM_SAMPLES = 3
-NUM_PICTURED = 24  # strips; with more, the page would be slow to open
-NUM_ON_SHEET, SHEET_COLUMNS = 64, 8
-LARGEST = 96  # pixels to a side of an image on the page
-PIXELATED = 32  # up to this size browsers enlarge an image without smoothing
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A grid of images as a data URI."""
-
-    uri: str
-    alt: str
-    rows: int
-    columns: int
-    width: int
-    height: int
-    pixelated: bool
+NUM_SAMPLES = 3  # on a panel; the rows of layers show the first of them
+NUM_WITHOUT_EFFECT = 12  # of the semantics without an effect, so many are pictured
 
 
 @dataclass(frozen=True)
 class Panel:
-    """The strips of one semantic on one set of layers."""
+    """The samples of one semantic, moved on one set of layers."""
 
     title: str
     effect: str
@@ -65,14 +43,39 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Strip:
-    """The panels of one semantic: its best layer (where there is a choice of layers), and all layers."""
+class LayerRow:
+    """One sample, moved on one layer alone."""
 
+    anchor: str
+    index: int
+    group: str
+    resolution: int
+    effect: str
+    interval: str
+    null: str
+    beats_null: bool
+    best: bool
+    picture: Picture
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One semantic: its best layer (where there is a choice of layers), all layers, and each layer alone.
+
+    Attributes:
+        anchor: where on the page it stands.
+        wrecked: what else changes on all layers, whichever way one goes.
+        panels: of all samples.
+        layers: of the first sample; empty where there is no effect, or no choice of layers.
+    """
+
+    anchor: str
     name: str
     level: str
     beats_null: bool
-    wrecked: str  # what else changes on all layers, whichever way one goes
+    wrecked: str
     panels: tuple[Panel, ...]
+    layers: tuple[LayerRow, ...]
 
 
 def strips(
@@ -83,86 +86,133 @@ def strips(
     places: int,
     progress: bool,
 ) -> list[Strip]:
-    """Strips of the highest-ranked semantics, all of the same samples: the verification's first.
+    """Returns strips of every semantic that has an effect and of the first few that have none, as ranked.
+
+    All of them show the same samples: the first of the verification.
 
     Args:
+        generator: the one that was probed.
+        samples: whose scores give the unit of what is wrecked.
+        boundaries: along which to move.
+        verification: their effects.
         places: decimals of the effects.
+        progress: whether to show it.
     """
-    settings = verification.settings
-    truncation = (settings["truncation_psi"], settings["truncation_layers"])
-    label = settings.get("label")
-    base = make_codes(generator, settings["seed"], 0, NUM_SAMPLES, *truncation, VERIFICATION, label)
-    names = [name for name in verification.rank() if name in boundaries][:NUM_PICTURED]
-    columns = [semantic.name for semantic in verification.semantics]
+    names = [name for name in verification.rank() if name in boundaries]
+    with_effect = [name for name in names if verification.beats_null[verification.row(name)]]
+    without = [name for name in names if name not in with_effect][:NUM_WITHOUT_EFFECT]
+    several = len(verification.layers) > 1
+    rows = len(verification.layers) if several else 0
+    each = NUM_SAMPLES * (2 if several else 1)
+    total = (len(with_effect) * (rows + each) + len(without) * each) * len(STEPS)
+    drawer = _Drawer(generator, verification, places, largest_side(total, generator.resolution))
     large = large_even_parts(verification, samples)
     result = []
-    several = len(verification.layers) > 1
-    total = len(names) * NUM_SAMPLES * len(STEPS) * (2 if several else 1)
     with show_progress("drawing", total, enabled=progress) as advance:
-        for name in names:
-            boundary, row = boundaries[name], verification.boundary_names.index(name)
-            effects = verification.effect[row, :, columns.index(name)]  # [1 + L]
-            even = verification.even[row, :, columns.index(name)]
-            best = verification.best_layer(name) if several else None
-            panels = []
-            for layer in (None,) if best is None else (best, None):
-                images = _move(generator, base, boundary, layer, truncation)
-                advance(images.shape[0] * images.shape[1])
-                on = "all layers" if layer is None else f"layer {layer_name(verification, layer)}"
-                alt = (
-                    f"{len(images)} samples, one to a row, moved along {name} on {on} "
-                    f"by {listing([number(step, 1) for step in STEPS])}"
-                )
-                layer_set = 0 if layer is None else 1 + layer
-                odd_part, even_part = (
-                    number(part[layer_set], places, signed=True) for part in (effects, even)
-                )
-                title = on[0].upper() + on[1:]
-                panels.append(Panel(title, odd_part, even_part, _picture(images, alt)))
-            level = verification.semantics[columns.index(name)].level
-            wrecked = [
-                f"{part.semantic} {number(part.size, 1, signed=True)}"
-                for part in large
-                if part.boundary == name
-            ]
-            shown = bool(verification.beats_null[row])
-            result.append(Strip(name, level, shown, listing(wrecked), tuple(panels)))
+        for name in [*with_effect, *without]:
+            wrecked = [f"{p.semantic} {number(p.size, 1, signed=True)}" for p in large if p.boundary == name]
+            found = drawer.strip(boundaries[name], listing(wrecked))
+            advance((len(found.layers) + NUM_SAMPLES * len(found.panels)) * len(STEPS))
+            result.append(found)
     return result
 
 
-def contact_sheet(generator: Generator, samples: Samples) -> list[Picture]:
-    """The first samples, in pictures of four rows: side by side, or one below the other on small screens."""
-    generator.use_truncation(samples.settings["truncation_psi"])
-    codes = torch.as_tensor(samples.codes[:NUM_ON_SHEET]).to(next(generator.parameters()))
-    with torch.inference_mode():
-        images = torch.cat([generator.synthesize(batch) for batch in codes.split(16)])
-    num = len(images)
-    missing = -num % SHEET_COLUMNS
-    images = torch.cat([images, images.new_ones(missing, *images.shape[1:])])
-    rows = images.unflatten(0, (-1, SHEET_COLUMNS))
-    sheets, first = [], 0
-    for part in rows.split(4):
-        last = min(first + part.shape[0] * SHEET_COLUMNS, num) - 1
-        sheets.append(_picture(part, f"Samples {first} to {last}, row by row"))
-        first = last + 1
-    return sheets
+def anchors(found: Sequence[Strip]) -> dict[tuple[str, int | None], str]:
+    """Returns where the pictures of each semantic stand: on a layer, and (with None) as a whole."""
+    places: dict[tuple[str, int | None], str] = {}
+    for strip in found:
+        places[strip.name, None] = strip.anchor
+        places |= {(strip.name, row.index): row.anchor for row in strip.layers}
+    return places
 
 
-def _move(
-    generator: Generator,
-    base: Codes,
-    boundary: Boundary,
-    layer: int | None,
-    truncation: tuple[float, int | None],
-) -> Tensor:
-    """Images ``[N, T, 3, R, R]`` of the base samples at every step; a boundary in z moves the latents."""
-    psi, truncated = truncation
-    boundary = replace(boundary, origin=None)  # the report has checked once whose it is
-    if boundary.space != "z":
-        layers = "all" if layer is None else layer
-        return manipulate(
-            generator, base.codes, boundary, layers, STEPS, truncation_psi=psi, truncation_layers=truncated
+class _Drawer:
+    """Draws the strips of one verification."""
+
+    def __init__(self, generator: Generator, verification: Verification, places: int, side: int) -> None:
+        settings = verification.settings
+        self.generator, self.verification = generator, verification
+        self.places, self.side = places, side
+        self.truncation = (settings["truncation_psi"], settings["truncation_layers"])
+        self.base = make_codes(
+            generator, settings["seed"], 0, NUM_SAMPLES, *self.truncation, VERIFICATION, settings.get("label")
         )
+        self.columns = [semantic.name for semantic in verification.semantics]
+
+    def strip(self, boundary: Boundary, wrecked: str) -> Strip:
+        name, verification = boundary.name, self.verification
+        boundary = replace(boundary, origin=None)  # the report has checked once whose it is
+        row, column = verification.row(name), self.columns.index(name)
+        several, beats = len(verification.layers) > 1, bool(verification.beats_null[row])
+        best = verification.best_layer(name) if several else None
+        return Strip(
+            anchor=f"semantic-{row}",
+            name=name,
+            level=verification.semantics[column].level,
+            beats_null=beats,
+            wrecked=wrecked,
+            panels=tuple(self._panel(boundary, on) for on in ((None,) if best is None else (best, None))),
+            layers=self._layers(boundary, best) if several and beats else (),
+        )
+
+    def _panel(self, boundary: Boundary, layer: int | None) -> Panel:
+        verification, name = self.verification, boundary.name
+        images = self._move(boundary, layer)
+        on = "all layers" if layer is None else f"layer {layer_name(verification, layer)}"
+        alt = f"{len(images)} samples, one to a row, moved along {name} on {on} by {_steps()}"
+        layer_set = 0 if layer is None else 1 + layer
+        figures = (verification.row(name), layer_set, self.columns.index(name))
+        return Panel(
+            on[0].upper() + on[1:],
+            number(verification.effect[figures], self.places, signed=True),
+            number(verification.even[figures], self.places, signed=True),
+            picture(images, alt, self.side),
+        )
+
+    def _layers(self, boundary: Boundary, best: int | None) -> tuple[LayerRow, ...]:
+        verification, name = self.verification, boundary.name
+        row, column = verification.row(name), self.columns.index(name)
+        psi, truncated = self.truncation
+        (images,) = manipulate_each_layer(
+            self.generator, self.base.codes[:1], boundary, STEPS,
+            truncation_psi=psi, truncation_layers=truncated,
+        )  # fmt: skip
+        result = []
+        for place, layer in enumerate(verification.layers):
+            figures = (row, 1 + place, column)
+            alt = (
+                f"Sample 0 moved along {name} on layer {layer_name(verification, place)} alone by {_steps()}"
+            )
+            result.append(
+                LayerRow(
+                    anchor=f"semantic-{row}-layer-{layer.index}",
+                    index=layer.index,
+                    group=layer.group,
+                    resolution=layer.resolution,
+                    effect=number(verification.effect[figures], self.places, signed=True),
+                    interval=interval(verification.low[figures], verification.high[figures], self.places),
+                    null=number(verification.null_high[1 + place, column], self.places),
+                    beats_null=bool(verification.layer_beats_null[row, place]),
+                    best=place == best,
+                    picture=picture(images[place][None], alt, self.side),
+                )
+            )
+        return tuple(result)
+
+    def _move(self, boundary: Boundary, layer: int | None) -> Tensor:
+        """Images ``[N, T, 3, R, R]`` of the base samples; a boundary in z moves the latents."""
+        psi, truncated = self.truncation
+        if boundary.space != "z":
+            return manipulate(
+                self.generator, self.base.codes, boundary, "all" if layer is None else layer, STEPS,
+                truncation_psi=psi, truncation_layers=truncated,
+            )  # fmt: skip
+        return _move_latents(self.generator, self.base, boundary, psi, truncated)
+
+
+def _move_latents(
+    generator: Generator, base: Codes, boundary: Boundary, psi: float, truncated: int | None
+) -> Tensor:
     generator.use_truncation(psi)
     (normal,) = labelled_moves(generator, [boundary.normal]).to(base.z)
     with torch.inference_mode():
@@ -171,22 +221,5 @@ def _move(
         return torch.stack([generator.synthesize(codes) for codes in moved], dim=1)
 
 
-def _picture(images: Tensor, alt: str) -> Picture:
-    """Images ``[rows, columns, 3, R, R]`` in [-1, 1] → one picture."""
-    rows, columns, _, height, _ = images.shape
-    if height > LARGEST:
-        flat = images.flatten(0, 1).float()
-        small = F.interpolate(flat, size=(LARGEST, LARGEST), mode="bilinear", antialias=True)
-        images = small.unflatten(0, (rows, columns))
-    grid = image_grid(to_uint8(images), padding=0)
-    return Picture(
-        _data_uri(grid), alt, rows, columns, grid.shape[1], grid.shape[0], images.shape[-1] <= PIXELATED
-    )
-
-
-def _data_uri(grid: NDArray[np.uint8]) -> str:
-    """A picture as PNG. Six bits to a channel are enough for the eye, and make the page a third smaller."""
-    buffer = io.BytesIO()
-    rounded = grid & 0xFC | 2
-    Image.fromarray(rounded).save(buffer, format="PNG", compress_level=9, compress_type=zlib.Z_FILTERED)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+def _steps() -> str:
+    return listing([number(step, 1) for step in STEPS])

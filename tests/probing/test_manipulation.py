@@ -6,6 +6,7 @@ import torch
 
 from higan_fast.boundaries.boundary import Boundary
 from higan_fast.probing import jitter, manipulate
+from higan_fast.probing.manipulation import manipulate_each_layer
 from tests.toy import LAYER_OF, SEMANTICS
 
 NAMES = [semantic.name for semantic in SEMANTICS]
@@ -108,3 +109,12 @@ def test_what_does_not_fit_is_refused(generator, samples, boundaries):
             manipulate(generator, *arguments)
     with pytest.raises(ValueError, match=r"num \(--jitter\): got 0"):
         jitter(generator, codes, boundaries["view"], num=0)
+
+
+def test_each_layer_at_once_gives_the_images_of_one_layer_after_the_other(generator, samples, boundaries):
+    codes, steps = samples.codes[:3], (-2.0, 0.0, 1.0)
+    together = manipulate_each_layer(generator, codes, boundaries["wood"], steps, batch_size=4)
+    assert together.shape == (3, generator.num_layers, 3, 3, 16, 16)
+    for layer in range(generator.num_layers):
+        alone = manipulate(generator, codes, boundaries["wood"], layers=layer, steps=steps)
+        torch.testing.assert_close(together[:, layer], alone, rtol=0, atol=1e-5)

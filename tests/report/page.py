@@ -58,6 +58,6 @@ class Page(HTMLParser):
         result = []
         for image in self.find("img"):
             kind, data = image["src"].split(",", 1)
-            assert kind == "data:image/png;base64"
+            assert kind in ("data:image/png;base64", "data:image/jpeg;base64")
             result.append((image["alt"], np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))))
         return result

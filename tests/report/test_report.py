@@ -51,7 +51,8 @@ def test_the_page_is_whole_and_needs_nothing_else(write):
     assert "url(" not in html and "@import" not in html
     sections = {attributes["id"] for attributes in page.find("section")}
     links = {link["href"][1:] for link in page.find("a") if link["href"][0] == "#"}
-    assert sections <= links <= {attributes.get("id") for _, attributes in page.elements}
+    places = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert sections <= links <= set(places) and len(places) == len(set(places))
     assert all(image["alt"] for image in page.find("img"))
     assert "higan-fast probe --out runs/toy" in page.text
 
@@ -118,7 +119,9 @@ def test_strips_are_those_of_the_first_samples_of_the_verification(write, run):
     base = make_codes(run.generator, run.verification.settings["seed"], 0, 3, stream=VERIFICATION)
     for name, layer in LAYER_OF.items():
         for layers, words in ((layer, f"layer {layer} "), ("all", "all layers ")):
-            alt = next(alt for alt in pictures if f"along {name} on {words}" in alt)
+            alt = next(
+                alt for alt in pictures if f"samples, one to a row, moved along {name} on {words}" in alt
+            )
             expected = manipulate(run.generator, base.codes, run.boundaries[name], layers, STEPS)
             picture = pictures[alt]
             assert picture.shape == (3 * RESOLUTION, len(STEPS) * RESOLUTION, 3)
@@ -143,9 +146,9 @@ def test_few_samples_fill_the_sheet_as_far_as_they_go(write, run):
 
 
 def test_large_images_are_made_smaller(write, run, monkeypatch):
-    monkeypatch.setattr("higan_fast.report.strips.LARGEST", 8)
+    monkeypatch.setattr("higan_fast.report.drawing.SIDES", (8,))
     pictures = [picture for alt, picture in Page(write()).pictures() if "moved along" in alt]
-    assert {picture.shape for picture in pictures} == {(3 * 8, len(STEPS) * 8, 3)}
+    assert {picture.shape for picture in pictures} == {(rows * 8, len(STEPS) * 8, 3) for rows in (1, 3)}
 
 
 def test_a_run_in_which_nothing_beats_the_null_says_so(write, run):
