@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -266,7 +266,14 @@ class Verification:
         Raises:
             ValueError: when the file does not hold a verification.
         """
-        return cls(**read_fields(path))
+        values = read_fields(path)
+        names = {field.name for field in fields(cls)}
+        if values.keys() != names:
+            raise ValueError(
+                f"{path}: not a file of a verification of this version "
+                f"({', '.join(sorted(names ^ values.keys()))}); verify again"
+            )
+        return cls(**values)
 
     def _figures(self, row: int, layer_set: int, column: int) -> dict[str, float | None]:
         return {name: _plain(getattr(self, name)[row, layer_set, column]) for name in FIGURES}

@@ -266,6 +266,12 @@ def test_saving_and_loading_keep_everything(verification, tmp_path):
         else:
             assert getattr(loaded, name) == value
     assert loaded.to_json() == verification.to_json()
+    with np.load(tmp_path / "verification.npz") as file:
+        np.savez(tmp_path / "older.npz", **{name: file[name] for name in file.files if name != "even"})
+    with pytest.raises(
+        ValueError, match=r"not a file of a verification of this version \(even\); verify again"
+    ):
+        Verification.load(tmp_path / "older.npz")
     (tmp_path / "broken.npz").write_bytes(b"no")
     with pytest.raises(ValueError, match="not a file of a verification"):
         Verification.load(tmp_path / "broken.npz")
