@@ -60,7 +60,7 @@ class RunFolder:
 
     ``run.json`` settings and versions; ``samples.zarr`` the samples; ``boundaries.safetensors``;
     ``verification/`` what was measured, and the result of every verification; ``verification.npz`` the
-    current one; ``report.html``.
+    current one; ``report.html`` and ``report.csv``.
     """
 
     def __init__(self, path: str | Path, settings: Settings) -> None:

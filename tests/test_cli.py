@@ -54,7 +54,14 @@ def probed(files, tmp_path_factory):
 def test_probe_leaves_everything(probed):
     out, result = probed
     assert "mean layer, layout" in result.output
-    for name in ("run.json", "samples.zarr", "boundaries.safetensors", "verification.npz", "report.html"):
+    for name in (
+        "run.json",
+        "samples.zarr",
+        "boundaries.safetensors",
+        "verification.npz",
+        "report.html",
+        "report.csv",
+    ):
         assert (out / name).exists(), name
     begun = json.loads((out / "run.json").read_text())
     assert begun["settings"]["truncation_psi"] == 0.8 and begun["settings"]["seed"] == 3

@@ -117,7 +117,7 @@ def show(run: Path, as_json: bool, as_csv: bool) -> None:
 @ELSEWHERE
 @QUIET
 def report(run: Path, quiet: bool, places: dict[str, str | None]) -> None:
-    """Write RUN/report.html, one self-contained page."""
+    """Write RUN/report.html, one self-contained page, and RUN/report.csv, its effects."""
     from higan_fast.cli import stages
 
     stages.report(run, places, quiet=quiet)

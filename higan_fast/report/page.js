@@ -1,14 +1,13 @@
 // The page works without this: it only shows the button that copies the command.
 for (const button of document.querySelectorAll("button[data-copies]")) {
-  const source = document.getElementById(button.dataset.copies);
   const status = button.parentElement.querySelector("[role=status]");
   button.hidden = false;
   button.addEventListener("click", async () => {
     try {
-      await navigator.clipboard.writeText(source.textContent);
+      await navigator.clipboard.writeText(button.dataset.copies);
       status.textContent = "Copied";
     } catch {
-      getSelection().selectAllChildren(source);
+      getSelection().selectAllChildren(button.parentElement.querySelector("pre"));
       status.textContent = "Selected: copy it with the keyboard";
     }
   });
