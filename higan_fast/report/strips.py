@@ -191,7 +191,7 @@ class _Drawer:
                     resolution=layer.resolution,
                     effect=number(verification.effect[figures], self.places, signed=True),
                     interval=interval(verification.low[figures], verification.high[figures], self.places),
-                    null=number(verification.null_high[1 + place, column], self.places),
+                    null=_band(float(verification.null_high[1 + place, column]), self.places),
                     beats_null=bool(verification.layer_beats_null[row, place]),
                     best=place == best,
                     picture=picture(images[place][None], alt, self.side),
@@ -219,6 +219,12 @@ def _move_latents(
         start = labelled_latents(generator, base)
         moved = [map_labelled_latents(generator, start + step * normal, psi, truncated) for step in STEPS]
         return torch.stack([generator.synthesize(codes) for codes in moved], dim=1)
+
+
+def _band(half: float, places: int) -> str:
+    """``± 0.268``, or ``< 0.001``: a band that rounds to zero is not one of zero."""
+    least = 10.0**-places
+    return f"< {number(least, places)}" if 0 < half < least / 2 else f"± {number(half, places)}"
 
 
 def _steps() -> str:

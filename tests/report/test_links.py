@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from html import escape
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from higan_fast.pictures import to_uint8
 from higan_fast.probing.manipulation import manipulate
 from higan_fast.report.charts import DEEP, FLAT
 from higan_fast.report.drawing import largest_side, picture
-from higan_fast.report.strips import STEPS
+from higan_fast.report.strips import STEPS, _band
 from higan_fast.sampling.latents import VERIFICATION, make_codes
 from tests.report.colour import contrast, mixed
 from tests.report.page import Page
@@ -48,12 +49,22 @@ def test_a_cell_of_the_heat_map_leads_to_its_row_with_interval_and_band(write, r
             figure = part_of(html, f'<figure class="layer{_classes(run, row, layer)}" id="{place}">')
             assert f"along {name} on layer {layer} " in figure
             assert f"{run.verification.high[row, 1 + layer, column]:.2f}" in figure.replace("−", "-")
-            assert f"random ± {run.verification.null_high[1 + layer, column]:.2f}" in figure
+            band = escape(_band(run.verification.null_high[1 + layer, column], 2))
+            assert f"random {band}<" in figure
 
 
 def _classes(run, row, layer):
     best = " best" if run.verification.top_layer[row] == layer else ""
     return best + ("" if run.verification.layer_beats_null[row, layer] else " faint")
+
+
+def test_a_band_that_rounds_to_nothing_is_not_written_as_zero():
+    assert [_band(half, 3) for half in (0.268, 0.0006, 0.0004, 0.0)] == [
+        "± 0.268",
+        "± 0.001",
+        "< 0.001",
+        "± 0.000",
+    ]
 
 
 def test_each_row_of_the_ranking_leads_to_its_strips(write, run):
