@@ -233,10 +233,19 @@ def _numbers(text: str) -> list[float]:
 @CONFIG
 @AS_JSON
 def inspect(file: str, config: str | None, as_json: bool) -> None:
-    """Say what FILE holds, of any format that --network takes: family, layers, codes, classes, source."""
+    """Say what FILE holds: a generator of any format that --network takes, or a run folder.
+
+    Of a generator: family, layers, codes, classes, source. Of a run folder: what each stage has left, what is
+    stale or missing, and what to run next.
+    """
     from higan_fast.checkpoints import describe
     from higan_fast.cli.printing import print_description
+    from higan_fast.cli.run_description import describe_run, is_run, print_run
 
+    if is_run(Path(file)):
+        run = describe_run(Path(file))
+        click.echo(json.dumps(run, indent=2)) if as_json else print_run(run)
+        return
     found = describe(file, config)
     if as_json:
         click.echo(json.dumps(asdict(found), indent=2))

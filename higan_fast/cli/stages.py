@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 
 from higan_fast import probing
 from higan_fast.boundaries.fitting import check_fitting
+from higan_fast.cli.commandlines import command_of
 from higan_fast.cli.printing import print_boundaries, print_ranking
 from higan_fast.devices import describe_device, usable_device
 from higan_fast.engine.precision import Precision, Wish, chosen_precision
@@ -131,7 +131,7 @@ def report(out: Path, places: dict[str, str | None], *, quiet: bool) -> None:
     path = write_report(
         out / "report.html",
         title=f"What each layer decides: {run.settings.network}",
-        settings={**run.about, "command": _command(run, out)},
+        settings={**run.about, "command": command_of(run)},
         generator=run.generator,
         samples=run.samples,
         boundaries=run.boundaries,
@@ -146,34 +146,3 @@ def say_where(what: str, run: RunFolder, quiet: bool, precision: Precision | Non
     if not quiet:
         taken = f", precision {precision}" if precision else ""
         say(f"{what} on {describe_device(run.generator.device)}{taken}")
-
-
-def _command(run: RunFolder, out: Path) -> str:
-    """What makes this run again, from its first sample on."""
-    settings, samples, boundaries = run.settings, run.samples, run.boundaries
-    words = ["higan-fast", "probe", "--network", settings.network]
-    if settings.config is not None:
-        words += ["--config", settings.config]
-    words += ["--predictor", settings.predictor, "--out", str(out)]
-    words += ["--num", str(len(samples)), "--seed", str(settings.seed)]
-    words += ["--trunc", f"{settings.truncation_psi:g}"]
-    if settings.truncation_layers is not None:
-        words += ["--trunc-layers", str(settings.truncation_layers)]
-    if settings.label is not None:
-        words += ["--class", str(settings.label)]
-    words += ["--chosen-num", f"{boundaries.settings['chosen_num']:g}"]
-    words += ["--space", boundaries.settings["space"]]
-    if boundaries:
-        words += _verifying(run.verification.settings)
-    return shlex.join(words)
-
-
-def _verifying(verified: dict[str, Any]) -> list[str]:
-    """The options of a verification."""
-    words = ["--step", f"{verified['step']:g}", "--confidence", f"{verified['confidence']:g}"]
-    if verified["decide"] is None:
-        words += ["--exhaustive", "--max-samples", str(verified["num"])]
-    else:
-        words += ["--decide", verified["decide"], "--max-samples", str(verified["max_samples"])]
-    words += ["--null", str(verified["num_null"]), "--precision", verified["precision"]]
-    return [*words, "--screening", str(verified["screening"])]

@@ -1,0 +1,54 @@
+"""Command lines that make a run again, or go on with it."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from higan_fast.run_folder import RunFolder
+
+
+def command_of(run: RunFolder) -> str:
+    """Returns what makes a run again, from its first sample to its report."""
+    words = ["higan-fast", "probe", *_sampling(run, len(run.samples))]
+    words += ["--chosen-num", f"{run.boundaries.settings['chosen_num']:g}"]
+    words += ["--space", run.boundaries.settings["space"]]
+    if run.boundaries:
+        words += verifying_words(run.verification.settings)
+    return shlex.join(words)
+
+
+def sampling_command(run: RunFolder, num: int | None) -> str:
+    """Returns what draws the samples of a run, or the rest of them; without ``num``, as many as is usual."""
+    return shlex.join(["higan-fast", "sample", *_sampling(run, num)])
+
+
+def stage_command(stage: str, run: RunFolder) -> str:
+    """Returns what runs another stage of a run, such as ``"fit"``."""
+    return shlex.join(["higan-fast", stage, str(run.path)])
+
+
+def verifying_words(verified: dict[str, Any]) -> list[str]:
+    """Returns the options of a verification."""
+    words = ["--step", f"{verified['step']:g}", "--confidence", f"{verified['confidence']:g}"]
+    if verified["decide"] is None:
+        words += ["--exhaustive", "--max-samples", str(verified["num"])]
+    else:
+        words += ["--decide", verified["decide"], "--max-samples", str(verified["max_samples"])]
+    words += ["--null", str(verified["num_null"]), "--precision", verified["precision"]]
+    return [*words, "--screening", str(verified["screening"])]
+
+
+def _sampling(run: RunFolder, num: int | None) -> list[str]:
+    settings = run.settings
+    words = ["--network", settings.network]
+    if settings.config is not None:
+        words += ["--config", settings.config]
+    words += ["--predictor", settings.predictor, "--out", str(run.path)]
+    words += [] if num is None else ["--num", str(num)]
+    words += ["--seed", str(settings.seed), "--trunc", f"{settings.truncation_psi:g}"]
+    if settings.truncation_layers is not None:
+        words += ["--trunc-layers", str(settings.truncation_layers)]
+    if settings.label is not None:
+        words += ["--class", str(settings.label)]
+    return words

@@ -1,0 +1,166 @@
+"""What is in a run folder: each stage's result, what is stale or missing, and what to run next."""
+
+from __future__ import annotations
+
+import html
+import json
+import shlex
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from higan_fast.cli.commandlines import sampling_command, stage_command, verifying_words
+from higan_fast.run_folder import RunFolder
+
+COMPLETE, PARTIAL, STALE, MISSING = "complete", "partial", "stale", "missing"
+Part = dict[str, Any]
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder is, or was, that of a probe; networks come in folders too."""
+    return any((path / name).exists() for name in ("run.json", "samples.zarr"))
+
+
+def describe_run(path: Path) -> dict[str, Any]:
+    """Describes a run folder, and changes nothing in it.
+
+    Returns:
+        JSON values. ``settings`` and ``made_with`` as in ``run.json``; ``network``, ``predictor``,
+        ``samples``, ``boundaries``, ``verification`` and ``report``: each with a ``state`` ("complete",
+        "partial", "stale" or "missing"), ``what`` it is in words, its figures, and any ``problem``;
+        ``next``: the command to run, None when all is complete.
+
+    Raises:
+        FileNotFoundError: when no probe was begun there.
+        ValueError: when its settings cannot be read.
+    """
+    run = RunFolder.open(path, device="cpu")
+    stored = json.loads((path / "run.json").read_text())
+    found: dict[str, Any] = {
+        "run": str(path),
+        **{name: stored.get(name) for name in ("begun", "settings", "made_with")},
+        "network": _part(lambda: _network(run)),
+        "predictor": _part(lambda: _predictor(run)),
+        "samples": _part(lambda: _samples(run), path / "samples.zarr"),
+        "boundaries": _part(lambda: _boundaries(run), run.boundaries_file),
+    }
+    needed = found["boundaries"]["state"] != COMPLETE or found["boundaries"]["names"]
+    if needed:
+        found["verification"] = _part(lambda: _verification(run), run.verification_file)
+        if found["verification"]["state"] == MISSING and (path / "verification").exists():
+            found["verification"] |= {"state": PARTIAL, "what": "begun, and not finished"}
+    else:
+        found["verification"] = {"state": COMPLETE, "what": "none: there is no boundary to verify"}
+    report = path / "report.html"
+    found["report"] = _part(lambda: _report(run, report, bool(needed)), report)
+    return found | {"next": _next(run, found)}
+
+
+def print_run(found: dict[str, Any]) -> None:
+    """Prints what ``describe_run`` returned, a line for each part."""
+    settings = {name: value for name, value in found["settings"].items() if value is not None}
+    begun = f", begun {found['begun'].replace('T', ' ')[:16]}" if found["begun"] else ""
+    click.echo(f"{found['run']}: a probe of {settings['network']} by {settings['predictor']}{begun}")
+    shown = [
+        f"{name.replace('_', ' ')} {settings[name]}"
+        for name in settings
+        if name not in ("network", "predictor")
+    ]
+    click.echo(f"{'settings':13} {', '.join(shown)}")
+    for name in ("network", "predictor", "samples", "boundaries", "verification", "report"):
+        part = found[name]
+        state = "" if part["state"] == COMPLETE else f"{part['state']}: "
+        text = part.get("problem") or part["what"]
+        click.echo(f"{name:13} {state if text != part['state'] else ''}{text}")
+    click.echo(f"{'next':13} {found['next'] or 'nothing; all stages are complete'}")
+
+
+def _part(describe: Callable[[], Part], file: Path | None = None) -> Part:
+    """What a stage left; missing where its file is, and stale where it does not belong to the rest."""
+    if file is not None and not file.exists():
+        return {"state": MISSING, "what": MISSING}
+    try:
+        return {"state": COMPLETE} | describe()
+    except (FileNotFoundError, ValueError) as error:
+        state = MISSING if file is None and isinstance(error, FileNotFoundError) else STALE
+        return {"state": state, "what": state, "problem": str(error)}
+
+
+def _network(run: RunFolder) -> Part:
+    generator = run.generator
+    layers = f"{generator.num_layers} layer{'s' * (generator.num_layers > 1)}"
+    what = f"{run.settings.network} ({generator.family}, {generator.resolution}², {layers})"
+    figures = {"resolution": generator.resolution, "num_layers": generator.num_layers}
+    return {"what": what, "family": generator.family, **figures}
+
+
+def _predictor(run: RunFolder) -> Part:
+    names = list(run.predictor.names)
+    what = f"{run.settings.predictor} ({len(names)} semantic{'s' * (len(names) > 1)})"
+    return {"what": what, "semantics": names}
+
+
+def _samples(run: RunFolder) -> Part:
+    num, asked = len(run.samples), run.samples.num_asked
+    what = f"{num:,}" if num >= asked else f"{num:,} of {asked:,}; sampling was interrupted"
+    return {"state": COMPLETE if num >= asked else PARTIAL, "what": what, "num": num, "num_asked": asked}
+
+
+def _boundaries(run: RunFolder) -> Part:
+    boundaries = run.boundaries
+    accuracies = [boundary.accuracy for boundary in boundaries.values() if boundary.accuracy is not None]
+    words = [str(len(boundaries)) if boundaries else "none could be fitted"]
+    if accuracies:
+        words.append(f"held-out accuracy {min(accuracies):.3f} to {max(accuracies):.3f}")
+    words += [f"{len(boundaries.skipped)} skipped"] if boundaries.skipped else []
+    words += [boundaries.fitted_to] if boundaries.fitted_to else []
+    return {
+        "what": ", ".join(words),
+        "names": list(boundaries),
+        "accuracy": [min(accuracies), max(accuracies)] if accuracies else None,
+        "skipped": dict(boundaries.skipped),
+        "num_samples": boundaries.settings.get("num_samples"),
+    }
+
+
+def _verification(run: RunFolder) -> Part:
+    verification = run.verification
+    settings, names = verification.settings, verification.boundary_names
+    statuses = Counter(verification.status(name) for name in names)
+    goal = "all effects" if settings["decide"] is None else settings["decide"]
+    counted = ", ".join(f"{num} {status}" for status, num in statuses.items())
+    what = f"{goal} at {100 * settings['confidence']:g} %: {counted}"
+    left_out = len(run.boundaries) - len(names)
+    if left_out:
+        what += f"; {left_out} not verified"
+    return {
+        "what": f"{what}; {verification.images:,} images, precision {settings['precision']}",
+        "names": list(names),
+        "statuses": dict(statuses),
+        "images": verification.images,
+        "settings": settings,
+    }
+
+
+def _report(run: RunFolder, file: Path, verified: bool) -> Part:
+    """A page says of what it is: the hash of the boundaries, and the options of the verification."""
+    page = html.unescape(file.read_text(errors="replace"))
+    if verified:
+        settings = run.verification.settings
+        if settings["boundaries"] not in page or shlex.join(verifying_words(settings)) not in page:
+            raise ValueError(f"{file}: is of another verification; run {stage_command('report', run)}")
+    return {"what": str(file)}
+
+
+def _next(run: RunFolder, found: dict[str, Any]) -> str | None:
+    """The first stage that is not complete; the ones after it follow from it."""
+    samples = found["samples"]
+    if samples["state"] != COMPLETE:
+        return sampling_command(run, samples.get("num_asked"))
+    for name, stage in (("boundaries", "fit"), ("verification", "verify"), ("report", "report")):
+        if found[name]["state"] != COMPLETE:
+            return stage_command(stage, run)
+    return None
