@@ -121,7 +121,10 @@ def test_what_is_stale_is_named_with_its_remedy(copied):
     run("report", copied, "--quiet")
     assert described(copied)["next"] is None
     run("verify", copied, *VERIFY, "--step", 1)
-    assert states(described(copied))[4:] == ["complete", "stale"]
+    found = described(copied)
+    assert states(found)[4:] == ["complete", "stale"]
+    assert [other["settings"]["step"] for other in found["verification"]["beside"]] == [2.0]
+    assert "1 more: higan-fast show prints all" in run("inspect", copied).stdout
 
 
 def test_a_begun_verification_and_a_network_that_is_gone(copied):

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from higan_fast.cli.commandlines import sampling_command, stage_command, verifying_words
+from higan_fast.probing import Verification
 from higan_fast.run_folder import RunFolder
 
 COMPLETE, PARTIAL, STALE, MISSING = "complete", "partial", "stale", "missing"
@@ -127,15 +128,20 @@ def _boundaries(run: RunFolder) -> Part:
 
 
 def _verification(run: RunFolder) -> Part:
-    verification = run.verification
+    current, *beside = [_verified(verification) for verification in (run.verification, *run.kept_beside)]
+    left_out = len(run.boundaries) - len(current["names"])
+    words = [current["what"]]
+    words += [f"{left_out} not verified"] if left_out else []
+    words += [f"{len(beside)} more: higan-fast show prints all"] if beside else []
+    return current | {"what": "; ".join(words), "beside": beside}
+
+
+def _verified(verification: Verification) -> Part:
     settings, names = verification.settings, verification.boundary_names
     statuses = Counter(verification.status(name) for name in names)
     goal = "all effects" if settings["decide"] is None else settings["decide"]
     counted = ", ".join(f"{num} {status}" for status, num in statuses.items())
     what = f"{goal} at {100 * settings['confidence']:g} %: {counted}"
-    left_out = len(run.boundaries) - len(names)
-    if left_out:
-        what += f"; {left_out} not verified"
     return {
         "what": f"{what}; {verification.images:,} images, precision {settings['precision']}",
         "names": list(names),
