@@ -117,7 +117,7 @@ def test_what_is_stale_is_named_with_its_remedy(copied):
     run("verify", copied, *VERIFY)
     found = described(copied)
     assert states(found)[4:] == ["complete", "stale"] and found["next"] == f"higan-fast report {copied}"
-    assert "report.html: is of another verification; run higan-fast report" in run("inspect", copied).stdout
+    assert "report.html: is of other results; run higan-fast report" in run("inspect", copied).stdout
     run("report", copied, "--quiet")
     assert described(copied)["next"] is None
     run("verify", copied, *VERIFY, "--step", 1)

@@ -14,7 +14,7 @@ def command_of(run: RunFolder) -> str:
     words += ["--chosen-num", f"{run.boundaries.settings['chosen_num']:g}"]
     words += ["--space", run.boundaries.settings["space"]]
     if run.boundaries:
-        words += verifying_words(run.verification.settings)
+        words += _verifying(run.verification.settings)
     return shlex.join(words)
 
 
@@ -28,7 +28,7 @@ def stage_command(stage: str, run: RunFolder) -> str:
     return shlex.join(["higan-fast", stage, str(run.path)])
 
 
-def verifying_words(verified: dict[str, Any]) -> list[str]:
+def _verifying(verified: dict[str, Any]) -> list[str]:
     """Returns the options of a verification."""
     words = ["--step", f"{verified['step']:g}", "--confidence", f"{verified['confidence']:g}"]
     if verified["decide"] is None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import html
 import json
-import shlex
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +10,9 @@ from typing import Any
 
 import click
 
-from higan_fast.cli.commandlines import sampling_command, stage_command, verifying_words
+from higan_fast.cli.commandlines import sampling_command, stage_command
 from higan_fast.probing import Verification
+from higan_fast.report import made_from
 from higan_fast.run_folder import RunFolder
 
 COMPLETE, PARTIAL, STALE, MISSING = "complete", "partial", "stale", "missing"
@@ -152,12 +151,11 @@ def _verified(verification: Verification) -> Part:
 
 
 def _report(run: RunFolder, file: Path, verified: bool) -> Part:
-    """A page says of what it is: the hash of the boundaries, and the options of the verification."""
-    page = html.unescape(file.read_text(errors="replace"))
-    if verified:
-        settings = run.verification.settings
-        if settings["boundaries"] not in page or shlex.join(verifying_words(settings)) not in page:
-            raise ValueError(f"{file}: is of another verification; run {stage_command('report', run)}")
+    """A page says in its head what it was made from."""
+    if made_from(run.samples, run.boundaries, run.verification if verified else None) not in file.read_text(
+        errors="replace"
+    ):
+        raise ValueError(f"{file}: is of other results; run {stage_command('report', run)}")
     return {"what": str(file)}
 
 

@@ -1,5 +1,5 @@
 """The report of a probe: one self-contained HTML page."""
 
-from higan_fast.report.page import write_report
+from higan_fast.report.page import made_from, write_report
 
-__all__ = ["write_report"]
+__all__ = ["made_from", "write_report"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 import jinja2
+import numpy as np
 
 from higan_fast.boundaries.boundary import Boundaries, fingerprint_of
 from higan_fast.boundaries.origin import Origin
@@ -69,6 +72,7 @@ def write_report(
     context: dict[str, Any] = {
         "title": title,
         "figures": (quote(figures.name), figures.name),
+        "made_from": made_from(samples, boundaries, verification),
         "today": date.today(),
         "about": about(settings, generator, samples, verification),
         "finding": finding(verification),
@@ -106,6 +110,16 @@ def write_report(
     with write_whole(path) as file:
         file.write(page.encode())
     return path
+
+
+def made_from(samples: Samples, boundaries: Boundaries, verification: Verification | None) -> str:
+    """Returns a hash of what a report shows; the page carries it in its head."""
+    digest = hashlib.sha256(json.dumps([len(samples), samples.settings, boundaries.settings]).encode())
+    digest.update(fingerprint_of(boundaries).encode())
+    if verification is not None:
+        digest.update(json.dumps([verification.settings, verification.boundary_names]).encode())
+        digest.update(np.ascontiguousarray(verification.effect).data)
+    return digest.hexdigest()[:32]
 
 
 def _environment() -> jinja2.Environment:
