@@ -19,6 +19,7 @@ from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from higan_fast.predictors.scenes import ScenePredictor, save_scene_predictor
 from higan_fast.probing import Samples
 from higan_fast.scenes.factors import CONTINUOUS, SEMANTICS
+from tests.report.page import Page
 
 
 def run(*arguments, code=0):
@@ -70,7 +71,7 @@ def test_probe_leaves_everything(probed):
         "--num 256 --seed 3 --trunc 0.8 --trunc-layers 4 --chosen-num 0.4 --space w --step 2 "
         "--confidence 0.99 --exhaustive --max-samples 4 --null 4 --precision exact --screening 0"
     )
-    assert command in (out / "report.html").read_text()
+    assert command in Page((out / "report.html").read_text()).text
 
 
 def test_stages_one_by_one_give_the_same(files, probed, tmp_path):
@@ -123,7 +124,8 @@ def test_verify_stops_when_its_question_is_answered(files, probed, tmp_path):
     assert found["images"] <= found["images_fixed"] == 40 * (1 + 2 * (len(found["semantics"]) + 4))
     assert all(row["best_layer"] is None for row in found["semantics"])
     run("report", tmp_path / "run")
-    assert "--decide effect --max-samples 40" in (tmp_path / "run" / "report.html").read_text()
+    page = Page((tmp_path / "run" / "report.html").read_text())
+    assert "--decide effect --max-samples 40" in page.text
 
 
 def test_manipulate_writes_strips(probed, tmp_path):

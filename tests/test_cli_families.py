@@ -19,6 +19,7 @@ from higan_fast.generators.stylegan import StyleGAN, StyleGANConfig
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from higan_fast.probing import Boundaries, Samples
 from tests.checkpoints.biggan import biggan_pytorch
+from tests.report.page import Page
 
 CHANNELS = {4: 8, 8: 8, 16: 4}
 SMALL = {"channels": CHANNELS, "latent_dim": 24, "code_dim": 24, "mapping_depth": 1}
@@ -229,7 +230,7 @@ def test_what_a_format_does_not_store_is_given_in_a_file(tmp_path, hierarchical,
     arguments = ("--network", network, "--config", config, "--predictor", "color", "--out", out, *options)
     run("probe", *arguments, "--num", 192, "--chosen-num", 0.3, "--max-samples", 8, "--null", 2)
     assert json.loads((out / "run.json").read_text())["settings"]["config"] == str(config)
-    assert f"--config {config} --predictor color" in (out / "report.html").read_text()
+    assert f"--config {config} --predictor color" in Page((out / "report.html").read_text()).text
     found = Boundaries.load(out / "boundaries.safetensors")
     # Without hierarchical latents the blocks read nothing but their class, and here that is always the same.
     moved = [True, hierarchical, hierarchical]
