@@ -79,7 +79,7 @@ def probed(request, tmp_path_factory):
 def test_a_probe_runs_from_end_to_end(probed):
     layers, space, question = EXPECTED[probed.name]
     assert "mean layer, color" in probed.result.output
-    page = (probed.out / "report.html").read_text()
+    page = Page((probed.out / "report.html").read_text()).text
     assert f"--trunc 0.8 --chosen-num 0.3 --space {space} --step 2" in page
     assert f"--decide {question} --max-samples 34" in page
     assert f"{probed.name}, 16², {layers} layer" in page
@@ -141,7 +141,7 @@ def test_a_probe_of_biggan_in_w(tmp_path):
     )  # fmt: skip
     found = Boundaries.load(out / "boundaries.safetensors")
     assert {boundary.normal.shape for boundary in found.values()} == {(72 + 4,)}
-    page = (out / "report.html").read_text()
+    page = Page((out / "report.html").read_text()).text
     assert "--space w" in page and "16², 3 layers" in page
     run("manipulate", out, "--semantic", next(iter(found)), "--num", 1, "--out", tmp_path / "strip.png")
 
@@ -177,7 +177,7 @@ def test_one_class_alone(tmp_path):
         "probe", *common, "--trunc", 0.5, "--chosen-num", 0.3, "--exhaustive", "--max-samples", 3, "--null", 2
     )
     assert set(Samples.open(out).labels) == {2}
-    page = (out / "report.html").read_text()
+    page = Page((out / "report.html").read_text()).text
     assert "--trunc 0.5 --class 2 --chosen-num" in page and "4 layers, class 2" in page
     assert json.loads((out / "run.json").read_text())["settings"]["label"] == 2
     verified = run("verify", out, "--exhaustive", "--max-samples", 3, "--null", 2, "--json").stdout
