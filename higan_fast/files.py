@@ -1,18 +1,28 @@
-"""Atomic file writes (temporary name, flush, rename), and a lock that gives a folder a single writer."""
+"""Atomic file writes, arrays under a checksum, and a lock that gives a folder a single writer."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
 
 TEMPORARY = ".partial"
+CHECKSUM = "sha256"
+
+
+class DamagedError(ValueError):
+    """A file is not as it was written; the message names the file."""
 
 
 @contextmanager
@@ -47,6 +57,53 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_arrays(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Writes arrays to an .npz file, and a checksum of them."""
+    with write_whole(path) as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays, **{CHECKSUM: np.array(checksum(arrays))})
+
+
+def read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
+    """Reads what ``write_arrays`` wrote.
+
+    The checksums of the zip format do not suffice: they do not cover names, and are not looked at where the
+    damaged header of an array asks for fewer bytes than there are.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        DamagedError: if the file is not as it was written.
+    """
+    try:
+        with (
+            warnings.catch_warnings(action="ignore"),  # NumPy and zipfile warn of what may be damage
+            Path(path).open("rb") as raw,
+            np.load(raw, allow_pickle=False) as file,
+        ):
+            arrays = {name: file[name] for name in file.files}
+        if str(arrays.pop(CHECKSUM)) == checksum(arrays):
+            return arrays
+        cause = "its checksum differs"
+    except (FileNotFoundError, PermissionError):
+        raise
+    except Exception as error:  # zipfile, zlib and NumPy raise all kinds of them
+        cause = first_line(error)
+    raise DamagedError(f"{path}: is damaged ({cause})")
+
+
+def checksum(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Returns a SHA-256 hash of the names, types, shapes and values of arrays."""
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(repr((name, array.dtype.str, array.shape)).encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def first_line(error: Exception) -> str:
+    """Returns the first line of an error's message, for a message of one line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 @contextmanager

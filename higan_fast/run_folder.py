@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,12 +18,13 @@ from higan_fast.checkpoints import load_generator
 from higan_fast.checks import check_label, check_truncation
 from higan_fast.devices import usable_device
 from higan_fast.environment import environment
-from higan_fast.files import write_whole
-from higan_fast.fingerprint import fingerprint, first_difference
+from higan_fast.files import DamagedError, write_whole
+from higan_fast.fingerprint import check_same, fingerprint, first_difference
 from higan_fast.generators.base import Generator
 from higan_fast.predictors import Predictor, load_predictor
 from higan_fast.probing import Boundaries, Samples, Verification
 from higan_fast.probing.result_files import ResultFiles
+from higan_fast.sampling.samples import STORE
 
 # Where the networks are, and where they run: what may differ when a folder has travelled. The names beside
 # them are no paths.
@@ -55,6 +57,18 @@ class Settings(BaseModel):
         return {"truncation_psi": self.truncation_psi, "truncation_layers": self.truncation_layers}
 
 
+class Begun(BaseModel):
+    """What ``run.json`` holds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    settings: Settings
+    networks: dict[str, str]
+    made_with: dict[str, Any]
+    begun: str
+    sha256: str  # of all this but the settings, which the samples know too
+
+
 class RunFolder:
     """A probe on disk.
 
@@ -82,10 +96,7 @@ class RunFolder:
             raise FileNotFoundError(
                 f"{path}: no probe was begun here (no run.json); begin with higan-fast sample"
             )
-        try:
-            stored = Settings.model_validate(json.loads(file.read_text())["settings"])
-        except (KeyError, json.JSONDecodeError, ValidationError) as error:
-            raise ValueError(f"{file}: cannot be read ({error})") from error
+        stored = _read(file).settings
         given = {name: place for name, place in places.items() if place is not None}
         here = {name: _found_at(name, getattr(stored, name), Path(path)) for name in PLACES} | given
         return cls(path, stored.model_copy(update=here | {"device": _device(given, stored.device)}))
@@ -99,31 +110,39 @@ class RunFolder:
                 belongs to a probe with other settings.
         """
         _ = self.generator, self.predictor  # what is wrong with them is said before a folder is made
-        if not (self.path / "run.json").exists():
-            begun = {
-                "settings": self.settings.model_dump() | self._stored_places(),
-                "networks": {
-                    "generator": fingerprint(self.generator),
-                    "predictor": fingerprint(self.predictor),
-                },
-                "made_with": environment(),
-                "begun": datetime.now(UTC).isoformat(timespec="seconds"),
-            }
-            with write_whole(self.path / "run.json") as file:
-                file.write(json.dumps(begun, indent=2).encode())
-        stored = RunFolder.open(self.path).settings.model_dump()
-        for name, value in self.settings.model_dump().items():
-            if stored[name] != value and name not in PLACES:
+        file, stored = self.path / "run.json", None
+        with suppress(FileNotFoundError, DamagedError):  # it is written below, or written anew
+            stored = _read(file)
+        differing = [] if stored is None else self._differing(stored.settings)
+        if differing or (stored is None and file.exists()):
+            drawn = self._drawn()
+            if drawn is not None:  # they know better than a file that was changed
+                check_same(self.path / STORE, drawn, {name: getattr(self.settings, name) for name in DRAWN})
+            elif differing:
+                name, old, new = differing[0]
                 raise ValueError(
-                    f"{self.path}: was begun with {name} = {stored[name]!r}, and this command has {value!r}; "
+                    f"{self.path}: was begun with {name} = {old!r}, and this command has {new!r}; "
                     "use the same, or another folder"
                 )
+        sealed: dict[str, Any] = {
+            "networks": {
+                "generator": fingerprint(self.generator),
+                "predictor": fingerprint(self.predictor),
+            },
+            "made_with": environment() if stored is None else stored.made_with,
+            "begun": datetime.now(UTC).isoformat(timespec="seconds") if stored is None else stored.begun,
+        }
+        settings = self.settings.model_copy(update=self._stored_places())
+        begun = Begun(settings=settings, **sealed, sha256=_hash(**sealed))
+        if begun != stored:
+            with write_whole(file) as written:
+                written.write(begun.model_dump_json(indent=2).encode())
 
     @property
     def about(self) -> dict[str, Any]:
         """Settings, versions and date, flat, as the report shows them."""
-        stored = json.loads((self.path / "run.json").read_text())
-        return {**stored["settings"], **stored["made_with"], "begun": stored["begun"]}
+        stored = _read(self.path / "run.json")
+        return {**stored.settings.model_dump(), **stored.made_with, "begun": stored.begun}
 
     @cached_property
     def generator(self) -> Generator:
@@ -198,9 +217,8 @@ class RunFolder:
     def _check_network(self, name: str, setting: str, network: Generator | Predictor) -> None:
         """Raises ValueError where the run was begun with another network than is at its place now."""
         expected = []
-        if (self.path / "run.json").exists():
-            begun = json.loads((self.path / "run.json").read_text())
-            expected += [begun["networks"][name]] if "networks" in begun else []
+        with suppress(FileNotFoundError, DamagedError):  # begin makes it, and makes it anew
+            expected.append(_read(self.path / "run.json").networks[name])
         with suppress(FileNotFoundError, ValueError):  # there may be no samples yet
             expected.append(Samples.open(self.path).settings[name])
         if set(expected) - {fingerprint(network)}:
@@ -209,6 +227,19 @@ class RunFolder:
                 f"settings differ); put that back, give its place with --{setting}, or sample into "
                 "another folder"
             )
+
+    def _differing(self, stored: Settings) -> list[tuple[str, Any, Any]]:
+        """What of the settings is another than was stored: name, stored value and ours. Places may be."""
+        here = self.settings.model_dump()
+        pairs = ((name, getattr(stored, name), here[name]) for name in here if name not in PLACES)
+        return [(name, old, new) for name, old, new in pairs if old != new]
+
+    def _drawn(self) -> dict[str, Any] | None:
+        """How the samples say that they were drawn; None where there are none, or they cannot be read."""
+        with suppress(FileNotFoundError, ValueError):
+            settings = Samples.open(self.path).settings
+            return {name: settings.get(name) for name in DRAWN}
+        return None
 
     def _stored_places(self) -> dict[str, str | None]:
         """Paths as another working directory and another machine can read them."""
@@ -235,6 +266,34 @@ class RunFolder:
     def _need(self, file: Path, stage: str) -> None:
         if not file.exists():
             raise FileNotFoundError(f"{file}: is not there yet; make it with higan-fast {stage} {self.path}")
+
+
+def _read(file: Path) -> Begun:
+    """Reads ``run.json``.
+
+    Raises:
+        FileNotFoundError: when it is not there.
+        DamagedError: when it is not as ``begin`` writes it; the message has one line.
+    """
+    try:
+        begun = Begun.model_validate_json(file.read_bytes())
+        sealed = _hash(begun.networks, begun.made_with, begun.begun)
+        cause = None if begun.sha256 == sealed else "its checksum differs"
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        what = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
+        cause = f"{where}: {what}" if where else what
+    if cause is not None:
+        raise DamagedError(
+            f"{file}: cannot be read ({cause}); run higan-fast sample again with the same settings, which "
+            "writes it anew"
+        )
+    return begun
+
+
+def _hash(networks: dict[str, str], made_with: dict[str, Any], begun: str) -> str:
+    return hashlib.sha256(json.dumps([networks, made_with, begun], sort_keys=True).encode()).hexdigest()
 
 
 def _found_at(name: str, place: str | None, folder: Path) -> str | None:

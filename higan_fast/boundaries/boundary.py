@@ -15,7 +15,7 @@ import safetensors.numpy
 from numpy.typing import ArrayLike, NDArray
 
 from higan_fast.boundaries.origin import Origin
-from higan_fast.files import write_whole
+from higan_fast.files import CHECKSUM, DamagedError, checksum, first_line, write_whole
 from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import LEVELS, Level
 from higan_fast.tables import Table, shown
@@ -196,26 +196,35 @@ class Boundaries(Mapping[str, Boundary]):
         entries = [{k: v for k, v in asdict(b).items() if k != "normal"} for b in self.boundaries]
         header = {"boundaries": entries, "skipped": self.skipped, "settings": self.settings}
         normals = {boundary.name: np.ascontiguousarray(boundary.normal) for boundary in self.boundaries}
+        text = json.dumps(header)
+        metadata = {"higan_fast": text, CHECKSUM: checksum({**normals, "": np.array(text)})}
         with write_whole(path) as file:
-            file.write(safetensors.numpy.save(normals, metadata={"higan_fast": json.dumps(header)}))
+            file.write(safetensors.numpy.save(normals, metadata=metadata))
 
     @classmethod
     def load(cls, path: str | Path) -> Boundaries:
         """Reads what ``save`` wrote.
 
         Raises:
-            ValueError: when the file is not one of those.
+            DamagedError: when the file does not hold boundaries, or is damaged.
         """
         try:
             with safetensors.safe_open(path, framework="numpy") as file:
-                header = json.loads(file.metadata()["higan_fast"])
-                entries = [
-                    entry | {"normal": file.get_tensor(entry["name"])} for entry in header["boundaries"]
-                ]
-        except (safetensors.SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-            raise ValueError(f"{path}: not a file of boundaries ({error})") from error
+                metadata = file.metadata() or {}
+                normals = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            text = metadata["higan_fast"]
+            if metadata[CHECKSUM] != checksum({**normals, "": np.array(text)}):
+                raise DamagedError("its checksum differs")
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # safetensors raises all kinds of them
+            raise DamagedError(
+                f"{path}: not a file of boundaries, or a damaged one ({first_line(error)}); "
+                "run higan-fast fit again"
+            ) from error
+        header = json.loads(text)
         return cls(
-            tuple(_from_entry(entry) for entry in entries),
+            tuple(_from_entry(entry | {"normal": normals[entry["name"]]}) for entry in header["boundaries"]),
             header["skipped"],
             header["settings"],
         )

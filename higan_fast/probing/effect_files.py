@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import struct
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from higan_fast.files import write_whole
+from higan_fast.files import DamagedError, read_arrays, write_arrays
 from higan_fast.probing.tally import Effects
+from higan_fast.progress import say
 
 Array = NDArray[np.float64]
-
-# What NumPy raises for a file that is not whole or is not one of its own.
-DAMAGED = (
-    KeyError, TypeError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error
-)  # fmt: skip
 
 
 class Measured(NamedTuple):
@@ -56,33 +49,31 @@ class Measured(NamedTuple):
 
 def save_arrays(path: Path, key: str, **arrays: NDArray[Any]) -> None:
     """Writes arrays under a key."""
-    with write_whole(path) as file:
-        np.savez_compressed(file, allow_pickle=False, key=np.array(key), **arrays)
+    write_arrays(path, {"key": np.array(key), **arrays})
 
 
 def load_arrays(path: Path, key: str) -> dict[str, NDArray[Any]] | None:
     """Reads arrays; returns None where there is no file, or a damaged one, or one with another key."""
-    try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            if str(file["key"]) != key:
-                return None
-            return {name: file[name] for name in file.files if name != "key"}
-    except FileNotFoundError:
-        return None
-    except DAMAGED:
-        return None
+    arrays = _undamaged(path)
+    return arrays if arrays is not None and str(arrays.pop("key")) == key else None
 
 
 def stored_keys(folder: Path) -> dict[Path, dict[str, Any]]:
     """Returns the keys of all files in a folder, parsed; leaves out damaged files."""
-    found = {}
-    for path in sorted(folder.glob("*.npz")):
-        try:
-            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                found[path] = json.loads(str(file["key"]))
-        except DAMAGED:
-            continue
-    return found
+    read = {path: _undamaged(path) for path in sorted(folder.glob("*.npz"))}
+    return {path: json.loads(str(arrays["key"])) for path, arrays in read.items() if arrays is not None}
+
+
+def _undamaged(path: Path) -> dict[str, NDArray[Any]] | None:
+    """Reads a file; returns None where there is none. A damaged one is named, and removed."""
+    try:
+        return read_arrays(path)
+    except FileNotFoundError:
+        return None
+    except DamagedError as error:
+        say(f"{error}; what it held is measured again")
+        path.unlink()
+        return None
 
 
 def key_of(**settings: Any) -> str:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from higan_fast.files import write_whole
+from higan_fast.files import DamagedError, read_arrays, write_arrays, write_whole
 from higan_fast.generators.base import Layer
 from higan_fast.predictors.base import Semantic
-from higan_fast.probing.effect_files import DAMAGED, name_of, stored_keys
+from higan_fast.probing.effect_files import load_arrays, name_of, stored_keys
 
 if TYPE_CHECKING:
     from higan_fast.probing.results import Verification
@@ -36,13 +37,8 @@ class ResultFiles:
 
     def find(self, key: str) -> dict[str, Any] | None:
         """Returns the fields of a verification; None where it is not there, or its file is damaged."""
-        path = self._path(key)
-        if not path.exists():
-            return None
-        try:
-            return read_fields(path)
-        except ValueError:
-            return None
+        arrays = load_arrays(self._path(key), key)
+        return None if arrays is None else _fields(arrays)
 
     def keep(self, verification: Verification, key: str) -> None:
         """Writes a verification, and makes it the current one, or one that includes it."""
@@ -67,8 +63,8 @@ class ResultFiles:
 
     def beside(self) -> list[Path]:
         """Returns the files of all verifications but the current one."""
-        content = self.current.read_bytes() if self.current.exists() else b""
-        return [path for path in sorted(self.folder.glob("*.npz")) if path.read_bytes() != content]
+        current = str(_read(self.current)["key"]) if self.current.exists() else None
+        return [path for path in sorted(self.folder.glob("*.npz")) if str(_read(path)["key"]) != current]
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{name_of(key)}.npz"
@@ -81,23 +77,37 @@ def write_fields(path: str | Path, verification: Verification, key: str = "") ->
     rest = {name: value for name, value in values.items() if name not in arrays}
     for name in ("semantics", "layers"):
         rest[name] = [asdict(entry) for entry in rest[name]]
-    with write_whole(path) as file:
-        np.savez(file, allow_pickle=False, key=np.array(key), json=np.array(json.dumps(rest)), **arrays)
+    write_arrays(path, {"key": np.array(key), "json": np.array(json.dumps(rest)), **arrays})
 
 
 def read_fields(path: str | Path) -> dict[str, Any]:
     """Returns the fields that ``write_fields`` wrote, by name.
 
     Raises:
-        ValueError: when the file does not hold a verification.
+        DamagedError: when the file does not hold a verification, or is damaged.
     """
+    arrays = _read(path)
+    arrays.pop("key")
+    return _fields(arrays)
+
+
+def _read(path: str | Path) -> dict[str, NDArray[Any]]:
+    """Reads the file of a verification, as ``write_fields`` made it."""
     try:
-        with Path(path).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            rest = json.loads(str(file["json"]))
-            arrays = {name: file[name] for name in file.files if name not in ("json", "key")}
-        rest["semantics"] = tuple(Semantic(**entry) for entry in rest["semantics"])
-        rest["boundary_names"], rest["order"] = tuple(rest["boundary_names"]), tuple(rest["order"])
-        rest["layers"] = tuple(Layer(**entry) for entry in rest["layers"])
-        return {**arrays, **rest}
-    except DAMAGED as error:
-        raise ValueError(f"{path}: not a file of a verification ({error})") from error
+        arrays = read_arrays(path)
+        _ = arrays["key"], arrays["json"]
+    except (DamagedError, KeyError) as error:
+        cause = str(error).removeprefix(f"{path}: ")
+        raise DamagedError(
+            f"{path}: not a file of a verification, or a damaged one ({cause}); run higan-fast verify again"
+        ) from error
+    return arrays
+
+
+def _fields(arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    """The fields of a verification from what ``write_fields`` made of them."""
+    rest = json.loads(str(arrays.pop("json")))
+    rest["semantics"] = tuple(Semantic(**entry) for entry in rest["semantics"])
+    rest["boundary_names"], rest["order"] = tuple(rest["boundary_names"]), tuple(rest["order"])
+    rest["layers"] = tuple(Layer(**entry) for entry in rest["layers"])
+    return {**arrays, **rest}

@@ -22,13 +22,13 @@ from higan_fast.checks import (
     check_truncation,
 )
 from higan_fast.engine.engine import Engine
-from higan_fast.files import only_writer, remove_leftovers
+from higan_fast.files import DamagedError, only_writer, remove_leftovers
 from higan_fast.fingerprint import check_same, fingerprint, warn_of_unseen
 from higan_fast.generators.base import Generator, check_generator
 from higan_fast.predictors.base import Predictor, Semantic, check_predictor
 from higan_fast.progress import progress as show_progress
 from higan_fast.sampling.latents import BLOCK, Codes, make_codes
-from higan_fast.sampling.store import DamagedError, Held, Store
+from higan_fast.sampling.store import Held, Store
 from higan_fast.tables import Table, shown
 
 Array = NDArray[np.float32]
@@ -70,7 +70,9 @@ class Samples:
         if not np.isnan(scores[num:]).any(axis=1).all():  # shards are made in order
             raise store.damage("scores", num, "is missing, and later ones are there")
         if num == 0:
-            raise ValueError(f"{store.path}: no shard is complete yet; run the sampling again to resume it")
+            raise ValueError(
+                f"{store.path}: no shard is complete yet; run higan-fast sample again to resume it"
+            )
         return cls(store, num, len(store))
 
     @cached_property

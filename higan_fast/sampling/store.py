@@ -17,16 +17,12 @@ from zarr.codecs import ZstdCodec
 from zarr.core.buffer import Buffer
 from zarr.storage import LocalStore, MemoryStore
 
-from higan_fast.files import TEMPORARY, sync_folder, write_whole
+from higan_fast.files import TEMPORARY, DamagedError, first_line, sync_folder, write_whole
 from higan_fast.sampling.latents import BLOCK
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 MENDING = "run higan-fast sample again with the same settings; it makes anew only what is damaged or missing"
-
-
-class DamagedError(ValueError):
-    """A file of a store cannot be read; the message names it and says what mends it."""
 
 
 class Store:
@@ -50,7 +46,7 @@ class Store:
             try:
                 self.arrays[name] = self._open(name)
             except Exception as error:  # zarr raises all kinds of them
-                self._set_aside(name, _cause(error))
+                self._set_aside(name, first_line(error))
         lengths = [array.shape[0] for name, array in self.arrays.items() if name != "scores"]
         for name, array in list(self.arrays.items()):
             # no array is ever longer than the scores: so either it is wrong, or the scores are
@@ -135,7 +131,7 @@ class Store:
             broken = len(values) < stop - start or (name != "scores" and _is_missing(values).any())
             reason = "is missing, or holds samples that are"
         except Exception as error:  # codecs raise all kinds of them
-            broken, reason = True, f"is damaged ({_cause(error)})"
+            broken, reason = True, f"is damaged ({first_line(error)})"
         if not broken:
             return values
         size = int(self.settings["shard_size"])
@@ -252,8 +248,3 @@ def _is_missing(values: NDArray[Any]) -> NDArray[np.bool_]:
 
 def _hash(settings: Any, shapes: Any) -> str:
     return hashlib.sha256(json.dumps([settings, shapes], sort_keys=True).encode()).hexdigest()
-
-
-def _cause(error: Exception) -> str:
-    """What went wrong, in the first line of its message."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
