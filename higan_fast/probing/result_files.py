@@ -97,7 +97,7 @@ def _read(path: str | Path) -> dict[str, NDArray[Any]]:
         arrays = read_arrays(path)
         _ = arrays["key"], arrays["json"]
     except (DamagedError, KeyError) as error:
-        cause = str(error).removeprefix(f"{path}: ")
+        cause = str(error).removeprefix(f"{path}: is damaged (").removesuffix(")")
         raise DamagedError(
             f"{path}: not a file of a verification, or a damaged one ({cause}); run higan-fast verify again"
         ) from error

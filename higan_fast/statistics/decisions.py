@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from higan_fast.checks import check_count
+from higan_fast.checks import check_confidence, check_count
 from higan_fast.statistics.confidence import confidence_sequence
 from higan_fast.statistics.effect_test import EffectTest
 
@@ -135,10 +135,7 @@ class Decisions:
         check_count("num_boundaries", num_boundaries)
         check_count("num_null", num_null, 2)
         check_count("max_samples", max_samples, 2)
-        if not 0 < confidence < 1:
-            raise ValueError(
-                f"confidence: got {confidence!r}, expected a number between 0 and 1, such as 0.99"
-            )
+        check_confidence(confidence)
         if not 0 <= margin < 1:
             raise ValueError(f"margin: got {margin!r}, expected a number from 0 to below 1, such as 0.1")
         shape = (num_boundaries, 1 + num_layers)

@@ -412,7 +412,7 @@ def test_bounds_of_everything_measured_are_at_hand():
         ({"num_boundaries": 0}, "num_boundaries: got 0"),
         ({"num_null": 1}, "num_null: got 1, expected a whole number of at least 2"),
         ({"max_samples": 1}, "max_samples: got 1"),
-        ({"confidence": 99}, "confidence: got 99"),
+        ({"confidence": 99}, r"confidence \(--confidence\): got 99"),
         ({"margin": 1.0}, "margin: got 1.0"),
         ({"reach": -1.0}, "reach: got"),
     ],
