@@ -1,8 +1,6 @@
 """Sampling that is killed at any moment, and resumed, gives the store of an uninterrupted run."""
 
-import functools
 import multiprocessing
-import os
 import random
 import signal
 import time
@@ -11,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import higan_fast.files as files
 from higan_fast.probing import Samples, sample
+from tests.kills import die_at_write
 from tests.toy import toy
 
 NUM, SHARD = 300, 64
@@ -35,20 +33,9 @@ def sample_slowly(folder: Path) -> None:
     sample(generator, predictor, NUM, folder, batch_size=16, shard_size=SHARD, progress=False)
 
 
-def die_at_write(folder: Path, write: int) -> None:
+def sample_and_die(folder: Path, write: int) -> None:
     """Samples until a given file is about to be renamed, and is killed there."""
-    rename = functools.partial(Path.replace)
-    count = 0
-
-    def replace(self, target):
-        nonlocal count
-        count += 1
-        if count == write:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return rename(self, target)
-
-    files.Path.replace = replace
-    sample(*toy(), NUM, folder, shard_size=SHARD, progress=False)
+    die_at_write(write, lambda: sample(*toy(), NUM, folder, shard_size=SHARD, progress=False))
 
 
 def assert_uninterrupted(folder: Path) -> None:
@@ -82,7 +69,7 @@ def test_sigkill_at_random_moments(tmp_path):
 
 @pytest.mark.parametrize("write", [1, 4, 7, 10, 13, 14])
 def test_sigkill_at_a_write(tmp_path, write):
-    child = context.Process(target=die_at_write, args=(tmp_path, write))
+    child = context.Process(target=sample_and_die, args=(tmp_path, write))
     child.start()
     child.join()
     assert child.exitcode == -signal.SIGKILL

@@ -1,16 +1,15 @@
 """A verification that is stopped anywhere goes on after the last part that it kept, to the same bits."""
 
 import multiprocessing
-import os
 import signal
 
 import numpy as np
 import pytest
 import torch
 
-import higan_fast.files as files
 from higan_fast.probing import verify
 from higan_fast.probing.measurement import SAMPLES_AT_ONCE
+from tests.kills import die_at_write
 from tests.toy import NUM_LAYERS, toy_by_name
 
 FIXED = {"num": 200, "num_null": 8, "progress": False}
@@ -79,27 +78,17 @@ def test_a_long_round_goes_on_in_its_middle(boundaries, tmp_path):
     assert first + sum(seen) < whole + 2 * (4 + 32) * SAMPLES_AT_ONCE
 
 
-def die_at_write(folder, boundaries, write):
+def verify_and_die(folder, boundaries, write):
     """Verifies until a given file is about to be renamed, and is killed there."""
-    rename, count = files.Path.replace, 0
-
-    def replace(self, target):
-        nonlocal count
-        count += 1
-        if count == write:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return rename(self, target)
-
-    files.Path.replace = replace
     torch.set_num_threads(1)
-    verify(*toy_by_name(), boundaries, out=folder, **FIXED)
+    die_at_write(write, lambda: verify(*toy_by_name(), boundaries, out=folder, **FIXED))
 
 
 def test_sigkill_at_a_write(boundaries, fixed, tmp_path):
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["higan_fast.probing", "tests.toy"])
     for write in (1, 3):
-        child = context.Process(target=die_at_write, args=(tmp_path, boundaries, write))
+        child = context.Process(target=verify_and_die, args=(tmp_path, boundaries, write))
         child.start()
         child.join()
         assert child.exitcode == -signal.SIGKILL

@@ -2,18 +2,17 @@
 
 import json
 import multiprocessing
-import os
 import signal
 
 import numpy as np
 import pytest
 import torch
 
-import higan_fast.files as files
 import higan_fast.probing.measurement as measurement
 from higan_fast.predictors.base import ModulePredictor
 from higan_fast.probing import Boundaries, Boundary, Verification, fit_boundaries, sample, verify
 from higan_fast.probing.sequential import LAYER_NULL_SAMPLES
+from tests.kills import die_at_write
 from tests.toy import CODE_DIM, LAYER_OF, NUM_LAYERS, SEMANTICS, toy
 
 NAMES = [semantic.name for semantic in SEMANTICS]
@@ -176,26 +175,16 @@ def test_an_interrupted_verification_goes_on_and_gives_the_same_answer(mixed, fo
     assert len(rounds) >= 6, "other settings, other rounds"
 
 
-def die_at_write(folder, mixed, write):
+def verify_and_die(folder, mixed, write):
     """Verifies until a given file is about to be renamed, and is killed there."""
-    rename, count = files.Path.replace, 0
-
-    def replace(self, target):
-        nonlocal count
-        count += 1
-        if count == write:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return rename(self, target)
-
-    files.Path.replace = replace
     torch.set_num_threads(1)
-    verify(*toy(), mixed, out=folder, **OPTIONS)
+    die_at_write(write, lambda: verify(*toy(), mixed, out=folder, **OPTIONS))
 
 
 def test_sigkill_at_a_write(mixed, found, tmp_path):
     context = multiprocessing.get_context("forkserver")
     for write in (1, 3):
-        child = context.Process(target=die_at_write, args=(tmp_path, mixed, write))
+        child = context.Process(target=verify_and_die, args=(tmp_path, mixed, write))
         child.start()
         child.join()
         assert child.exitcode == -signal.SIGKILL

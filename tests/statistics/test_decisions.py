@@ -7,47 +7,10 @@ import scipy.special
 import higan_fast.statistics.decisions as rules
 from higan_fast.statistics.confidence import StudentSequence, confidence_sequence
 from higan_fast.statistics.decisions import Decisions, rounds
-from higan_fast.statistics.effect_test import GIVING_UP_FROM, EffectTest, next_look, null_looks
+from higan_fast.statistics.effect_test import GIVING_UP_FROM, EffectTest, null_looks
+from tests.statistics.world import PROFILES, World
 
 RUNS = 1000
-
-
-class World:
-    """Paired effects of B boundaries on 1 + L sets of layers, and of R random directions.
-
-    Args:
-        profiles: true effects ``[B, 1 + L]``; ``spread`` is the standard deviation of one sample's.
-        null: standard deviation of the true effects of random directions.
-    """
-
-    def __init__(self, profiles, spread=0.1, null=0.01, num_null=16, num=2000, seed=0):
-        random = np.random.default_rng(seed)
-        profiles = np.asarray(profiles, float)
-        shared = random.normal(size=(num, len(profiles), 1))  # a sample that moves much does so on all layers
-        self.own = profiles * (1 + 0.3 * shared) + spread * random.normal(size=(num, *profiles.shape))
-        directions = null * random.normal(size=(num_null, len(profiles)))
-        self.null = directions + spread * random.normal(size=(num, num_null, len(profiles)))
-        self.sizes = len(profiles), profiles.shape[1] - 1, num_null
-
-    def decide(self, goal, **options):
-        decisions = Decisions(goal, *self.sizes, **options)
-        self.measured = []  # (samples, which effects, whether the null was among them)
-        while samples := decisions.next_samples:
-            rows = slice(samples.start, samples.stop)
-            own = np.where(decisions.active, self.own[rows], np.nan)  # what is not active was not measured
-            null = self.null[rows] if decisions.null_active else None
-            self.measured.append((samples, decisions.active.copy(), decisions.null_active))
-            decisions.update(own, null)
-        return decisions
-
-
-PROFILES = [
-    [0.30, 0.02, 0.25, 0.05],
-    [0.20, 0.15, 0.02, -0.01],
-    [0.10, 0.01, 0.02, -0.09],  # its top layer lowers the score
-    [0.00, 0.00, 0.00, 0.00],
-    [-0.20, -0.15, 0.00, 0.00],
-]
 
 
 @pytest.mark.parametrize("reach", [None, [1.0] * 5])
@@ -319,60 +282,6 @@ def test_rounds_pass_by_every_look_at_the_null():
     assert all(0 < b - a <= max(16, a / 4) for a, b in zip(rounds(5000), rounds(5000)[1:], strict=False))
     for num in (5, 32, 100, 300, 2000, 50_000):
         assert set(null_looks(num)) <= set(rounds(num))
-
-
-def test_the_looks_go_on_with_more_samples_and_never_spend_more_than_the_level():
-    assert list(null_looks(2000)) == [32, 64, 128, 256, 512, 1024]
-    assert list(null_looks(5)) == [5]
-    spent = null_looks(2**60)
-    assert sum(spent.values()) + null_looks(5)[5] <= 1  # even after a try with very few samples
-    for num in (32, 100, 300, 2000):  # more samples keep the looks that fewer have
-        assert null_looks(num).items() <= spent.items()
-        assert next_look(max(null_looks(num))) > num
-    assert next_look(5) == 32 and next_look(256) == 512
-    test = EffectTest(1, 1, 4, 2000, 0.1, 0.01)
-    assert sum(test.look_levels.values()) < 0.05
-
-
-def test_more_samples_can_show_what_fewer_left_open():
-    # Five times what random directions do, of which the first samples happen to show three times.
-    world = World([[0.05, 0.0], [0.3, 0.0]], spread=0.1, null=0.01, num_null=32, num=4096)
-    settled = 0.05 * np.sqrt(np.square(world.null[:, :, 0].mean(axis=0)).mean() / 0.01**2)
-    for part, mean in ((slice(256), 0.72), (slice(256, 512), 0.7), (slice(512, None), 1.05)):
-        world.own[part, 0, 0] += mean * settled - world.own[part, 0, 0].mean()
-    few = world.decide("effect", max_samples=600).verdict()
-    assert few.undecided.tolist() == [True, False] and few.has_effect.tolist() == [False, True]
-    assert few.tested_on[0] == 512 == few.samples[0, 0]  # there is no look left, so that nothing is measured
-    assert few.p_required[0] < few.p_adjusted[0] < 0.01
-    more = world.decide("effect", max_samples=4096).verdict()
-    assert more.has_effect.all() and not more.undecided.any()
-    assert more.p_adjusted[0] <= more.p_required[0]
-    assert more.tested_on[0] > 512
-    assert more.tested_on[1] == few.tested_on[1]  # what was decided before is decided alike
-
-
-def test_too_few_samples_leave_open_what_more_would_give_up():
-    world = World(PROFILES)
-    few = world.decide("effect", max_samples=100).verdict()
-    assert few.undecided.tolist() == [False, False, False, True, False]
-    assert few.tested_on[3] == 64
-    assert not world.decide("effect").verdict().undecided.any()
-
-
-def test_holm_counts_boundaries_that_fell():
-    test = EffectTest(3, 1, 8, 32, 3.2, 0.01)  # one look, at a level of 0.05
-    random = np.random.default_rng(0)
-    null = random.normal(size=(32, 8, 3))
-    scale = np.sqrt(np.square(null.mean(axis=0)).mean(axis=0))
-    # A p-value of 0.03: alone it would pass, and with Holm's factor of 3 it does not.
-    own = -scipy.special.stdtrit(8, 0.015) * scale
-    effects = StudentSequence(3)
-    effects.update(np.tile(own, (32, 1)))
-    test.falls[:2] = True
-    test.update(effects, 32, null)
-    assert test.p_required[2] == pytest.approx(0.05)
-    assert test.p_values[2] == pytest.approx(0.03)
-    assert not test.beyond.any()
 
 
 def test_the_order_never_contradicts_what_is_separated():

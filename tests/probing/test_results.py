@@ -1,0 +1,123 @@
+"""What a verification says: status and reason of each effect, matrix, JSON, and files."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from higan_fast.probing import Verification
+from higan_fast.statistics.corrections import holm
+from tests.toy import LAYER_OF, NUM_LAYERS, SEMANTICS
+
+NAMES = [semantic.name for semantic in SEMANTICS]
+
+
+def test_what_is_claimed_of_an_effect_is_said_with_its_reason(verification):
+    row = verification.row("view")
+
+    figures = "(p = 0.001 after Holm, 0.05 required, on 64 samples)"
+
+    def claim(p=0.001, required=0.05, sign=1, undecided=False, decide=None, shown=False):
+        changed = {
+            name: np.full_like(getattr(verification, name), value)
+            for name, value in (("p_adjusted", p), ("p_required", required), ("sign", sign))
+        }
+        changed |= {"undecided": np.full(4, undecided), "beats_null": np.full(4, shown)}
+        changed["settings"] = verification.settings | {"decide": decide}
+        found = replace(verification, **changed)
+        assert found.status("view") == found.to_json()["semantics"][row]["status"]
+        return found.status("view"), found.reason("view")
+
+    assert claim(shown=True) == ("shown", f"above 0, and beyond random directions {figures}")
+    assert claim(p=0.06) == (
+        "not shown",
+        "not beyond random directions (p = 0.06 after Holm, 0.05 required, on 64 samples)",
+    )
+    assert claim(sign=0) == ("not shown", f"beyond random directions {figures}, but not surely above 0")
+    below = "its effect is below 0: a step along the boundary lowers the score"
+    assert claim(sign=-1) == claim(sign=-1, p=0.5) == ("not shown", below)
+    # What a look requires is less than the level of all together.
+    assert claim(p=0.0049, required=0.00062, undecided=True, decide="top-layer") == (
+        "undecided",
+        "ran out of looks: p = 0.0049 after Holm, 0.00062 required, on 64 samples; the next look takes "
+        "max_samples = 128",
+    )
+    assert claim(sign=0, undecided=True, decide="effect")[1].startswith("ran out of samples: beyond random")
+    for decide, what in (("top-layer", "best layer"), ("ranking", "place in the ranking")):
+        status, reason = claim(shown=True, undecided=True, decide=decide)
+        assert status == "shown"
+        assert reason.endswith(f"; its {what} is undecided: ran out of samples, on 64")
+
+
+def test_the_figures_that_are_printed_are_those_that_were_compared(verification):
+    passed = (verification.p_adjusted <= verification.p_required) & (verification.sign == 1)
+    np.testing.assert_array_equal(passed, verification.beats_null)
+    assert (verification.p_required == 1 - verification.settings["confidence"]).all()
+    np.testing.assert_array_equal(verification.p_adjusted, holm(verification.p_values))
+    own = range(4), 0, [NAMES.index(name) for name in verification.boundary_names]
+    np.testing.assert_array_equal(verification.sign > 0, verification.low[own] > 0)
+
+
+def test_entanglement_is_the_effect_of_all_layers_on_every_semantic(verification):
+    matrix = verification.entanglement()
+    assert matrix.shape == (4, 5)
+    np.testing.assert_array_equal(matrix, verification.effect[:, 0])
+    assert (matrix[:, NAMES.index("constant")] == 0).all()
+
+
+def test_json_is_what_the_design_says(verification, boundaries):
+    found = json.loads(json.dumps(verification.to_json(), allow_nan=False))
+    tables = {"semantics", "entanglement", "mean_layer_by_level"}
+    assert set(found) == tables | {"images", "images_fixed", "settings"}
+    assert found["images"] == found["images_fixed"] == 64 + (4 + 32) * 2 * 64 * (1 + NUM_LAYERS)
+    assert [entry["name"] for entry in found["semantics"]] == verification.rank()
+    figures = {"effect", "standard_error", "low", "high", "higan_delta"}
+    figures |= {"even", "even_error", "even_low", "even_high"}
+    keys = {"name", "level", "null_low", "null_high", "beats_null", "best_layer", "profile"} | figures
+    keys |= {"samples", "screening_correlation", "p_adjusted", "p_required", "p_samples"}
+    keys |= {"status", "reason", "undecided", "accuracy", "remaining_accuracy"}
+    layer_keys = {"layer", "screened", "beats_null", "samples"} | figures
+    for entry in found["semantics"]:
+        assert set(entry) == keys
+        assert [layer["layer"] for layer in entry["profile"]] == list(range(NUM_LAYERS))
+        assert all(set(layer) == layer_keys for layer in entry["profile"])
+        beating = [layer["layer"] for layer in entry["profile"] if layer["beats_null"]]
+        assert beating == [LAYER_OF[entry["name"]]]
+        assert {layer["samples"] for layer in entry["profile"]} == {64}
+        assert (entry["status"], entry["undecided"]) == ("shown", False)
+        assert entry["accuracy"] == boundaries[entry["name"]].accuracy
+        assert entry["remaining_accuracy"] == boundaries[entry["name"]].remaining_accuracy
+        assert entry["low"] < entry["effect"] < entry["high"]
+        assert entry["null_low"] < 0 < entry["null_high"]
+        assert entry["p_adjusted"] <= entry["p_required"] == pytest.approx(0.05)
+    matrix = found["entanglement"]
+    assert (matrix["rows"], matrix["columns"]) == (list(verification.boundary_names), NAMES)
+    assert (
+        matrix["samples"] == [64] * 4 and set(matrix) - {"rows", "columns", "samples", "even_sure"} == figures
+    )
+    for name in figures:
+        np.testing.assert_array_equal(matrix[name], getattr(verification, name)[:, 0])
+    settings = {"num": 64, "step": 2.0, "seed": 1, "num_null": 32, "confidence": 0.95, "space": "w"}
+    assert found["settings"].items() >= settings.items()
+
+
+def test_saving_and_loading_keep_everything(verification, tmp_path):
+    verification.save(tmp_path / "verification.npz")
+    loaded = Verification.load(tmp_path / "verification.npz")
+    for name, value in vars(verification).items():
+        if isinstance(value, np.ndarray):
+            np.testing.assert_array_equal(getattr(loaded, name), value)
+            assert getattr(loaded, name).dtype == value.dtype
+        else:
+            assert getattr(loaded, name) == value
+    assert loaded.to_json() == verification.to_json()
+    with np.load(tmp_path / "verification.npz") as file:
+        np.savez(tmp_path / "older.npz", **{name: file[name] for name in file.files if name != "even"})
+    with pytest.raises(
+        ValueError, match=r"not a file of a verification of this version \(even\); verify again"
+    ):
+        Verification.load(tmp_path / "older.npz")
+    (tmp_path / "broken.npz").write_bytes(b"no")
+    with pytest.raises(ValueError, match="not a file of a verification"):
+        Verification.load(tmp_path / "broken.npz")
