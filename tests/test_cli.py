@@ -171,7 +171,7 @@ def test_bad_input_ends_in_one_line(files, probed, tmp_path):
         (("inspect", tmp_path / "none.safetensors"), "there is no such file"),
         (("fit", tmp_path), "no probe was begun here"),
         (("sample", "--network", network, "--predictor", "nobody", "--out", tmp_path / "x"), "got 'nobody'"),
-        (("sample", *networks, "--out", out), "was begun with seed = 3"),
+        (("sample", *networks, "--out", out), "was made with seed = 3, and this run has 0"),
         (("manipulate", out, "--semantic", "cellar"), "no such boundary"),
         (("sample", *networks, "--out", tmp_path / "x", "--device", "cuda:99"), "got 'cuda:99'"),
         (("sample", *networks, "--out", tmp_path / "x", "--device", "abacus"), "expected auto, cpu, cuda or"),

@@ -183,7 +183,7 @@ def test_one_class_alone(tmp_path):
     verified = run("verify", out, "--exhaustive", "--max-samples", 3, "--null", 2, "--json").stdout
     assert json.loads(verified)["settings"]["label"] == 2
     other = run("sample", *common[:-1], 1, "--trunc", 0.5, code=1)
-    assert "was begun with label = 2, and this command has 1" in other.output
+    assert "was made with label = 2, and this run has 1" in other.output
 
 
 def test_what_a_family_does_not_have_is_said_in_one_line(tmp_path):
