@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import uuid
@@ -99,6 +100,11 @@ def checksum(arrays: Mapping[str, NDArray[Any]]) -> str:
         digest.update(repr((name, array.dtype.str, array.shape)).encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
+
+
+def json_checksum(*values: Any) -> str:
+    """Returns a SHA-256 hash of JSON values, whatever the order of their keys."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def first_line(error: Exception) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -18,7 +16,7 @@ from higan_fast.checkpoints import load_generator
 from higan_fast.checks import check_label, check_truncation
 from higan_fast.devices import usable_device
 from higan_fast.environment import environment
-from higan_fast.files import DamagedError, write_whole
+from higan_fast.files import DamagedError, json_checksum, write_whole
 from higan_fast.fingerprint import check_same, fingerprint, first_difference
 from higan_fast.generators.base import Generator
 from higan_fast.predictors import Predictor, load_predictor
@@ -133,7 +131,7 @@ class RunFolder:
             "begun": datetime.now(UTC).isoformat(timespec="seconds") if stored is None else stored.begun,
         }
         settings = self.settings.model_copy(update=self._stored_places())
-        begun = Begun(settings=settings, **sealed, sha256=_hash(**sealed))
+        begun = Begun(settings=settings, **sealed, sha256=json_checksum(*sealed.values()))
         if begun != stored:
             with write_whole(file) as written:
                 written.write(begun.model_dump_json(indent=2).encode())
@@ -219,8 +217,8 @@ class RunFolder:
         expected = []
         with suppress(FileNotFoundError, DamagedError):  # begin makes it, and makes it anew
             expected.append(_read(self.path / "run.json").networks[name])
-        with suppress(FileNotFoundError, ValueError):  # there may be no samples yet
-            expected.append(Samples.open(self.path).settings[name])
+        if self._drawn_with is not None:
+            expected.append(self._drawn_with[name])
         if set(expected) - {fingerprint(network)}:
             raise ValueError(
                 f"{getattr(self.settings, setting)}: is not the {name} of {self.path} (its weights or "
@@ -236,9 +234,14 @@ class RunFolder:
 
     def _drawn(self) -> dict[str, Any] | None:
         """How the samples say that they were drawn; None where there are none, or they cannot be read."""
+        settings = self._drawn_with
+        return None if settings is None else {name: settings.get(name) for name in DRAWN}
+
+    @cached_property
+    def _drawn_with(self) -> dict[str, Any] | None:
+        """The settings of the samples, for which their scores are read once; None where there are none."""
         with suppress(FileNotFoundError, ValueError):
-            settings = Samples.open(self.path).settings
-            return {name: settings.get(name) for name in DRAWN}
+            return Samples.open(self.path).settings
         return None
 
     def _stored_places(self) -> dict[str, str | None]:
@@ -277,7 +280,7 @@ def _read(file: Path) -> Begun:
     """
     try:
         begun = Begun.model_validate_json(file.read_bytes())
-        sealed = _hash(begun.networks, begun.made_with, begun.begun)
+        sealed = json_checksum(begun.networks, begun.made_with, begun.begun)
         cause = None if begun.sha256 == sealed else "its checksum differs"
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
@@ -290,10 +293,6 @@ def _read(file: Path) -> Begun:
             "writes it anew"
         )
     return begun
-
-
-def _hash(networks: dict[str, str], made_with: dict[str, Any], begun: str) -> str:
-    return hashlib.sha256(json.dumps([networks, made_with, begun], sort_keys=True).encode()).hexdigest()
 
 
 def _found_at(name: str, place: str | None, folder: Path) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import uuid
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from zarr.codecs import ZstdCodec
 from zarr.core.buffer import Buffer
 from zarr.storage import LocalStore, MemoryStore
 
-from higan_fast.files import TEMPORARY, DamagedError, first_line, sync_folder, write_whole
+from higan_fast.files import TEMPORARY, DamagedError, first_line, json_checksum, sync_folder, write_whole
 from higan_fast.sampling.latents import BLOCK
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -86,7 +85,7 @@ class Store:
         for file in sorted(path.glob("*/zarr.json")):
             try:
                 kept = json.loads(file.read_bytes())["attributes"]
-                if kept["sha256"] == _hash(kept["settings"], kept["shapes"]):
+                if kept["sha256"] == json_checksum(kept["settings"], kept["shapes"]):
                     shapes = {name: tuple(shape) for name, shape in kept["shapes"].items()}
                     return cls(path, kept["settings"], shapes, writable=writable)
             except (ValueError, KeyError, TypeError, OSError):
@@ -233,7 +232,7 @@ def _create(store: Any, name: str, shapes: Shapes, settings: dict[str, Any], len
         fill_value=missing,
         # a StyleGAN repeats one code over all its layers, which costs nothing once it is compressed
         compressors=ZstdCodec(level=3, checksum=True),
-        attributes={**kept, "sha256": _hash(*kept.values())},
+        attributes={**kept, "sha256": json_checksum(*kept.values())},
     )
 
 
@@ -244,7 +243,3 @@ def _plain(array: zarr.Array) -> str:
 
 def _is_missing(values: NDArray[Any]) -> NDArray[np.bool_]:
     return values < 0 if values.dtype.kind == "i" else np.isnan(values)
-
-
-def _hash(settings: Any, shapes: Any) -> str:
-    return hashlib.sha256(json.dumps([settings, shapes], sort_keys=True).encode()).hexdigest()

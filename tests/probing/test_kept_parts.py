@@ -10,6 +10,7 @@ import torch
 from higan_fast.probing import verify
 from higan_fast.probing.measurement import SAMPLES_AT_ONCE
 from tests.kills import die_at_write
+from tests.probing.same import same
 from tests.toy import NUM_LAYERS, toy_by_name
 
 FIXED = {"num": 200, "num_null": 8, "progress": False}
@@ -30,14 +31,6 @@ def counted(stop_after=None):
 
     predictor.forward = counting
     return generator, predictor, seen
-
-
-def same(one, other):
-    for name, value in vars(one).items():
-        if isinstance(value, np.ndarray):
-            np.testing.assert_array_equal(getattr(other, name), value, err_msg=name)
-        else:
-            assert getattr(other, name) == value, name
 
 
 @pytest.fixture(scope="module")

@@ -1,22 +1,14 @@
 """What one verification leaves in a run folder stays there, whatever is verified afterwards."""
 
-import numpy as np
 import pytest
 
 import higan_fast.probing.measurement as measurement
 from higan_fast.probing import Verification, verify
 from higan_fast.probing.result_files import ResultFiles
+from tests.probing.same import same
 from tests.toy import toy
 
 OPTIONS = {"num": 16, "num_null": 4, "confidence": 0.9, "progress": False}
-
-
-def same(one, other):
-    for name, value in vars(one).items():
-        if isinstance(value, np.ndarray):
-            np.testing.assert_array_equal(getattr(other, name), value, err_msg=name)
-        else:
-            assert getattr(other, name) == value, name
 
 
 @pytest.fixture
