@@ -12,14 +12,15 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "higan_fast"
 
 # What each part may import of the package, besides itself.
-TOOLS = {"checks", "devices", "files", "fingerprint", "memory", "pictures", "progress", "tables"}
+TOOLS = {"checks", "devices", "files", "fingerprint", "memory", "pictures", "progress", "tables", "wording"}
 PROBE = ("statistics", "engine", "sampling", "boundaries")
 MAY_KNOW = {
     "checks": set(),
+    "wording": set(),
     "devices": set(),
     "fingerprint": set(),
     "memory": set(),
-    "files": set(),
+    "files": {"wording"},
     "progress": set(),
     "tables": set(),
     "pictures": {"files"},

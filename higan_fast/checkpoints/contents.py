@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from higan_fast.wording import in_words, printable
+
 Kind = Literal["pickle", "torch", "safetensors", "folder"]
 
 
@@ -75,16 +77,10 @@ class Content:
 
 
 def shown(value: object) -> str:
-    """What a message says of a value from a file: a few words, however much it holds.
-
-    Never ``repr``: a small pickle may hold one list many times within itself, whose text would have no end.
-    """
-    plain = str | int | float | None
-    if isinstance(value, plain):
-        return ascii(value[:60] if isinstance(value, str) else value)[:80]
-    if isinstance(value, list) and len(value) < 8 and all(isinstance(part, plain) for part in value):
-        return f"[{', '.join(map(shown, value))}]"[:80]
-    return f"a {value.module}.{value.name}" if isinstance(value, Record) else f"a {type(value).__name__}"
+    """Returns what a message says of a value from a file: as ``in_words``, and of a `Record` its class."""
+    if isinstance(value, Record):
+        return f"a {printable(f'{value.module}.{value.name}')}"
+    return in_words(value)
 
 
 def is_state_dict(value: object) -> bool:

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from higan_fast.checkpoints.contents import refuse_unknown, shown
+from higan_fast.checkpoints.contents import refuse_unknown
 from higan_fast.generators.base import Generator
+from higan_fast.wording import printable
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ def _check_names(
 def _listed(names: list[str]) -> str:
     """The first few, and how many more."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(shown(name)[1:-1] for name in names[:3]) + more
+    return ", ".join(map(printable, names[:3])) + more
 
 
 def _made(

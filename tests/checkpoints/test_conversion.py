@@ -151,7 +151,8 @@ def test_what_messages_say_of_values():
     for _ in range(100):
         endless = [endless, endless]
     assert shown(endless) == "a list" and shown({"a": endless}) == "a dict"
-    assert shown("a\x1b" * 100) == ascii("a\x1b" * 30)[:80] and shown(3.5) == "3.5" and shown(None) == "None"
+    assert shown("a\x1b" * 100).startswith(r"'a\x1ba\x1b") and len(shown("a\x1b" * 100)) <= 200
+    assert shown(3.5) == "3.5" and shown(None) == "None"
     assert (
         shown(Record("a.b", "C", (endless,))) == "a a.b.C" and len(repr(Record("a", "b", (endless,)))) < 200
     )

@@ -13,11 +13,12 @@ from typing import Any
 
 from torch import Tensor
 
-from higan_fast.checkpoints.contents import Content, Record, refuse_unknown, shown
+from higan_fast.checkpoints.contents import Content, Record, refuse_unknown
 from higan_fast.checkpoints.conversion import assemble, expect_no_config, expect_values
 from higan_fast.checkpoints.formats.stylegan2_names import Settings, read_config, sources_of, track_average
 from higan_fast.generators.base import Generator
 from higan_fast.generators.stylegan2 import StyleGAN2
+from higan_fast.wording import printable
 
 NAME = "stylegan2-ada-pytorch pickle"
 PERSISTENT = "torch_utils.persistence._reconstruct_persistent_obj"
@@ -54,7 +55,7 @@ def read(content: Content, config: Mapping[str, Any] | None) -> Generator:
     path, networks = content.path, _networks(content.value)
     name = next((name for name in ("G_ema", "G") if name in networks), next(iter(networks)))
     network = _taken_apart(path, networks[name])
-    class_name = shown(network.class_name)[1:-1]
+    class_name = printable(network.class_name)
     _check_kind(network, f"{name}, a {class_name}" if name in ("G_ema", "G", "D") else f"a {class_name}")
     refuse_unknown(path, *network.unknown)
     settings = Settings(path, network.settings)

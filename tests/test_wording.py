@@ -1,0 +1,48 @@
+import pytest
+
+from higan_fast.wording import LONGEST, in_words, printable
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("synthesis.b4 Größe 画像 🙂", "synthesis.b4 Größe 画像 🙂"),
+        ("\x1b[2J\x1b[31mred", r"\x1b[2J\x1b[31mred"),
+        ("x\nError: all is well\r\n", r"x\nError: all is well\r\n"),
+        ("a\ud800b", r"a\ud800b"),
+        ("a\u2028b\u202eb\u200bc\x85d\x7f", r"a\u2028b\u202eb\u200bc\x85d\x7f"),
+        ("", ""),
+    ],
+)
+def test_texts_become_one_printable_line(text, expected):
+    assert printable(text) == expected
+    assert printable(text).isprintable()
+    printable(text).encode()
+
+
+@pytest.mark.parametrize("text", ["x" * 201, "\x1b" * 60, "\ud800" * 10**6])
+def test_long_texts_are_cut(text):
+    assert len(printable(text)) == LONGEST and printable(text).endswith("…")
+    assert len(in_words(text)) <= LONGEST
+
+
+def test_texts_of_the_longest_length_are_whole():
+    assert printable("x" * 200) == "x" * 200
+
+
+def test_values_in_words():
+    endless = []
+    endless.append(endless)
+    values = {
+        "'a\\x1bb'": "a\x1bb",
+        "3": 3,
+        "True": True,
+        "None": None,
+        "nan": float("nan"),
+        "a number of 40000 bits": 2**39999,
+        "[1, 3, '1']": (1, 3, "1"),
+        "a list": endless,
+        "a dict": {"a": 1},
+        "a tuple": tuple(range(9)),
+    }
+    assert {in_words(value): value for value in values.values()}.keys() == values.keys()
