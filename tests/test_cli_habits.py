@@ -8,6 +8,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from higan_fast.checkpoints import load_generator, save_generator
 from higan_fast.cli import main, stages
 from tests.test_cli import files, run
 
@@ -65,3 +66,30 @@ def test_h_is_help_of_the_trainers_too(module):
     names = vars(importlib.import_module(f"higan_fast.scenes.{module}"))
     (command,) = (value for value in names.values() if isinstance(value, click.Command))
     assert "Usage:" in CliRunner().invoke(command, ["-h"]).output
+
+
+def test_names_from_a_file_cannot_write_a_line_of_their_own(files, tmp_path):
+    forged = "a\nError: all is well\x1b[2J\ud800"
+    path = tmp_path / "a.safetensors"
+    save_generator(load_generator(files[0]), path, {"source": forged, "note\x1b": 3})
+    found = run("inspect", path)
+    assert r"source       a\nError: all is well\x1b[2J\ud800" in found.output.splitlines()
+    assert r"note\x1b     3" in found.output.splitlines() and found.exit_code == 0
+    assert json.loads(run("inspect", path, "--json").output)["source"]["source"] == forged
+
+
+def test_every_error_is_one_line(tmp_path, monkeypatch):
+    def fail(error):
+        def failing(*_):
+            raise error
+
+        monkeypatch.setattr("higan_fast.checkpoints.describe", failing)
+        found = run("inspect", tmp_path / "a", code=1)
+        return found.stderr
+
+    assert fail(ValueError("a\nError: b\x1b[31m")) == "Error: a\\nError: b\\x1b[31m\n"
+    assert fail(OSError(28, "No space left on device", "x")) == "Error: x: No space left on device\n"
+    assert fail(OSError(28, "cannot write x")) == "Error: cannot write x\n"
+    assert fail(MemoryError()).startswith("Error: there is not enough memory; take a smaller --batch")
+    assert fail(ValueError()) == "Error: ValueError\n"
+    assert len(fail(KeyError("x" * 10**6))) < 2_100

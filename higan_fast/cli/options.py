@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import signal
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+
+from higan_fast.wording import LONGEST_MESSAGE, printable
 
 Command = Callable[..., Any]
 
@@ -37,19 +40,31 @@ class FriendlyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         previous = signal.signal(signal.SIGTERM, _interrupt)
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # a name that it cannot encode ends no output
         try:
             return super().invoke(ctx)
-        except (ValueError, KeyError, OSError, RuntimeError) as error:
+        except (ValueError, KeyError, OSError, RuntimeError, MemoryError) as error:
             if ctx.params["debug"] or isinstance(error, BrokenPipeError | click.exceptions.Exit):
                 raise
-            message = error.args[0] if isinstance(error, KeyError) else error
-            raise click.ClickException(str(message)) from error
+            raise click.ClickException(_one_line(error)) from error
         except KeyboardInterrupt:
             logging.getLogger("asyncio").disabled = True  # a write cut short would complain after this line
             click.echo("\ninterrupted; run the same command again to go on from here", err=True)
             sys.exit(INTERRUPTED)
         finally:
             signal.signal(signal.SIGTERM, previous)
+
+
+def _one_line(error: Exception) -> str:
+    """Returns what an error says, on one printable line."""
+    if isinstance(error, MemoryError):
+        return "there is not enough memory; take a smaller --batch, or close other programs"
+    message = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    if isinstance(error, OSError) and error.strerror:
+        message = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+    return printable(message or type(error).__name__, LONGEST_MESSAGE)
 
 
 def _interrupt(*_: object) -> None:

@@ -7,24 +7,31 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from higan_fast.wording import LONGEST_MESSAGE, printable
+
 if TYPE_CHECKING:
     from higan_fast.checkpoints import Description
     from higan_fast.probing import Boundaries, Verification
 
 
+def echo_line(text: str = "") -> None:
+    """Prints one line; what could move the cursor or begin another line in it, such as a name, is escaped."""
+    click.echo(printable(text, LONGEST_MESSAGE))
+
+
 def print_boundaries(boundaries: Boundaries) -> None:
     """How good each is, or why there is none, and to how many samples they were fitted."""
     for name, boundary in boundaries.items():
-        click.echo(f"{name:16} held-out accuracy {boundary.accuracy:.3f}")
+        echo_line(f"{name:16} held-out accuracy {boundary.accuracy:.3f}")
     for name, reason in boundaries.skipped.items():
-        click.echo(f"{name:16} skipped: {reason}")
-    click.echo(boundaries.fitted_to)
+        echo_line(f"{name:16} skipped: {reason}")
+    echo_line(boundaries.fitted_to)
 
 
 def print_ranking(verification: Verification) -> None:
     """Effects, intervals, the null's band, what was shown by which p-value, and why where it was not."""
     result = verification.to_json()
-    click.echo(
+    echo_line(
         f"{'semantic':16} {'level':9}  effect [interval]            null     best layer  "
         f"{'p (Holm)':>8}  {'required':>8}  status"
     )
@@ -36,15 +43,15 @@ def print_ranking(verification: Verification) -> None:
         layer = "–" if row["best_layer"] is None else row["best_layer"]
         figures = f"{effect} [{low}, {high}]"
         line = f"{row['name']:16} {row['level']:9}  {figures:26} ±{null.removeprefix('+')}  {layer:>10}"
-        click.echo(f"{line}  {row['p_adjusted']:8.2g}  {row['p_required']:8.2g}  {row['status']}")
+        echo_line(f"{line}  {row['p_adjusted']:8.2g}  {row['p_required']:8.2g}  {row['status']}")
     for row in result["semantics"]:
         if row["status"] != "shown" or row["undecided"]:
-            click.echo(f"{row['name']}: {row['status']}: {row['reason']}")
+            echo_line(f"{row['name']}: {row['status']}: {row['reason']}")
     for level, mean in result["mean_layer_by_level"].items():
-        click.echo(f"mean layer, {level:9} {'–' if mean is None else f'{mean:.2f}'}")
+        echo_line(f"mean layer, {level:9} {'–' if mean is None else f'{mean:.2f}'}")
     saved = result["images_fixed"] - result["images"]
     if saved:
-        click.echo(f"{result['images']:,} images; {saved:,} were not needed to decide")
+        echo_line(f"{result['images']:,} images; {saved:,} were not needed to decide")
 
 
 def print_results(current: Verification, beside: Sequence[Verification]) -> None:
@@ -53,7 +60,8 @@ def print_results(current: Verification, beside: Sequence[Verification]) -> None
     for other in beside:
         same = set(other.boundary_names) == set(current.boundary_names)
         whose = "the same semantics" if same else ", ".join(other.boundary_names)
-        click.echo(f"\nverified apart, and corrected apart: {whose} ({_differing(other, current)})")
+        echo_line()
+        echo_line(f"verified apart, and corrected apart: {whose} ({_differing(other, current)})")
         print_ranking(other)
 
 
@@ -80,28 +88,28 @@ def print_description(found: Description) -> None:
         "classes": found.label_dim or "none",
         "parameters": f"{found.parameters:,}",
         "format": found.format,
-        **found.source,
+        **{printable(name): _listed(value) for name, value in found.source.items()},
     }
     for name, value in rows.items():
-        click.echo(f"{name:12} {value}")
+        echo_line(f"{name:12} {value}")
     for layer in found.layers:
-        click.echo(f"  layer {layer.index:2}  {layer.group:6}  {layer.resolution:4}²  {layer.name}")
-    click.echo("architecture")
+        echo_line(f"  layer {layer.index:2}  {layer.group:6}  {layer.resolution:4}²  {layer.name}")
+    echo_line("architecture")
     for name, value in found.config.items():
-        click.echo(f"  {name:24} {_listed(value)}")
+        echo_line(f"  {name:24} {_listed(value)}")
 
 
 def _count(num: int, one: str) -> str:
     return f"{num} {one if num == 1 else one + 's'}"
 
 
-def _listed(value: Any) -> Any:
-    """``{4: 512, 8: 256}`` → ``4: 512, 8: 256``; ``(1, 2)`` → ``1, 2``."""
+def _listed(value: Any) -> str:
+    """``{4: 512, 8: 256}`` → ``4: 512, 8: 256``; ``(1, 2)`` → ``1, 2``; of a long one the beginning."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {entry}" for key, entry in value.items())
+        return printable(", ".join(f"{key}: {entry}" for key, entry in value.items()))
     if isinstance(value, list | tuple):
-        return ", ".join(map(str, value)) or "none"
-    return "none" if value is None else value
+        return printable(", ".join(map(str, value))) or "none"
+    return "none" if value is None else printable(str(value))
 
 
 def print_nested(values: Mapping[str, Any], depth: int = 0) -> None:
@@ -109,9 +117,9 @@ def print_nested(values: Mapping[str, Any], depth: int = 0) -> None:
     for name, value in values.items():
         label = f"{'  ' * depth}{name}".ljust(28)
         if isinstance(value, Mapping):
-            click.echo(label.rstrip())
+            echo_line(label.rstrip())
             print_nested(value, depth + 1)
             continue
         if isinstance(value, list):
             value = ", ".join(value) or "none"
-        click.echo(f"{label} {'not installed' if value is None else value}")
+        echo_line(f"{label} {'not installed' if value is None else value}")

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import click
-
 from higan_fast.cli.commandlines import sampling_command, stage_command
+from higan_fast.cli.printing import echo_line
 from higan_fast.probing import Verification
 from higan_fast.report import made_from
 from higan_fast.run_folder import RunFolder
@@ -63,19 +62,19 @@ def print_run(found: dict[str, Any]) -> None:
     """Prints what ``describe_run`` returned, a line for each part."""
     settings = {name: value for name, value in found["settings"].items() if value is not None}
     begun = f", begun {found['begun'].replace('T', ' ')[:16]}" if found["begun"] else ""
-    click.echo(f"{found['run']}: a probe of {settings['network']} by {settings['predictor']}{begun}")
+    echo_line(f"{found['run']}: a probe of {settings['network']} by {settings['predictor']}{begun}")
     shown = [
         f"{name.replace('_', ' ')} {settings[name]}"
         for name in settings
         if name not in ("network", "predictor")
     ]
-    click.echo(f"{'settings':13} {', '.join(shown)}")
+    echo_line(f"{'settings':13} {', '.join(shown)}")
     for name in ("network", "predictor", "samples", "boundaries", "verification", "report"):
         part = found[name]
         state = "" if part["state"] == COMPLETE else f"{part['state']}: "
         text = part.get("problem") or part["what"]
-        click.echo(f"{name:13} {state if text != part['state'] else ''}{text}")
-    click.echo(f"{'next':13} {found['next'] or 'nothing; all stages are complete'}")
+        echo_line(f"{name:13} {state if text != part['state'] else ''}{text}")
+    echo_line(f"{'next':13} {found['next'] or 'nothing; all stages are complete'}")
 
 
 def _part(describe: Callable[[], Part], file: Path | None = None) -> Part:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from higan_fast.predictors.outputs import as_scores
+from higan_fast.wording import in_words, printable
 
 Level = Literal["layout", "object", "attribute", "color"]
 LEVELS: tuple[Level, ...] = get_args(Level)
@@ -17,12 +18,19 @@ LEVELS: tuple[Level, ...] = get_args(Level)
 
 @dataclass(frozen=True)
 class Semantic:
-    """A named thing that a predictor scores, on one of HiGAN's four levels."""
+    """A named thing that a predictor scores, on one of HiGAN's four levels.
+
+    Raises:
+        ValueError: if the name is no printable text of at most 200 characters, or the level is another.
+    """
 
     name: str
     level: Level
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name or printable(self.name) != self.name:
+            got = in_words(self.name)
+            raise ValueError(f"name of a semantic: got {got}, expected printable text, up to 200 characters")
         if self.level not in LEVELS:
             raise ValueError(
                 f"level of {self.name!r}: got {self.level!r}, expected one of {', '.join(LEVELS)}"

@@ -101,6 +101,9 @@ def test_what_cannot_be_called_with_images_says_what_to_write():
         load_predictor(3, ["red"])
     with pytest.raises(ValueError, match="level of 'wood': got 'mood'"):
         Semantic("wood", "mood")
+    for name in ("", "a\nb", "\x1b[31m", "x" * 201, 3):
+        with pytest.raises(ValueError, match=r"name of a semantic: got .*, expected printable text"):
+            Semantic(name, "object")
     with pytest.raises(ValueError, match=r"a ColorPredictor has its own, \['brightness'"):
         load_predictor(load_predictor("color"), ["red"])
 

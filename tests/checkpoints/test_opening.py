@@ -1,0 +1,118 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from higan_fast.checkpoints import load_generator, opening
+from higan_fast.checkpoints.opening import open_bytes
+from higan_fast.checkpoints.sniffing import read_content, read_json
+from tests.checkpoints.samples import SAMPLES
+
+
+def native(tmp_path):
+    path, _ = SAMPLES["native"](tmp_path / "a.safetensors", tmp_path / "mark")
+    return path
+
+
+@pytest.mark.parametrize("map_file", [False, True])
+def test_bytes_of_a_file(tmp_path, map_file):
+    path = tmp_path / "a"
+    path.write_bytes(b"abc")
+    data = open_bytes(path, map_file)
+    data[0] = ord("x")
+    assert bytes(data) == b"xbc" and path.read_bytes() == b"abc"
+    path.write_bytes(b"")
+    assert bytes(open_bytes(path, map_file)) == b""
+
+
+def test_copied_bytes_outlive_the_file(tmp_path, monkeypatch):
+    path = tmp_path / "a"
+    path.write_bytes(b"abc")
+    data = open_bytes(path)
+    path.write_bytes(b"")
+    assert bytes(data) == b"abc"
+    monkeypatch.setattr(opening, "LARGEST_COPY", 2)
+    path.write_bytes(b"abc")
+    assert type(open_bytes(path).obj).__name__ == "mmap"
+
+
+TRUNCATED_IN_USE = """
+    import sys
+    from pathlib import Path
+    from higan_fast.checkpoints import load_generator
+    path, map_file = Path(sys.argv[1]), sys.argv[2] == "True"
+    generator = load_generator(path, map_file=map_file)
+    path.open("r+b").truncate(0)
+    print(float(generator.mapping_network.fc[0].weight.sum()))
+"""
+
+
+@pytest.mark.parametrize("map_file", [False, True])
+def test_a_file_may_be_truncated_in_use_unless_it_is_mapped(tmp_path, map_file):
+    command = [sys.executable, "-c", textwrap.dedent(TRUNCATED_IN_USE), str(native(tmp_path)), str(map_file)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=120)
+    assert done.returncode == (-signal.SIGBUS if map_file else 0), done.stderr
+
+
+def test_whatever_is_no_file_is_told(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("blobs/0f3a")
+    (tmp_path / "loop").symlink_to("loop")
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(tmp_path / "socket"))
+    (tmp_path / "file").write_bytes(b"")
+    expected = {
+        tmp_path / "pipe": "is a named pipe, expected a file",
+        tmp_path / "socket": "is a socket, expected a file",
+        Path("/dev/zero"): "is a device, expected a file",
+        tmp_path / "link": "is a link to blobs/0f3a, where nothing is; was a download cut off",
+        tmp_path / "loop": "cannot be read: too many levels of symbolic links",
+        tmp_path / "file" / "more": "there is no such file",
+        tmp_path / ("x" * 300): "cannot be read: file name too long",
+        tmp_path / "a\0b": "there is no such file",
+    }
+    for path, message in expected.items():
+        for read in (read_content, read_json, load_generator):
+            with pytest.raises((ValueError, OSError), match=message) as raised:
+                read(path)
+            assert "Errno" not in str(raised.value)
+    with pytest.raises(ValueError, match="is a folder, expected a file"):
+        read_json(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read(tmp_path):
+    path = native(tmp_path)
+    path.chmod(0)
+    with pytest.raises(PermissionError, match=r"a\.safetensors: may not be read by this user"):
+        load_generator(path)
+
+
+def test_what_the_system_says_is_put_in_words(tmp_path, monkeypatch):
+    def refuse(*args):
+        raise PermissionError(13, "Permission denied")
+
+    path = native(tmp_path)
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(PermissionError, match=r"a\.safetensors: may not be read by this user") as raised:
+        load_generator(path)
+    assert "Errno" not in str(raised.value)
+
+
+def test_folders_within_folders(tmp_path):
+    """A name that ends like weights may be a folder, which is none, however deep it goes."""
+    (tmp_path / "config.json").write_text("{}")
+    inner = tmp_path / "model.bin"
+    inner.mkdir()
+    (inner / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"model\.bin: is a folder, expected a file"):
+        read_content(tmp_path)
+    inner.rename(tmp_path / "other")
+    (tmp_path / "model.bin").symlink_to("../blobs/1")
+    with pytest.raises(FileNotFoundError, match=r"is a link to \.\./blobs/1, where nothing is"):
+        load_generator(tmp_path)
