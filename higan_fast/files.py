@@ -18,6 +18,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from higan_fast.wording import printable
+
 TEMPORARY = ".partial"
 CHECKSUM = "sha256"
 
@@ -109,7 +111,7 @@ def json_checksum(*values: Any) -> str:
 
 def first_line(error: Exception) -> str:
     """Returns the first line of an error's message, for a message of one line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    return printable((str(error).strip().splitlines() or [type(error).__name__])[0])
 
 
 @contextmanager

@@ -12,11 +12,16 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "higan_fast"
 
 # What each part may import of the package, besides itself.
-TOOLS = {"checks", "devices", "files", "fingerprint", "memory", "pictures", "progress", "tables", "wording"}
+TOOLS = {
+    "checks", "devices", "files", "fingerprint", "memory", "opening", "pictures", "progress", "refusing",
+    "tables", "wording",
+}  # fmt: skip
 PROBE = ("statistics", "engine", "sampling", "boundaries")
 MAY_KNOW = {
     "checks": set(),
     "wording": set(),
+    "opening": set(),
+    "refusing": {"wording"},
     "devices": set(),
     "fingerprint": set(),
     "memory": set(),

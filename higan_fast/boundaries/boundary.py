@@ -17,7 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from higan_fast.boundaries.origin import Origin
 from higan_fast.files import CHECKSUM, DamagedError, checksum, first_line, write_whole
 from higan_fast.generators.base import Generator
+from higan_fast.opening import check_file
 from higan_fast.predictors.base import LEVELS, Level
+from higan_fast.refusing import refusing
 from higan_fast.tables import Table, shown
 
 Array = NDArray[np.float64]
@@ -208,6 +210,7 @@ class Boundaries(Mapping[str, Boundary]):
         Raises:
             DamagedError: when the file does not hold boundaries, or is damaged.
         """
+        check_file(Path(path))
         try:
             with safetensors.safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
@@ -215,19 +218,15 @@ class Boundaries(Mapping[str, Boundary]):
             text = metadata["higan_fast"]
             if metadata[CHECKSUM] != checksum({**normals, "": np.array(text)}):
                 raise DamagedError("its checksum differs")
-        except FileNotFoundError:
-            raise
         except Exception as error:  # safetensors raises all kinds of them
             raise DamagedError(
                 f"{path}: not a file of boundaries, or a damaged one ({first_line(error)}); "
                 "run higan-fast fit again"
             ) from error
-        header = json.loads(text)
-        return cls(
-            tuple(_from_entry(entry | {"normal": normals[entry["name"]]}) for entry in header["boundaries"]),
-            header["skipped"],
-            header["settings"],
-        )
+        with refusing(Path(path)):
+            header = json.loads(text)
+            entries = (entry | {"normal": normals[entry["name"]]} for entry in header["boundaries"])
+            return cls(tuple(map(_from_entry, entries)), header["skipped"], header["settings"])
 
 
 def fingerprint_of(boundaries: Mapping[str, Boundary]) -> str:

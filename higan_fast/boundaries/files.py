@@ -13,8 +13,11 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from higan_fast.boundaries.boundary import Boundaries, Boundary, Space, has_unit_layers, is_unit
-from higan_fast.files import write_whole
+from higan_fast.files import first_line, write_whole
+from higan_fast.opening import open_bytes
 from higan_fast.predictors.base import LEVELS, Level
+from higan_fast.refusing import refusing
+from higan_fast.wording import in_words
 
 SPACE_NAMES: dict[str, Space] = {"w": "w", "wp": "layers", "z": "z"}  # HiGAN's → ours
 
@@ -88,14 +91,14 @@ def read_boundary_list(path: str | Path, levels: Mapping[str, Level] | None = No
     """
     path = Path(path)
     boundaries = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(_lines(path), start=1):
         line = line.strip()
         if not line or line.startswith(("#", "DISABLE")):
             continue
         entry = ENTRY.fullmatch(line)
         if entry is None or entry["space"] not in SPACE_NAMES:
             raise ValueError(
-                f"{path}, line {number}: cannot read {line!r}; expected '(name, space): path' "
+                f"{path}, line {number}: cannot read {in_words(line)}; expected '(name, space): path' "
                 f"with a space among {', '.join(SPACE_NAMES)}"
             )
         source, space = path.parent / entry["path"], SPACE_NAMES[entry["space"]]
@@ -104,9 +107,14 @@ def read_boundary_list(path: str | Path, levels: Mapping[str, Level] | None = No
     return Boundaries(tuple(boundaries))
 
 
+def _lines(path: Path) -> list[str]:
+    with refusing(path):
+        return str(open_bytes(path), "utf-8").splitlines()
+
+
 def _read_npy(path: Path) -> np.ndarray[Any, Any]:
     """The array in a .npy file; a pickled one is read through an allowlist."""
-    data = path.read_bytes()
+    data = bytes(open_bytes(path))
     try:
         file = io.BytesIO(data)
         version = npy_format.read_magic(file)
@@ -118,7 +126,7 @@ def _read_npy(path: Path) -> np.ndarray[Any, Any]:
     except _RefusedError as refusal:
         raise ValueError(str(refusal)) from None
     except Exception as error:  # a broken pickle raises whatever it likes
-        raise ValueError(f"{path}: not a .npy file that can be read ({error})") from error
+        raise ValueError(f"{path}: not a .npy file that can be read ({first_line(error)})") from error
 
 
 class _RefusedError(Exception):

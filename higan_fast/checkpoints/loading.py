@@ -14,10 +14,10 @@ import torch
 from higan_fast.checkpoints.contents import Content, refuse_unknown
 from higan_fast.checkpoints.formats import FORMATS, Format, native
 from higan_fast.checkpoints.formats.native import Header, header_of, save_generator
-from higan_fast.checkpoints.refusing import refusing
 from higan_fast.checkpoints.sniffing import read_content, read_json
 from higan_fast.devices import usable_device
 from higan_fast.generators.base import Generator, Layer
+from higan_fast.refusing import refusing
 from higan_fast.weights import embedded
 from higan_fast.wording import printable
 

@@ -11,8 +11,8 @@ import safetensors.torch
 from safetensors import SafetensorError, safe_open
 
 from higan_fast.checkpoints.contents import Content, shown
-from higan_fast.checkpoints.opening import check_file, is_folder, open_bytes, opened
 from higan_fast.checkpoints.pickles.torch_files import read_pickle, read_zip
+from higan_fast.opening import check_file, is_folder, open_bytes, opened
 from higan_fast.wording import printable
 
 WEIGHTS = ("*.safetensors", "*.bin")  # in a folder: the first that is there

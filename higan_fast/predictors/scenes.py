@@ -13,8 +13,10 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from higan_fast.files import write_whole
+from higan_fast.opening import check_file
 from higan_fast.ops import image_to_input
 from higan_fast.predictors.base import Predictor, Semantic
+from higan_fast.refusing import refusing
 
 FEATURES = 128
 RESOLUTION = 64
@@ -98,12 +100,18 @@ def save_scene_predictor(predictor: ScenePredictor, path: Path, about: dict[str,
 
 
 def load_scene_predictor(path: Path) -> ScenePredictor:
-    """Reads what ``save_scene_predictor`` wrote."""
-    with safe_open(path, framework="pt") as file:
+    """Reads what ``save_scene_predictor`` wrote.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no predictor of scenes, or damaged.
+    """
+    check_file(path)
+    with refusing(path), safe_open(path, framework="pt") as file:
         header = json.loads((file.metadata() or {}).get("scene_predictor", "null"))
         if header is None:
             raise ValueError(f"{path}: no scene predictor; expected a file that train_predictor wrote")
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    predictor = ScenePredictor([Semantic(*row) for row in header["semantics"]], header["continuous"])
-    predictor.load_state_dict(tensors)
+        predictor = ScenePredictor([Semantic(*row) for row in header["semantics"]], header["continuous"])
+        predictor.load_state_dict(tensors)
     return predictor.eval().requires_grad_(False)

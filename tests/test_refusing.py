@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from higan_fast.checkpoints import load_generator, loading
-from higan_fast.checkpoints.refusing import refusing
+from higan_fast.refusing import refusing
 from higan_fast.wording import LONGEST_MESSAGE
 from tests.checkpoints.samples import SAMPLES
 

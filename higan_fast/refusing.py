@@ -17,7 +17,8 @@ OUT_OF_MEMORY = ("can't allocate memory", "not enough memory")  # in what torch 
 def refusing(path: Path, doing: str = "reading it") -> Iterator[None]:
     """Turns every error of a reader into a ValueError of one printable line that names the file.
 
-    Errors of the operating system and of a GPU's memory, which are not the file's fault, keep their class.
+    Errors that are such a line already stay as they are. Those of the operating system and of a GPU's memory,
+    which are not the file's fault, keep their class.
 
     Args:
         path: the file.
@@ -34,7 +35,9 @@ def refusing(path: Path, doing: str = "reading it") -> Iterator[None]:
     except torch.OutOfMemoryError:
         raise
     except ValueError as error:
-        raise ValueError(_line(path, str(error))) from error
+        if (line := _line(path, str(error))) == str(error):
+            raise
+        raise ValueError(line) from error
     except Exception as error:  # where a number is expected, a file may have a tensor, or a dictionary
         if any(sign in str(error) for sign in OUT_OF_MEMORY):
             raise ValueError(_line(path, _memory(doing))) from None

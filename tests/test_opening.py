@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from higan_fast.checkpoints import load_generator, opening
-from higan_fast.checkpoints.opening import open_bytes
+from higan_fast import opening
+from higan_fast.checkpoints import load_generator
 from higan_fast.checkpoints.sniffing import read_content, read_json
+from higan_fast.opening import open_bytes
 from tests.checkpoints.samples import SAMPLES
 
 
@@ -55,7 +56,7 @@ TRUNCATED_IN_USE = """
 @pytest.mark.parametrize("map_file", [False, True])
 def test_a_file_may_be_truncated_in_use_unless_it_is_mapped(tmp_path, map_file):
     command = [sys.executable, "-c", textwrap.dedent(TRUNCATED_IN_USE), str(native(tmp_path)), str(map_file)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1], timeout=120)
     assert done.returncode == (-signal.SIGBUS if map_file else 0), done.stderr
 
 
