@@ -26,8 +26,17 @@ from higan_fast.generators.biggan_layers import (
     CodeNorm,
     Conv,
     Last,
-    check_architecture,
     make_attention,
+)
+from higan_fast.generators.settings import (
+    check_attention,
+    check_blocks,
+    check_flag,
+    check_positive,
+    check_resolution,
+    check_whole,
+    check_whole_or_none,
+    with_tuples,
 )
 
 # Epsilon of the normalisation before the image, independent of the blocks': as in the official PyTorch code.
@@ -59,7 +68,15 @@ class BigGANConfig:
     epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
-        check_architecture(self.channels, self.latent_dim, self.label_dim, self.attention)
+        check_blocks(self.channels)
+        check_whole("latent_dim", self.latent_dim)
+        check_whole("label_dim", self.label_dim)
+        check_whole_or_none("embed_dim", self.embed_dim)
+        check_flag("hierarchical", self.hierarchical)
+        check_whole("bottom_width", self.bottom_width)
+        check_resolution(self.resolution)
+        check_attention(self.attention, self.channels, self.sizes)
+        check_positive("epsilon", self.epsilon, below=1)
         if self.hierarchical and self.latent_dim % len(self.channels):
             raise ValueError(
                 f"latent_dim: got {self.latent_dim}, expected a multiple of {len(self.channels)}: "
@@ -67,8 +84,13 @@ class BigGANConfig:
             )
 
     @property
+    def sizes(self) -> tuple[int, ...]:
+        """Height and width of each layer's features."""
+        return tuple(self.bottom_width * 2**index for index in range(len(self.channels)))
+
+    @property
     def resolution(self) -> int:
-        return self.bottom_width * 2 ** (len(self.channels) - 1)
+        return self.sizes[-1]
 
     @property
     def chunk_dim(self) -> int:
@@ -82,9 +104,12 @@ class BigGANConfig:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> BigGANConfig:
-        """Rebuilds the config from ``asdict``'s result after a JSON round trip (tuples become lists)."""
-        tuples = {name: tuple(values[name]) for name in ("channels", "attention")}
-        return cls(**{**values, **tuples})
+        """Rebuilds the config from ``asdict``'s result after a JSON round trip (tuples become lists).
+
+        Raises:
+            ValueError: if a setting is not what it may be.
+        """
+        return cls(**with_tuples(values))
 
 
 class BigGAN(BlockGenerator):
@@ -142,8 +167,7 @@ class BigGAN(BlockGenerator):
 
 
 def _layers(config: BigGANConfig) -> tuple[Layer, ...]:
-    num = len(config.channels)
-    sizes = [config.bottom_width * 2**index for index in range(num)]
+    num, sizes = len(config.channels), config.sizes
     names = ["linear", *(f"b{size}" for size in sizes[1:])]
     return tuple(Layer(i, names[i], sizes[i], group_of(i, num)) for i in range(num))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, ClassVar
 
 import torch
@@ -21,9 +22,18 @@ from higan_fast.generators.biggan_layers import (
     Conv,
     Last,
     Statistics,
-    check_architecture,
     make_attention,
 )
+from higan_fast.generators.settings import (
+    check_attention,
+    check_blocks,
+    check_flag,
+    check_positive,
+    check_resolution,
+    check_whole,
+    with_tuples,
+)
+from higan_fast.wording import in_words
 
 
 @dataclass(frozen=True)
@@ -55,11 +65,24 @@ class BigGANDeepConfig:
     last_epsilon: float = 1e-4
 
     def __post_init__(self) -> None:
-        check_architecture(self.channels, self.latent_dim, self.label_dim, self.attention)
+        check_blocks(self.channels)
+        check_whole("latent_dim", self.latent_dim)
+        check_whole("label_dim", self.label_dim)
+        check_whole("embed_dim", self.embed_dim)
+        check_whole("bottom_width", self.bottom_width)
+        check_whole("num_statistics", self.num_statistics)
+        check_positive("epsilon", self.epsilon, below=1)
+        check_positive("last_epsilon", self.last_epsilon, below=1)
+        if not isinstance(self.up, tuple | list):
+            raise ValueError(f"up: got {in_words(self.up)}, expected a list of true and false")
         if len(self.up) != len(self.channels) - 1:
             raise ValueError(
                 f"up: got {len(self.up)} entries, expected {len(self.channels) - 1}, one for each block"
             )
+        for index, up in enumerate(self.up):
+            check_flag(f"up[{index}]", up)
+        check_resolution(self.resolution)
+        check_attention(self.attention, self.channels, self.sizes)
         for index, (before, after) in enumerate(zip(self.channels, self.channels[1:], strict=False)):
             if not 0 < after <= before or before < 4:
                 raise ValueError(
@@ -68,14 +91,23 @@ class BigGANDeepConfig:
                 )
 
     @property
+    def sizes(self) -> tuple[int, ...]:
+        """Height and width of each layer's features."""
+        doublings = accumulate(self.up, initial=0)
+        return tuple(self.bottom_width * 2**number for number in doublings)
+
+    @property
     def resolution(self) -> int:
-        return self.bottom_width * 2 ** sum(self.up)
+        return self.sizes[-1]
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> BigGANDeepConfig:
-        """Rebuilds the config from ``asdict``'s result after a JSON round trip (tuples become lists)."""
-        tuples = {name: tuple(values[name]) for name in ("channels", "up", "attention")}
-        return cls(**{**values, **tuples})
+        """Rebuilds the config from ``asdict``'s result after a JSON round trip (tuples become lists).
+
+        Raises:
+            ValueError: if a setting is not what it may be.
+        """
+        return cls(**with_tuples(values))
 
 
 class BigGANDeep(BlockGenerator):

@@ -193,22 +193,3 @@ class SelfAttention(nn.Module):
 def make_attention(channels: tuple[int, ...], after: Collection[int]) -> nn.ModuleDict:
     """Builds self-attention for the layers in ``after``; ``channels`` lists the channels of every layer."""
     return nn.ModuleDict({str(index): SelfAttention(channels[index]) for index in sorted(after)})
-
-
-def check_architecture(
-    channels: tuple[int, ...], latent_dim: int, label_dim: int, after: Collection[int]
-) -> None:
-    """Raises ValueError if a network lacks blocks, latents or classes, or has misplaced attention."""
-    least = {
-        "number of channels": (len(channels), 2),
-        "latent_dim": (latent_dim, 1),
-        "label_dim": (label_dim, 1),
-    }
-    for name, (got, expected) in least.items():
-        if got < expected:
-            raise ValueError(f"{name}: got {got}, expected at least {expected}")
-    for index in after:
-        if not 0 <= index < len(channels):
-            raise ValueError(f"attention: got layer {index}, expected 0 to {len(channels) - 1}")
-        if channels[index] < 8:
-            raise ValueError(f"attention: layer {index} has {channels[index]} channels, expected at least 8")

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from higan_fast.generators.base import Activation, Generator, Layer, group_of
 from higan_fast.generators.progressive_config import ProgressiveConfig
 from higan_fast.generators.progressive_layers import Conv, ToRGB, pixel_norm
+from higan_fast.generators.settings import check_flag, check_whole
 from higan_fast.ops import bias_act
 
 
@@ -30,6 +31,11 @@ class PGGANConfig(ProgressiveConfig):
 
     label_dim: int = 0
     tanh: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole("label_dim", self.label_dim, 0)
+        check_flag("tanh", self.tanh)
 
 
 class PGGAN(Generator):

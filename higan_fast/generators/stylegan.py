@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from higan_fast.generators.base import Activation, Layer, group_of, moved_codes
 from higan_fast.generators.progressive_config import ProgressiveConfig
 from higan_fast.generators.progressive_layers import Conv, ToRGB, pixel_norm
+from higan_fast.generators.settings import MOST_LAYERS, check_whole, check_whole_or_none
 from higan_fast.generators.style_based import StyleBased
 from higan_fast.ops import adain, setup_filter, upfirdn2d
 
@@ -35,6 +36,13 @@ class StyleGANConfig(ProgressiveConfig):
     mapping_depth: int = 8
     label_dim: int = 0
     hidden_dim: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole("code_dim", self.code_dim)
+        check_whole("mapping_depth", self.mapping_depth, 1, MOST_LAYERS)
+        check_whole("label_dim", self.label_dim, 0)
+        check_whole_or_none("hidden_dim", self.hidden_dim)
 
 
 class StyleGAN(StyleBased):

@@ -13,15 +13,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from higan_fast.generators.base import Activation, Layer, group_of, moved_codes
 from higan_fast.generators.progressive_config import ProgressiveConfig
+from higan_fast.generators.settings import (
+    MOST_LAYERS,
+    check_positive,
+    check_whole,
+    check_whole_or_none,
+    check_word,
+)
 from higan_fast.generators.style_based import StyleBased
 from higan_fast.generators.stylegan2_layers import RGB, Linear, Skip, StyledConv
+
+Architecture = Literal["skip", "orig", "resnet"]
 
 
 @dataclass(frozen=True)
@@ -41,11 +50,23 @@ class StyleGAN2Config(ProgressiveConfig):
     code_dim: int = 128
     mapping_depth: int = 4
     mapping_lr_multiplier: float = 0.01
-    architecture: Literal["skip", "orig", "resnet"] = "skip"
+    architecture: Architecture = "skip"
     conv_clamp: float | None = None
     label_dim: int = 0
     embed_dim: int | None = None
     hidden_dim: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole("code_dim", self.code_dim)
+        check_whole("mapping_depth", self.mapping_depth, 1, MOST_LAYERS)
+        check_positive("mapping_lr_multiplier", self.mapping_lr_multiplier)
+        check_word("architecture", self.architecture, get_args(Architecture))
+        if self.conv_clamp is not None:
+            check_positive("conv_clamp", self.conv_clamp)
+        check_whole("label_dim", self.label_dim, 0)
+        check_whole_or_none("embed_dim", self.embed_dim)
+        check_whole_or_none("hidden_dim", self.hidden_dim)
 
 
 class StyleGAN2(StyleBased):
