@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from higan_fast import generators, ops
     from higan_fast.checkpoints import load_generator
     from higan_fast.predictors import load_predictor
-    from higan_fast.probing import fit_boundaries, jitter, manipulate, sample, verify
+    from higan_fast.probing import attribute_layers, fit_boundaries, jitter, manipulate, sample, verify
     from higan_fast.report import write_report
 
 __all__ = [
+    "attribute_layers",
     "fit_boundaries",
     "generators",
     "jitter",
@@ -32,6 +33,7 @@ _HOME = {
     "sample": "higan_fast.probing",
     "fit_boundaries": "higan_fast.probing",
     "verify": "higan_fast.probing",
+    "attribute_layers": "higan_fast.probing",
     "manipulate": "higan_fast.probing",
     "jitter": "higan_fast.probing",
     "write_report": "higan_fast.report",

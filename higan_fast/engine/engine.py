@@ -37,6 +37,20 @@ class Perturbed(NamedTuple):
     values: Tensor
 
 
+class Replaced(NamedTuple):
+    """What came of some samples when one layer was fed the code of another sample.
+
+    Attributes:
+        samples: which of the base samples.
+        layer: which layer.
+        values: scores ``[n, S]``, or images ``[n, 3, R, R]``.
+    """
+
+    samples: slice
+    layer: int
+    values: Tensor
+
+
 class Engine:
     """A generator and a predictor, and how much of their work fits into memory at once.
 
@@ -132,6 +146,38 @@ class Engine:
                 yield found._replace(samples=within)
             start = samples.stop
 
+    def replaced_scores(self, base: Tensor, others: Tensor) -> Iterator[Replaced]:
+        """Scores of every sample with the code of one layer replaced, for each layer in turn.
+
+        As in ``perturbed_scores``, the layers below the replaced one run once for all of them.
+
+        Args:
+            base: layer codes ``[N, L, D]``.
+            others: layer codes of as many other samples, ``[N, L, D]``: sample *i* gets those of
+                ``others[i]``.
+        """
+        batches = self._replaced_images(base, others)
+        for found, scores in self._second_stream.each(batches, lambda found: self._score(found.values)):
+            yield found._replace(values=scores)
+
+    def _replaced_images(self, base: Tensor, others: Tensor) -> Iterator[Replaced]:
+        generator, start = self.generator, 0
+        while start < len(base):
+            samples = slice(start, min(start + self.budget.images, len(base)))
+            codes, replacing = base[samples], others[samples]
+            with synthesis_in(generator, self.activation_dtype):
+                activation = generator.start(len(codes))
+                most = [generator.samples_at_once(layer) for layer in range(generator.num_layers)]
+            for layer in range(generator.num_layers):
+                mixed = codes.clone()
+                mixed[:, layer] = replacing[:, layer]
+                run = partial(self._drawn_from, layer, activation, mixed)
+                images = self._in_parts(run, len(codes), most[layer])
+                yield Replaced(samples, layer, torch.cat(images))
+                if layer < generator.num_layers - 1:
+                    activation = self._next(layer, activation, codes, most[layer])
+            start = samples.stop
+
     def _walk(self, codes: Tensor, plan: Plan) -> Iterator[Perturbed]:
         generator, steps = self.generator, _like(codes, plan.steps)
         first = [layers[0] for layers in plan.layer_sets]
@@ -156,9 +202,13 @@ class Engine:
                 for box, images in self._in_boxes(fork, whole, most[layer]):
                     yield Perturbed(box.samples, index, directions[box.directions], images)
             if layer < highest:
-                run = partial(_layer, generator, layer, activation, codes)
-                parts = self._in_parts(run, len(codes), most[layer])
-                activation = parts[0] if len(parts) == 1 else Activation.joined(parts)
+                activation = self._next(layer, activation, codes, most[layer])
+
+    def _next(self, layer: int, activation: Activation, codes: Tensor, most: int | None) -> Activation:
+        """Runs one layer on the base samples, at most ``most`` of them at once."""
+        run = partial(_layer, self.generator, layer, activation, codes)
+        parts = self._in_parts(run, len(codes), most)
+        return parts[0] if len(parts) == 1 else Activation.joined(parts)
 
     def _from_latents(
         self, z: Tensor, plan: Plan, to_codes: Callable[[Tensor], Tensor]
@@ -242,6 +292,11 @@ class Engine:
         function = partial(_fork, self.generator, layer)
         return self._synthesis.run(("fork", layer), function, *inputs, *activation.part(box.samples))
 
+    def _drawn_from(self, layer: int, activation: Activation, codes: Tensor, part: slice) -> Tensor:
+        """Images of a part of the samples, from the activation that enters ``layer``."""
+        function = partial(_draw, self.generator, layer)
+        return self._synthesis.run(("draw", layer), function, codes[part], *activation.part(part))
+
     def _score_all(self, images: Tensor) -> Tensor:
         """Images ``[n, m, T, 3, R, R]`` → scores ``[n, m, T, S]``."""
         return self._score(images.flatten(0, 2)).unflatten(0, images.shape[:3])
@@ -292,6 +347,10 @@ def _fork(
     generator: Generator, layer: int, codes: Tensor, moves: Tensor, steps: Tensor, *activation: Any
 ) -> Tensor:
     return generator.fork(layer, Activation(*activation), codes, moves, steps)
+
+
+def _draw(generator: Generator, layer: int, codes: Tensor, *activation: Any) -> Tensor:
+    return generator.draw(codes, layer, Activation(*activation))
 
 
 def _layer(

@@ -3,16 +3,19 @@
 from higan_fast.boundaries.boundary import Boundaries, Boundary
 from higan_fast.boundaries.files import export_boundary, import_boundary, read_boundary_list
 from higan_fast.boundaries.fitting import fit_boundaries
+from higan_fast.probing.attribution import Attribution, attribute_layers
 from higan_fast.probing.layers import format_layers, parse_layers
 from higan_fast.probing.manipulation import jitter, manipulate
 from higan_fast.probing.verification import Verification, verify
 from higan_fast.sampling.samples import Samples, sample
 
 __all__ = [
+    "Attribution",
     "Boundaries",
     "Boundary",
     "Samples",
     "Verification",
+    "attribute_layers",
     "export_boundary",
     "fit_boundaries",
     "format_layers",

@@ -20,7 +20,7 @@ BLOCK = 64
 
 # Streams of one seed. They share no numbers: boundaries that were fitted on samples of the first
 # stream are verified on codes that they have not seen, even where both stages get the same seed.
-SAMPLING, VERIFICATION, NULL, JITTER = range(4)
+SAMPLING, VERIFICATION, NULL, JITTER, ATTRIBUTION, REPLACEMENT = range(6)
 
 # What is drawn for a sample: nothing in common either.
 _LATENT, _LABEL = range(2)
@@ -77,6 +77,7 @@ def make_codes(
     truncation_layers: int | None = None,
     stream: int = SAMPLING,
     label: int | None = None,
+    classes_of: int | None = None,
 ) -> Codes:
     """Latents, ``w`` and layer codes of the samples ``start`` to ``stop - 1``.
 
@@ -84,6 +85,7 @@ def make_codes(
 
     Args:
         label: the class of all samples of a conditional generator; None: each has one of its own.
+        classes_of: the stream whose samples have these classes; None: this one.
 
     Raises:
         ValueError: when a code is not finite, or the generator has no such class.
@@ -94,7 +96,7 @@ def make_codes(
     for first in range(start // BLOCK * BLOCK, stop, BLOCK):
         # A copy, because torch aligns its own memory, and alignment too may change the order of a sum.
         z = torch.tensor(latents(seed, first, first + BLOCK, generator.latent_dim, stream)).to(parameter)
-        classes = _classes(generator, label, seed, first, stream)
+        classes = _classes(generator, label, seed, first, stream if classes_of is None else classes_of)
         w = generator.mapping(z, classes)
         blocks.append(Codes(z, w, generator.layer_codes(w, truncation_psi, truncation_layers), classes))
     inside = slice(start % BLOCK, start % BLOCK + stop - start)
