@@ -82,6 +82,20 @@ def test_values_are_what_pickle_makes_of_them(tmp_path, name, protocol):
     assert same(read(tmp_path, data), pickle.loads(data))
 
 
+def test_lines_of_protocol_0_have_any_length(tmp_path):
+    """All bytes of an array are one."""
+    value = np.random.default_rng(0).integers(0, 256, 1_100_000).astype(np.uint8)
+    data = pickle.dumps({"x": value, "y": value.tobytes()}, 0)
+    assert max(map(len, data.split(b"\n"))) > 2**20
+    found = read(tmp_path, data)
+    assert np.array_equal(found["x"], value) and bytes(found["y"]) == value.tobytes()
+    of_python_2 = b"S" + repr(value.tobytes())[1:].encode() + b"\r\n."
+    assert len(of_python_2) > 2**20
+    assert read(tmp_path, b"(" + of_python_2[:-1] + b"l.")[0].encode("latin1") == value.tobytes()
+    with pytest.raises(ValueError, match="a line of text at byte 2 of the pickle does not end"):
+        read(tmp_path, b"(" + of_python_2[:-3])
+
+
 def test_values_that_are_shared_stay_shared(tmp_path):
     shared, base = [1], torch.zeros(4)
     found = read(tmp_path, pickle.dumps({"a": shared, "b": shared, "x": base, "y": base}))
@@ -211,6 +225,13 @@ BROKEN = {
     "8 bytes of length": (b"\x80\x04\x8e" + b"\xff" * 7 + b"\x7fabc.", "truncated or damaged"),
     "negative length": (b"\x80\x02T\xff\xff\xff\xffabc.", "truncated or damaged"),
     "number of many bytes": (b"\x80\x02\x8b\x00\x00\x01\x00" + b"1" * 65536 + b".", "number of 65536 bytes"),
+    "decimals of many digits": (b"(F" + b"1" * 129 + b"\nl.", "a number of 129 digits"),
+    "a long key": (b"\x80\x02}B\xe9\x03\0\0" + b"x" * 1001 + b"Ns.", "a key of 1001 characters"),
+    "a high index": (b"(Np1048600\n.", "numbers its objects higher"),
+    "an index that is not there": (b"(Np5\ng4\n.", "damaged near byte"),
+    "a dictionary of text": (b"ccollections\nOrderedDict\n(S'ab'\ntR.", "makes a dictionary of a str"),
+    "a set of text": (b"c__builtin__\nset\n(S'ab'\ntR.", "makes a set of a str"),
+    "a state that is no tuple": (b"cnumpy\ndtype\n(S'f4'\nI0\nI1\ntR]b.", "or its type, with a list"),
     "number of many digits": (b"(lp0\nL" + b"9" * 5000 + b"L\na.", "a number of 5000 digits"),
     "text for a number": (b"(lp0\nIx\na.", "damaged near byte"),
     "a tuple for a key": (b"\x80\x02}))s.", "a tuple for a key"),

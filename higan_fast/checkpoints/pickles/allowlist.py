@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 from higan_fast.checkpoints.contents import Record, shown
 from higan_fast.checkpoints.pickles import numpy_values, torch_values
-from higan_fast.checkpoints.pickles.machine import Global, PickleError, as_key, kind
+from higan_fast.checkpoints.pickles.limits import PickleError
+from higan_fast.checkpoints.pickles.machine import Global, as_key, as_keys, kind
 from higan_fast.checkpoints.pickles.numpy_values import as_bytes
 
 # Classes whose objects are kept as they were written, never made.
@@ -27,11 +29,21 @@ COPYREG = ("copyreg", "copy_reg")
 
 
 def _ordered_dict(pairs: Any = ()) -> OrderedDict[Any, Any]:
-    return OrderedDict((as_key(key), value) for key, value in pairs)
+    return OrderedDict(_items(pairs))
 
 
 def _dictionary(pairs: Any = ()) -> dict[Any, Any]:
-    return dict(pairs) if isinstance(pairs, dict) else {as_key(key): value for key, value in pairs}
+    return dict(_items(pairs))
+
+
+def _items(pairs: Any) -> Iterator[tuple[Any, Any]]:
+    """What a dictionary is made of: another, or pairs. Nothing else is iterated; tensors may have no end."""
+    if isinstance(pairs, dict):
+        pairs = pairs.items()
+    elif not isinstance(pairs, list | tuple):
+        raise PickleError(f"the pickle makes a dictionary of a {kind(pairs)}")
+    for among, (key, value) in enumerate(pairs):
+        yield as_key(key, among), value
 
 
 def _encoded(text: Any, encoding: Any) -> memoryview:
@@ -55,7 +67,9 @@ def _reconstructed(cls: Any, base: Any, state: Any) -> Any:
 
 def _members(make: type, items: Any = ()) -> Any:
     """A set, as protocols before 4 write it."""
-    return make(map(as_key, items))
+    if not isinstance(items, list | tuple | set | frozenset):
+        raise PickleError(f"the pickle makes a set of a {kind(items)}")
+    return make(as_keys(items))
 
 
 def _record(module: str, name: str) -> Global:

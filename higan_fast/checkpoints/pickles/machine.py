@@ -5,14 +5,22 @@ from __future__ import annotations
 import codecs
 import struct
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from higan_fast.checkpoints.contents import Record
+from higan_fast.checkpoints.pickles.limits import CLASS, Budget, PickleError
+from higan_fast.wording import printable
 
 LONGEST_NUMBER = 64  # bytes
-LONGEST_LINE = 2**20  # bytes
+LONGEST_KEY = 1_000  # characters, or bytes
+LONGEST_NAME = 2_000  # characters of a module and a class
+# Texts are hashed with a secret of the process, numbers are not: whoever chooses many large ones can have
+# each collide with all others. Old optimizers number their parameters by address, some hundred of them.
+LARGE, MOST_LARGE = 2**16, 2_000
+MEMO, MEMO_PER_BYTE = 2**20, 1 / 8  # the largest index: of a list, since numbers can be made to collide
+_ABSENT = object()  # where the memo has nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +47,6 @@ class Pending:
         raise NotImplementedError
 
 
-class PickleError(ValueError):
-    """The pickle cannot be what a pickler writes of weights."""
-
-
 class Machine:
     """The stack, the memo and the marks of one pickle."""
 
@@ -52,15 +56,18 @@ class Machine:
         start: int,
         where: str,
         allowed: Mapping[str, Global],
+        budget: Budget,
         persistent: Callable[[Any], Any] | None,
         placeholder: Callable[[str, str], Global | None] = lambda module, name: None,
     ) -> None:
-        self.placeholder = placeholder
         self.data, self.position, self.where = data, start, where
-        self.allowed, self.persistent = allowed, persistent
+        self.allowed, self.budget, self.persistent = allowed, budget, persistent
+        self.placeholder = placeholder
+        self.placeholders: dict[str, Global] = {}
         self.stack: list[Any] = []
         self.marks: list[list[Any]] = []
-        self.memo: dict[int, Any] = {}
+        self.memo: list[Any] = []
+        self.memorized = 0
 
     # Reading
 
@@ -78,19 +85,25 @@ class Machine:
     def number(self, layout: str) -> Any:
         return struct.unpack(layout, self.take(struct.calcsize(layout)))[0]
 
+    def raw_line(self) -> memoryview:
+        """Up to the end of the line, however long: all bytes of an array are one line in protocol 0."""
+        start = end = self.position
+        reach = 256
+        while end < len(self.data):
+            part = bytes(self.data[end : end + reach])
+            length = part.find(b"\n")
+            if length >= 0:
+                end += length
+                self.position = end + 1
+                return self.data[start : end - 1 if self.data[end - 1 : end] == b"\r" else end]
+            end += len(part)
+            reach *= 2
+        raise PickleError(
+            f"a line of text at byte {start} of the pickle does not end; the file is truncated or damaged"
+        )
+
     def line(self) -> str:
-        """Up to the end of the line."""
-        part = bytes(self.data[self.position : self.position + 256])
-        if b"\n" not in part:
-            part = bytes(self.data[self.position : self.position + LONGEST_LINE])
-        length = part.find(b"\n")
-        if length < 0:
-            raise PickleError(
-                f"a line of text at byte {self.position} of the pickle does not end; "
-                "the file is truncated or damaged"
-            )
-        self.position += length + 1
-        return part[:length].removesuffix(b"\r").decode("latin1")
+        return str(self.raw_line(), "latin1")
 
     # Values
 
@@ -124,17 +137,17 @@ class Machine:
         self.push(_integer(self.line().removesuffix("L")))
 
     def float_line(self) -> None:
-        self.push(float(self.line()))
+        self.push(float(_digits(self.line())))
 
     def string_line(self) -> None:
-        line = self.line()
-        if len(line) < 2 or line[0] != line[-1] or line[0] not in "'\"":
+        line = self.raw_line()
+        if len(line) < 2 or line[0] != line[-1] or line[0] not in b"'\"":
             raise PickleError("the pickle has a string without quotes")
-        unescaped: bytes = codecs.escape_decode(line[1:-1].encode("latin1"))[0]
+        unescaped: bytes = codecs.escape_decode(line[1:-1])[0]
         self.push(unescaped.decode("latin1"))
 
     def unicode_line(self) -> None:
-        self.push(self.line().encode("latin1").decode("raw-unicode-escape"))
+        self.push(str(self.raw_line(), "raw-unicode-escape"))
 
     # Containers
 
@@ -178,7 +191,7 @@ class Machine:
         if type(target) not in (dict, OrderedDict):
             raise PickleError(f"the pickle sets items of a {kind(target)}")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            target[as_key(key)] = value
+            target[as_key(key, len(target))] = value
 
     def set_item(self) -> None:
         value, key = self.stack.pop(), self.stack.pop()
@@ -198,16 +211,27 @@ class Machine:
             return
         if type(target) is not set:
             raise PickleError(f"the pickle adds to a {kind(target)}")
-        target.update(as_key(item) for item in items)
+        for item in items:
+            target.add(as_key(item, len(target)))
 
     # The memo
 
     def remember(self, index: int) -> None:
-        value = self.memo[index] = self.stack[-1]
+        value, known = self.stack[-1], len(self.memo)
+        if not 0 <= index < MEMO + len(self.data) * MEMO_PER_BYTE:
+            raise PickleError("the pickle numbers its objects higher than any file of weights")
+        self.memo += [_ABSENT] * (index + 1 - known)
+        self.memorized += self.memo[index] is _ABSENT
+        self.memo[index] = value
         if isinstance(value, Pending):
             value.remembered.append(index)
 
+    def memorize(self) -> None:
+        self.remember(self.memorized)
+
     def recall(self, index: int) -> None:
+        if not 0 <= index < len(self.memo) or self.memo[index] is _ABSENT:
+            raise KeyError(index)
         self.push(self.memo[index])
 
     # Classes and functions
@@ -215,17 +239,28 @@ class Machine:
     def named(self, module: Any, name: Any) -> None:
         if type(module) is not str or type(name) is not str:
             raise TypeError
+        if (length := len(module) + len(name)) > LONGEST_NAME:
+            self.refuse(f"a class whose name has {length} characters")
         full = f"{module}.{name}"
         found = self.allowed.get(full)
         if found is None or found.module != module:
-            found = self.placeholder(module, name)
-        if found is None:
-            self.refuse(full if full.isascii() and full.isprintable() else ascii(full))
+            found = self._placeholder(module, name)
         self.push(found)
 
-    def refuse(self, what: str) -> None:
+    def _placeholder(self, module: str, name: str) -> Global:
+        full = f"{module}.{name}"
+        found = self.placeholders.get(full)
+        if found is None or found.module != module:
+            self.budget.charge(CLASS)
+            found = self.placeholder(module, name)
+            if found is None:
+                self.refuse(printable(full))
+            self.placeholders[full] = found
+        return found
+
+    def refuse(self, what: str) -> NoReturn:
         raise PickleError(
-            f"refused {what[:100]} in {self.where}: no reader of weights needs it; nothing was executed"
+            f"refused {what} in {self.where}: no reader of weights needs it; nothing was executed"
         )
 
     def named_lines(self) -> None:
@@ -238,6 +273,7 @@ class Machine:
     def call(self, function: Any, args: Any, keywords: Any = None) -> None:
         if not isinstance(function, Global) or function.make is None or type(args) is not tuple:
             raise PickleError(f"the pickle calls a {kind(function)}")
+        self.budget.charge_values(args)
         made = function.make(*args)
         if keywords and not _is_placeholder(made):
             raise PickleError(f"the pickle calls {kind(function)} with keywords")
@@ -265,6 +301,9 @@ class Machine:
         if isinstance(target, Record):
             target.state = state
         elif isinstance(target, Pending):
+            if type(state) is not tuple:
+                raise PickleError(f"the pickle fills an array, or its type, with a {kind(state)}")
+            self.budget.charge_values(state)
             value = self.stack[-1] = target.completed(state)
             for index in target.remembered:
                 if self.memo[index] is target:
@@ -284,25 +323,41 @@ def _is_placeholder(value: Any) -> bool:
     return isinstance(value, Record) and not value.known
 
 
-def as_key(key: Any) -> Any:
-    """A key of a dict, or a member of a set: of a type whose hash takes no time.
+def as_key(key: Any, among: int = 0) -> Any:
+    """A key of a dict, or a member of a set, among others: of a type and a length whose hash takes no time.
+
+    Args:
+        among: how many others.
 
     Raises:
         PickleError: for others.
     """
-    if isinstance(key, memoryview):
-        return bytes(key)
-    if not (isinstance(key, str | bool | None) or (type(key) is int and abs(key) < 2**63)):
+    if not isinstance(key, str | memoryview | int | None):
         raise PickleError(f"the pickle has a {kind(key)} for a key")
-    return key
+    if isinstance(key, str | memoryview) and len(key) > LONGEST_KEY:
+        raise PickleError(f"the pickle has a key of {len(key)} characters")
+    if isinstance(key, int) and abs(key) >= LARGE and (abs(key) >= 2**63 or among > MOST_LARGE):
+        raise PickleError("the pickle has larger numbers for keys, or more of them, than any file of weights")
+    return bytes(key) if isinstance(key, memoryview) else key
+
+
+def as_keys(items: Iterable[Any]) -> Iterator[Any]:
+    """The members of a new set; errors as of ``as_key``."""
+    return (as_key(item, among) for among, item in enumerate(items))
 
 
 def kind(value: Any) -> str:
     """What a message calls a value."""
-    return f"{value.module}.{value.name}" if isinstance(value, Global | Record) else type(value).__name__
+    known = isinstance(value, Global | Record)
+    return printable(f"{value.module}.{value.name}" if known else type(value).__name__)
 
 
 def _integer(line: str) -> int:
+    return int(_digits(line))
+
+
+def _digits(line: str) -> str:
+    """Of a number."""
     if len(line) > 2 * LONGEST_NUMBER:
         raise PickleError(f"the pickle has a number of {len(line)} digits")
-    return int(line)
+    return line

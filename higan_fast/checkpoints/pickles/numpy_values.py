@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from higan_fast.checkpoints.contents import shown
-from higan_fast.checkpoints.pickles.machine import Global, Pending, PickleError, kind
+from higan_fast.checkpoints.pickles.limits import PickleError
+from higan_fast.checkpoints.pickles.machine import Global, Pending, kind
 
+LARGEST_EMPTY = 2**24  # the product of the other dimensions of an array that has none of some
 PLAIN = re.compile(r"[<>=|]?(b1|[iu][1248]|f[248])")
 
 
@@ -45,7 +47,7 @@ class _Array(Pending):
 
 def _array(raw: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray[Any, Any]:
     raw, dtype = as_bytes(raw), _plain(dtype)
-    sizes = whole_numbers(shape, "the shape of an array")
+    sizes = lengths(shape, "the shape of an array")
     if math.prod(sizes) * dtype.itemsize != len(raw):
         raise PickleError(f"the pickle has an array of shape {list(sizes)} and {dtype}, in {len(raw)} bytes")
     return np.frombuffer(raw, dtype).reshape(sizes, order=order)
@@ -85,8 +87,19 @@ def whole_numbers(values: Any, what: str) -> tuple[int, ...]:
     if not isinstance(values, tuple | list) or len(values) > 8:
         raise PickleError(f"the pickle has a {kind(values)} as {what}")
     if not all(type(value) is int and 0 <= value < 2**48 for value in values):
-        raise PickleError(f"the pickle has {', '.join(map(shown, values))} as {what}")
+        raise PickleError(f"the pickle has {shown(values)} as {what}")
     return tuple(values)
+
+
+def lengths(values: Any, what: str) -> tuple[int, ...]:
+    """As ``whole_numbers``, of the dimensions of an array.
+
+    One without values has no bytes that bound its other dimensions, along which it may be iterated.
+    """
+    sizes = whole_numbers(values, what)
+    if 0 in sizes and math.prod(size for size in sizes if size) > LARGEST_EMPTY:
+        raise PickleError(f"the pickle has {shown(sizes)} as {what}")
+    return sizes
 
 
 GLOBALS = (

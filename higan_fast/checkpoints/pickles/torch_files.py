@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import struct
-import zipfile
 from pathlib import Path
 from typing import Any
 
 from higan_fast.checkpoints.pickles.allowlist import ALLOWED
-from higan_fast.checkpoints.pickles.machine import Global, PickleError
+from higan_fast.checkpoints.pickles.archives import Archive, what_it_is
+from higan_fast.checkpoints.pickles.limits import Budget, PickleError
+from higan_fast.checkpoints.pickles.machine import Global
 from higan_fast.checkpoints.pickles.torch_values import Storage, class_of_module, storage_of
-from higan_fast.checkpoints.pickles.unpickling import Budget, unpickle
+from higan_fast.checkpoints.pickles.unpickling import unpickle
+from higan_fast.wording import printable
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # of the form before torch 1.6
 
@@ -67,7 +69,7 @@ def _read_legacy(data: memoryview, where: str, budget: Budget) -> Any:
 
     _, position = unpickle(data, where, ALLOWED, budget, value_at, declared)
     keys, position = unpickle(data, where, ALLOWED, budget, position)
-    if not _are_texts(keys) or sorted(keys) != sorted(storages):
+    if not _are_names_of(storages, keys):
         raise ValueError(f"{where}: its storages are not those that its tensors want; the file is damaged")
     for key in keys:
         storages[key], position = _stored(data, where, storages[key], position)
@@ -75,8 +77,14 @@ def _read_legacy(data: memoryview, where: str, budget: Budget) -> Any:
     return value
 
 
-def _are_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(type(entry) is str for entry in value)
+def _are_names_of(storages: dict[str, Storage], keys: Any) -> bool:
+    """Whether the keys are those of all storages, each once; sorting them could take for ever."""
+    return (
+        isinstance(keys, list)
+        and len(keys) == len(storages)
+        and all(type(key) is str and key in storages for key in keys)
+        and len(set(keys)) == len(keys)
+    )
 
 
 def _stored(data: memoryview, where: str, declared: Storage, position: int) -> tuple[Storage, int]:
@@ -100,53 +108,28 @@ def read_zip(data: memoryview, path: Path) -> Any:
     Raises:
         ValueError: when it is refused or damaged, or another kind of archive.
     """
-    members = _members(data, path)
-    found = [name for name in members if name.count("/") == 1 and name.endswith("/data.pkl")]
+    archive = Archive(data, path)
+    found = [name for name in archive.members if name.count("/") == 1 and name.endswith("/data.pkl")]
     if not found:
-        raise ValueError(
-            f"{path}: a zip archive, but not one of torch; if a file of weights is in it, unpack it"
-        )
+        raise ValueError(f"{path}: {what_it_is(archive.members)}")
     prefix = found[0].removesuffix("data.pkl")
-    if f"{prefix}constants.pkl" in members:
+    if f"{prefix}constants.pkl" in archive.members:
         raise ValueError(f"{path}: a TorchScript program; save its state_dict with torch.save, and load that")
-    if bytes(members.get(f"{prefix}byteorder", b"little")[:6]) != b"little":
+    if (order := f"{prefix}byteorder") in archive.members and archive.read(order)[:6] != b"little":
         raise ValueError(f"{path}: was written on a big-endian machine, which is not supported")
 
     def stored(identifier: Any) -> Storage:
         key, of_type, count = storage_of(identifier)
-        raw = members.get(f"{prefix}data/{key}")
-        if raw is None or len(raw) < count * of_type.dtype.itemsize:
-            problem = "is not there" if raw is None else f"has {len(raw)} bytes"
-            raise PickleError(f"the storage data/{key[:20]} of {count} values {problem}; the file is damaged")
-        return Storage(of_type.dtype, count, raw)
-
-    where = f"{path} ({prefix}data.pkl)"
-    value, _ = unpickle(members[found[0]], where, ALLOWED, Budget(len(data)), persistent=stored)
-    return value
-
-
-def _members(data: memoryview, path: Path) -> dict[str, memoryview]:
-    """The bytes of each member, by its name."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            infos = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError, NotImplementedError, struct.error) as error:
-        # The archive's directory is the last that is written.
-        reason = f"begins as a zip archive, but its end is missing or damaged ({error})"
-        raise ValueError(f"{path}: {reason}; the file is truncated") from None
-    return {info.filename: _member(data, path, info) for info in infos}
-
-
-def _member(data: memoryview, path: Path, info: zipfile.ZipInfo) -> memoryview:
-    name = ascii(info.filename[:60])
-    if info.compress_type != zipfile.ZIP_STORED:
-        raise ValueError(
-            f"{path}: {name} in it is compressed, as torch never does; if it holds weights, unpack it"
+        problem, name = "is not there", f"{prefix}data/{key}"
+        if name in archive.members:
+            raw = archive.read(name)
+            if len(raw) >= count * of_type.dtype.itemsize:
+                return Storage(of_type.dtype, count, raw)
+            problem = f"has {len(raw)} bytes"
+        raise PickleError(
+            f"the storage data/{printable(key)} of {count} values {problem}; the file is damaged"
         )
-    at = info.header_offset  # of its own header: 30 bytes, its name, and an extra field
-    if data[at : at + 4] != b"PK\x03\x04" or at + 30 > len(data):
-        raise ValueError(f"{path}: {name} is not where the archive says; the file is damaged")
-    start = at + 30 + sum(struct.unpack("<HH", data[at + 26 : at + 30]))
-    if start + info.file_size > len(data):
-        raise ValueError(f"{path}: {name} reaches beyond the file, which is truncated or damaged")
-    return data[start : start + info.file_size]
+
+    where = f"{path} ({printable(found[0])})"
+    value, _ = unpickle(archive.read(found[0]), where, ALLOWED, Budget(len(data)), persistent=stored)
+    return value

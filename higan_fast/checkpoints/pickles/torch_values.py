@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from higan_fast.checkpoints.contents import Record
-from higan_fast.checkpoints.pickles.machine import Global, PickleError, kind
-from higan_fast.checkpoints.pickles.numpy_values import whole_numbers
+from higan_fast.checkpoints.pickles.limits import PickleError
+from higan_fast.checkpoints.pickles.machine import LONGEST_KEY, Global, kind
+from higan_fast.checkpoints.pickles.numpy_values import lengths, whole_numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,7 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tenso
     """A view; checked here, since a tensor that reaches beyond its storage reads foreign memory."""
     if not isinstance(storage, Storage):
         raise PickleError(f"the pickle has a tensor on a {kind(storage)}, expected a storage")
-    size, stride = whole_numbers(size, "a tensor's size"), whole_numbers(stride, "a tensor's stride")
+    size, stride = lengths(size, "a tensor's size"), whole_numbers(stride, "a tensor's stride")
     (first,) = whole_numbers((offset,), "a tensor's offset")
     if len(size) != len(stride):
         raise PickleError(f"the pickle has a tensor of size {list(size)} and stride {list(stride)}")
@@ -82,6 +83,8 @@ def storage_of(identifier: Any) -> tuple[str, StorageType, int]:
     of_type, key = identifier[1], identifier[2]
     if not isinstance(of_type, StorageType) or not isinstance(key, str):
         raise PickleError(f"the pickle refers to a storage of {kind(of_type)}")
+    if len(key) > LONGEST_KEY:
+        raise PickleError(f"the pickle refers to a storage whose key has {len(key)} characters")
     if len(identifier) > 5 and identifier[5] is not None:
         raise PickleError("the pickle refers to a part of a storage, as torch 0.2 wrote it; save it anew")
     (count,) = whole_numbers((identifier[4],), "a storage's length")

@@ -3,7 +3,7 @@
 A pickle is a program for a small stack machine (Python's ``pickletools`` describes each instruction). Here, a
 class or a function that it names is a ``Global`` of the allowlist, and calling it is the allowlist's own
 ``make``. The file bounds memory and time: lengths are checked before anything is made, bytes are views of the
-file, and the number of instructions has a limit.
+file, and what it may do has a ``Budget``.
 """
 
 from __future__ import annotations
@@ -12,19 +12,15 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from higan_fast.checkpoints.pickles.machine import Global, Machine, PickleError, as_key
+from higan_fast.checkpoints.pickles.limits import Budget, PickleError
+from higan_fast.checkpoints.pickles.machine import Global, Machine, as_keys
 from higan_fast.checkpoints.pickles.placeholders import placeholder
 
-# Real checkpoints have about 50 instructions for each tensor, some 50,000 in all. An instruction of one byte
-# can make an object of a hundred, so that this bounds the memory too.
-INSTRUCTIONS, INSTRUCTIONS_PER_BYTE = 200_000, 1 / 64
-
-
-class Budget:
-    """How many instructions the pickles of one file may still have, nested ones too."""
-
-    def __init__(self, size: int) -> None:
-        self.left = INSTRUCTIONS + int(size * INSTRUCTIONS_PER_BYTE)
+# What the machine stumbles over when a pickle is damaged; torch raises RuntimeErrors.
+STUMBLES = (
+    LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RuntimeError, BufferError,
+    struct.error,
+)  # fmt: skip
 
 
 def unpickle(
@@ -47,12 +43,12 @@ def unpickle(
     Raises:
         ValueError: when it names anything else that has no ``placeholder``, or is damaged.
     """
-    machine = Machine(data, start, where, allowed, persistent, placeholder)
+    machine = Machine(data, start, where, allowed, budget, persistent, placeholder)
     try:
         return _run(machine, budget), machine.position
     except PickleError as problem:
         raise ValueError(str(problem) if where in str(problem) else f"{where}: {problem}") from None
-    except (IndexError, KeyError, TypeError, AttributeError, ValueError, OverflowError, struct.error):
+    except STUMBLES:
         reason = f"the pickle is damaged near byte {machine.position} of {len(data)}"
         raise ValueError(f"{where}: {reason}") from None
 
@@ -64,8 +60,8 @@ def _run(machine: Machine, budget: Budget) -> Any:
         machine.position += 1
         if code == _STOP:
             return machine.stack.pop()
-        budget.left -= 1
-        if budget.left < 0:
+        budget.instructions -= 1
+        if budget.instructions < 0:
             raise PickleError("the pickle has more instructions than any file of weights needs")
         operation = _OPERATIONS.get(code)
         if operation is None:
@@ -148,10 +144,10 @@ _OF_CODES: dict[int, Operation] = {
     0x8E: lambda m: m.raw("<Q"),
     0x8F: lambda m: m.push(set()),
     0x90: Machine.add_items,
-    0x91: lambda m: m.push(frozenset(map(as_key, m.since_mark()))),
+    0x91: lambda m: m.push(frozenset(as_keys(m.since_mark()))),
     0x92: Machine.new_with_keywords,
     0x93: Machine.named_texts,
-    0x94: lambda m: m.remember(len(m.memo)),
+    0x94: Machine.memorize,
     0x95: lambda m: m.number("<Q"),  # a frame's length is advice for readers of streams
     0x96: lambda m: m.raw("<Q"),  # a bytearray
     0x97: lambda m: m.refuse("an out-of-band buffer"),

@@ -1,0 +1,139 @@
+"""How much time and memory the worst files take: ``python -m tests.checkpoints.exhaustion [FILTER]``.
+
+Prints a table for docs/parity.md. Each file is read in a process of its own, which may take no more memory
+than is promised, and is ended where it takes far more time; what broke the promise is told below the table.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from higan_fast.checkpoints import load_generator
+from tests.checkpoints.hostile import HOSTILE
+
+# What is promised of any file.
+SECONDS, SECONDS_PER_BYTE = 2, 1 / 10e6  # of the processor
+MEMORY, MEMORY_PER_BYTE = 400 * 2**20, 20  # bytes beyond what the process has when it begins
+LONGEST_MESSAGE = 2_000  # characters
+HANGS = 30  # seconds of the processor, after which a process is ended
+PAGE = resource.getpagesize()
+
+
+@dataclass
+class Outcome:
+    """What reading one file took, and what it said.
+
+    Attributes:
+        memory: the largest, beyond what the process had, in bytes.
+        wrong: how it broke the promise; empty where it did not.
+    """
+
+    name: str
+    size: int
+    seconds: float = 0.0
+    memory: int = 0
+    message: str = ""
+    wrong: list[str] = field(default_factory=list)
+
+
+def main(wanted: str = "") -> list[Outcome]:
+    """Reads all hostile files whose name has ``wanted`` in it."""
+    torch.set_num_threads(1)
+    gc.collect()
+    gc.freeze()  # nor do the children look at what is there: the kernel would copy it for each
+    with tempfile.TemporaryDirectory() as folder:
+        return [
+            measured(name, make(), Path(folder) / "file.pkl")
+            for name, make in HOSTILE.items()
+            if wanted in name
+        ]
+
+
+def measured(name: str, data: bytes, path: Path) -> Outcome:
+    """Reads one file in a child of this process, so that neither a crash nor a limit reaches the next."""
+    path.write_bytes(data)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(reader)
+            outcome = json.dumps(asdict(_read(Outcome(name, len(data)), path)))
+            os.write(writer, outcome.encode("utf-8", "surrogatepass"))
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        told = pipe.read()
+    _, status, used = os.wait4(child, 0)
+    if not told:
+        wrong = f"ended by {os.waitstatus_to_exitcode(status)} after {used.ru_utime:.1f} s"
+        return Outcome(name, len(data), used.ru_utime, wrong=[wrong])
+    return Outcome(**json.loads(told))
+
+
+def _read(outcome: Outcome, path: Path) -> Outcome:
+    size = outcome.size
+    used, resident = (int(pages) * PAGE for pages in Path("/proc/self/statm").read_text().split()[:2])
+    limit = used + MEMORY + MEMORY_PER_BYTE * size
+    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_CPU, (HANGS, HANGS))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    begin = time.process_time()
+    try:
+        load_generator(path)
+        outcome.message = "loaded"
+    except ValueError as refusal:
+        outcome.message = str(refusal)
+        outcome.wrong += faults(outcome.message, path)
+    except BaseException as error:
+        outcome.message = f"{type(error).__name__}: {error!s:.200}"
+        outcome.wrong.append(f"raised {outcome.message}")
+    outcome.seconds = time.process_time() - begin
+    outcome.memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - resident
+    if outcome.seconds > SECONDS + SECONDS_PER_BYTE * size:
+        outcome.wrong.append(f"took {outcome.seconds:.1f} s")
+    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    return outcome
+
+
+def faults(message: str, path: Path) -> list[str]:
+    """What is wrong with a refusal: it names the file in one printable line, before memory runs out."""
+    return [
+        fault
+        for fault, found in {
+            f"a message that does not name the file: {message[:100]!a}": str(path) not in message,
+            f"a message that cannot be printed: {message[:100]!a}": not message.isprintable(),
+            f"a message of {len(message)} characters": len(message) >= LONGEST_MESSAGE,
+            "more memory than promised": "more memory than there is" in message,
+        }.items()
+        if found
+    ]
+
+
+def table(outcomes: list[Outcome]) -> str:
+    """In Markdown, the slowest first."""
+    lines = ["| file | its size, MB | seconds | memory, MiB |", "|---|---|---|---|"]
+    for outcome in sorted(outcomes, key=lambda outcome: -outcome.seconds):
+        figures = f"{outcome.size / 1e6:.2f} | {outcome.seconds:.2f} | {outcome.memory / 2**20:.0f}"
+        lines.append(f"| {outcome.name} | {figures} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    measured_all: Any = main(*sys.argv[1:2])
+    if sys.argv[2:] == ["--json"]:
+        print(json.dumps([asdict(outcome) for outcome in measured_all]))
+    else:
+        print(table(measured_all))
+        print(*(f"\n{o.name}: {'; '.join(o.wrong)}" for o in measured_all if o.wrong), sep="")

@@ -1,0 +1,48 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.checkpoints.hostile import HOSTILE
+
+
+@pytest.fixture(scope="module")
+def outcomes():
+    """What one process, which imports torch once, says of all hostile files."""
+    command = [sys.executable, "-m", "tests.checkpoints.exhaustion", "", "--json"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=root, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return {outcome["name"]: outcome for outcome in json.loads(done.stdout)}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_files_keep_the_promise(outcomes, name):
+    """Of time, memory and words; ``tests.checkpoints.exhaustion`` has its figures."""
+    assert not outcomes[name]["wrong"], outcomes[name]
+
+
+REFUSED = {
+    "a text encoded often": "copies more than any file of weights needs",
+    "an OrderedDict of pairs, often": "copies more than any file of weights needs",
+    "a storage nested often": "copies more than any file of weights needs",
+    "long keys that are equal": "a key of 1000000 characters",
+    "keys that collide": "larger numbers for keys, or more of them",
+    "indices of the memo that hash alike": "numbers its objects higher",
+    "a number of many digits": "a number of 1000000 digits",
+    "a tensor without end": "[0, 140737488355328, 140737488355328] as a tensor's size",
+    "a long name of a class": "refused a class whose name has 2000000 characters",
+    "escapes in the name of a class": r"refused a\x1b[2J\nError: b\ud800\u202e.a\x1b[2J",
+    "escapes in the key of a storage": r"the storage data/a\x1b[2J\nError: b\ud800\u202e of 1 values",
+    "a member before the file": "is not where it says",
+    "too many members": "a zip archive of 600000 members; no file of weights has more than 100000",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refusals_say_what_was_too_much(outcomes, name):
+    assert REFUSED[name] in outcomes[name]["message"]
