@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from higan_fast.boundaries.boundary import fingerprint_of
 from higan_fast.checkpoints import load_generator
-from higan_fast.checks import check_label, check_truncation
+from higan_fast.checks import check_label
 from higan_fast.devices import usable_device
 from higan_fast.environment import environment
 from higan_fast.files import DamagedError, json_checksum, write_whole
@@ -148,8 +148,7 @@ class RunFolder:
         with _elsewhere("--network"):
             generator = load_generator(self.settings.network, self.settings.device, self.settings.config)
         check_label(self.settings.label, generator.label_dim)
-        check_truncation(**self.settings.truncation, num_layers=generator.num_layers)
-        generator.use_truncation(self.settings.truncation_psi)
+        generator.check_truncation(**self.settings.truncation)
         self._check_network("generator", "network", generator)
         return generator
 

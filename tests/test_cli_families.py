@@ -87,13 +87,28 @@ def test_a_probe_runs_from_end_to_end(probed):
     samples, boundaries = Samples.open(probed.out), Boundaries.load(probed.out / "boundaries.safetensors")
     assert samples.codes.shape == (192, layers, generator.code_dim)
     assert (samples.labels is None) == (generator.label_dim == 0)
-    expected = (layers, generator.code_dim) if space == "layers" else (generator.code_dim,)
+    expected = (layers, generator.code_dim) if space == "layers" else (generator.w_dim,)
     assert {boundary.normal.shape for boundary in boundaries.values()} == {expected}
-    generator.use_truncation(0.8)
     with torch.inference_mode():
         labels = None if samples.labels is None else torch.tensor(samples.labels[:8])
         codes = generator.map(torch.tensor(samples.z[:8]), labels, 0.8)
     np.testing.assert_allclose(samples.codes[:8], codes, rtol=0, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_codes_hold_all_that_an_image_depends_on(probed):
+    """Codes of two truncations, drawn in one batch, and each by a network that has seen no other."""
+    generator = load_generator(probed.network)
+    z = torch.randn(2, generator.latent_dim, generator=torch.Generator().manual_seed(3))
+    label = torch.tensor([2, 0]) if generator.label_dim else None
+    codes = [generator.map(z, label, psi) for psi in (0.7, 0.5)]
+    together = generator.synthesize(torch.cat(codes)).split(2)
+    for own, images in zip(codes, together, strict=True):
+        alone = load_generator(probed.network).synthesize(own)
+        # A batch of another size may be summed in another order, in float32.
+        torch.testing.assert_close(images, alone, atol=1e-4, rtol=0)
+    differ = bool((together[0] - together[1]).abs().max() > 1e-3)
+    assert differ == (probed.name != "pggan"), "PGGAN normalises its latent, whatever its length"
 
 
 @pytest.mark.parametrize("question", ["effect", "top-layer", "ranking"])

@@ -15,7 +15,6 @@ from torch import nn
 
 import higan_fast as hf
 from higan_fast.fingerprint import fingerprint
-from higan_fast.generators.biggan_layers import Statistics
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from higan_fast.predictors import ModulePredictor, load_predictor
 from tests.toy import toy
@@ -206,13 +205,6 @@ def test_ways_of_running_a_generator_count():
     assert fingerprint(generator) in found
     found.add(fingerprint(generator.double()))
     assert len(found) == 4
-
-
-def test_the_truncation_is_no_part_of_a_network():
-    statistics = Statistics(2, 3)
-    before = fingerprint(statistics)
-    statistics.use_truncation(0.3)
-    assert fingerprint(statistics) == before
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")

@@ -64,7 +64,6 @@ def rows(path: Path) -> Iterator[Row]:
             (Path(folder) / package.CONFIG_NAME).write_text(config.to_json_string())
             ours = load_generator(folder)
         for psi in TRUNCATIONS:
-            ours.use_truncation(psi)
             codes = ours.map(z, label, psi)
             code = torch.cat([z * psi, theirs.embeddings(one_hot)], 1)
             yield Row(

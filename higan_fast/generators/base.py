@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from higan_fast.checks import check_truncation
+
 # On CPUs a layer's features are kept below this size. They then fit the last-level cache of a few cores, and
 # the C library's allocator reuses the block; larger blocks cost a page fault per 4 KiB at every layer.
 CACHE_BYTES = 17 * 2**20
@@ -80,8 +82,8 @@ class Generator(torch.nn.Module, abc.ABC):
         layers: the layers in the order in which they run.
         identity: a name that replaces code and attributes in the fingerprint that stored results compare;
             None: the fingerprint covers what can be seen of both.
-        not_fingerprinted: attributes that are not part of a module's identity, such as what
-            ``use_truncation`` sets or a call counter; every submodule may have its own.
+        not_fingerprinted: attributes that are not part of a module's identity, such as a call counter; every
+            submodule may have its own.
     """
 
     family: ClassVar[str]
@@ -101,7 +103,7 @@ class Generator(torch.nn.Module, abc.ABC):
 
     @property
     def w_dim(self) -> int:
-        """Length of ``w``; equals ``code_dim`` in families whose layers share it."""
+        """Length of ``w``; equals ``code_dim`` in families whose layers share it and read nothing else."""
         return self.code_dim
 
     @property
@@ -120,7 +122,8 @@ class Generator(torch.nn.Module, abc.ABC):
 
         In the StyleGAN families (arXiv 1812.04948, §B), ``codes[:, l] = w_avg + psi_l · (w − w_avg)``, where
         ``psi_l`` is ``truncation_psi`` on the first ``truncation_layers`` layers (None: on all) and 1 on the
-        rest. Other families may truncate or read only a part of ``w``. The codes are always affine in ``w``.
+        rest. Other families may truncate or read only a part of ``w``. The codes are always affine in ``w``,
+        and hold all that an image depends on: how it was truncated is not said again later.
         """
 
     def layer_moves(
@@ -228,11 +231,12 @@ class Generator(torch.nn.Module, abc.ABC):
         """Returns the number of feature values per sample in layer ``index``; None: too few to matter."""
         return None
 
-    def use_truncation(self, truncation_psi: float) -> None:
-        """Sets whatever depends on the truncation besides the codes; probing calls this before synthesis.
+    def check_truncation(self, truncation_psi: float, truncation_layers: int | None = None) -> None:
+        """Raises ValueError if there are no codes of this truncation; sets nothing.
 
-        Most families do nothing. BigGAN-deep selects its batch statistics by the truncation.
+        Families override this where ``truncation_psi`` cannot be any finite number.
         """
+        check_truncation(truncation_psi, truncation_layers, self.num_layers)
 
     def check_latents(self, z: Tensor) -> None:
         """Raises ValueError if the latents do not have this generator's shape."""

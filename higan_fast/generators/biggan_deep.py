@@ -1,7 +1,7 @@
 """BigGAN-deep (Brock et al., arXiv 1809.11096, §B): four-layer blocks that all read the whole latent.
 
-The linear layer and every block read the same code, apart from truncation: the latent followed by the class
-embedding.
+The linear layer and every block read the same code, apart from truncation: the latent, the class embedding
+and, where the batch statistics depend on the truncation, the position in their tables.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from higan_fast.generators.biggan_layers import (
     CodeNorm,
     Conv,
     Last,
-    Statistics,
     make_attention,
+    position_of,
 )
 from higan_fast.generators.settings import (
     check_attention,
@@ -114,54 +114,65 @@ class BigGANDeep(BlockGenerator):
     """BigGAN-deep's generator. Its ``w`` is the latent followed by the embedded class.
 
     Truncation scales the latent part of the codes towards 0, as the published examples do, and leaves the
-    class unchanged. ``use_truncation`` selects the batch statistics; the default is those of truncation 1.
+    class unchanged. Where the batch statistics depend on the truncation, each layer's code ends with their
+    position (``Statistics``), an entry more than ``w`` has: so a layer uses the statistics of the truncation
+    that its own code was made with, and the normalisation before the image those of the last layer. A step
+    along a direction in ``w`` leaves the position as it is.
     """
 
     family: ClassVar[str] = "biggan-deep"
 
     def __init__(self, config: BigGANDeepConfig) -> None:
         super().__init__(config)
-        self.code_dim = config.latent_dim + config.embed_dim
+        self.code_dim = self.w_dim + (config.num_statistics > 1)
         self.embedding = nn.Linear(config.label_dim, config.embed_dim, bias=False)
-        self.first = nn.Linear(self.code_dim, config.channels[0] * config.bottom_width**2)
+        self.first = nn.Linear(self.w_dim, config.channels[0] * config.bottom_width**2)
         self.blocks = nn.ModuleList(
-            Block(inputs, outputs, up, self.code_dim, config)
+            Block(inputs, outputs, up, self.w_dim, config)
             for inputs, outputs, up in zip(config.channels, config.channels[1:], config.up, strict=False)
         )
         self.attention = make_attention(config.channels, config.attention)
         self.last = Last(config.channels[-1], config.last_epsilon, config.num_statistics)
         self.layers = _layers(config)
 
+    @property
+    def w_dim(self) -> int:
+        return self.latent_dim + self.config.embed_dim
+
     def mapping(self, z: Tensor, label: Tensor | None = None) -> Tensor:
-        """Latents ``[N, latent_dim]`` and classes → ``w`` ``[N, code_dim]``."""
+        """Latents ``[N, latent_dim]`` and classes → ``w`` ``[N, w_dim]``."""
         self.check_latents(z)
         return torch.cat([z, self.embedding(self.one_hot(label, z))], 1)
 
     def layer_codes(
         self, w: Tensor, truncation_psi: float = 1.0, truncation_layers: int | None = None
     ) -> Tensor:
-        """``w`` ``[N, code_dim]`` → layer codes ``[N, num_layers, code_dim]``.
+        """``w`` ``[N, w_dim]`` → layer codes ``[N, num_layers, code_dim]``.
 
-        ``truncation_psi`` scales the latent part on the first ``truncation_layers`` layers (None: all).
-        """
-        codes = w[:, None].repeat(1, self.num_layers, 1)
-        codes[:, :truncation_layers, : self.latent_dim] *= truncation_psi
-        return codes
-
-    def use_truncation(self, truncation_psi: float) -> None:
-        """Selects the batch statistics of this truncation for all later calls.
+        ``truncation_psi`` scales the latent part on the first ``truncation_layers`` layers (None: all), and
+        selects their batch statistics; the others have those of truncation 1.
 
         Raises:
-            ValueError: if the statistics depend on the truncation and ``truncation_psi`` is not in [0, 1].
+            ValueError: as ``check_truncation``.
         """
+        self.check_truncation(truncation_psi, truncation_layers)
+        codes = w[:, None].repeat(1, self.num_layers, 1)
+        codes[:, :truncation_layers, : self.latent_dim] *= truncation_psi
+        num = self.config.num_statistics
+        if num == 1:
+            return codes
+        positions = codes.new_full((len(w), self.num_layers, 1), position_of(1, num))
+        positions[:, :truncation_layers] = position_of(truncation_psi, num)
+        return torch.cat([codes, positions], 2)
+
+    def check_truncation(self, truncation_psi: float, truncation_layers: int | None = None) -> None:
+        """Raises ValueError if there are no batch statistics for it; there are for 0 to 1."""
+        super().check_truncation(truncation_psi, truncation_layers)
         if self.config.num_statistics > 1 and not 0 <= truncation_psi <= 1:
             raise ValueError(
                 f"truncation_psi (--trunc): got {truncation_psi}, expected 0 to 1, the range of this "
                 "generator's batch statistics"
             )
-        for module in self.modules():
-            if isinstance(module, Statistics):
-                module.use_truncation(truncation_psi)
 
 
 def _layers(config: BigGANDeepConfig) -> tuple[Layer, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,8 @@ from higan_fast.ops import conditional_batch_norm_act
 class BlockGenerator(Generator):
     """Frame of both BigGANs: a linear layer, residual blocks with self-attention, then the image.
 
-    Layer 0 is the linear layer; layer *l* is block *l* − 1. Self-attention is part of the layer it follows.
+    Layer 0 is the linear layer; layer *l* is block *l* − 1. Self-attention is part of the layer it follows,
+    and the normalisation before the image is part of the last layer, whose code may select its statistics.
 
     Attributes:
         config: its ``channels`` are those of the first features, then after each block; its
@@ -26,7 +27,7 @@ class BlockGenerator(Generator):
         first: code ``[N, D]`` → first features ``[N, channels[0] · width²]``.
         blocks: features ``[N, C, H, W]`` and code ``[N, D]`` → features; one per layer above the first.
         attention: self-attention modules, keyed by the index of the layer they follow.
-        last: the last features → images before the tanh.
+        last: the normalisation of the last features, and the convolution to images before the tanh.
     """
 
     config: Any
@@ -54,6 +55,8 @@ class BlockGenerator(Generator):
             features = self.blocks[index - 1](activation.features, code)
         if str(index) in self.attention:
             features = self.attention[str(index)](features)
+        if index == self.num_layers - 1:
+            features = self.last.normalised(features, code)
         return Activation(features)
 
     def image(self, activation: Activation) -> Tensor:
@@ -71,8 +74,6 @@ class Statistics(nn.Module):
         mean, variance: ``[S, C]``, for the truncations 0, 1/(S − 1), …, 1; with S = 1, for all truncations.
     """
 
-    not_fingerprinted: ClassVar[tuple[str, ...]] = ("place", "share")
-
     mean: Tensor
     variance: Tensor
 
@@ -80,27 +81,32 @@ class Statistics(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.zeros(num, channels))
         self.register_buffer("variance", torch.ones(num, channels))
-        self.place, self.share = num - 1, 0.0
 
-    def use_truncation(self, truncation_psi: float) -> None:
-        """Selects the statistics of this truncation for all later calls; the default is truncation 1."""
-        num = len(self.mean)
-        if num > 1:
-            # Rounds exactly like the code published with the weights: 0.7 lies at 34.999… of 51.
-            share, place = math.modf(truncation_psi / (1 / (num - 1)))
-            self.place, self.share = min(int(place), num - 1), share
+    def forward(self, code: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns mean and variance: each ``[C]`` with S = 1, otherwise ``[N, C]``.
 
-    def forward(self) -> tuple[Tensor, Tensor]:
-        """Returns mean and variance, each ``[C]``."""
-        return self._at(self.mean), self._at(self.variance)
+        Args:
+            code: ``[N, D]``. With S > 1 its last entry is a position in the tables, clamped to [0, S − 1];
+                between two rows, the statistics are mixed linearly. See ``position_of``.
+        """
+        last = len(self.mean) - 1
+        if last == 0:
+            return self.mean[0], self.variance[0]
+        position = code[:, -1].clamp(0, last)
+        below = position.nan_to_num().long()  # what is not a number shows in the share
+        above, share = (below + 1).clamp(max=last), (position - below)[:, None]
+        mean = self.mean[below].lerp(self.mean[above], share)
+        return mean, self.variance[below].lerp(self.variance[above], share)
 
-    def _at(self, stored: Tensor) -> Tensor:
-        below = stored[self.place]
-        if self.share == 0:
-            return below
-        # The nearer of the two gets the smaller weight. The code published with the weights does the same.
-        above = stored[min(self.place + 1, len(stored) - 1)]
-        return below * self.share + above * (1 - self.share)
+
+def position_of(truncation_psi: float, num: int) -> float:
+    """Returns where in tables of ``num`` truncations the statistics of this one are, in [0, ``num`` − 1].
+
+    This is how the code published with the weights reads them. Of two rows, the nearer gets the smaller
+    weight: 0.42 of 11 lies at 4.2, and its position is 4.8. And 0.58 of 51 lies at 28.999…, so it is row 28.
+    """
+    share, below = math.modf(truncation_psi / (1 / (num - 1)))
+    return min(below + 1 - share if share else below, num - 1)
 
 
 class CodeNorm(nn.Module):
@@ -118,14 +124,17 @@ class CodeNorm(nn.Module):
         self.epsilon = epsilon
 
     def forward(self, x: Tensor, code: Tensor) -> Tensor:
-        """Features ``[N, C, H, W]`` → same shape. Reads the first ``in_features`` of the code ``[N, D]``."""
-        mean, variance = self.statistics()
+        """Features ``[N, C, H, W]`` and code ``[N, D]`` → same shape as the features.
+
+        The scale and shift read the first ``in_features`` of the code; the statistics, its last entry.
+        """
+        mean, variance = self.statistics(code)
         scale, shift = self.affine(code[:, : self.affine.in_features]).chunk(2, dim=1)
         return conditional_batch_norm_act(x, mean, variance, scale, shift, epsilon=self.epsilon)
 
 
 class Last(nn.Module):
-    """The last features → RGB before the tanh: normalisation, scale and shift, ReLU, convolution."""
+    """The last features → RGB before the tanh: normalisation, scale and shift, ReLU; then a convolution."""
 
     def __init__(self, channels: int, epsilon: float, num_statistics: int = 1) -> None:
         super().__init__()
@@ -135,10 +144,14 @@ class Last(nn.Module):
         self.conv = Conv(channels, 3, 3)
         self.epsilon = epsilon
 
-    def forward(self, x: Tensor) -> Tensor:
-        mean, variance = self.statistics()
+    def normalised(self, x: Tensor, code: Tensor) -> Tensor:
+        """Features ``[N, C, H, W]`` → same shape, with the statistics that the last layer's code selects."""
+        mean, variance = self.statistics(code)
         scale, shift = (each.expand(len(x), -1) for each in (self.scale, self.shift))
-        x = conditional_batch_norm_act(x, mean, variance, scale, shift, epsilon=self.epsilon)
+        return conditional_batch_norm_act(x, mean, variance, scale, shift, epsilon=self.epsilon)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalised features ``[N, C, H, W]`` → ``[N, 3, H, W]``."""
         return self.conv(x)
 
 

@@ -160,17 +160,18 @@ class Wrapped(Generator):
             if self.shares_code
             else w.unflatten(1, (-1, self.code_dim))
         )
+        self.check_truncation(truncation_psi, truncation_layers)
         if truncation_psi == 1:
             return codes
-        self.use_truncation(truncation_psi)
         assert self.w_avg is not None
         psi = torch.ones(self.num_layers, 1, dtype=w.dtype, device=w.device)
         psi[:truncation_layers] = truncation_psi
         center = self.w_avg.to(w)
         return center + psi * (codes - center)
 
-    def use_truncation(self, truncation_psi: float) -> None:
-        """Raises a ValueError when there is no centre to truncate towards."""
+    def check_truncation(self, truncation_psi: float, truncation_layers: int | None = None) -> None:
+        """Raises ValueError if there is no centre to truncate towards."""
+        super().check_truncation(truncation_psi, truncation_layers)
         if truncation_psi != 1 and self.w_avg is None:
             raise ValueError(
                 f"truncation_psi (--trunc): got {truncation_psi!r}, and this generator was wrapped without "

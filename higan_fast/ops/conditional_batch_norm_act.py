@@ -36,7 +36,7 @@ def conditional_batch_norm_act(
 
     Args:
         x: ``[N, C, H, W]``.
-        mean, variance: ``[C]``, the stored batch statistics.
+        mean, variance: the stored batch statistics, ``[C]``; or ``[N, C]``, where each sample has its own.
         scale, shift: ``[N, C]``, those of each sample's class; ``expand`` values that all samples share.
         activation: a key of ``ACTIVATIONS``.
         alpha: slope of ``lrelu`` below zero; None: 0.2.
@@ -108,6 +108,11 @@ def _native_conditional_batch_norm_act(
     epsilon: float,
 ) -> Tensor:
     out = _fake(x, mean, variance, scale, shift, activation, alpha, gain, up, epsilon)
+    if mean.ndim == 2:  # the kernels take [C]: scale and shift do the rest
+        dtype = accumulator_dtype(x.dtype)
+        scale = (variance.to(dtype) + epsilon).rsqrt() * scale.to(dtype)
+        shift = shift.to(dtype) - mean.to(dtype) * scale
+        mean, variance, epsilon = mean.new_zeros(x.shape[1]), mean.new_ones(x.shape[1]), 0.0
     _native.launch(
         "conditional_batch_norm_act", x.device, x, small(mean, x), small(variance, x), small(scale, x),
         small(shift, x), out, *tail_numbers(activation, alpha, gain, None)[:3], epsilon, up,
@@ -125,5 +130,6 @@ def _check(
     if up not in (1, 2):
         raise ValueError(f"up: got {up}, expected 1 or 2")
     num, channels, _, _ = check_image(x)
-    check_shapes("[C]", (channels,), mean=mean, variance=variance)
+    meaning, shape = ("[N, C]", (num, channels)) if mean.ndim == 2 else ("[C]", (channels,))
+    check_shapes(meaning, shape, mean=mean, variance=variance)
     check_shapes("[N, C]", (num, channels), scale=scale, shift=shift)

@@ -168,7 +168,6 @@ def _moves(
 ) -> Tensor:
     """The displacement of the codes by a step of 1 along each boundary: float64 ``[M, L, D]``."""
     drawn = drawn_as(boundaries, truncation_psi=psi, truncation_layers=truncated, seed=0, label="random")
-    generator.use_truncation(drawn.truncation_psi)
     for boundary in boundaries:
         boundary.check_moves_codes(generator)
     if any(boundary.origin for boundary in boundaries):

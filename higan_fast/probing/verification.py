@@ -25,7 +25,6 @@ from higan_fast.checks import (
     check_names,
     check_number,
     check_seed,
-    check_truncation,
 )
 from higan_fast.engine.engine import Engine
 from higan_fast.engine.precision import WISHES, Wish, chosen_precision
@@ -183,9 +182,8 @@ def verify(
         label=label,
     )
     check_seed(seed)
-    check_truncation(truncation_psi, truncation_layers, generator.num_layers)
+    generator.check_truncation(truncation_psi, truncation_layers)
     check_label(label, generator.label_dim)
-    generator.use_truncation(truncation_psi)
     precision = chosen_precision(precision, generator.device)
     engine = Engine(generator, predictor, batch_size=batch_size, precision=precision)
     measurement = Measurement(engine, seed, space, step, truncation_psi, truncation_layers, label)

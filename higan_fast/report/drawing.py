@@ -67,7 +67,6 @@ def largest_side(num_images: int, resolution: int) -> int:
 
 def contact_sheet(generator: Generator, samples: Samples) -> list[Picture]:
     """Returns the first samples, four rows to a picture: small screens show one picture below the other."""
-    generator.use_truncation(samples.settings["truncation_psi"])
     codes = torch.as_tensor(samples.codes[:NUM_ON_SHEET]).to(next(generator.parameters()))
     with torch.inference_mode():
         images = torch.cat([generator.synthesize(batch) for batch in codes.split(16)])

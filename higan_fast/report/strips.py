@@ -213,7 +213,6 @@ class _Drawer:
 def _move_latents(
     generator: Generator, base: Codes, boundary: Boundary, psi: float, truncated: int | None
 ) -> Tensor:
-    generator.use_truncation(psi)
     (normal,) = labelled_moves(generator, [boundary.normal]).to(base.z)
     with torch.inference_mode():
         start = labelled_latents(generator, base)

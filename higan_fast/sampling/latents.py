@@ -30,7 +30,7 @@ class Codes(NamedTuple):
     """Codes of N samples, on the generator's device and in its precision."""
 
     z: Tensor  # [N, latent_dim]
-    w: Tensor  # [N, W]; W is code_dim where the layers share their code
+    w: Tensor  # [N, W]; W is the generator's w_dim
     codes: Tensor  # [N, num_layers, code_dim]
     label: Tensor | None = None  # classes, int64 [N]; None: the generator is unconditional
 

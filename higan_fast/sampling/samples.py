@@ -40,8 +40,7 @@ class Samples:
 
     Attributes:
         z: latents, float32 ``[N, latent_dim]``.
-        w: mapped latents, before truncation, float32 ``[N, W]``; W is ``code_dim`` where layers share their
-            code.
+        w: mapped latents, before truncation, float32 ``[N, W]``; W is the generator's ``w_dim``.
         codes: layer codes, truncated, float32 ``[N, num_layers, code_dim]``.
         scores: float32 ``[N, S]``.
         labels: classes, int64 ``[N]``; None: the generator is unconditional.
@@ -195,9 +194,8 @@ def sample(
         num=num, out=out, seed=seed, truncation_psi=truncation_psi, truncation_layers=truncation_layers,
         label=label, batch_size=batch_size, shard_size=shard_size,
     )  # fmt: skip
-    check_truncation(truncation_psi, truncation_layers, generator.num_layers)
+    generator.check_truncation(truncation_psi, truncation_layers)
     check_label(label, generator.label_dim)
-    generator.use_truncation(truncation_psi)
     made_by = {"generator": fingerprint(generator), "predictor": fingerprint(predictor)}
     settings: dict[str, Any] = {
         "seed": int(seed),

@@ -46,7 +46,6 @@ def test_images_are_what_the_folder_means(tmp_path, attention, psi, at):
     generator = load_generator(write(tmp_path, config, tensors))
     at = torch.tensor([0, 0.25, 0.75, 0, 0, 0] if at is None else at).double()
     z = torch.randn(3, 6, generator=torch.Generator().manual_seed(1))
-    generator.use_truncation(psi)
     expected = plain_forward(config, tensors, psi * z.double(), at)
     assert expected.std() > 0.1
     for label in (LABEL, one_hot(LABEL, CLASSES)):
@@ -63,17 +62,15 @@ def test_described_and_converted(tmp_path):
         "biggan-deep",
         32,
     )
-    assert (found.label_dim, found.latent_dim, found.code_dim, len(found.layers)) == (CLASSES, 6, 12, 6)
+    assert (found.label_dim, found.latent_dim, found.code_dim, len(found.layers)) == (CLASSES, 6, 13, 6)
     assert found.config["num_statistics"] == 6
     convert(tmp_path, tmp_path / "converted.safetensors")
     one = load_generator(tmp_path / "converted.safetensors")
     (tmp_path / "converted.safetensors").unlink()
     two = load_generator(tmp_path)
-    codes = two.map(torch.randn(3, 6), LABEL)
+    z = torch.randn(3, 6)
     for psi in (1.0, 0.3):
-        one.use_truncation(psi)
-        two.use_truncation(psi)
-        assert torch.equal(one.synthesize(codes), two.synthesize(codes))
+        assert torch.equal(one.synthesize(one.map(z, LABEL, psi)), two.synthesize(two.map(z, LABEL, psi)))
 
 
 def test_settings_beside_the_folder_are_refused(tmp_path):

@@ -8,10 +8,11 @@ from torch import nn
 
 from higan_fast.engine import graphs as cuda_graphs
 from higan_fast.engine.graphs import Graphs, tape_for
-from higan_fast.generators.biggan_layers import Statistics
+from higan_fast.generators.biggan_deep import BigGANDeep, BigGANDeepConfig
 from higan_fast.generators.stylegan2_layers import StyledConv
 from higan_fast.ops.implementation import only_reference
 from tests.engine.emulated_cuda import EmulatedTape
+from tests.generators.biggan_checks import codes_for, make
 
 
 class Network(nn.Module):
@@ -172,17 +173,17 @@ def test_a_network_that_changes_is_recorded_anew(graphs, network, tape, change):
 
 
 @torch.inference_mode()
-def test_another_truncation_takes_other_statistics(tape):
-    statistics = Statistics(4, num=3)
-    statistics.mean.copy_(torch.randn(3, 4))
-    graphs = Graphs(statistics, tape)
-    for psi in (1.0, 0.3, 0.0):
-        statistics.use_truncation(psi)
-        for _ in range(3):
-            x = torch.randn(2, 4)
-            found = graphs.run("shifted", lambda x: x + statistics()[0], x)
-            assert torch.equal(found, x + statistics()[0])
-    assert tape.recorded == 3
+def test_one_recording_draws_codes_of_every_truncation(tape):
+    generator = make(BigGANDeep, BigGANDeepConfig((8, 8, 4), (False, True), 6, 4, 3, num_statistics=11))
+    graphs = Graphs(generator, tape)
+    high, low = codes_for(generator, 2, 0.8), codes_for(generator, 2, 0.42)
+    mixed = torch.stack([low[0], high[1]])
+    wanted = [generator.synthesize(codes) for codes in (high, low, mixed)]
+    assert (wanted[0][0] - wanted[2][0]).abs().max() > 0.01
+    for _ in range(3):
+        for codes, images in zip((high, low, mixed), wanted, strict=True):
+            torch.testing.assert_close(graphs.run("images", generator.synthesize, codes), images)
+    assert tape.recorded == 1
 
 
 @torch.inference_mode()

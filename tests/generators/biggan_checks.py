@@ -13,15 +13,15 @@ def make(family, config):
     return randomize(family(config).double())
 
 
-def codes_for(generator, num):
+def codes_for(generator, num, truncation_psi=1.0):
     random = torch.Generator().manual_seed(1)
     z = torch.randn(num, generator.latent_dim, dtype=torch.float64, generator=random)
-    return generator.map(z, torch.arange(num) % 4)
+    return generator.map(z, torch.arange(num) % 4, truncation_psi)
 
 
-def check_forks(generator):
+def check_forks(generator, truncation_psi=1.0):
     """A fork is a forward for every perturbation."""
-    codes, steps = codes_for(generator, 2), torch.tensor([2.0, -1.0]).double()
+    codes, steps = codes_for(generator, 2, truncation_psi), torch.tensor([2.0, -1.0]).double()
     moves = torch.randn(3, *codes.shape[1:]).double()
     activation = generator.start(2)
     for index in range(generator.num_layers):

@@ -92,13 +92,11 @@ def _emptied(shape: tuple[int, ...], name: str, layout: str) -> tuple[int, ...]:
         "weight",
         "weight_square",
         "bias",
-        "mean",
-        "variance",
         "strength",
         "steps",
         "directions",
         "filter",
-    )
+    ) and not (name in ("mean", "variance") and len(shape) == 1)
     return (0, *shape[1:]) if layout == "empty" and per_sample and shape[0] != 1 else shape
 
 
@@ -245,6 +243,13 @@ CASES = [
         "as it is",
         PLAIN,
         {"mean": (16,), "variance": (16,), "scale": (2, 16), "shift": (2, 16)},
+        positive=("variance",),
+    ),
+    Case(
+        conditional_batch_norm_act,
+        "statistics of each sample",
+        PLAIN,
+        {"mean": (2, 16), "variance": (2, 16), "scale": (2, 16), "shift": (2, 16)},
         positive=("variance",),
     ),
     Case(

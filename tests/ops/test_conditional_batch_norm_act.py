@@ -45,6 +45,19 @@ def test_a_class_for_all_samples():
         assert torch.equal(found[i : i + 1], alone)
 
 
+@pytest.mark.parametrize("impl", ["reference", "native"])
+def test_statistics_of_each_sample(impl):
+    x, _, _, scale, shift = tensors()
+    mean, variance = torch.randn(2, 3).double(), torch.rand(2, 3).double() + 0.1
+    found = conditional_batch_norm_act(x, mean, variance, scale, shift, epsilon=0.1, impl=impl)
+    for i in range(2):
+        own = slice(i, i + 1)
+        alone = conditional_batch_norm_act(
+            x[own], mean[i], variance[i], scale[own], shift[own], epsilon=0.1, impl=impl
+        )
+        torch.testing.assert_close(found[own], alone, atol=1e-13, rtol=1e-13)
+
+
 @pytest.mark.parametrize("up", [1, 2])
 def test_gradients(up):
     inputs = [tensor.requires_grad_() for tensor in tensors(height=3, width=2)]
@@ -53,6 +66,11 @@ def test_gradients(up):
         return conditional_batch_norm_act(*inputs, activation="lrelu", up=up)
 
     assert torch.autograd.gradcheck(op, inputs)
+    x, mean, variance, *others = inputs
+    of_each = [
+        torch.stack([part.detach(), part.detach() + 0.5]).requires_grad_() for part in (mean, variance)
+    ]
+    assert torch.autograd.gradcheck(op, [x, *of_each, *others])
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -79,7 +97,8 @@ def test_empty(shape, up):
     [
         ({"x": torch.zeros(3, 5, 4)}, "x: got shape"),
         ({"mean": torch.zeros(4)}, "mean: got shape"),
-        ({"variance": torch.zeros(2, 3)}, "variance: got shape"),
+        ({"variance": torch.zeros(2, 3)}, r"variance: got shape \(2, 3\), expected \[C\] = \(3,\)"),
+        ({"mean": torch.zeros(2, 3)}, r"variance: got shape \(3,\), expected \[N, C\] = \(2, 3\)"),
         ({"scale": torch.zeros(3)}, "scale: got shape"),
         ({"shift": torch.zeros(1, 3)}, "shift: got shape"),
         ({"up": 4}, "up: got 4"),

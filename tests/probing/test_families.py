@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from higan_fast.probing import Boundary, Verification, fit_boundaries, jitter, manipulate, sample, verify
+from higan_fast.generators.biggan_deep import BigGANDeep, BigGANDeepConfig
+from higan_fast.predictors import load_predictor
+from higan_fast.probing import Boundary, Verification, fit_boundaries, manipulate, sample, verify
 from higan_fast.sampling.latents import VERIFICATION, make_codes
+from tests.generators.biggan_checks import make
 from tests.toy import LAYER_OF, NUM_LAYERS, SEMANTICS, of_anyone, toy
 from tests.toy_families import (
     CHUNK,
@@ -187,25 +190,58 @@ def test_every_question_has_an_answer_on_one_layer(one_layer, decide, tmp_path):
     np.testing.assert_array_equal(again.effect, found.effect)
 
 
-def test_the_truncation_is_said_before_anything_is_synthesised(conditional):
+def test_what_a_generator_cannot_truncate_is_refused_before_an_image():
     generator, predictor = conditional_toy()
-    said = []
-    plain = generator.start
+
+    def refuse(truncation_psi, truncation_layers=None):
+        raise ValueError(f"no truncation of {truncation_psi} on {truncation_layers} layers")
 
     def start(num):
-        assert said, "an image before the truncation was known"
-        return plain(num)
+        raise AssertionError("an image before the truncation was looked at")
 
-    generator.use_truncation, generator.start = said.append, start
+    generator.check_truncation, generator.start = refuse, start
     boundary = Boundary("view", "layout", "w", np.eye(32)[0])
-    sample(generator, predictor, 4, truncation_psi=0.6, **QUIET)
-    assert said == [0.6]
-    said.clear()
-    verify(generator, predictor, {"view": boundary}, num=2, num_null=2, truncation_psi=0.7, **QUIET)
-    assert said == [0.7]
-    said.clear()
-    manipulate(generator, conditional.codes[:1], boundary, truncation_psi=0.8)
-    assert said == [0.8]
-    said.clear()
-    jitter(generator, conditional.codes[:1], boundary, truncation_psi=0.9)
-    assert said == [0.9]
+    options = {"truncation_psi": 0.6, "truncation_layers": 2, **QUIET}
+    with pytest.raises(ValueError, match=r"no truncation of 0\.6 on 2 layers"):
+        sample(generator, predictor, 4, **options)
+    with pytest.raises(ValueError, match=r"no truncation of 0\.6 on 2 layers"):
+        verify(generator, predictor, {"view": boundary}, num=2, num_null=2, **options)
+
+
+@pytest.mark.parametrize("space", ["w", "layers", "z"])
+@torch.inference_mode()
+def test_batch_statistics_of_the_truncation_in_a_whole_probe(space):
+    """Every effect of BigGAN-deep, by hand, with codes that are truncated on two of three layers."""
+    config = BigGANDeepConfig((8, 8, 4), (False, True), 6, 4, 3, num_statistics=11, bottom_width=8)
+    generator, predictor = make(BigGANDeep, config), load_predictor("color").double()
+    name, level = predictor.semantics[0].name, predictor.semantics[0].level
+    normal = np.random.default_rng(0).normal(size={"w": 9, "layers": (3, 9), "z": 6}[space])
+    if space == "layers":
+        normal = np.pad(normal, ((0, 0), (0, 1)))  # the last entry is no direction
+    normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
+    truncation = {"truncation_psi": 0.42, "truncation_layers": 2}
+    found = verify(
+        generator, predictor, {name: Boundary(name, level, space, normal)}, num=3, num_null=2, seed=5,
+        label="random", **truncation, **QUIET,
+    )  # fmt: skip
+    base, move = (
+        make_codes(generator, 5, 0, 3, stream=VERIFICATION),
+        found.settings["step"] * torch.tensor(normal),
+    )
+    for place in range(1 if space == "z" else 4):
+        layers = slice(None) if place == 0 else slice(place - 1, place)
+
+        def moved(sign, layers=layers):
+            if space == "z":
+                return generator.map(base.z + sign * move, base.label, **truncation)
+            codes = generator.layer_codes(base.w, **truncation)
+            if space == "w":
+                codes[:, layers] = generator.layer_codes(base.w + sign * move, **truncation)[:, layers]
+            else:
+                codes[:, layers] += sign * move[layers]
+            return codes
+
+        plus, minus = (predictor(generator.synthesize(moved(sign)).clamp(-1, 1)) for sign in (1, -1))
+        expected = ((plus - minus) / 2).mean(dim=0)
+        assert expected.abs().max() > 1e-4
+        np.testing.assert_allclose(found.effect[0, place], expected, rtol=0, atol=1e-9)
