@@ -20,7 +20,6 @@ from higan_fast.checks import (
     check_folder,
     check_label,
     check_seed,
-    check_truncation,
 )
 from higan_fast.engine.engine import Engine
 from higan_fast.engine.estimate import Rate
@@ -113,14 +112,13 @@ def attribute_layers(
     check_predictor(predictor)
     check_attributing(num=num, confidence=confidence, precision=precision, batch_size=batch_size, out=out)
     check_seed(seed)
-    check_truncation(truncation_psi, truncation_layers, generator.num_layers)
+    generator.check_truncation(truncation_psi, truncation_layers)
     check_label(label, generator.label_dim)
     if generator.num_layers == 1:
         raise ValueError(
             "generator: it has one layer, which decides all that its code decides; there is nothing to tell "
             "apart"
         )
-    generator.use_truncation(truncation_psi)
     precision = chosen_precision(precision, generator.device)
     engine = Engine(generator, predictor, batch_size=batch_size, precision=precision)
     made_by = {"generator": fingerprint(generator), "predictor": fingerprint(predictor)}
