@@ -72,7 +72,7 @@ def rows(path: Path) -> Iterator[Row]:
                 ours.family,
                 size,
                 ", ".join(filter(None, (special, describe_truncation(psi, None)))),
-                codes_difference(codes, code[:, None].expand_as(codes)),
+                codes_difference(codes[..., :-1], code[:, None].expand(-1, ours.num_layers, -1)),
                 image_difference(ours.synthesize(codes), theirs(z * psi, one_hot, psi)),
             )
 
