@@ -18,7 +18,7 @@ from higan_fast.wording import printable
 WEIGHTS = ("*.safetensors", "*.bin")  # in a folder: the first that is there
 # A protocol, an empty container, a class, or a mark before what a container begins with.
 PICKLE = re.compile(rb"\x80[\0-\5]|[]})]|\(*c[\w.]+\n[\w.]+\n|\(+[]})dltNIJKMLFGSTUVX]")
-LONGEST_HEADER, MOST_TENSORS = 2**24, 20_000  # of a safetensors file; generators have some 1,500 tensors
+LONGEST_HEADER, MOST_TENSORS = 2**22, 20_000  # of a safetensors file; generators have some 1,500 tensors
 
 WEB_PAGE = "a web page: the download failed; open its address in a browser"
 PICTURE = "a picture, which is no generator"
@@ -107,7 +107,11 @@ def _read_safetensors(path: Path, map_file: bool) -> Content:
                 tensors = {name: mapped.get_tensor(name) for name in mapped.keys()}  # noqa: SIM118 (not a dict)
         else:
             tensors = safetensors.torch.load(data)
-    except (SafetensorError, RuntimeError, TypeError, AttributeError, KeyError, AssertionError) as error:
+    except KeyError as error:
+        raise ValueError(
+            f"{path}: holds tensors of type {shown(error.args[0])}, which cannot be read"
+        ) from None
+    except (SafetensorError, RuntimeError, TypeError, AttributeError, AssertionError) as error:
         raise _damaged_safetensors(path, str(error)) from None
     return Content(path, "safetensors", tensors, metadata)
 

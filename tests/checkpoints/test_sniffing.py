@@ -115,3 +115,10 @@ def test_broken_json(tmp_path, text, message):
     assert read_json(tmp_path / "config.json") == {"a": 1}
     with pytest.raises(FileNotFoundError):
         read_json(tmp_path / "none.json")
+
+
+def test_a_type_of_numbers_that_torch_lacks_is_named(tmp_path):
+    header = json.dumps({"a": {"dtype": "F8_E8M0", "shape": [4], "data_offsets": [0, 4]}}).encode()
+    (tmp_path / "a").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(ValueError, match="holds tensors of type 'F8_E8M0', which cannot be read"):
+        read_content(tmp_path / "a")
