@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import io
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy_format
 
 from higan_fast.boundaries.boundary import Boundaries, Boundary, Space, has_unit_layers, is_unit
-from higan_fast.files import first_line, write_whole
+from higan_fast.checkpoints.pickles.npy_files import read_npy
+from higan_fast.files import write_whole
 from higan_fast.opening import open_bytes
 from higan_fast.predictors.base import LEVELS, Level
 from higan_fast.refusing import refusing
-from higan_fast.wording import in_words
+from higan_fast.wording import in_words, printable
 
 SPACE_NAMES: dict[str, Space] = {"w": "w", "wp": "layers", "z": "z"}  # HiGAN's → ours
 
@@ -43,11 +41,10 @@ def import_boundary(
     Raises:
         ValueError: when the file is neither of the two, or refers to anything that could be executed.
     """
-    content = _read_npy(Path(path))
-    meta: Mapping[str, Any] = {}
-    if content.dtype == object and content.ndim == 0 and isinstance(content.item(), dict):
-        content, meta = content.item().get("boundary"), content.item().get("meta_data", {})
-    normal = np.asarray(content)
+    content = read_npy(Path(path))
+    meta = content.get("meta_data") if isinstance(content, dict) else None
+    content = content.get("boundary") if isinstance(content, dict) else content
+    normal = content if isinstance(content, np.ndarray) else np.empty(0)
     if normal.dtype.kind != "f" or normal.size == 0 or not np.isfinite(normal).all():
         raise ValueError(f"{path}: expected a boundary of finite numbers, [1, D], or a dict that holds one")
     normal = normal.astype(np.float64)
@@ -58,13 +55,13 @@ def import_boundary(
         raise ValueError(f"{path}: the boundary has length 0")
     if not (has_unit_layers(normal) or is_unit(length)):  # what is a boundary already comes back to the bit
         normal = normal / length
-    kind, layers = meta.get("type"), meta.get("manipulate_layers")
+    kind, layers = (_text(path, meta, key) for key in ("type", "manipulate_layers"))
     return Boundary(
         name=name,
-        level=level or (kind if kind in LEVELS else "attribute"),
+        level=level or _level(kind),
         space=space,
         normal=normal,
-        layers=None if layers is None else str(layers),
+        layers=layers,
     )
 
 
@@ -107,61 +104,18 @@ def read_boundary_list(path: str | Path, levels: Mapping[str, Level] | None = No
     return Boundaries(tuple(boundaries))
 
 
+def _level(kind: str | None) -> Level:
+    return next((level for level in LEVELS if level == kind), "attribute")
+
+
+def _text(path: str | Path, meta: Any, key: str) -> str | None:
+    """Returns a text of a boundary's meta data; None: it has none."""
+    value = meta.get(key) if isinstance(meta, dict) else None
+    if value is not None and (not isinstance(value, str | int) or printable(str(value)) != str(value)):
+        raise ValueError(f"{path}: its meta data's {key} is {in_words(value)}, expected a short text")
+    return None if value is None else str(value)
+
+
 def _lines(path: Path) -> list[str]:
     with refusing(path):
         return str(open_bytes(path), "utf-8").splitlines()
-
-
-def _read_npy(path: Path) -> np.ndarray[Any, Any]:
-    """The array in a .npy file; a pickled one is read through an allowlist."""
-    data = bytes(open_bytes(path))
-    try:
-        file = io.BytesIO(data)
-        version = npy_format.read_magic(file)
-        header = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-        _, _, dtype = header(file)
-        if not dtype.hasobject:
-            return np.asarray(np.load(io.BytesIO(data), allow_pickle=False))
-        return np.asarray(_ArraysOnly(file, path).load())
-    except _RefusedError as refusal:
-        raise ValueError(str(refusal)) from None
-    except Exception as error:  # a broken pickle raises whatever it likes
-        raise ValueError(f"{path}: not a .npy file that can be read ({first_line(error)})") from error
-
-
-class _RefusedError(Exception):
-    pass
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """Unpickles NumPy arrays and plain Python values; every other global is refused by name."""
-
-    def __init__(self, file: io.BytesIO, path: Path) -> None:
-        # Text of Python 2 comes as bytes, and latin1 is what NumPy prescribes for its arrays.
-        super().__init__(file, encoding="latin1")
-        self.path = path
-
-    def find_class(self, module: str, name: str) -> Any:
-        allowed = ALLOWED.get((module.replace("numpy._core", "numpy.core"), name))  # NumPy 2 and 1
-        if allowed is None:
-            raise _RefusedError(
-                f"refused {module}.{name} in {self.path}: a boundary needs arrays and nothing else"
-            )
-        return allowed
-
-
-def _encode_latin1(text: str, encoding: str) -> bytes:
-    """How Python 3 writes bytes for Python 2; no other encoding has a place in an array."""
-    if encoding != "latin1":
-        raise _RefusedError(f"refused _codecs.encode to {encoding!r}")
-    return text.encode("latin1")
-
-
-# NumPy's own functions for making arrays and scalars, as NumPy itself names them when it pickles.
-ALLOWED = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-    ("numpy.core.multiarray", "scalar"): np.float64(0).__reduce__()[0],
-    ("_codecs", "encode"): _encode_latin1,
-}

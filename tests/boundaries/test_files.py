@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -146,7 +147,7 @@ def test_a_truncated_pickle_is_refused(tmp_path):
     save_object(tmp_path / "b.npy", {"boundary": NORMAL})
     data = (tmp_path / "b.npy").read_bytes()
     (tmp_path / "b.npy").write_bytes(data[:-100])
-    with pytest.raises(ValueError, match=r"not a \.npy file"):
+    with pytest.raises(ValueError, match=r"b\.npy: the pickle wants \d+ bytes .* truncated"):
         import_boundary(tmp_path / "b.npy", "x")
 
 
@@ -157,6 +158,49 @@ def test_an_array_that_is_no_boundary_is_refused(tmp_path, content):
     np.save(tmp_path / "b.npy", content)
     with pytest.raises(ValueError, match=r"b\.npy: "):
         import_boundary(tmp_path / "b.npy", "x")
+
+
+def npy(shape, descr="<f4", data=b""):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": shape})
+    return header.getvalue() + data
+
+
+HOSTILE = {
+    "more than there is": (npy((10**9, 10**6)), "is truncated"),
+    "a dimension of nothing": (npy((0, 2**60)), "the shape of its array"),
+    "negative": (npy((-1,)), "the shape of its array"),
+    "fields": (npy((1,), [("a", "<f4")], bytes(4)), "holds an array of .*, expected numbers"),
+    "an index of the memo": (npy((), "|O", b"\x80\x02Nr\xff\xff\xff\xff."), "numbers its objects higher than any file"),
+    "one text encoded again and again": (
+        npy((), "|O", b"\x80\x02X" + (10**6).to_bytes(4, "little") + b"a" * 10**6 + b"q\0X\6\0\0\0latin1q\1"
+            + b"](" + b"c_codecs\nencode\nh\0h\1\x86R" * 500 + b"e."),
+        "copies more than",
+    ),
+    "an array of itself": (
+        npy((), "|O", b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85U\1b\x87R"
+            b"(K\1M\xff\xffM\xff\xff\x86cnumpy\ndtype\nU\2O8K\0K\1\x87R(K\3U\1|NNNNNK?tb\x89](NNetb."),
+        "an array of objects, expected a single one",
+    ),
+    "layers": (
+        npy((), "|O", pickle.dumps({"boundary": NORMAL, "meta_data": {"manipulate_layers": "0\x1b[2J"}}, 2)),
+        r"manipulate_layers is '0\\x1b\[2J', expected a short text",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_is_refused_in_one_line(tmp_path, name):
+    content, message = HOSTILE[name]
+    path = tmp_path / "b.npy"
+    path.write_bytes(content)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=message) as raised:
+        import_boundary(path, "x")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert str(raised.value).isprintable() and str(path) in str(raised.value)
+    assert peak < 64 * 2**20 + 20 * len(content)
 
 
 def test_exported_boundaries_are_what_higan_loads(tmp_path):

@@ -16,7 +16,7 @@ LARGEST_EMPTY = 2**24  # the product of the other dimensions of an array that ha
 PLAIN = re.compile(r"[<>=|]?(b1|[iu][1248]|f[248])")
 
 
-class _DType(Pending):
+class DTypeToBe(Pending):
     """``numpy.dtype("f4", False, True)``; its state says the byte order."""
 
     def __init__(self, code: str, *_: Any) -> None:
@@ -32,7 +32,7 @@ class _DType(Pending):
         return np.dtype(order + self.code)
 
 
-class _Array(Pending):
+class ArrayToBe(Pending):
     """``_reconstruct(ndarray, (0,), b"b")``; its state is (version, shape, dtype, by columns, bytes)."""
 
     def __init__(self, cls: Any, *_: Any) -> None:
@@ -104,11 +104,11 @@ def lengths(values: Any, what: str) -> tuple[int, ...]:
 
 GLOBALS = (
     Global("numpy", "ndarray"),
-    Global("numpy", "dtype", _DType),
+    Global("numpy", "dtype", DTypeToBe),
     *(
         Global(f"numpy.{core}.multiarray", name, make)
         for core in ("core", "_core")
-        for name, make in (("_reconstruct", _Array), ("scalar", _scalar))
+        for name, make in (("_reconstruct", ArrayToBe), ("scalar", _scalar))
     ),
     *(Global(f"numpy.{core}.numeric", "_frombuffer", _array) for core in ("core", "_core")),
 )
