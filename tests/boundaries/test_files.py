@@ -171,10 +171,10 @@ HOSTILE = {
     "a dimension of nothing": (npy((0, 2**60)), "the shape of its array"),
     "negative": (npy((-1,)), "the shape of its array"),
     "fields": (npy((1,), [("a", "<f4")], bytes(4)), "holds an array of .*, expected numbers"),
-    "an index of the memo": (npy((), "|O", b"\x80\x02Nr\xff\xff\xff\xff."), "numbers its objects higher than any file"),
+    "an index of the memo": (npy((), "|O", b"\x80\x02Nr\xff\xff\xff\xff."), "numbers its objects higher"),
     "one text encoded again and again": (
-        npy((), "|O", b"\x80\x02X" + (10**6).to_bytes(4, "little") + b"a" * 10**6 + b"q\0X\6\0\0\0latin1q\1"
-            + b"](" + b"c_codecs\nencode\nh\0h\1\x86R" * 500 + b"e."),
+        npy((), "|O", b"\x80\x02X" + (10**6).to_bytes(4, "little") + b"a" * 10**6 + b"q\0"
+            + b"X\6\0\0\0latin1q\1](" + b"c_codecs\nencode\nh\0h\1\x86R" * 500 + b"e."),
         "copies more than",
     ),
     "an array of itself": (
