@@ -74,7 +74,7 @@ class StyleGAN2(StyleBased):
 
     Attributes:
         noise_mode: ``"const"`` uses the stored noise images (for probing), ``"random"`` draws new ones at
-            each call (for training), ``"none"`` adds no noise.
+            each call (for training), ``"none"`` adds no noise; synthesis raises ValueError on any other.
         activation_dtype: dtype of the features; parameters, codes, styles and RGB keep theirs.
     """
 

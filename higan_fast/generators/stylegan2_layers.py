@@ -9,9 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from higan_fast.checks import check_choice
 from higan_fast.generators.prepared import Prepared, WeightCache
 from higan_fast.ops import bias_act, modulated_conv2d, perturb_styles, setup_filter, to_rgb, upfirdn2d
 from higan_fast.ops.modulated_conv2d import normalize_styles
+
+NOISE_MODES = ("const", "random", "none")
 
 
 class Linear(nn.Module):
@@ -155,6 +158,7 @@ class StyledConv(nn.Module):
         )
 
     def _noise(self, noise_mode: str, x: Tensor, num: int) -> Tensor | None:
+        check_choice("noise_mode", noise_mode, NOISE_MODES)
         if noise_mode == "none":
             return None
         noise = self.noise_const

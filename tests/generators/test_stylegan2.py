@@ -166,7 +166,12 @@ def test_noise_modes(generator):
     codes = torch.randn(2, 6, 20).double()
     generator.noise_mode = "random"
     assert not torch.equal(generator.synthesize(codes), generator.synthesize(codes))
-    generator.noise_mode = "const"
+    try:
+        generator.noise_mode = "off"
+        with pytest.raises(ValueError, match="noise_mode: got 'off', expected one of const, random, none"):
+            generator.synthesize(codes)
+    finally:
+        generator.noise_mode = "const"
     assert torch.equal(generator.synthesize(codes), generator.synthesize(codes))
 
 
