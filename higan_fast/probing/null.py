@@ -53,5 +53,8 @@ def _differ(boundary: Boundary, codes: Codes) -> NDArray[np.bool_]:
     differ = np.asarray((values != values[:1]).any(dim=0).cpu())
     if differ.ndim > boundary.normal.ndim:  # one normal for all layers
         differ = np.asarray(differ.any(axis=0))
-    differ[~differ.any(axis=-1)] = True  # all samples are the average one: there is nothing to tell
+    # Where all samples are the average one there is nothing to tell, and all that comes from w is free. What
+    # codes have behind it does not: it says with which statistics they are drawn.
+    width = codes.w.shape[1] if boundary.space == "layers" else differ.shape[-1]
+    differ[~differ.any(axis=-1)] = np.arange(differ.shape[-1]) < width
     return differ

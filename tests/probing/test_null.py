@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from higan_fast.boundaries.boundary import Boundary
+from higan_fast.generators.biggan_deep import BigGANDeep, BigGANDeepConfig
 from higan_fast.probing.null import null_directions
 from higan_fast.probing.verification import verify
 from higan_fast.sampling.latents import NULL, Codes, latents, make_codes
@@ -75,6 +76,17 @@ def test_where_all_codes_are_alike_there_is_nothing_to_tell():
         found = null_directions([Boundary("view", "layout", space, normal)], 20, 0, codes)
         np.testing.assert_allclose(lengths(found), 1)
         assert (found != 0).all()
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("truncation", [(0.42, 2), (0.0, None)])
+def test_they_leave_the_statistics_of_a_truncation_alone(truncation):
+    config = BigGANDeepConfig((8, 8, 4), (False, True), 6, 4, 3, num_statistics=11)
+    codes = make_codes(BigGANDeep(config), 0, 0, 64, *truncation, label=1)
+    normal = np.pad(unit(3, 9), ((0, 0), (0, 1)))
+    found = null_directions([Boundary("view", "layout", "layers", normal)], 20, 0, codes)
+    np.testing.assert_allclose(lengths(found), 1)
+    assert (found[..., -1] == 0).all() and (found[..., :6] != 0).all()
 
 
 def test_one_normal_for_all_layers_moves_what_differs_on_any():
