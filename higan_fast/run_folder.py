@@ -20,7 +20,7 @@ from higan_fast.files import DamagedError, json_checksum, write_whole
 from higan_fast.fingerprint import check_same, fingerprint, first_difference
 from higan_fast.generators.base import Generator
 from higan_fast.predictors import Predictor, load_predictor
-from higan_fast.probing import Boundaries, Samples, Verification
+from higan_fast.probing import Attribution, Boundaries, Samples, Verification
 from higan_fast.probing.result_files import ResultFiles
 from higan_fast.sampling.samples import STORE
 
@@ -72,7 +72,8 @@ class RunFolder:
 
     ``run.json`` settings and versions; ``samples.zarr`` the samples; ``boundaries.safetensors``;
     ``verification/`` what was measured, and the result of every verification; ``verification.npz`` the
-    current one; ``report.html`` and ``report.csv``.
+    current one; ``attribution/`` scores with one layer's code replaced, and ``attribution.npz`` what they say
+    of layers; ``report.html`` with ``report.csv`` and ``report.layers.csv``.
     """
 
     def __init__(self, path: str | Path, settings: Settings) -> None:
@@ -204,12 +205,32 @@ class RunFolder:
         verification = Verification.load(self.verification_file)
         made_from = {name: self.samples.settings.get(name) for name in ("generator", "predictor", *DRAWN)}
         made_from["boundaries"] = fingerprint_of(self.boundaries)
-        for name, expected in made_from.items():
-            found = verification.settings.get(name)
-            if found != expected:
-                what = f"other {name}" if name == "boundaries" else f"{name} = {found!r}, not {expected!r}"
-                raise ValueError(f"{self.verification_file}: is of {what}; run higan-fast verify {self.path}")
+        self._check_made_from(self.verification_file, verification.settings, made_from, "verify")
         return verification
+
+    @property
+    def attribution_file(self) -> Path:
+        return self.path / "attribution.npz"
+
+    @cached_property
+    def attribution(self) -> Attribution | None:
+        """What is known of layers without a direction, if they were measured; as the samples are drawn."""
+        if not self.attribution_file.exists():
+            return None
+        attribution = Attribution.load(self.attribution_file)
+        made_from = {name: self.samples.settings.get(name) for name in ("generator", "predictor", *DRAWN)}
+        self._check_made_from(self.attribution_file, attribution.settings, made_from, "layers")
+        return attribution
+
+    def _check_made_from(
+        self, file: Path, settings: dict[str, Any], expected: dict[str, Any], stage: str
+    ) -> None:
+        """Raises ValueError, naming the stage to run again, where a result was made from something else."""
+        for name, value in expected.items():
+            found = settings.get(name)
+            if found != value:
+                what = f"other {name}" if name == "boundaries" else f"{name} = {found!r}, not {value!r}"
+                raise ValueError(f"{file}: is of {what}; run higan-fast {stage} {self.path}")
 
     def _check_network(self, name: str, setting: str, network: Generator | Predictor) -> None:
         """Raises ValueError where the run was begun with another network than is at its place now."""

@@ -47,7 +47,7 @@ def probed(files, tmp_path_factory):
     result = run(
         "probe", "--network", network, "--predictor", predictor, "--out", out, "--num", 256, "--seed", 3,
         "--trunc", 0.8, "--trunc-layers", 4, "--chosen-num", 0.4, "--exhaustive", "--max-samples", 4,
-        "--null", 4,
+        "--null", 4, "--layer-samples", 10,
     )  # fmt: skip
     return out, result
 
@@ -60,8 +60,10 @@ def test_probe_leaves_everything(probed):
         "samples.zarr",
         "boundaries.safetensors",
         "verification.npz",
+        "attribution.npz",
         "report.html",
         "report.csv",
+        "report.layers.csv",
     ):
         assert (out / name).exists(), name
     begun = json.loads((out / "run.json").read_text())
@@ -69,7 +71,8 @@ def test_probe_leaves_everything(probed):
     assert begun["made_with"]["torch"].startswith("2.")
     command = (
         "--num 256 --seed 3 --trunc 0.8 --trunc-layers 4 --chosen-num 0.4 --space w --step 2 "
-        "--confidence 0.99 --exhaustive --max-samples 4 --null 4 --precision exact --screening 0"
+        "--confidence 0.99 --exhaustive --max-samples 4 --null 4 --precision exact --screening 0 "
+        "--layer-samples 10"
     )
     assert command in Page((out / "report.html").read_text()).text
 
@@ -195,9 +198,11 @@ def test_a_stage_that_is_missing_is_named(files, tmp_path):
 
 def test_a_probe_with_too_few_samples_still_reports(files, tmp_path):
     network, predictor = files
-    result = run("probe", "--network", network, "--predictor", predictor, "--out", tmp_path, "--num", 64)
-    assert "skipped: 32 samples a side" in result.output
+    few = ("--num", 64, "--layer-samples", 10)
+    result = run("probe", "--network", network, "--predictor", predictor, "--out", tmp_path, *few)
+    assert "skipped: 32 samples a side" in result.output and "4/5 attributing to layers" in result.output
     assert (tmp_path / "report.html").exists() and not (tmp_path / "verification.npz").exists()
+    assert "Layers without a direction" in Page((tmp_path / "report.html").read_text()).text
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -40,6 +40,12 @@ VERIFYING = [
     ("--screening", -1, "screening (--screening): got -1, expected a whole number of at least 0"),
     ("--batch", -1, "batch_size (--batch): got -1, expected a whole number of at least 1"),
 ]
+LAYERS = [
+    ("--num", 1, "num (--num): got 1, expected a whole number of at least 2"),
+    ("--confidence", 99, "confidence (--confidence): got 99.0, expected a number between 0 and 1; did you"),
+    ("--batch", 0, "batch_size (--batch): got 0, expected a whole number of at least 1"),
+]
+LAYER_SAMPLES = ("--layer-samples", 1, "layer_samples (--layer-samples): got 1, expected a whole number of")
 NEEDS_NETWORKS = [
     ("--trunc-layers", 99, "truncation_layers (--trunc-layers): got 99, expected 0 to 6, or none for all"),
     ("--class", 2, "label (--class): got 2, but this generator is unconditional; leave it out"),
@@ -63,7 +69,7 @@ def no_networks(monkeypatch):
 @pytest.mark.parametrize(
     ("command", "option", "value", "message"),
     [("sample", *case) for case in SAMPLING]
-    + [("probe", *case) for case in [*SAMPLING, *FITTING, *VERIFYING]],
+    + [("probe", *case) for case in [*SAMPLING, *FITTING, *VERIFYING, LAYER_SAMPLES]],
 )
 def test_options_are_checked_before_networks_are_loaded(
     no_networks, tmp_path, monkeypatch, command, option, value, message
@@ -105,6 +111,7 @@ def test_a_file_is_no_run_folder(no_networks, tmp_path, out):
     ("command", "option", "value", "message"),
     [("fit", *case) for case in FITTING]
     + [("verify", *case) for case in VERIFYING]
+    + [("layers", *case) for case in LAYERS]
     + [
         ("verify", "--semantic", "cellar", "semantics (--semantic): 'cellar' is not one that this set of"),
         ("manipulate", "--steps", "-1,nan", "steps (--steps): got nan, expected finite numbers"),

@@ -17,7 +17,7 @@ from higan_fast.generators.biggan_deep import BigGANDeep, BigGANDeepConfig
 from higan_fast.generators.pggan import PGGAN, PGGANConfig
 from higan_fast.generators.stylegan import StyleGAN, StyleGANConfig
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
-from higan_fast.probing import Boundaries, Samples
+from higan_fast.probing import Attribution, Boundaries, Samples
 from tests.checkpoints.biggan import biggan_pytorch
 from tests.report.page import Page
 
@@ -72,6 +72,7 @@ def probed(request, tmp_path_factory):
     result = run(
         "probe", "--network", network, "--predictor", "color", "--out", folder / "run", "--num", 192,
         "--trunc", 0.8, "--chosen-num", 0.3, "--max-samples", 34, "--null", 4, "--confidence", 0.8,
+        "--layer-samples", 20,
     )  # fmt: skip
     return SimpleNamespace(name=request.param, network=network, out=folder / "run", result=result)
 
@@ -82,6 +83,11 @@ def test_a_probe_runs_from_end_to_end(probed):
     page = Page((probed.out / "report.html").read_text()).text
     assert f"--trunc 0.8 --chosen-num 0.3 --space {space} --step 2" in page
     assert f"--decide {question} --max-samples 34" in page
+    assert ("Layers without a direction" in page) == (layers > 1) == (probed.out / "attribution.npz").exists()
+    if layers == 1:
+        assert "4/5 attributing to layers: there is one, which decides" in probed.result.stderr
+        refused = run("layers", probed.out, code=1).stderr.strip()
+        assert refused.splitlines()[-1].startswith("Error: generator: it has one layer")
     assert f"{probed.name}, 16², {layers} layer" in page
     generator = load_generator(probed.network)
     samples, boundaries = Samples.open(probed.out), Boundaries.load(probed.out / "boundaries.safetensors")
@@ -153,6 +159,7 @@ def test_a_probe_of_biggan_in_w(tmp_path):
     run(
         "probe", "--network", network, "--predictor", "color", "--out", out, "--num", 192, "--trunc", 0.8,
         "--chosen-num", 0.3, "--space", "w", "--max-samples", 8, "--null", 2,
+        "--layer-samples", 0,
     )  # fmt: skip
     found = Boundaries.load(out / "boundaries.safetensors")
     assert {boundary.normal.shape for boundary in found.values()} == {(72 + 4,)}
@@ -189,8 +196,10 @@ def test_one_class_alone(tmp_path):
     network, out = write(tmp_path, "biggan-deep"), tmp_path / "run"
     common = ("--network", network, "--predictor", "color", "--out", out, "--num", 192, "--class", 2)
     run(
-        "probe", *common, "--trunc", 0.5, "--chosen-num", 0.3, "--exhaustive", "--max-samples", 3, "--null", 2
-    )
+        "probe", *common, "--trunc", 0.5, "--chosen-num", 0.3, "--exhaustive", "--max-samples", 3,
+        "--null", 2, "--layer-samples", 4,
+    )  # fmt: skip
+    assert Attribution.load(out / "attribution.npz").settings["label"] == 2
     assert set(Samples.open(out).labels) == {2}
     page = Page((out / "report.html").read_text()).text
     assert "--trunc 0.5 --class 2 --chosen-num" in page and "4 layers, class 2" in page
@@ -243,7 +252,20 @@ def test_what_a_format_does_not_store_is_given_in_a_file(tmp_path, hierarchical,
     assert "give a --config" in run("inspect", network, code=1).output
     assert "BigGAN-PyTorch" in run("inspect", network, "--config", config).output
     arguments = ("--network", network, "--config", config, "--predictor", "color", "--out", out, *options)
-    run("probe", *arguments, "--num", 192, "--chosen-num", 0.3, "--max-samples", 8, "--null", 2)
+    run(
+        "probe",
+        *arguments,
+        "--num",
+        192,
+        "--chosen-num",
+        0.3,
+        "--max-samples",
+        8,
+        "--null",
+        2,
+        "--layer-samples",
+        20,
+    )
     assert json.loads((out / "run.json").read_text())["settings"]["config"] == str(config)
     assert f"--config {config} --predictor color" in Page((out / "report.html").read_text()).text
     found = Boundaries.load(out / "boundaries.safetensors")

@@ -14,7 +14,7 @@ from tests.test_cli import files, run
 
 __all__ = ["files"]
 SHORT = ("--exhaustive", "--max-samples", 4, "--null", 4)
-QUIET = ("sample", "fit", "verify", "report", "probe", "demo")
+QUIET = ("sample", "fit", "verify", "layers", "report", "probe", "demo")
 
 
 @pytest.mark.parametrize("command", ["", *sorted(main.commands)])
@@ -54,7 +54,7 @@ def test_what_auto_has_taken_is_said_and_kept(files, tmp_path, monkeypatch):
 
 def test_demo_takes_a_device_and_a_precision(monkeypatch, tmp_path):
     called = {}
-    monkeypatch.setattr(stages, "probe", lambda *positional, **named: called.update(options=positional[5]))
+    monkeypatch.setattr(stages, "probe", lambda *positional, **named: called.update(options=positional[6]))
     run("demo", "--out", tmp_path)
     assert called["options"]["device"] == called["options"]["precision"] == "auto"
     run("demo", "--out", tmp_path, "--device", "cuda:1", "--precision", "fast")

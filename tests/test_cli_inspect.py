@@ -10,6 +10,7 @@ from tests.test_cli import files, run
 
 __all__ = ["files"]
 PARTS = ("network", "predictor", "samples", "boundaries", "verification", "report")
+LINES = (*PARTS[:5], "attribution", "report")
 VERIFY = ("--exhaustive", "--max-samples", 4, "--null", 4, "--quiet")
 
 
@@ -78,7 +79,7 @@ def test_each_stage_is_followed_by_the_next(probed):
 
 def test_people_read_a_line_for_each_part(probed):
     lines = run("inspect", probed[0]).stdout.splitlines()
-    assert [line.split()[0] for line in lines[1:]] == ["settings", *PARTS, "next"]
+    assert [line.split()[0] for line in lines[1:]] == ["settings", *LINES, "next"]
     text = "\n".join(lines)
     for part in (
         "stylegan2, 16², 6 layers",

@@ -27,13 +27,17 @@ def contents(folder):
 
 
 def test_show_prints_what_verify_prints(out, monkeypatch):
-    printed = run("verify", out, *SHORT).stdout
+    printed = run("verify", out, *SHORT).stdout + run("layers", out, "--num", 10).stdout
     as_json = json.loads(run("verify", out, *SHORT, "--json").stdout)
+    attribution = json.loads(run("layers", out, "--num", 10, "--json").stdout)
     before = contents(out)
     for network in ("generator", "predictor"):
         monkeypatch.setattr(stages.RunFolder, network, property(lambda self: pytest.fail("loads a network")))
     assert run("show", out).stdout == printed
-    assert json.loads(run("show", out, "--json").stdout) == as_json | {"kept_beside": []}
+    assert json.loads(run("show", out, "--json").stdout) == as_json | {
+        "kept_beside": [],
+        "attribution": attribution,
+    }
     assert contents(out) == before
 
 
@@ -43,6 +47,7 @@ def test_what_was_verified_apart_is_shown_apart(out):
     assert [row["name"] for row in of_one["semantics"]] == [ONE]
     found = json.loads(run("show", out, "--json").stdout)
     assert found.pop("kept_beside") == [of_one]
+    assert found.pop("attribution")["samples"] == 10
     assert found == everything
     run("verify", out, *SHORT, "--step", 1, "--semantic", ONE)
     output = run("show", out).output

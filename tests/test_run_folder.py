@@ -177,7 +177,7 @@ def test_a_run_folder_travels(made, probe, monkeypatch):
     run("sample", *places, "--out", "run", *drawn, "--device", "cpu")
     assert len(Samples.open("run")) == 512, "goes on, with networks from another place"
     assert "got 'cuda:7'" in refused("verify", "run", *places, "--device", "cuda:7")
-    fitted = ("--chosen-num", 60, "--device", "cpu")
+    fitted = ("--chosen-num", 60, "--device", "cpu", "--layer-samples", 4)
     edit(probe, **gone)
     run("probe", *places, "--out", "run", *drawn, *fitted, *LITTLE)
 

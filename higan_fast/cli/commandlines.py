@@ -15,6 +15,7 @@ def command_of(run: RunFolder) -> str:
     words += ["--space", run.boundaries.settings["space"]]
     if run.boundaries:
         words += _verifying(run.verification.settings)
+    words += ["--layer-samples", str(run.attribution.samples if run.attribution else 0)]
     return shlex.join(words)
 
 

@@ -11,6 +11,7 @@ import click
 
 from higan_fast.cli.options import (
     AS_JSON,
+    ATTRIBUTED,
     BATCH,
     CONFIG,
     DEVICE,
@@ -87,12 +88,40 @@ def verify(run: Path, as_json: bool, semantics: tuple[str, ...], **options: Any)
 
 @main.command()
 @RUN
+@option("--num", default=1000, help=f"{ATTRIBUTED}.")
+@option("--confidence", default=0.99, help="Of each interval, and of all top layers together.")
+@PRECISION
+@BATCH
+@ELSEWHERE
+@QUIET
+@AS_JSON
+@click.option("--csv", "as_csv", is_flag=True, help="Print a row for each semantic and layer.")
+def layers(run: Path, as_json: bool, as_csv: bool, **options: Any) -> None:
+    """Measure how much of each score's variance comes with the code of each layer; needs no boundary.
+
+    One layer at a time is fed the code of another sample (total Sobol indices).
+    """
+    from higan_fast.cli import stages
+
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv: got both, expected one of them")
+    attribution = stages.layers(run, **options)
+    if as_json:
+        click.echo(json.dumps(attribution.to_json(), indent=2))
+    elif as_csv:
+        click.echo(attribution.to_csv(), nl=False)
+    else:
+        click.echo(attribution)
+
+
+@main.command()
+@RUN
 @AS_JSON
 @click.option(
     "--csv", "as_csv", is_flag=True, help="Print a row for each boundary, set of layers and semantic."
 )
 def show(run: Path, as_json: bool, as_csv: bool) -> None:
-    """Print what verify found in RUN, and the earlier verifications that are kept; measures nothing.
+    """Print what verify and layers found in RUN, and earlier verifications that are kept; measures nothing.
 
     The boundaries of one verify command are corrected for together, and those of another apart.
     """
@@ -102,14 +131,15 @@ def show(run: Path, as_json: bool, as_csv: bool) -> None:
 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv: got both, expected one of them")
-    current, beside = stages.show(run)
+    current, beside, attribution = stages.show(run)
     if as_json:
-        kept_beside = [verification.to_json() for verification in beside]
-        click.echo(json.dumps(current.to_json() | {"kept_beside": kept_beside}, indent=2))
+        others: dict[str, Any] = {"kept_beside": [verification.to_json() for verification in beside]}
+        others["attribution"] = attribution and attribution.to_json()
+        click.echo(json.dumps(current.to_json() | others, indent=2))
     elif as_csv:
         click.echo(to_csv([current, *beside]), nl=False)
     else:
-        print_results(current, beside)
+        print_results(current, beside, attribution)
 
 
 @main.command()
@@ -128,6 +158,7 @@ def report(run: Path, quiet: bool, places: dict[str, str | None]) -> None:
 @SAMPLING
 @FITTING
 @VERIFYING
+@option("--layer-samples", default=1000, help=f"{ATTRIBUTED}; 0: leave that out.")
 @BATCH
 @QUIET
 def probe(
@@ -136,13 +167,14 @@ def probe(
     batch: int | None,
     chosen_num: float,
     space: str | None,
+    layer_samples: int,
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Sample, fit, verify and report: the whole job in one run folder."""
+    """Sample, fit, verify, attribute to layers and report: the whole job in one run folder."""
     from higan_fast.cli import stages
 
-    stages.probe(out, num, batch, chosen_num, space, options, quiet=quiet)
+    stages.probe(out, num, batch, chosen_num, space, layer_samples, options, quiet=quiet)
 
 
 @main.command()
@@ -166,7 +198,7 @@ def demo(out: Path, device: str, precision: str, quiet: bool) -> None:
         "precision": precision,
         "screening": 8,
     }
-    stages.probe(out, 6_000, None, 1_000, "w", settings | truncation | verifying, quiet=quiet)
+    stages.probe(out, 6_000, None, 1_000, "w", 1_000, settings | truncation | verifying, quiet=quiet)
 
 
 @main.command()

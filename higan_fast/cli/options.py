@@ -191,6 +191,7 @@ VERIFYING = options(
     PRECISION,
     option("--screening", default=0, help="Samples for profiles by gradients, beside."),
 )
+ATTRIBUTED = "Samples to attribute scores to layers with; each takes an image, and one more for every layer"
 BATCH = click.option("--batch", type=int, help="Images at once.  [default: as many as are worth it]")
 QUIET = click.option("--quiet", is_flag=True, help="Print results and errors alone: no progress.")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -11,7 +11,7 @@ from higan_fast.wording import LONGEST_MESSAGE, printable
 
 if TYPE_CHECKING:
     from higan_fast.checkpoints import Description
-    from higan_fast.probing import Boundaries, Verification
+    from higan_fast.probing import Attribution, Boundaries, Verification
 
 
 def echo_line(text: str = "") -> None:
@@ -54,9 +54,13 @@ def print_ranking(verification: Verification) -> None:
         echo_line(f"{result['images']:,} images; {saved:,} were not needed to decide")
 
 
-def print_results(current: Verification, beside: Sequence[Verification]) -> None:
-    """The current verification, and then each other one under a line that says what it is of."""
+def print_results(
+    current: Verification, beside: Sequence[Verification], attribution: Attribution | None
+) -> None:
+    """The current verification, the layers, and then each other one under a line that says what it is of."""
     print_ranking(current)
+    if attribution is not None:
+        click.echo(attribution)
     for other in beside:
         same = set(other.boundary_names) == set(current.boundary_names)
         whose = "the same semantics" if same else ", ".join(other.boundary_names)

@@ -28,8 +28,9 @@ def describe_run(path: Path) -> dict[str, Any]:
 
     Returns:
         JSON values. ``settings`` and ``made_with`` as in ``run.json``; ``network``, ``predictor``,
-        ``samples``, ``boundaries``, ``verification`` and ``report``: each with a ``state`` ("complete",
-        "partial", "stale" or "missing"), ``what`` it is in words, its figures, and any ``problem``;
+        ``samples``, ``boundaries``, ``verification``, ``attribution`` and ``report``: each with a ``state``
+        ("complete", "partial", "stale" or "missing"), ``what`` it is in words, its figures, and any
+        ``problem``;
         ``next``: the command to run, None when all is complete.
 
     Raises:
@@ -53,6 +54,11 @@ def describe_run(path: Path) -> dict[str, Any]:
             found["verification"] |= {"state": PARTIAL, "what": "begun, and not finished"}
     else:
         found["verification"] = {"state": COMPLETE, "what": "none: there is no boundary to verify"}
+    found["attribution"] = _part(lambda: _attribution(run), run.attribution_file)
+    if found["attribution"]["state"] == MISSING:
+        begun = (path / "attribution").exists()
+        words = "begun, and not finished" if begun else f"none; {stage_command('layers', run)} makes one"
+        found["attribution"] = {"state": PARTIAL if begun else MISSING, "what": words}
     report = path / "report.html"
     found["report"] = _part(lambda: _report(run, report, bool(needed)), report)
     return found | {"next": _next(run, found)}
@@ -69,7 +75,7 @@ def print_run(found: dict[str, Any]) -> None:
         if name not in ("network", "predictor")
     ]
     echo_line(f"{'settings':13} {', '.join(shown)}")
-    for name in ("network", "predictor", "samples", "boundaries", "verification", "report"):
+    for name in ("network", "predictor", "samples", "boundaries", "verification", "attribution", "report"):
         part = found[name]
         state = "" if part["state"] == COMPLETE else f"{part['state']}: "
         text = part.get("problem") or part["what"]
@@ -149,21 +155,36 @@ def _verified(verification: Verification) -> Part:
     }
 
 
+def _attribution(run: RunFolder) -> Part:
+    found = run.attribution
+    assert found is not None  # its file is there
+    known = [semantic.name for semantic in found.semantics if found.best_layer(semantic.name) is not None]
+    what = f"top layers at {100 * found.settings['confidence']:g} %"
+    how = f"{found.images:,} images, precision {found.settings['precision']}"
+    return {
+        "what": f"{what}: {len(known)} of {len(found.semantics)} known; {how}",
+        "known": known,
+        "images": found.images,
+        "settings": found.settings,
+    }
+
+
 def _report(run: RunFolder, file: Path, verified: bool) -> Part:
     """A page says in its head what it was made from."""
-    if made_from(run.samples, run.boundaries, run.verification if verified else None) not in file.read_text(
-        errors="replace"
-    ):
+    results = run.verification if verified else None, run.attribution
+    if made_from(run.samples, run.boundaries, *results) not in file.read_text(errors="replace"):
         raise ValueError(f"{file}: is of other results; run {stage_command('report', run)}")
     return {"what": str(file)}
 
 
 def _next(run: RunFolder, found: dict[str, Any]) -> str | None:
-    """The first stage that is not complete; the ones after it follow from it."""
+    """The first stage that is not complete; the ones after it follow from it. Layers need not be measured."""
     samples = found["samples"]
     if samples["state"] != COMPLETE:
         return sampling_command(run, samples.get("num_asked"))
-    for name, stage in (("boundaries", "fit"), ("verification", "verify"), ("report", "report")):
-        if found[name]["state"] != COMPLETE:
+    stages = {"boundaries": "fit", "verification": "verify", "attribution": "layers", "report": "report"}
+    for name, stage in stages.items():
+        state = found[name]["state"]
+        if state != COMPLETE and (name, state) != ("attribution", MISSING):
             return stage_command(stage, run)
     return None

@@ -9,11 +9,13 @@ import click
 
 from higan_fast import probing
 from higan_fast.boundaries.fitting import check_fitting
+from higan_fast.checks import check_count
 from higan_fast.cli.commandlines import command_of
 from higan_fast.cli.printing import print_boundaries, print_ranking
 from higan_fast.devices import describe_device, usable_device
 from higan_fast.engine.precision import Precision, Wish, chosen_precision
-from higan_fast.probing import Boundaries, Verification
+from higan_fast.probing import Attribution, Boundaries, Verification
+from higan_fast.probing.attribution import check_attributing
 from higan_fast.probing.verification import check_verifying
 from higan_fast.progress import say, stage
 from higan_fast.report import write_report
@@ -38,24 +40,33 @@ def probe(
     batch: int | None,
     chosen_num: float,
     space: Any,
+    layer_samples: int,
     options: dict[str, Any],
     *,
     quiet: bool,
 ) -> None:
     """All stages; ``options``: of the sampling and of the verification."""
     verifying = {name: options.pop(name) for name in VERIFYING}
+    attributing = {name: verifying[name] for name in ("confidence", "precision")}
     places = {name: options.get(name) for name in PLACES}
     check_fitting(chosen_num=chosen_num, space=space)
     _check_verifying(None, batch=batch, space=space, **verifying)
-    with stage(1, of=4):
+    if layer_samples != 0:
+        check_count("layer_samples (--layer-samples)", layer_samples, 2)
+    with stage(1, of=5):
         sample(out, num, batch, options, quiet=quiet)
-    with stage(2, of=4):
+    with stage(2, of=5):
         boundaries = fit(out, chosen_num, space, quiet=quiet)
     if boundaries:
-        with stage(3, of=4):
+        with stage(3, of=5):
             verification = verify(out, places=places, batch=batch, quiet=quiet, **verifying)
         print_ranking(verification)
-    with stage(4, of=4):
+    with stage(4, of=5):
+        if RunFolder.open(out).samples.settings["num_layers"] == 1:
+            say("attributing to layers: there is one, which decides all that its code decides")
+        elif layer_samples != 0:
+            click.echo(layers(out, num=layer_samples, places=places, batch=batch, quiet=quiet, **attributing))
+    with stage(5, of=5):
         report(out, places, quiet=quiet)
 
 
@@ -108,10 +119,31 @@ def verify(
     )  # fmt: skip
 
 
-def show(out: Path) -> tuple[Verification, list[Verification]]:
-    """The current verification, and all others that are kept; reads and nothing else."""
+def layers(
+    out: Path,
+    *,
+    num: int,
+    confidence: float,
+    batch: int | None,
+    precision: Wish,
+    places: dict[str, str | None],
+    quiet: bool,
+) -> Attribution:
+    run = RunFolder.open(out, **places)
+    check_attributing(num=num, confidence=confidence, precision=precision, batch_size=batch)
+    precision = chosen_precision(precision, run.generator.device)
+    say_where("attributing to layers", run, quiet, precision)
+    return probing.attribute_layers(
+        run.generator, run.predictor, num=num, confidence=confidence, seed=run.settings.seed,
+        label=run.settings.label, precision=precision, batch_size=batch, out=out, progress=not quiet,
+        **run.settings.truncation,
+    )  # fmt: skip
+
+
+def show(out: Path) -> tuple[Verification, list[Verification], Attribution | None]:
+    """The current verification, all others that are kept, and the layers; reads and nothing else."""
     run = RunFolder.open(out)
-    return run.verification, run.kept_beside
+    return run.verification, run.kept_beside, run.attribution
 
 
 def _check_verifying(
@@ -136,6 +168,7 @@ def report(out: Path, places: dict[str, str | None], *, quiet: bool) -> None:
         samples=run.samples,
         boundaries=run.boundaries,
         verification=run.verification if run.boundaries else None,
+        attribution=run.attribution,
         progress=not quiet,
     )
     click.echo(path)

@@ -19,8 +19,10 @@ from higan_fast.files import write_whole
 from higan_fast.fingerprint import fingerprint
 from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import LEVELS
+from higan_fast.probing.attribution import Attribution
 from higan_fast.probing.tables import to_csv
 from higan_fast.probing.verification import Verification
+from higan_fast.report.attribution import attributed
 from higan_fast.report.drawing import contact_sheet
 from higan_fast.report.entanglement import entanglement, large_even_parts
 from higan_fast.report.findings import economy, finding, order, wrecks
@@ -42,13 +44,14 @@ def write_report(
     samples: Samples,
     boundaries: Boundaries,
     verification: Verification | None,
+    attribution: Attribution | None = None,
     progress: bool = True,
 ) -> Path:
     """Writes the report of a probe, with pictures that the generator makes for it, and its figures beside it.
 
     Args:
         path: the HTML file; the figures are written to the same name with ".csv", in the columns of
-            ``higan-fast show --csv``.
+            ``higan-fast show --csv``, and those of the attribution with ".layers.csv".
         title: of the page.
         settings: what was run; ``network`` and ``predictor`` also stand at the top, and ``command``, which
             repeats the run, gets a button that copies it.
@@ -56,6 +59,7 @@ def write_report(
         samples: the samples.
         boundaries: those that were fitted; of those that were not, the reasons.
         verification: their effects; None when there is no boundary.
+        attribution: to layers, without a direction; None where that was not measured.
         progress: whether to show it.
 
     Returns:
@@ -63,18 +67,19 @@ def write_report(
 
     Raises:
         ValueError: when the samples are another generator's, the boundaries were not fitted to them, or the
-            verification is of other boundaries, networks, semantics or truncation.
+            verification or the attribution is of other boundaries, networks, semantics or truncation.
         OSError: when a file cannot be written.
     """
-    _check_that_they_belong_together(generator, samples, boundaries, verification)
+    _check_that_they_belong_together(generator, samples, boundaries, verification, attribution)
     path = Path(path)
-    figures = path.with_suffix(".csv")
+    figures, layer_figures = path.with_suffix(".csv"), path.with_suffix(".layers.csv")
     context: dict[str, Any] = {
         "title": title,
         "figures": (quote(figures.name), figures.name),
-        "made_from": made_from(samples, boundaries, verification),
+        "layer_figures": (quote(layer_figures.name), layer_figures.name),
+        "made_from": made_from(samples, boundaries, verification, attribution),
         "today": date.today(),
-        "about": about(settings, generator, samples, verification),
+        "about": about(settings, generator, samples, verification, attribution),
         "finding": finding(verification),
         "order": order(verification),
         "economy": economy(verification),
@@ -83,8 +88,10 @@ def write_report(
         "boundaries": boundaries,
         "levels": LEVELS,
         "command": settings.get("command"),
-        "settings": described(settings, samples, boundaries, verification),
+        "settings": described(settings, samples, boundaries, verification, attribution),
         "verification": verification,
+        "attribution": attribution,
+        "attributed": attribution and attributed(attribution, verification),
         "heat_map": None,
         "sheets": contact_sheet(generator, samples),
         "histograms": histograms(samples, boundaries),
@@ -107,18 +114,30 @@ def write_report(
     page = _environment().get_template("page.html").render(context)
     with write_whole(figures) as file:
         file.write(to_csv([verification] if verification else []).encode())
+    layer_figures.unlink(missing_ok=True)
+    if attribution is not None:
+        with write_whole(layer_figures) as file:
+            file.write(attribution.to_csv().encode())
     with write_whole(path) as file:
         file.write(page.encode())
     return path
 
 
-def made_from(samples: Samples, boundaries: Boundaries, verification: Verification | None) -> str:
+def made_from(
+    samples: Samples,
+    boundaries: Boundaries,
+    verification: Verification | None,
+    attribution: Attribution | None,
+) -> str:
     """Returns a hash of what a report shows; the page carries it in its head."""
     digest = hashlib.sha256(json.dumps([len(samples), samples.settings, boundaries.settings]).encode())
     digest.update(fingerprint_of(boundaries).encode())
     if verification is not None:
         digest.update(json.dumps([verification.settings, verification.boundary_names]).encode())
         digest.update(np.ascontiguousarray(verification.effect).data)
+    if attribution is not None:
+        digest.update(json.dumps(attribution.settings).encode())
+        digest.update(np.ascontiguousarray(attribution.index).data)
     return digest.hexdigest()[:32]
 
 
@@ -135,7 +154,11 @@ def _environment() -> jinja2.Environment:
 
 
 def _check_that_they_belong_together(
-    generator: Generator, samples: Samples, boundaries: Boundaries, verification: Verification | None
+    generator: Generator,
+    samples: Samples,
+    boundaries: Boundaries,
+    verification: Verification | None,
+    attribution: Attribution | None,
 ) -> None:
     """A strip of one network beside the effects of another would be a false report."""
     network = fingerprint(generator)
@@ -146,21 +169,26 @@ def _check_that_they_belong_together(
             raise ValueError(
                 f"boundaries: {boundary.name!r} was not fitted to these samples; fit boundaries to them"
             )
-    if verification is None:
-        return
-    if verification.settings["generator"] != network:
-        raise ValueError("verification: it is of another generator; give the one that was probed")
-    if verification.settings.get("boundaries") != fingerprint_of(boundaries):
+    if verification and verification.settings.get("boundaries") != fingerprint_of(boundaries):
         raise ValueError("verification: it is of other boundaries; verify these (higan-fast verify RUN)")
+    for what, result in (("verification", verification), ("attribution", attribution)):
+        if result is not None:
+            _check_is_of(what, result, network, samples)
+
+
+def _check_is_of(what: str, result: Verification | Attribution, network: str, samples: Samples) -> None:
+    """Raises ValueError where a result is not of the samples' networks, truncation and class."""
+    if result.settings["generator"] != network:
+        raise ValueError(f"{what}: it is of another generator; give the one that was probed")
     for name in ("predictor", "truncation_psi", "truncation_layers", "label"):
-        verified, sampled = verification.settings.get(name), samples.settings.get(name)
-        if verified != sampled:
+        found, sampled = result.settings.get(name), samples.settings.get(name)
+        if found != sampled:
             raise ValueError(
-                f"verification: has {name} = {verified!r}, and the samples {sampled!r}; verify as they were "
-                "drawn and scored, which is the default"
+                f"{what}: has {name} = {found!r}, and the samples {sampled!r}; make it as they were drawn "
+                "and scored, which is the default"
             )
-    if set(verification.semantics) != set(samples.semantics):
+    if set(result.semantics) != set(samples.semantics):
         raise ValueError(
-            f"verification: its semantics {[s.name for s in verification.semantics]} are not those of the "
-            f"samples, {[s.name for s in samples.semantics]}; verify with the predictor that scored them"
+            f"{what}: its semantics {[s.name for s in result.semantics]} are not those of the samples, "
+            f"{[s.name for s in samples.semantics]}; make it with the predictor that scored them"
         )

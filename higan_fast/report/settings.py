@@ -7,6 +7,7 @@ from typing import Any
 
 from higan_fast.boundaries.boundary import Boundaries
 from higan_fast.generators.base import Generator
+from higan_fast.probing.attribution import Attribution
 from higan_fast.probing.verification import Verification
 from higan_fast.report.numerals import count
 from higan_fast.sampling.samples import Samples
@@ -25,11 +26,15 @@ ELSEWHERE = ("semantics", "command", "samples")
 
 
 def about(
-    settings: Mapping[str, Any], generator: Generator, samples: Samples, verification: Verification | None
+    settings: Mapping[str, Any],
+    generator: Generator,
+    samples: Samples,
+    verification: Verification | None,
+    attribution: Attribution | None,
 ) -> list[tuple[str, str, str]]:
     """Returns what was probed, in a few words: label, value, detail."""
     size, layers = f"{generator.resolution}²", count(generator.num_layers, "layer")
-    images = len(samples) + (verification.images if verification else 0)
+    images = len(samples) + sum(result.images for result in (verification, attribution) if result)
     most = int(verification.samples.max()) if verification else 0
     fresh = f"and {most:,} fresh ones to verify" if verification else "none verified"
     saved = verification.images_fixed - verification.images if verification else 0
@@ -58,7 +63,11 @@ def _classes(samples: Samples) -> str:
 
 
 def described(
-    settings: Mapping[str, Any], samples: Samples, boundaries: Boundaries, verification: Verification | None
+    settings: Mapping[str, Any],
+    samples: Samples,
+    boundaries: Boundaries,
+    verification: Verification | None,
+    attribution: Attribution | None,
 ) -> list[tuple[str, list[tuple[str, str]]]]:
     """Returns the settings of every stage as texts, without those that stand elsewhere on the page."""
     stages = {
@@ -66,6 +75,7 @@ def described(
         "Samples": samples.settings,
         "Boundaries": boundaries.settings,
         "Verification": verification.settings if verification else {},
+        "Layers without a direction": attribution.settings if attribution else {},
     }
     with_classes = "label_dim" in samples.settings
     return [(stage, _flat(values, with_classes)) for stage, values in stages.items() if values]

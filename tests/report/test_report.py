@@ -233,7 +233,7 @@ def test_results_of_another_generator_are_refused(write, run):
         (
             "truncation_psi",
             0.7,
-            "verification: has truncation_psi = 0.7, and the samples 1.0; verify as they",
+            "verification: has truncation_psi = 0.7, and the samples 1.0; make it as they",
         ),
     ):
         with pytest.raises(ValueError, match=message):
@@ -242,7 +242,7 @@ def test_results_of_another_generator_are_refused(write, run):
     with pytest.raises(ValueError, match="boundaries: 'view' was not fitted to these samples"):
         write(samples=elsewhere)
     fewer = replace(run.verification, semantics=run.verification.semantics[:-1])
-    with pytest.raises(ValueError, match="verify with the predictor that scored them"):
+    with pytest.raises(ValueError, match="make it with the predictor that scored them"):
         write(verification=fewer)
 
 

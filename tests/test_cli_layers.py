@@ -1,0 +1,86 @@
+"""``higan-fast layers``: measures once, prints in three ways, and what inspect and the report make of it."""
+
+import csv
+import io
+import json
+import shutil
+
+import pytest
+
+from higan_fast.probing import Attribution
+from higan_fast.scenes.factors import SEMANTICS
+from tests.report.page import Page
+from tests.test_cli import files, probed, run
+
+__all__ = ["files", "probed"]
+NAMES = [semantic.name for semantic in SEMANTICS[::4]]
+
+
+@pytest.fixture
+def out(probed, tmp_path):
+    shutil.copytree(probed[0], tmp_path / "run")
+    return tmp_path / "run"
+
+
+def inspected(out):
+    return json.loads(run("inspect", out, "--json").stdout)
+
+
+def test_a_table_json_and_csv_say_the_same(out):
+    text = run("layers", out, "--num", 10, "--quiet").stdout
+    assert "at 0.99 (10 samples, 70 images)" in text.splitlines()[0]
+    assert [line.split()[0] for line in text.splitlines()[2:]] == NAMES
+    found = json.loads(run("layers", out, "--num", 10, "--json").stdout)
+    assert [entry["name"] for entry in found["semantics"]] == NAMES
+    assert [entry["layer"] for entry in found["semantics"][0]["profile"]] == list(range(6))
+    assert (found["settings"]["truncation_psi"], found["settings"]["seed"]) == (0.8, 3)
+    rows = list(csv.DictReader(io.StringIO(run("layers", out, "--num", 10, "--csv").stdout)))
+    assert [float(row["index"]) for row in rows[:6]] == [
+        entry["index"] for entry in found["semantics"][0]["profile"]
+    ]
+    assert (out / "report.layers.csv").read_text() == run("layers", out, "--num", 10, "--csv").stdout
+    assert "got both, expected one" in run("layers", out, "--json", "--csv", code=2).output
+
+
+def test_what_is_there_is_not_measured_again(out):
+    said = run("layers", out, "--num", 10).stderr
+    assert "attributing to layers on cpu" in said and "images/s" not in said
+    said = run("layers", out, "--num", 80, "--precision", "exact").stderr
+    assert "attributing to layers: 560 of 560 images" in said
+    assert Attribution.load(out / "attribution.npz").samples == 80
+
+
+def test_inspect_says_what_is_there_and_a_report_that_is_older_is_stale(out):
+    found = inspected(out)
+    assert found["attribution"]["state"] == "complete" and found["attribution"]["images"] == 70
+    assert found["next"] is None
+    run("layers", out, "--num", 12, "--quiet")
+    found = inspected(out)
+    assert found["report"]["state"] == "stale" and found["next"] == f"higan-fast report {out}"
+    run("report", out, "--quiet")
+    page = Page((out / "report.html").read_text())
+    assert "12 fresh samples" in page.text and "--layer-samples 12" in page.text
+    assert inspected(out)["next"] is None
+    (out / "attribution.npz").unlink()
+    found = inspected(out)
+    assert found["attribution"]["state"] == "partial" and found["next"] == f"higan-fast layers {out}"
+    shutil.rmtree(out / "attribution")
+    found = inspected(out)
+    assert found["attribution"]["state"] == "missing" and found["next"] == f"higan-fast report {out}"
+    run("report", out, "--quiet")
+    assert inspected(out)["next"] is None and not (out / "report.layers.csv").exists()
+    assert f"none; higan-fast layers {out} makes one" in run("inspect", out).stdout
+
+
+@pytest.mark.parametrize("name", ["seed", "truncation_psi", "generator", "predictor"])
+def test_what_is_of_other_samples_is_refused_with_its_remedy(out, name):
+    found = Attribution.load(out / "attribution.npz")
+    found.settings[name] = 4
+    found.save(out / "attribution.npz")
+    message = f"attribution.npz: is of {name} = 4, not "
+    for command in ("show", "report"):
+        refused = run(command, out, code=1).stderr.strip().splitlines()[-1]
+        assert message in refused and refused.endswith(f"run higan-fast layers {out}")
+    assert inspected(out)["next"] == f"higan-fast layers {out}"
+    run("layers", out, "--num", 10, "--quiet")
+    assert inspected(out)["next"] is None
