@@ -28,7 +28,8 @@ def test_a_verification_shows_its_ranking(boundaries):
     found = verify(*toy(), boundaries, num=32, num_null=8, confidence=0.95, progress=False)
     lines = repr(found).splitlines()
     assert lines[0] == f"Verification of 4 boundaries: 4 effects shown at 0.95 ({found.images:,} images)"
-    assert [line.split()[1] for line in lines[2:]] == found.rank()
+    assert [line.split()[1] for line in lines[2:-1]] == found.rank()
+    assert lines[-1].startswith("Ranked by effect in standard deviations")
     row = next(line for line in lines if " wood " in line)
     assert (
         f"{found.effect[found.row('wood'), 0, 2]:.3f}" in row

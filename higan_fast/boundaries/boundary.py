@@ -46,6 +46,8 @@ class Boundary:
         converged: whether the solver reached its tolerance.
         layers: the layers on which its author recommends to use it, such as "6-11".
         conditions: names of the semantics from which it was freed.
+        deviation: the standard deviation of the semantic's score over the samples that it was fitted to, the
+            unit in which effects compare. None: not known.
         origin: the samples that it was fitted to. None: not known, as of a boundary from HiGAN's files.
     """
 
@@ -59,6 +61,7 @@ class Boundary:
     converged: bool | None = None
     layers: str | None = None
     conditions: tuple[str, ...] = ()
+    deviation: float | None = None
     origin: Origin | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:

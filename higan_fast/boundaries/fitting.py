@@ -110,7 +110,8 @@ def fit_boundaries(
         except _CannotFitError as reason:
             skipped[name] = str(reason)
     _warn_of_unconverged(fitted)
-    origin = Origin.of(samples.settings)
+    origin, deviation = Origin.of(samples.settings), dict(zip(known, samples.deviation.tolist(), strict=True))
+    known_of = tuple(replace(each, origin=origin, deviation=deviation[each.name]) for each in fitted)
     settings = {
         "chosen_num": float(chosen_num) if chosen_num <= 1 else int(chosen_num),
         "space": space,
@@ -122,7 +123,7 @@ def fit_boundaries(
         "num_asked": samples.num_asked,
         "samples": samples.settings,
     }
-    return Boundaries(tuple(replace(each, origin=origin) for each in fitted), skipped, settings)
+    return Boundaries(known_of, skipped, settings)
 
 
 class _CannotFitError(Exception):

@@ -29,10 +29,13 @@ def print_boundaries(boundaries: Boundaries) -> None:
 
 
 def print_ranking(verification: Verification) -> None:
-    """Effects, intervals, the null's band, what was shown by which p-value, and why where it was not."""
+    """Effects, intervals, the null's band, what was shown by which p-value, and why where it was not.
+
+    First stands the effect by which semantics are ranked: in standard deviations (SD) of each one's score.
+    """
     result = verification.to_json()
     echo_line(
-        f"{'semantic':16} {'level':9}  effect [interval]            null     best layer  "
+        f"{'semantic':16} {'level':9}   in SD  effect [interval]            null     best layer  "
         f"{'p (Holm)':>8}  {'required':>8}  status"
     )
     for row in result["semantics"]:
@@ -40,10 +43,11 @@ def print_ranking(verification: Verification) -> None:
             "–" if row[name] is None else f"{row[name]:+.3f}"
             for name in ("effect", "low", "high", "null_high")
         )
+        relative = "–" if row["effect_in_deviations"] is None else f"{row['effect_in_deviations']:+.2f}"
         layer = "–" if row["best_layer"] is None else row["best_layer"]
         figures = f"{effect} [{low}, {high}]"
-        line = f"{row['name']:16} {row['level']:9}  {figures:26} ±{null.removeprefix('+')}  {layer:>10}"
-        echo_line(f"{line}  {row['p_adjusted']:8.2g}  {row['p_required']:8.2g}  {row['status']}")
+        line = f"{row['name']:16} {row['level']:9}  {relative:>6}  {figures:26} ±{null.removeprefix('+')}"
+        echo_line(f"{line}  {layer:>10}  {row['p_adjusted']:8.2g}  {row['p_required']:8.2g}  {row['status']}")
     for row in result["semantics"]:
         if row["status"] != "shown" or row["undecided"]:
             echo_line(f"{row['name']}: {row['status']}: {row['reason']}")

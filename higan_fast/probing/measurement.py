@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from higan_fast.boundaries.boundary import Space
+from higan_fast.boundaries.boundary import Boundary, Space
 from higan_fast.boundaries.displacement import displacements
 from higan_fast.engine.engine import Engine
 from higan_fast.engine.estimate import Estimate, Rate
@@ -30,6 +30,7 @@ from higan_fast.sampling.latents import (
     make_codes,
     map_labelled_latents,
 )
+from higan_fast.sampling.samples import deviation_of
 
 Array = NDArray[np.float64]
 
@@ -39,6 +40,10 @@ DIRECTIONS_AT_ONCE = 8
 
 # Base samples are drawn, mapped and scored so many at a time, and then what they gave is kept.
 SAMPLES_AT_ONCE = 64
+
+# On so many base samples the standard deviation of a score is measured where its boundary does not say it:
+# to 4 % of a Gaussian one. They are few beside what it takes to compare a boundary with the null.
+DEVIATION_SAMPLES = 256
 
 
 class Direction(NamedTuple):
@@ -64,6 +69,7 @@ class Measurement:
         self.engine, self.space, self.step = engine, space, step
         self.seed, self.truncation, self.label = seed, (truncation_psi, truncation_layers), label
         self.layer_sets = _layer_sets(space, engine.generator)
+        self.num_scored = 0  # the base samples that were scored whatever the rounds take
         self._rate: Rate | None = None
         self._base: dict[range, Tensor] = {}  # scores of base samples, [n, S]
 
@@ -176,10 +182,23 @@ class Measurement:
         num_samples, *others = (np.concatenate(parts) for parts in ordered)
         return Effects(num_samples, *others)
 
-    def deviation(self, num: int) -> Array:
-        """Returns the standard deviation of each score over the first ``num`` base samples, ``[S]``."""
-        scores = self._base_scores(range(num), self.draw(0, num).codes)
-        return np.asarray(scores.double().std(dim=0).cpu().numpy())
+    def deviation(self, boundaries: Mapping[str, Boundary], at_most: int) -> Array:
+        """Returns the standard deviation of each score, ``[S]``: the unit in which effects compare.
+
+        It is that over the samples that the semantic's boundary was fitted to. Where no boundary says so, it
+        is that over the first base samples, ``DEVIATION_SAMPLES`` of them or ``at_most``.
+        """
+        assert self.engine.predictor is not None
+        names = self.engine.predictor.names
+        known = [boundaries[name].deviation if name in boundaries else None for name in names]
+        found = np.array([np.nan if value is None else value for value in known])
+        missing = np.isnan(found)
+        if missing.any():
+            self.num_scored = min(DEVIATION_SAMPLES, at_most)
+            parts = _parts(range(self.num_scored))
+            scores = [self._base_scores(part, self.draw(part.start, part.stop).codes) for part in parts]
+            found[missing] = deviation_of(torch.cat(scores).cpu().numpy())[missing]
+        return found
 
     def effects(self, directions: Sequence[Direction], tally: Tally) -> Effects:
         """What a tally has taken in.

@@ -18,10 +18,12 @@ def ranking_table(found: Verification) -> Table:
     for place, name in enumerate(found.rank(), start=1):
         row, column = found.row(name), names.index(name)
         effect, low, high = (float(part[row, 0, column]) for part in (found.effect, found.low, found.high))
+        relative = float(found.in_deviations()[row, 0, column])
         layer = found.best_layer(name)
         rows.append(
             (
-                str(place), name, levels[name], shown(effect), f"{shown(low)} to {shown(high)}",
+                str(place), name, levels[name], shown(relative, ".2f"), shown(effect),
+                f"{shown(low)} to {shown(high)}",
                 f"± {shown(float(found.null_high[0, column]))}",
                 "–" if layer is None or not found.layers else f"{layer} ({found.layers[layer].name})",
                 "shown" if found.beats_null[row] else f"{found.status(name)}: {found.reason(name)}",
@@ -33,5 +35,8 @@ def ranking_table(found: Verification) -> Table:
         f"{beating} effect{'' if beating == 1 else 's'} shown at {found.settings['confidence']:.4g} "
         f"({found.images:,} images)"
     )
-    head = ("", "semantic", "level", "effect", "interval", "null", "top layer", "effect is")
-    return Table(caption, head, rows)
+    head = ("", "semantic", "level", "effect in SD", "effect", "interval", "null", "top layer", "effect is")
+    note = (
+        "Ranked by effect in standard deviations (SD) of each semantic's score; the others are in its unit."
+    )
+    return Table(caption, head, rows, [note])

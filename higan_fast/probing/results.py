@@ -16,6 +16,7 @@ from higan_fast.probing.claims import Status, reason_for, status_of
 from higan_fast.probing.ranking_table import ranking_table
 from higan_fast.probing.result_files import read_fields, write_fields
 from higan_fast.probing.screening import profile_correlation
+from higan_fast.statistics.effects import in_deviations
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -81,6 +82,9 @@ class Verification:
             before its question was answered, ``[B]``.
         accuracy: of each boundary on held-out samples, ``[B]``; NaN where it is not known.
         remaining_accuracy: of each on the samples between the top and the bottom ones, ``[B]``; likewise.
+        deviation: standard deviation of each score over the samples that its boundary was fitted to, ``[S]``;
+            where no boundary knows it, over the first base samples, 256 at most. It is the unit in which
+            effects on different scores compare; 0: the score is the same for all samples.
         order: boundaries as a sequential verification ranks them; empty: by effect.
     """
 
@@ -114,6 +118,7 @@ class Verification:
     undecided: BoolArray
     accuracy: Array
     remaining_accuracy: Array
+    deviation: Array
     settings: dict[str, Any]
     order: tuple[int, ...] = ()
 
@@ -124,12 +129,23 @@ class Verification:
         return ranking_table(self).html()
 
     def rank(self) -> list[str]:
-        """Boundaries by effect on their own semantic, largest first; those that beat the null come first."""
-        if self.order:
-            return [self.boundary_names[row] for row in self.order]
-        own = [self.effect[row, 0, column] for row, column in enumerate(self._columns())]
-        rows = sorted(range(len(own)), key=lambda row: (not self.beats_null[row], -own[row]))
+        """Boundaries by effect on their own semantic, in standard deviations of its score, largest first.
+
+        Those that beat the null come first. Where a score is the same for all samples, an effect on it has no
+        such unit, and comes last among its like.
+        """
+        own = [self.in_deviations()[row, 0, column] for row, column in enumerate(self._columns())]
+        without = np.isnan(own)
+        by_effect = sorted(range(len(own)), key=lambda row: -np.nan_to_num(own[row]))
+        rows = sorted(self.order or by_effect, key=lambda row: (not self.beats_null[row], without[row]))
         return [self.boundary_names[row] for row in rows]
+
+    def in_deviations(self, figure: str = "effect") -> Array:
+        """Returns one of the figures ``[B, 1 + L, S]`` in standard deviations of each score.
+
+        NaN: a score that is the same for all samples, or what was not measured.
+        """
+        return in_deviations(getattr(self, figure), self.deviation)
 
     def status(self, name: str) -> Status:
         """Returns whether the boundary's effect on its own semantic was shown, not shown, or is undecided.
@@ -186,7 +202,7 @@ class Verification:
     def mean_layer_by_level(self) -> dict[str, float | None]:
         """The mean of the mean layers of each level's semantics; None where none of them has one.
 
-        Semantics count alike, because the scores of each have their own unit.
+        Semantics count alike, however large their effects are.
         """
         means: dict[str, list[float]] = {level: [] for level in LEVELS}
         for name, column in zip(self.boundary_names, self._columns(), strict=True):
@@ -215,6 +231,8 @@ class Verification:
                     "name": name,
                     "level": self.semantics[column].level,
                     **self._figures(row, 0, column),
+                    "effect_in_deviations": _plain(self.in_deviations()[row, 0, column]),
+                    "deviation": float(self.deviation[column]),
                     "null_low": _plain(self.null_low[0, column]),
                     "null_high": _plain(self.null_high[0, column]),
                     "status": self.status(name),
@@ -250,6 +268,7 @@ class Verification:
         return {
             "rows": list(self.boundary_names),
             "columns": [semantic.name for semantic in self.semantics],
+            "deviation": self.deviation.tolist(),
             **figures,
             "even_sure": self.even_sure.tolist(),
             "samples": self.samples[:, 0].tolist(),

@@ -20,7 +20,7 @@ from higan_fast.statistics.confidence import bounds_of_moments
 from higan_fast.statistics.corrections import holm
 from higan_fast.statistics.decisions import Decisions, Goal, Verdict
 from higan_fast.statistics.decisions import rounds as count_rounds
-from higan_fast.statistics.effects import LARGE_EVEN
+from higan_fast.statistics.effects import LARGE_EVEN, in_deviations
 from higan_fast.statistics.nulls import null_band, null_p_values, null_scale
 
 Array = NDArray[np.float64]
@@ -37,6 +37,7 @@ def measure_until_decided(
     goal: Goal,
     confidence: float,
     max_samples: int,
+    deviation: Array,
     folder: Path | None,
     settings: dict[str, Any],
     progress: bool,
@@ -49,6 +50,7 @@ def measure_until_decided(
     Args:
         directions: the boundaries, and then the random ones.
         columns: the semantic of each boundary.
+        deviation: of each score, ``[S]``, in which effects and even parts are compared.
 
     Raises:
         ValueError: when an argument is out of range, or a score is not finite or out of its range.
@@ -64,6 +66,7 @@ def measure_until_decided(
         confidence=confidence,
         max_samples=max_samples,
         reach=_reach(measurement.engine.predictor, columns),
+        unit=np.where(deviation > 0, deviation, 1.0)[list(columns)],
     )
     rounds = _Rounds(measurement, directions, columns, folder, settings, progress)
     if progress:
@@ -81,7 +84,7 @@ def measure_until_decided(
             report(decided, f"{what}{samples.stop:,} of at most {max_samples:,} samples")
             if samples.start == 0 and chosen[:num, 1:].any():
                 on_first = own[: len(first), :, 1:].mean(axis=0)
-        _settle_even_parts(rounds, decisions, columns, confidence, max_samples)
+        _settle_even_parts(rounds, decisions, columns, confidence, max_samples, deviation)
     verdict = decisions.verdict()
     known = verdict.has_effect if goal == "top-layer" else np.zeros(num, np.bool_)
     if known.any():
@@ -115,7 +118,7 @@ class _Rounds:
         normals = hash_of(*(direction.normal for direction in directions))
         self.settings = settings | {"normals": normals, "columns": list(columns)}
         self.effects: Effects | None = None
-        self.num_base = 0  # the base samples that the rounds took
+        self.num_base = measurement.num_scored  # the base samples that it took
 
     def whole(self, goal: Goal) -> BoolArray:
         """Every effect that could bear on the goal, ``[B + R, sets]``."""
@@ -203,17 +206,21 @@ def _figures(
 
 
 def _settle_even_parts(
-    rounds: _Rounds, decisions: Decisions, columns: Sequence[int], confidence: float, max_samples: int
+    rounds: _Rounds,
+    decisions: Decisions,
+    columns: Sequence[int],
+    confidence: float,
+    max_samples: int,
+    deviation: Array,
 ) -> None:
     """Goes on with boundaries that have a large even part, until it is surely one.
 
     What is sure of an effect after a few samples leaves open whether the boundary wrecks something else.
     """
     num, stops = len(columns), count_rounds(min(EVEN_SAMPLES, max_samples))
-    deviation = rounds.measurement.deviation(stops[0])  # the first round's, which are scored anyway
     while rounds.effects is not None:
         count, even = rounds.effects.num[:num, 0], rounds.effects.even[:num, 0]
-        large = np.abs(even) >= LARGE_EVEN * np.where(deviation > 0, deviation, np.inf)
+        large = np.abs(in_deviations(even, deviation)) >= LARGE_EVEN  # NaN is not
         open_ones = (large & ~surely_even(rounds.effects, num, confidence)).any(axis=1) & (count < stops[-1])
         if not open_ones.any():
             return

@@ -11,14 +11,19 @@ from typing import Any
 from higan_fast.probing.results import Verification
 
 FIGURES = ("effect", "standard_error", "low", "high", "even", "even_error", "even_low", "even_high")
-COLUMNS = ("verification", "boundary", "layers", "semantic", *FIGURES, "higan_delta", "samples", "beats_null")
+COLUMNS = (
+    *("verification", "boundary", "layers", "semantic", *FIGURES, "higan_delta"),
+    *("deviation", "effect_in_deviations", "samples", "beats_null"),
+)
 
 
 def to_csv(verifications: Sequence[Verification]) -> str:
     """Returns CSV text with a header: the rows of each verification, which the first column numbers from 0.
 
-    What was not measured is empty. ``beats_null`` is true or false where a boundary's effect on its own
-    semantic was tested, corrected for the boundaries of the same verification, and empty elsewhere.
+    ``deviation`` is the standard deviation of the semantic's score, and the unit of ``effect_in_deviations``;
+    all other figures are in the score's own. What was not measured is empty. ``beats_null`` is true or false
+    where a boundary's effect on its own semantic was tested, corrected for the boundaries of the same
+    verification, and empty elsewhere.
     """
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
@@ -34,6 +39,7 @@ def table(verification: Verification) -> Iterator[dict[str, Any]]:
     Values are numbers, or texts; those that were not measured or tested are empty texts.
     """
     layer_sets = ["all", *(layer.index for layer in verification.layers)]
+    relative = verification.in_deviations()
     for name in verification.rank():
         row = verification.row(name)
         for layer_set, layers in enumerate(layer_sets):
@@ -45,6 +51,8 @@ def table(verification: Verification) -> Iterator[dict[str, Any]]:
                     "semantic": semantic.name,
                     **{figure: _number(getattr(verification, figure)[where]) for figure in FIGURES},
                     "higan_delta": _number(verification.higan_delta[where]),
+                    "deviation": float(verification.deviation[column]),
+                    "effect_in_deviations": _number(relative[where]),
                     "samples": int(verification.samples[row, layer_set]),
                     "beats_null": _tested(verification, row, layer_set) if semantic.name == name else "",
                 }

@@ -229,14 +229,16 @@ def verify(
                 results.make_current(key)
                 return Verification(**fields)
             folder = results.folder.parent / name_of(key_of(settings=kept))
+        deviation = measurement.deviation(boundaries, num or max_samples)
         if num is not None:
             figures = _fixed(measurement, directions, columns, num, confidence, folder, kept, progress)
         else:
             assert goal is not None
             asked: Goal = "effect" if one_layer and goal == "top-layer" else goal
             figures = measure_until_decided(
-                measurement, directions, columns, asked, confidence, max_samples, folder, kept, progress
-            )
+                measurement, directions, columns, asked, confidence, max_samples, deviation, folder, kept,
+                progress,
+            )  # fmt: skip
         if one_layer:
             figures |= _of_the_one_layer(figures)
         layers = () if space == "z" else generator.layers
@@ -246,6 +248,7 @@ def verify(
             accuracy=_accuracies(boundary.accuracy for boundary in chosen),
             remaining_accuracy=_accuracies(boundary.remaining_accuracy for boundary in chosen),
             layers=layers,
+            deviation=deviation,
             screening=np.full((len(names), len(layers)), np.nan),
             settings=settings | about,
             **figures,

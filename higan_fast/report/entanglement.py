@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from higan_fast.predictors.base import LEVELS, Semantic
 from higan_fast.probing.verification import Verification
 from higan_fast.report.charts import Cell, cell
 from higan_fast.report.numerals import NONE, interval, number
-from higan_fast.sampling.samples import Samples
 from higan_fast.statistics.effects import LARGE_EVEN
 
 # With more columns than this the numbers would not fit, and only the titles of the cells tell them.
@@ -40,14 +38,12 @@ class Entanglement:
     with_numbers: bool
 
 
-def entanglement(verification: Verification, samples: Samples) -> Entanglement:
+def entanglement(verification: Verification) -> Entanglement:
     """The matrix, rows and columns in the order of the levels. Beside an effect stands a large even part."""
     names = [semantic.name for semantic in verification.semantics]
-    scale = _spread(verification, samples)
-    relative = _relative(verification.entanglement(), scale)  # [B, S]
-    parts = ("even", "even_low", "even_high")
-    even, low, high = (_relative(getattr(verification, part)[:, 0], scale) for part in parts)
-    large = {(part.boundary, part.semantic) for part in large_even_parts(verification, samples)}
+    parts = ("effect", "even", "even_low", "even_high")
+    relative, even, low, high = (verification.in_deviations(part)[:, 0] for part in parts)  # [B, S]
+    large = {(part.boundary, part.semantic) for part in large_even_parts(verification)}
     full = float(np.abs(relative[np.isfinite(relative)]).max(initial=0.0))
     columns = sorted(range(len(names)), key=lambda c: LEVELS.index(verification.semantics[c].level))
     with_numbers = len(columns) <= NUMBERS_UP_TO
@@ -75,17 +71,17 @@ def entanglement(verification: Verification, samples: Samples) -> Entanglement:
         columns=tuple(verification.semantics[column] for column in columns),
         rows=tuple(rows),
         full=number(full, 1),
-        constant=tuple(names[column] for column in columns if not scale[column] > 0),
+        constant=tuple(names[column] for column in columns if not verification.deviation[column] > 0),
         with_numbers=with_numbers,
     )
 
 
-def large_even_parts(verification: Verification, samples: Samples) -> list[EvenPart]:
+def large_even_parts(verification: Verification) -> list[EvenPart]:
     """The even parts that are surely not 0 and of at least ``LARGE_EVEN`` standard deviations, largest first.
 
     They are those of all layers together, and of other semantics as well as the boundary's own.
     """
-    relative = _relative(verification.even[:, 0], _spread(verification, samples))
+    relative = verification.in_deviations("even")[:, 0]
     found = verification.even_sure & (np.abs(relative) >= LARGE_EVEN)  # NaN is not
     parts = [
         EvenPart(
@@ -96,15 +92,3 @@ def large_even_parts(verification: Verification, samples: Samples) -> list[EvenP
         for row, column in np.argwhere(found)
     ]
     return sorted(parts, key=lambda part: -abs(part.size))
-
-
-def _spread(verification: Verification, samples: Samples) -> NDArray[np.float64]:
-    """The standard deviation of each semantic's score over the samples, ``[S]``."""
-    names = (semantic.name for semantic in samples.semantics)
-    spread = dict(zip(names, samples.scores.std(axis=0, dtype=float), strict=True))
-    return np.array([spread[semantic.name] for semantic in verification.semantics])
-
-
-def _relative(values: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``[B, S]`` in standard deviations; NaN where a score is the same for all samples."""
-    return np.divide(values, scale, out=np.full(values.shape, np.nan), where=scale > 0)

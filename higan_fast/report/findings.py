@@ -31,9 +31,8 @@ def finding(verification: Verification | None) -> str:
             "on this evidence, no boundary controls its semantic."
         )
     first = verification.rank()[0]
-    row = verification.boundary_names.index(first)
     names = [semantic.name for semantic in verification.semantics]
-    effect = verification.effect[row, 0, names.index(first)]
+    effect = verification.in_deviations()[verification.row(first), 0, names.index(first)]
     who = (
         "The only semantic"
         if num == 1
@@ -44,7 +43,8 @@ def finding(verification: Verification | None) -> str:
     verb = "beats" if beating == 1 else "beat"
     return (
         f"{who} {verb} random directions of the same length; the largest effect is that of {first}, "
-        f"{number(effect, decimals([effect], 2), signed=True)} for one step on all layers."
+        f"{number(effect, decimals([effect], 2), signed=True)} standard deviations of its score for one step "
+        "on all layers."
     )
 
 

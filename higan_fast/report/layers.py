@@ -13,6 +13,7 @@ from higan_fast.predictors.base import LEVELS
 from higan_fast.probing.verification import Verification
 from higan_fast.report.charts import Cell, cell
 from higan_fast.report.numerals import NONE, decimals, interval, number
+from higan_fast.report.ranking import places_of
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,10 @@ def heat_map(verification: Verification, anchors: Mapping[tuple[str, int | None]
     num = len(verification.layers)
     means = verification.mean_layer_by_level()
     names = verification.rank()
-    places = decimals([verification.layer_profile(name) for name in names], 3)
     level_of = {semantic.name: semantic.level for semantic in verification.semantics}
     levels = []
     for level in LEVELS:
-        profiles = tuple(
-            _profile(verification, name, places, anchors) for name in names if level_of[name] == level
-        )
+        profiles = tuple(_profile(verification, name, anchors) for name in names if level_of[name] == level)
         mean = means[level]
         levels.append(
             LevelRows(
@@ -79,9 +77,7 @@ def heat_map(verification: Verification, anchors: Mapping[tuple[str, int | None]
     return HeatMap(verification.layers, tuple(groups), tuple(levels))
 
 
-def _profile(
-    verification: Verification, name: str, places: int, anchors: Mapping[tuple[str, int | None], str]
-) -> Profile:
+def _profile(verification: Verification, name: str, anchors: Mapping[tuple[str, int | None], str]) -> Profile:
     row = verification.boundary_names.index(name)
     column = [semantic.name for semantic in verification.semantics].index(name)
     effects = verification.layer_profile(name)
@@ -90,7 +86,7 @@ def _profile(
     full = float(np.nanmax(np.abs(effects), initial=0.0))  # NaN: not measured
     if not marks.any():  # noise would look like a finding if its largest value had the full colour
         full = max(3 * full, 2 * float(np.nanmax(null, initial=0.0)))
-    places = max(places, decimals(effects, 2))
+    places = max(places_of(verification, name), decimals(effects, 2))
     cells = []
     for index, (layer, effect) in enumerate(zip(verification.layers, effects, strict=True)):
         low, high = (float(ends[row, 1 + index, column]) for ends in (verification.low, verification.high))

@@ -28,7 +28,7 @@ from higan_fast.report.entanglement import entanglement, large_even_parts
 from higan_fast.report.findings import economy, finding, order, wrecks
 from higan_fast.report.histograms import histograms
 from higan_fast.report.layers import heat_map
-from higan_fast.report.numerals import count, decimals, number, percent
+from higan_fast.report.numerals import count, number, percent
 from higan_fast.report.ranking import ranking
 from higan_fast.report.settings import about, described
 from higan_fast.report.strips import NUM_SAMPLES, STEPS, anchors, strips
@@ -83,7 +83,7 @@ def write_report(
         "finding": finding(verification),
         "order": order(verification),
         "economy": economy(verification),
-        "wrecks": wrecks(large_even_parts(verification, samples) if verification else ()),
+        "wrecks": wrecks(large_even_parts(verification) if verification else ()),
         "samples": samples,
         "boundaries": boundaries,
         "levels": LEVELS,
@@ -97,8 +97,7 @@ def write_report(
         "histograms": histograms(samples, boundaries),
     }
     if verification is not None:
-        places = decimals([entry["effect"] for entry in verification.to_json()["semantics"]], 3)
-        pictured = strips(generator, samples, boundaries, verification, places, progress)
+        pictured = strips(generator, boundaries, verification, progress)
         links = anchors(pictured)
         context |= {
             "ranking": ranking(verification, boundaries),
@@ -109,7 +108,7 @@ def write_report(
             "not_pictured": len(verification.boundary_names) - len(pictured),
             "steps": [number(step, 1 if step % 1 else 0, signed=True) for step in STEPS],
             "num_on_strips": NUM_SAMPLES,
-            "entanglement": entanglement(verification, samples),
+            "entanglement": entanglement(verification),
         }
     page = _environment().get_template("page.html").render(context)
     with write_whole(figures) as file:

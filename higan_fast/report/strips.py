@@ -16,7 +16,7 @@ from higan_fast.progress import progress as show_progress
 from higan_fast.report.drawing import Picture, largest_side, picture
 from higan_fast.report.entanglement import large_even_parts
 from higan_fast.report.numerals import interval, listing, number
-from higan_fast.report.ranking import layer_name
+from higan_fast.report.ranking import layer_name, places_of
 from higan_fast.sampling.latents import (
     VERIFICATION,
     Codes,
@@ -25,7 +25,6 @@ from higan_fast.sampling.latents import (
     make_codes,
     map_labelled_latents,
 )
-from higan_fast.sampling.samples import Samples
 
 STEPS = (-3.0, -1.5, 0.0, 1.5, 3.0)
 NUM_SAMPLES = 3  # on a panel; the rows of layers show the first of them
@@ -80,10 +79,8 @@ class Strip:
 
 def strips(
     generator: Generator,
-    samples: Samples,
     boundaries: Boundaries,
     verification: Verification,
-    places: int,
     progress: bool,
 ) -> list[Strip]:
     """Returns strips of every semantic that has an effect and of the first few that have none, as ranked.
@@ -92,10 +89,8 @@ def strips(
 
     Args:
         generator: the one that was probed.
-        samples: whose scores give the unit of what is wrecked.
         boundaries: along which to move.
         verification: their effects.
-        places: decimals of the effects.
         progress: whether to show it.
     """
     names = [name for name in verification.rank() if name in boundaries]
@@ -105,8 +100,8 @@ def strips(
     rows = len(verification.layers) if several else 0
     each = NUM_SAMPLES * (2 if several else 1)
     total = (len(with_effect) * (rows + each) + len(without) * each) * len(STEPS)
-    drawer = _Drawer(generator, verification, places, largest_side(total, generator.resolution))
-    large = large_even_parts(verification, samples)
+    drawer = _Drawer(generator, verification, largest_side(total, generator.resolution))
+    large = large_even_parts(verification)
     result = []
     with show_progress("drawing", total, enabled=progress) as advance:
         for name in [*with_effect, *without]:
@@ -129,10 +124,9 @@ def anchors(found: Sequence[Strip]) -> dict[tuple[str, int | None], str]:
 class _Drawer:
     """Draws the strips of one verification."""
 
-    def __init__(self, generator: Generator, verification: Verification, places: int, side: int) -> None:
+    def __init__(self, generator: Generator, verification: Verification, side: int) -> None:
         settings = verification.settings
-        self.generator, self.verification = generator, verification
-        self.places, self.side = places, side
+        self.generator, self.verification, self.side = generator, verification, side
         self.truncation = (settings["truncation_psi"], settings["truncation_layers"])
         self.base = make_codes(
             generator, settings["seed"], 0, NUM_SAMPLES, *self.truncation, VERIFICATION, settings.get("label")
@@ -162,17 +156,18 @@ class _Drawer:
         alt = f"{len(images)} samples, one to a row, moved along {name} on {on} by {_steps()}"
         layer_set = 0 if layer is None else 1 + layer
         figures = (verification.row(name), layer_set, self.columns.index(name))
+        places = places_of(verification, name)
         return Panel(
             on[0].upper() + on[1:],
-            number(verification.effect[figures], self.places, signed=True),
-            number(verification.even[figures], self.places, signed=True),
+            number(verification.effect[figures], places, signed=True),
+            number(verification.even[figures], places, signed=True),
             picture(images, alt, self.side),
         )
 
     def _layers(self, boundary: Boundary, best: int | None) -> tuple[LayerRow, ...]:
         verification, name = self.verification, boundary.name
         row, column = verification.row(name), self.columns.index(name)
-        psi, truncated = self.truncation
+        places, (psi, truncated) = places_of(verification, name), self.truncation
         (images,) = manipulate_each_layer(
             self.generator, self.base.codes[:1], boundary, STEPS,
             truncation_psi=psi, truncation_layers=truncated,
@@ -189,9 +184,9 @@ class _Drawer:
                     index=layer.index,
                     group=layer.group,
                     resolution=layer.resolution,
-                    effect=number(verification.effect[figures], self.places, signed=True),
-                    interval=interval(verification.low[figures], verification.high[figures], self.places),
-                    null=_band(float(verification.null_high[1 + place, column]), self.places),
+                    effect=number(verification.effect[figures], places, signed=True),
+                    interval=interval(verification.low[figures], verification.high[figures], places),
+                    null=_band(float(verification.null_high[1 + place, column]), places),
                     beats_null=bool(verification.layer_beats_null[row, place]),
                     best=place == best,
                     picture=picture(images[place][None], alt, self.side),

@@ -91,6 +91,11 @@ class Samples:
         return self._read("scores")
 
     @cached_property
+    def deviation(self) -> NDArray[np.float64]:
+        """The standard deviation of each score over the samples, ``[S]``: effects compare in this unit."""
+        return deviation_of(self.scores)
+
+    @cached_property
     def labels(self) -> NDArray[np.int64] | None:
         return self._read("labels") if "labels" in self._store.shapes else None
 
@@ -114,6 +119,15 @@ class Samples:
 
     def _read(self, name: str) -> NDArray[Any]:
         return self._store.read(name, 0, self._num)
+
+
+def deviation_of(scores: NDArray[Any]) -> NDArray[np.float64]:
+    """Returns the standard deviation of scores ``[N, S]`` over the samples, ``[S]``.
+
+    It is 0, and no rounding error, where a score is the same for all samples.
+    """
+    varies = (scores != scores[:1]).any(axis=0)
+    return np.where(varies, scores.std(axis=0, dtype=np.float64), 0.0)
 
 
 def check_sampling(

@@ -40,8 +40,8 @@ class Verdict:
         candidates: the layer with the largest effect, of either sign, is among these, ``[B, L]``.
         top_layer: that layer, or one that falls short of it by the margin at most, ``[B]``; −1: not known,
             or no effect was shown.
-        order: boundaries as ranked: first those with an effect, last those without; within them by effect,
-            largest first.
+        order: boundaries as ranked: first those with an effect, last those without; within them by effect
+            in its unit, largest first.
         ordered: pairs of boundaries whose order is known, or that differ by the margin at most, ``[B, B]``.
         samples: how many each effect was measured on, ``[B, 1 + L]``.
         null_samples: how many each random direction was measured on.
@@ -81,15 +81,15 @@ class Decisions:
         effect: which boundaries raise their semantic, on all layers together, by more than the null does?
         top-layer: and on which layer alone is the effect of each of those the largest, of either sign?
             The layers are measured once the first question is answered, and from sample 0 on.
-        ranking: and what is the order of those by effect?
+        ranking: and what is the order of those by effect, each in its ``unit``?
 
     What is guaranteed, with the probability ``confidence`` for all of it together, whenever one stops:
 
     - No boundary has_effect whose true effect is at most 0, or that is itself a random direction.
     - The layer of largest true effect is among the candidates, and the effect of top_layer is at least
       (1 − margin) times the largest.
-    - Of each ordered pair, the boundary ranked first has the larger true effect, or the two differ by at
-      most margin times the larger.
+    - Of each ordered pair, the boundary ranked first has the larger true effect in its unit, or the two
+      differ by at most margin times the larger.
 
     True effects are means over all samples that the generator can make. The signs behind these claims are
     told by confidence sequences, which hold for every distribution if ``reach`` is given, and
@@ -112,6 +112,7 @@ class Decisions:
         max_samples: int = 2000,
         margin: float = 0.1,
         reach: ArrayLike | None = None,
+        unit: ArrayLike = 1.0,
     ) -> None:
         """Nothing is measured yet.
 
@@ -124,6 +125,8 @@ class Decisions:
             margin: differences of effects below this part of the larger one do not matter; 0: all do.
             reach: the largest size of a paired effect, a number or one per boundary: (high − low) / 2
                 where the score lies in [low, high]. None: not known.
+            unit: in which the boundaries' effects are compared with each other for their order, a positive
+                number or one per boundary, such as the standard deviation of its score.
 
         Raises:
             ValueError: when an argument is out of range.
@@ -150,7 +153,8 @@ class Decisions:
         self._rounds = rounds(max_samples)
         self._test = EffectTest(*shape, num_null, max_samples, level, 1 - confidence)
         self._top = _TopLayer(*shape, margin, level, reaches) if goal == "top-layer" else None
-        self._order = _Order(*shape, margin, level, reaches) if goal == "ranking" else None
+        self._unit = np.broadcast_to(np.asarray(unit, np.float64), shape[0])
+        self._order = _Order(*shape, margin, level, reaches, self._unit) if goal == "ranking" else None
         self._searching = False  # the layers, with all effects decided
 
     @property
@@ -224,7 +228,7 @@ class Decisions:
             top_layer=np.where(test.has_effect, self._top.layer if self._top else -1, -1),
             order=_sort(
                 np.where(test.has_effect, 0, np.where(test.undecided, 1, 2)),
-                mean,
+                mean / self._unit,
                 self._order.separated if self._order else np.zeros((num, num), np.bool_),
             ),
             ordered=self._order.decided.copy() if self._order else np.eye(num, dtype=np.bool_),
@@ -289,9 +293,19 @@ class _TopLayer:
 
 
 class _Order:
-    """Which of two boundaries has the larger effect, by differences on the same samples."""
+    """Which of two boundaries has the larger effect in its unit, by differences on the same samples."""
 
-    def __init__(self, num: int, sets: int, margin: float, level: float, reach: ArrayLike | None) -> None:
+    def __init__(
+        self,
+        num: int,
+        sets: int,
+        margin: float,
+        level: float,
+        reach: ArrayLike | None,
+        unit: ArrayLike = 1.0,
+    ) -> None:
+        self.unit = np.repeat(np.broadcast_to(unit, num), sets)  # of each effect, [B (1 + L)]
+        reach = None if reach is None else np.asarray(reach) / self.unit
         self.decided = np.eye(num, dtype=np.bool_)
         self.separated = np.zeros((num, num), np.bool_)  # (i, j): θ_i > θ_j
         weights = (1.0, 1 - margin) if margin else (1.0,)
@@ -304,7 +318,7 @@ class _Order:
         """``effects``: ``[n, B (1 + L)]``; ``active``: which of them to read."""
         larger = np.zeros((len(self.comparisons), *self.decided.shape), np.bool_)
         for index, comparison in enumerate(self.comparisons):
-            comparison.update(effects, active)
+            comparison.update(effects / self.unit, active)
             larger[index][self.pairs] = comparison.known > 0
         self.separated, reaches = larger[0], larger[-1]  # the second: θ_i > (1 − margin) θ_j
         self.decided |= self.separated | self.separated.T | (reaches & reaches.T)

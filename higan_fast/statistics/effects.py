@@ -67,6 +67,16 @@ def higan_rise(plus: Tensor, base: Tensor) -> Tensor:
     return (plus.double() - base.double()).clamp(min=0)
 
 
+def in_deviations(values: ArrayLike, deviation: ArrayLike) -> Array:
+    """Returns figures ``[..., S]`` in standard deviations of their scores ``[S]``, so that they compare.
+
+    They do not change when a score is multiplied by a number. A score that is the same for all samples has no
+    such unit: its figures are NaN.
+    """
+    values, deviation = np.broadcast_arrays(np.asarray(values, np.float64), deviation)
+    return np.divide(values, deviation, out=np.full(values.shape, np.nan), where=deviation > 0)
+
+
 def standard_error(count: int, m2: ArrayLike) -> Array:
     """Returns the standard error of a mean from the count and the sum of squared deviations."""
     return np.sqrt(np.asarray(m2) / max(count - 1, 1) / count)

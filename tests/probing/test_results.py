@@ -76,6 +76,7 @@ def test_json_is_what_the_design_says(verification, boundaries):
     figures = {"effect", "standard_error", "low", "high", "higan_delta"}
     figures |= {"even", "even_error", "even_low", "even_high"}
     keys = {"name", "level", "null_low", "null_high", "beats_null", "best_layer", "profile"} | figures
+    keys |= {"effect_in_deviations", "deviation"}
     keys |= {"samples", "screening_correlation", "p_adjusted", "p_required", "p_samples"}
     keys |= {"status", "reason", "undecided", "accuracy", "remaining_accuracy"}
     layer_keys = {"layer", "screened", "beats_null", "samples"} | figures
@@ -94,9 +95,8 @@ def test_json_is_what_the_design_says(verification, boundaries):
         assert entry["p_adjusted"] <= entry["p_required"] == pytest.approx(0.05)
     matrix = found["entanglement"]
     assert (matrix["rows"], matrix["columns"]) == (list(verification.boundary_names), NAMES)
-    assert (
-        matrix["samples"] == [64] * 4 and set(matrix) - {"rows", "columns", "samples", "even_sure"} == figures
-    )
+    assert matrix["samples"] == [64] * 4 and matrix["deviation"] == verification.deviation.tolist()
+    assert set(matrix) - {"rows", "columns", "samples", "even_sure", "deviation"} == figures
     for name in figures:
         np.testing.assert_array_equal(matrix[name], getattr(verification, name)[:, 0])
     settings = {"num": 64, "step": 2.0, "seed": 1, "num_null": 32, "confidence": 0.95, "space": "w"}

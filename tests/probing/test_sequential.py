@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -99,7 +100,7 @@ def test_questions_without_layers_measure_none(mixed, goal):
     assert answer.best_layer("view") is None and answer.mean_layer("view") is None
     assert answer.images_fixed == 400 * (1 + 2 * (5 + 32))
     rows = [answer.boundary_names.index(name) for name in answer.rank()[:4]]
-    own = [answer.effect[row, 0, NAMES.index(answer.boundary_names[row])] for row in rows]
+    own = [answer.in_deviations()[row, 0, NAMES.index(answer.boundary_names[row])] for row in rows]
     assert own == sorted(own, reverse=True)
 
 
@@ -203,7 +204,11 @@ def test_running_out_of_samples_is_said(boundaries):
     assert all(few.reason(name).startswith("ran out of ") for name in few.boundary_names)
     assert few.reason("bed").endswith("the next look takes max_samples = 32")
     three = ["view", "wood", "hue"]
-    some = verify(*toy(), boundaries, semantics=three, decide="ranking", **OPTIONS | {"max_samples": 36})
+    near = {
+        name: replace(b, deviation=b.deviation * (1.045 if name == "view" else 1))
+        for name, b in boundaries.items()
+    }  # view and hue differ by half the margin
+    some = verify(*toy(), near, semantics=three, decide="ranking", **OPTIONS | {"max_samples": 32})
     assert some.beats_null.all() and {some.status(name) for name in three} == {"shown"}
     assert 0 < some.num_undecided() < 3  # of some the place in the order is known, of others not yet
     for name, undecided in zip(three, some.undecided, strict=True):

@@ -151,7 +151,8 @@ def test_ranking_puts_what_beats_the_null_first(boundaries):
     mixed = Boundaries((*boundaries.boundaries, random_boundary("constant", 0)))
     found = verify(*toy(), mixed, num=32, progress=False)
     assert found.rank()[-1] == "constant"
-    own = [found.effect[found.boundary_names.index(n), 0, NAMES.index(n)] for n in found.rank()[:-1]]
+    relative = found.in_deviations()
+    own = [relative[found.boundary_names.index(n), 0, NAMES.index(n)] for n in found.rank()[:-1]]
     assert own == sorted(own, reverse=True)
     assert found.p_values[-1] == 1
     assert verify(*toy(), mixed, semantics=["hue", "bed"], num=8, progress=False).boundary_names == (

@@ -12,6 +12,8 @@ from higan_fast.predictors.base import Semantic
 from higan_fast.probing.manipulation import manipulate
 from higan_fast.probing.verification import verify
 from higan_fast.report import write_report
+from higan_fast.report.numerals import number
+from higan_fast.report.ranking import places_of
 from higan_fast.report.strips import STEPS
 from higan_fast.sampling.latents import VERIFICATION, make_codes
 from higan_fast.sampling.samples import Samples, sample
@@ -63,8 +65,10 @@ def test_every_semantic_stands_there_with_its_figures(write, run):
     for entry in run.verification.to_json()["semantics"]:
         name, layer = entry["name"], entry["best_layer"]
         assert layer == LAYER_OF[name]
-        effect = f"{entry['effect']:+.2f}"
-        assert f"{name} {entry['level']} {effect} {entry['low']:.2f} to {entry['high']:.2f}" in page.text
+        places = places_of(run.verification, name)
+        effect, low, high = (f"{entry[key]:.{places}f}" for key in ("effect", "low", "high"))
+        relative = f"{entry['effect_in_deviations']:+.2f}"
+        assert f"{name} {entry['level']} {relative} +{effect} {low} to {high}" in page.text
         group = run.generator.layers[layer].group
         assert f"{layer} (16², {group}) {100 * run.boundaries[name].accuracy:.1f} %" in page.text
     assert "All 4 semantics beat random directions" in page.text
@@ -294,5 +298,5 @@ def test_captions_of_strips_give_the_even_part(write, run):
     for name in LAYER_OF:
         column = [semantic.name for semantic in SEMANTICS].index(name)
         effect, even = (float(part[found.row(name), 0, column]) for part in (found.effect, found.even))
-        text = f"All layers effect {effect:+.2f} , even part {even:+.2f}".replace("-", "−")
-        assert text.replace("−0.00", "0.00").replace("+0.00", "0.00") in page.text
+        effect, even = (number(value, places_of(found, name), signed=True) for value in (effect, even))
+        assert f"All layers effect {effect} , even part {even}" in page.text
