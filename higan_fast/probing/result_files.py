@@ -36,9 +36,10 @@ class ResultFiles:
         self.folder, self.current = Path(out) / "verification" / "results", Path(out) / "verification.npz"
 
     def find(self, key: str) -> dict[str, Any] | None:
-        """Returns the fields of a verification; None where it is not there, or its file is damaged."""
+        """Returns the fields of a verification; None where it is missing, damaged or of another version."""
         arrays = load_arrays(self._path(key), key)
-        return None if arrays is None else _fields(arrays)
+        found = None if arrays is None else _fields(arrays)
+        return found if found is not None and found.keys() == _names() else None
 
     def keep(self, verification: Verification, key: str) -> None:
         """Writes a verification, and makes it the current one, or one that includes it."""
@@ -54,7 +55,7 @@ class ResultFiles:
             same = (
                 stored["settings"] == asked["settings"] and asked["boundaries"].items() <= boundaries.items()
             )
-            if same and len(boundaries) > widest:
+            if same and len(boundaries) > widest and _of_this_version(other):
                 path, widest = other, len(boundaries)
         content = path.read_bytes()
         if not self.current.exists() or self.current.read_bytes() != content:
@@ -62,9 +63,10 @@ class ResultFiles:
                 file.write(content)
 
     def beside(self) -> list[Path]:
-        """Returns the files of all verifications but the current one."""
+        """Returns the files of all verifications but the current one, and but those of another version."""
         current = str(_read(self.current)["key"]) if self.current.exists() else None
-        return [path for path in sorted(self.folder.glob("*.npz")) if str(_read(path)["key"]) != current]
+        others = [path for path in sorted(self.folder.glob("*.npz")) if str(_read(path)["key"]) != current]
+        return [path for path in others if _of_this_version(path)]
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{name_of(key)}.npz"
@@ -89,6 +91,17 @@ def read_fields(path: str | Path) -> dict[str, Any]:
     arrays = _read(path)
     arrays.pop("key")
     return _fields(arrays)
+
+
+def _names() -> set[str]:
+    """The fields of a verification in this version."""
+    from higan_fast.probing.results import Verification  # which knows this module
+
+    return {field.name for field in fields(Verification)}
+
+
+def _of_this_version(path: Path) -> bool:
+    return read_fields(path).keys() == _names()
 
 
 def _read(path: str | Path) -> dict[str, NDArray[Any]]:

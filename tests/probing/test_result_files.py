@@ -3,6 +3,7 @@
 import pytest
 
 import higan_fast.probing.measurement as measurement
+from higan_fast.files import read_arrays, write_arrays
 from higan_fast.probing import Verification, verify
 from higan_fast.probing.result_files import ResultFiles
 from tests.probing.same import same
@@ -106,3 +107,17 @@ def test_damaged_results_are_made_again(boundaries, tmp_path, measured):
     (tmp_path / "verification.npz").unlink()
     same(verify(*toy(), boundaries, out=tmp_path, **OPTIONS), found)
     same(current(tmp_path), found)
+
+
+def test_results_of_another_version_are_measured_anew_and_stand_beside_nothing(boundaries, tmp_path):
+    everything = verify(*toy(), boundaries, out=tmp_path, **OPTIONS)
+    bed = verify(*toy(), boundaries, semantics="bed", out=tmp_path, **OPTIONS)
+    for path in ResultFiles(tmp_path).folder.glob("*.npz"):
+        older = read_arrays(path)
+        del older["deviation"]
+        write_arrays(path, older)
+    same(verify(*toy(), boundaries, semantics="bed", out=tmp_path, **OPTIONS), bed)
+    same(current(tmp_path), bed)  # the wider one cannot be read any more
+    assert beside(tmp_path) == []
+    same(verify(*toy(), boundaries, out=tmp_path, **OPTIONS), everything)
+    assert [found.boundary_names for found in beside(tmp_path)] == [("bed",)]
