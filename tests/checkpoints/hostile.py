@@ -109,6 +109,13 @@ def empty_tensor(*size: int) -> bytes:
     return tensor(storage("0", 16), row(*map(number, size)), row(*(number(1) for _ in size)))
 
 
+def many_tensors(count: int) -> bytes:
+    """All on one storage, by calls with the same arguments."""
+    args = b"h\1" + number(0) + row(number(4)) + row(number(1)) + b"\x89}"
+    setup = named("torch._utils._rebuild_tensor_v2") + b"q\0000" + storage("0", 16) + b"q\0010"
+    return setup + row(args) + b"q\0020](" + b"h\0h\2R" * count + b"e"
+
+
 def legacy(value: bytes, keys: bytes, *counts: int) -> bytes:
     """The form of torch before 1.6."""
     stored = b"".join(struct.pack("<q", count) + bytes(4 * count) for count in counts)
@@ -259,6 +266,11 @@ PICKLES: dict[str, Maker] = {
     "an OrderedDict of a tensor without values": lambda: zipped(
         named("collections.OrderedDict") + row(empty_tensor(2**40, 0)) + b"R"
     ),
+    "many tensors": lambda: zipped(many_tensors(30_000)),
+    "many references to one storage": lambda: zipped(
+        b"](" + storage("0", 16)[:-1] + b"q\0Q" + b"h\0Q" * 90_000 + b"e"
+    ),
+    "a text of wide characters": lambda: whole(text("🙂" + "x" * 3_000_000)),
     "a tensor without end": lambda: zipped(empty_tensor(0, 2**47, 2**47)),
     "an array without end": lambda: whole(array(row(number(0), number(2**47), number(2**47)))),
     "the truth of a tensor": lambda: zipped(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,10 @@ INSTRUCTIONS, INSTRUCTIONS_PER_BYTE = 200_000, 1 / 64
 WORK, WORK_PER_BYTE = 64 * 2**20, 8
 ENTRY = 512  # bytes of work for an entry of a container that is copied: it is hashed, and stored in a table
 CLASS = 4096  # for a class that is seen for the first time
+OF_EACH: dict[type, int] = {
+    **dict.fromkeys((list, tuple, dict, OrderedDict, set, frozenset), ENTRY),
+    **dict.fromkeys((str, memoryview), 1),
+}
 
 
 class PickleError(ValueError):
@@ -43,11 +48,8 @@ class Budget:
 
     def charge_values(self, values: Sequence[Any]) -> None:
         """Subtracts what a function can copy of its arguments: their characters, bytes and entries."""
-        self.charge(ENTRY * len(values))
-        self.charge(sum(map(_length, values)))
-
-
-def _length(value: Any) -> int:
-    if isinstance(value, str | memoryview):
-        return len(value)
-    return ENTRY * len(value) if isinstance(value, list | tuple | dict | set | frozenset) else 0
+        work = ENTRY * len(values)
+        for value in values:
+            if each := OF_EACH.get(type(value)):
+                work += each * len(value)
+        self.charge(work)

@@ -218,11 +218,15 @@ class Machine:
 
     def remember(self, index: int) -> None:
         value, known = self.stack[-1], len(self.memo)
-        if not 0 <= index < MEMO + len(self.data) * MEMO_PER_BYTE:
+        if index == known:
+            self.memo.append(value)
+            self.memorized += 1
+        elif 0 <= index < MEMO + len(self.data) * MEMO_PER_BYTE:
+            self.memo += [_ABSENT] * (index + 1 - known)
+            self.memorized += self.memo[index] is _ABSENT
+            self.memo[index] = value
+        else:
             raise PickleError("the pickle numbers its objects higher than any file of weights")
-        self.memo += [_ABSENT] * (index + 1 - known)
-        self.memorized += self.memo[index] is _ABSENT
-        self.memo[index] = value
         if isinstance(value, Pending):
             value.remembered.append(index)
 
@@ -332,6 +336,8 @@ def as_key(key: Any, among: int = 0) -> Any:
     Raises:
         PickleError: for others.
     """
+    if type(key) is str and len(key) <= LONGEST_KEY:
+        return key
     if not isinstance(key, str | memoryview | int | None):
         raise PickleError(f"the pickle has a {kind(key)} for a key")
     if isinstance(key, str | memoryview) and len(key) > LONGEST_KEY:
