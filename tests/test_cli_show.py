@@ -72,7 +72,8 @@ def test_csv_has_a_row_for_each_boundary_set_of_layers_and_semantic(out):
     for entry in current["semantics"]:
         row = own[entry["name"], "all"]
         for name in ("effect", "standard_error", "low", "high", "higan_delta", "even"):
-            assert float(row[name]) == entry[name], name
+            assert (float(row[name]) if row[name] else None) == entry[name], name
+        assert row["asymptotic"] == str(entry["asymptotic"]).lower()
         assert row["beats_null"] == str(entry["beats_null"]).lower() and row["samples"] == "4"
         for layer in entry["profile"]:
             assert float(own[entry["name"], str(layer["layer"])]["effect"]) == layer["effect"]

@@ -29,7 +29,7 @@ class ToyGenerator(Generator):
     """Layer l paints pattern l as strongly as its code reaches along direction l, and decorations besides.
 
     Nobody scores the decorations. A layer's gain depends on what the layers before it have painted, so
-    that a prefix that is not kept as it was would show.
+    that a prefix that is not kept as it was would show, and on its code, so that no effect is a constant.
     """
 
     family = "toy"
@@ -72,7 +72,7 @@ class ToyGenerator(Generator):
     def layer(self, index: int, activation: Activation, code: Tensor) -> Activation:
         painted = activation.features
         centred = code - self.w_avg
-        gain = 1 + 0.1 * torch.tanh(painted.flatten(1).sum(1))
+        gain = 1 + 0.1 * torch.tanh(painted.flatten(1).sum(1) + 0.1 * centred @ self.tastes[index])
         strength = gain * (centred @ self.directions[index])  # [N]
         paint = torch.einsum("n,chw->nchw", strength, self.patterns[index])
         decoration = torch.einsum("nl,lchw->nchw", torch.tanh(centred @ self.tastes.T), self.decorations)

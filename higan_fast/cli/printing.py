@@ -22,8 +22,7 @@ def echo_line(text: str = "") -> None:
 def print_boundaries(boundaries: Boundaries) -> None:
     """How good each is, or why there is none, and to how many samples they were fitted."""
     for name, boundary in boundaries.items():
-        how = "" if boundary.origin is None else f"  {boundary.origin.described}"
-        echo_line(f"{name:16} held-out accuracy {boundary.accuracy:.3f}{how}")
+        echo_line(f"{name:16} held-out accuracy {boundary.accuracy:.3f}")
     for name, reason in boundaries.skipped.items():
         echo_line(f"{name:16} skipped: {reason}")
     echo_line(boundaries.fitted_to)
@@ -46,12 +45,16 @@ def print_ranking(verification: Verification) -> None:
         )
         relative = "–" if row["effect_in_deviations"] is None else f"{row['effect_in_deviations']:+.2f}"
         layer = "–" if row["best_layer"] is None else row["best_layer"]
-        figures = f"{effect} [{low}, {high}]"
+        figures = f"{effect} [{low}, {high}]" + (" ≈" if row["asymptotic"] else "")
         line = f"{row['name']:16} {row['level']:9}  {relative:>6}  {figures:26} ±{null.removeprefix('+')}"
         echo_line(f"{line}  {layer:>10}  {row['p_adjusted']:8.2g}  {row['p_required']:8.2g}  {row['status']}")
     for row in result["semantics"]:
         if row["status"] != "shown" or row["undecided"]:
             echo_line(f"{row['name']}: {row['status']}: {row['reason']}")
+    if any(row["asymptotic"] for row in result["semantics"]):
+        echo_line(
+            "≈: the range of the score is not known, so that its interval holds only as samples grow many"
+        )
     for level, mean in result["mean_layer_by_level"].items():
         echo_line(f"mean layer, {level:9} {'–' if mean is None else f'{mean:.2f}'}")
     saved = result["images_fixed"] - result["images"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal
 
 from higan_fast.statistics.effect_test import next_look
+from higan_fast.statistics.student import DISTINCT
 
 if TYPE_CHECKING:
     from higan_fast.probing.results import Verification
@@ -37,8 +39,23 @@ def reason_for(verification: Verification, row: int) -> str:
     if status == "undecided":
         return (
             f"ran out of samples: beyond random directions ({figures}), but not surely above 0 on {samples:,}"
+            f"{_why_no_interval(verification, row)}"
         )
-    return f"beyond random directions ({figures}), but not surely above 0"
+    return (
+        f"beyond random directions ({figures}), but not surely above 0{_why_no_interval(verification, row)}"
+    )
+
+
+def _why_no_interval(verification: Verification, row: int) -> str:
+    """Says what would give an interval where there is none."""
+    names = [semantic.name for semantic in verification.semantics]
+    low = verification.low[row, 0, names.index(verification.boundary_names[row])]
+    if not math.isinf(low):
+        return ""
+    return (
+        f": fewer than {DISTINCT} of them changed the score, each differently, and its range is not known; "
+        "a predictor that states its score_ranges needs no more than that"
+    )
 
 
 def _left_open(verification: Verification, row: int) -> str:

@@ -40,11 +40,14 @@ class Measured(NamedTuple):
 
     @classmethod
     def load(cls, path: Path, key: str) -> Measured | None:
-        """Reads what was saved under the same key; returns None where there is no such file."""
+        """Reads what was saved under the same key; returns None where there is no such file.
+
+        A file of an older version, which lacks something, counts as none.
+        """
         arrays = load_arrays(path, key)
-        if arrays is None:
+        if arrays is None or not arrays.keys() >= {*Effects._fields, "own", "null"}:
             return None
-        return cls(Effects(*(arrays[name] for name in Effects._fields)), arrays["own"], arrays["null"])
+        return cls(Effects._make(arrays[name] for name in Effects._fields), arrays["own"], arrays["null"])
 
 
 def save_arrays(path: Path, key: str, **arrays: NDArray[Any]) -> None:

@@ -18,6 +18,7 @@ from higan_fast.engine.engine import Engine
 from higan_fast.engine.estimate import Estimate, Rate
 from higan_fast.engine.plan import Plan, all_and_each
 from higan_fast.generators.base import Generator
+from higan_fast.predictors.base import Predictor
 from higan_fast.probing.effect_files import Measured, hash_of, key_of, name_of, stored_keys
 from higan_fast.probing.tally import Effects, Tally
 from higan_fast.progress import progress as show_progress
@@ -54,7 +55,11 @@ class Direction(NamedTuple):
 
 
 class Measurement:
-    """Measures directions on base samples, which are a pure function of the seed; their scores are kept."""
+    """Measures directions on base samples, which are a pure function of the seed; their scores are kept.
+
+    Attributes:
+        ranges: between what each score lies, ``[S, 2]``; −inf and inf where it is not known.
+    """
 
     def __init__(
         self,
@@ -70,6 +75,7 @@ class Measurement:
         self.seed, self.truncation, self.label = seed, (truncation_psi, truncation_layers), label
         self.layer_sets = _layer_sets(space, engine.generator)
         self.num_scored = 0  # the base samples that were scored whatever the rounds take
+        self.ranges = _ranges(engine.predictor)
         self._rate: Rate | None = None
         self._base: dict[range, Tensor] = {}  # scores of base samples, [n, S]
 
@@ -177,10 +183,12 @@ class Measurement:
             for together, key, file in work:
                 chosen = [directions[index] for index in together]
                 measured = self.measure(chosen, range(num), file=file, key=key, advance=advance)
-                found |= {hashes[index]: measured.effects.of(row) for row, index in enumerate(together)}
+                found |= {
+                    hashes[index]: measured.effects.of(slice(row, row + 1))
+                    for row, index in enumerate(together)
+                }
         ordered = zip(*(found[name] for name in hashes), strict=True)
-        num_samples, *others = (np.concatenate(parts) for parts in ordered)
-        return Effects(num_samples, *others)
+        return Effects._make(np.concatenate(parts) for parts in ordered)
 
     def deviation(self, boundaries: Mapping[str, Boundary], at_most: int) -> Array:
         """Returns the standard deviation of each score, ``[S]``: the unit in which effects compare.
@@ -204,18 +212,26 @@ class Measurement:
         """What a tally has taken in.
 
         Raises:
-            ValueError: when a score was not finite.
+            ValueError: when a score was not finite, or out of its range.
         """
-        effects = tally.effects()
+        effects, predictor = tally.effects(), self.engine.predictor
+        assert predictor is not None
         broken = np.argwhere(~(np.isfinite(effects.mean) & np.isfinite(effects.higan_delta)))
         if len(broken):
             row, _, column = broken[0]
-            predictor = self.engine.predictor
-            assert predictor is not None
             raise ValueError(
                 f"scores: the predictor gave NaN or infinity for semantic {predictor.names[column]!r} "
                 f"on images moved along {directions[row].name}; what was measured before is kept"
             )
+        lowest, highest = (part.double().cpu().numpy() for part in (tally.lowest, tally.highest))
+        for column, ends in enumerate(self.ranges):
+            spare = 1e-6 * (ends[1] - ends[0])  # for float32
+            if lowest[column] < ends[0] - spare or highest[column] > ends[1] + spare:
+                raise ValueError(
+                    f"scores: the predictor gave {lowest[column]:g} to {highest[column]:g} for semantic "
+                    f"{predictor.names[column]!r}, which is said to lie between {ends[0]:g} and {ends[1]:g}; "
+                    "give the true range of the scores, or none"
+                )
         return effects
 
     def _base_scores(self, samples: range, codes: Tensor) -> Tensor:
@@ -247,8 +263,25 @@ def _kept(folder: Path, settings: dict[str, Any], num: int) -> dict[str, Effects
         if {**stored, "normals": None} == {"settings": settings, "num": num, "normals": None}:
             measured = Measured.load(path, key_of(**stored))
             if measured and measured.num == num:
-                found |= {name: measured.effects.of(row) for row, name in enumerate(stored["normals"])}
+                found |= {
+                    name: measured.effects.of(slice(row, row + 1))
+                    for row, name in enumerate(stored["normals"])
+                }
     return found
+
+
+def _ranges(predictor: Predictor | None) -> Array:
+    """Raises a ValueError when the ranges that a predictor states are none."""
+    ranges = () if predictor is None else predictor.score_ranges
+    ends = np.array([(-np.inf, np.inf) if each is None else each for each in ranges], np.float64)
+    bad = [] if predictor is None else [i for i, (low, high) in enumerate(ends) if not low < high]
+    if bad:
+        name = predictor.names[bad[0]] if predictor else ""
+        raise ValueError(
+            f"score_ranges: the predictor says {ranges[bad[0]]!r} for {name!r}, expected (low, high) "
+            "between which its scores always lie, or None"
+        )
+    return ends
 
 
 def _parts(samples: range) -> list[range]:

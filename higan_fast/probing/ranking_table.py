@@ -19,11 +19,11 @@ def ranking_table(found: Verification) -> Table:
         row, column = found.row(name), names.index(name)
         effect, low, high = (float(part[row, 0, column]) for part in (found.effect, found.low, found.high))
         relative = float(found.in_deviations()[row, 0, column])
-        layer = found.best_layer(name)
+        layer, mark = found.best_layer(name), " ≈" if found.asymptotic[column] else ""
         rows.append(
             (
                 str(place), name, levels[name], shown(relative, ".2f"), shown(effect),
-                f"{shown(low)} to {shown(high)}",
+                f"{shown(low)} to {shown(high)}{mark}",
                 f"± {shown(float(found.null_high[0, column]))}",
                 "–" if layer is None or not found.layers else f"{layer} ({found.layers[layer].name})",
                 "shown" if found.beats_null[row] else f"{found.status(name)}: {found.reason(name)}",

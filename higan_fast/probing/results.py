@@ -45,9 +45,11 @@ class Verification:
         layers: the layers; none for boundaries in z, which can only move all of them.
         effect: ``[B, 1 + L, S]``.
         standard_error: of the effect, ``[B, 1 + L, S]``.
-        low: lower end of the effect's interval, ``[B, 1 + L, S]``: Student's for a fixed number of samples,
-            and a confidence sequence's for as many as it took.
-        high: upper end of the effect's interval, ``[B, 1 + L, S]``.
+        low: lower end of the effect's interval, ``[B, 1 + L, S]``. Where the range of the score is known, it
+            is by betting, and holds for every distribution; elsewhere it is Student's, for a fixed number
+            of samples or for as many as it took, and ``asymptotic``.
+        high: upper end of the effect's interval, ``[B, 1 + L, S]``; infinite, as low is, where too few
+            samples changed an unbounded score to say anything (see ``statistics.student.DISTINCT``).
         even: mean of the even part, ``[B, 1 + L, S]``.
         even_error: standard error of the even part, ``[B, 1 + L, S]``.
         even_low: lower end of the even part's interval, of the same kind as the effect's, ``[B, 1 + L, S]``.
@@ -58,18 +60,19 @@ class Verification:
         null_low: the effects of random directions lie above this, ``[1 + L, S]`` ...
         null_high: ... and below this, with the probability ``settings["confidence"]``.
         sign: of each boundary's effect on its own semantic on all layers, where that is sure, ``[B]``: 1, −1,
-            or 0. For a fixed number of samples it is read off the interval; a sequential verification was
-            sure of it in some round, of which the last interval need not tell.
+            or 0. That is decided by an interval that is corrected for the number of boundaries, and wider
+            than the one shown; a sequential verification was sure of it in some round, of which the last
+            interval need not tell.
         p_values: of the same effect against the null, ``[B]``; in a sequential verification at the look that
             decided, or at the last one.
         p_adjusted: the same after Holm's correction, ``[B]`` ...
-        p_required: ... which it must not exceed, ``[B]``: 1 − confidence for a fixed number of samples; a
-            sequential verification shares that between its questions and its looks ...
+        p_required: ... which it must not exceed, ``[B]``: 1 − confidence is shared between the effects and
+            the layers, between the null and the signs, and in a sequential verification between the looks ...
         tested_on: ... and on how many samples this was compared, ``[B]``.
         beats_null: whether the boundary raises its semantic by more than the null does, ``[B]``: the sign is
             1, and ``p_adjusted`` at most ``p_required``.
-        layer_beats_null: whether a layer alone changes it, up or down, by more than the null does, after
-            correction for B · L tests, ``[B, L]``; with one layer, as ``beats_null``.
+        layer_beats_null: whether a layer alone surely changes it, up or down, and by more than the null does,
+            after correction for B · L tests, ``[B, L]``; with one layer, as ``beats_null``.
         samples: how many each effect was measured on, ``[B, 1 + L]``.
         top_layer: the layer with the largest effect of either sign on the boundary's own semantic, ``[B]``;
             −1: not known.
@@ -78,6 +81,7 @@ class Verification:
         images: how many different images were synthesised for these figures.
         images_fixed: how many the same question would have taken with a fixed number of samples.
         settings: how they were made.
+        ranges: between what each score always lies, ``[S, 2]``; −inf and inf where that is not known.
         undecided: boundaries of which a sequential verification ran out of samples, or of looks at the null,
             before its question was answered, ``[B]``.
         accuracy: of each boundary on held-out samples, ``[B]``; NaN where it is not known.
@@ -120,10 +124,16 @@ class Verification:
     remaining_accuracy: Array
     deviation: Array
     settings: dict[str, Any]
+    ranges: Array
     order: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
         return ranking_table(self).text()
+
+    @property
+    def asymptotic(self) -> BoolArray:
+        """Whose intervals hold only as samples grow many, ``[S]``: those of scores without a known range."""
+        return np.asarray(~np.isfinite(self.ranges).all(axis=1))
 
     def _repr_html_(self) -> str:
         return ranking_table(self).html()
@@ -230,6 +240,7 @@ class Verification:
                 {
                     "name": name,
                     "level": self.semantics[column].level,
+                    "asymptotic": bool(self.asymptotic[column]),
                     **self._figures(row, 0, column),
                     "effect_in_deviations": _plain(self.in_deviations()[row, 0, column]),
                     "deviation": float(self.deviation[column]),
@@ -270,6 +281,7 @@ class Verification:
             "columns": [semantic.name for semantic in self.semantics],
             "deviation": self.deviation.tolist(),
             **figures,
+            "asymptotic": self.asymptotic.tolist(),
             "even_sure": self.even_sure.tolist(),
             "samples": self.samples[:, 0].tolist(),
         }

@@ -9,19 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from higan_fast.predictors.base import Predictor
 from higan_fast.probing.effect_files import Measured, hash_of, key_of, name_of
+from higan_fast.probing.intervals import Intervals, layers_that_act, sign_level
 from higan_fast.probing.measurement import Direction, Measurement
 from higan_fast.probing.outlook import LAYER_NULL_SAMPLES, outlook
 from higan_fast.probing.tally import Effects
 from higan_fast.progress import overall, say
 from higan_fast.progress import progress as show_progress
-from higan_fast.statistics.confidence import bounds_of_moments
-from higan_fast.statistics.corrections import holm
 from higan_fast.statistics.decisions import Decisions, Goal, Verdict
 from higan_fast.statistics.decisions import rounds as count_rounds
 from higan_fast.statistics.effects import LARGE_EVEN, in_deviations
-from higan_fast.statistics.nulls import null_band, null_p_values, null_scale
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -57,7 +54,6 @@ def measure_until_decided(
     """
     num, sets = len(columns), len(measurement.layer_sets)
     num_null = len(directions) - num
-    assert measurement.engine.predictor is not None
     decisions = Decisions(
         goal,
         num,
@@ -65,7 +61,7 @@ def measure_until_decided(
         num_null,
         confidence=confidence,
         max_samples=max_samples,
-        reach=_reach(measurement.engine.predictor, columns),
+        reach=(measurement.ranges[:, 1] - measurement.ranges[:, 0])[list(columns)] / 2,
         unit=np.where(deviation > 0, deviation, 1.0)[list(columns)],
     )
     rounds = _Rounds(measurement, directions, columns, folder, settings, progress)
@@ -92,9 +88,8 @@ def measure_until_decided(
         chosen[num:, 1:] = True
         rounds.measure(first, chosen)
     assert rounds.effects is not None  # there is a first round
-    ends = decisions.effects.bounds((1 - confidence) / 2)
-    own_ends = tuple(end.reshape(num, sets) for end in ends)
-    return _figures(rounds.effects, columns, own_ends, verdict, known, on_first, confidence) | {
+    figures = _figures(rounds.effects, columns, decisions, known, on_first, measurement.ranges, confidence)
+    return figures | {
         "undecided": _undecided(goal, verdict),
         "images": rounds.num_base + 2 * int(rounds.effects.num.sum()),
         "images_fixed": max_samples * (1 + 2 * int(rounds.whole(goal).sum())),
@@ -148,58 +143,41 @@ class _Rounds:
 def _figures(
     effects: Effects,
     columns: Sequence[int],
-    own_ends: tuple[Array, ...],
-    verdict: Verdict,
+    decisions: Decisions,
     known: BoolArray,
     on_first: Array,
+    ranges: Array,
     confidence: float,
 ) -> dict[str, Any]:
     """What a ``Verification`` shows.
 
+    The interval of a boundary's effect on its own semantic is that of its sequence, which decides too. Of the
+    other semantics only moments are kept.
+
     Args:
-        own_ends: (low, high) of the boundaries' effects on their own semantics, ``[B, sets]`` each.
         known: boundaries whose layers were compared with the null's, ``[B]`` ...
         on_first: ... by their effects on the first samples, ``[B, L]``.
     """
-    num, rows = len(columns), range(len(columns))
-    num_null = len(effects.num) - num
-    missing = effects.num[:, :, None] == 0  # [M, sets, 1]
-    mean, m2, even, even_m2, higan_delta = (np.where(missing, np.nan, part) for part in effects[1:])
-    count = np.broadcast_to(effects.num[:num, :, None], mean[:num].shape)
-    level = (1 - confidence) / 2
-    low, high = bounds_of_moments(count, mean[:num], m2[:num], level)
-    even_low, even_high = bounds_of_moments(count, even[:num], even_m2[:num], level)
-    for ends, own in ((low, own_ends[0]), (high, own_ends[1])):
-        ends[rows, :, columns] = np.where(missing[:num, :, 0], np.nan, own)
-    scale = null_scale(mean[num:])  # [sets, S]
-    null_low, null_high = null_band(scale, num_null, confidence)
-    layer_beats_null = np.zeros((num, mean.shape[1] - 1), np.bool_)
+    verdict, shape = decisions.verdict(), decisions.active.shape
+    found = Intervals(effects, ranges, len(columns), confidence, fixed=False)
+    figures, own = found.figures(), (range(len(columns)), slice(None), columns)
+    for name, end in zip(("low", "high"), decisions.effects.bounds((1 - confidence) / 2), strict=True):
+        figures[name][own] = np.where(figures["samples"] == 0, np.nan, end.reshape(shape))
+    acting = np.zeros_like(on_first, np.bool_)
     if known.any():
-        own_scale = scale[1:, columns].T[known]  # [B known, L]
-        layer_beats_null[known] = holm(null_p_values(on_first[known], own_scale, num_null)) <= 1 - confidence
-    with np.errstate(invalid="ignore", divide="ignore"):
-        error, even_error = (np.sqrt(part[:num] / np.maximum(count - 1, 1) / count) for part in (m2, even_m2))
-    return {
-        "effect": mean[:num],
-        "standard_error": error,
-        "low": low,
-        "high": high,
-        "even": even[:num],
-        "even_error": even_error,
-        "even_low": even_low,
-        "even_high": even_high,
-        "even_sure": surely_even(effects, num, confidence),
-        "higan_delta": higan_delta[:num],
-        "null_low": null_low,
-        "null_high": null_high,
+        level = decisions.acting_level
+        signs = decisions.effects.signs(sign_level(level, *on_first.shape)).reshape(shape)[:, 1:]
+        tested = np.where(known[:, None], on_first, np.nan)
+        scale = found.null_scale[1:, columns].T  # [B, L]
+        acting = layers_that_act(tested, scale, len(effects.num) - len(columns), signs, level)
+    return figures | {
         "sign": verdict.sign,
         "p_values": verdict.p_values,
         "p_adjusted": verdict.p_adjusted,
         "p_required": verdict.p_required,
         "tested_on": verdict.tested_on,
         "beats_null": verdict.has_effect,
-        "layer_beats_null": layer_beats_null,
-        "samples": effects.num[:num],
+        "layer_beats_null": acting,
         "top_layer": verdict.top_layer,
         "order": verdict.order,
     }
@@ -221,7 +199,8 @@ def _settle_even_parts(
     while rounds.effects is not None:
         count, even = rounds.effects.num[:num, 0], rounds.effects.even[:num, 0]
         large = np.abs(in_deviations(even, deviation)) >= LARGE_EVEN  # NaN is not
-        open_ones = (large & ~surely_even(rounds.effects, num, confidence)).any(axis=1) & (count < stops[-1])
+        found = Intervals(rounds.effects, rounds.measurement.ranges, num, confidence, fixed=False)
+        open_ones = (large & ~found.even_sure()).any(axis=1) & (count < stops[-1])
         if not open_ones.any():
             return
         start = int(count[open_ones].min())
@@ -230,23 +209,6 @@ def _settle_even_parts(
         chosen[rows, 0] = True
         own, _ = rounds.measure(range(start, next(stop for stop in stops if stop > start)), chosen)
         decisions.effects.update(own[:, rows, 0], rows * own.shape[2])
-
-
-def surely_even(effects: Effects, num: int, confidence: float) -> BoolArray:
-    """Whether the even part of all layers together is surely not 0, for each of the first B directions.
-
-    Its interval is that of a confidence sequence, corrected for the number of them: ``[B, S]``.
-    """
-    even, m2, count = effects.even[:num, 0], effects.even_m2[:num, 0], effects.num[:num, :1]
-    low, high = bounds_of_moments(count, even, m2, (1 - confidence) / 2 / even.size)
-    return np.asarray((low > 0) | (high < 0))
-
-
-def _reach(predictor: Predictor, columns: Sequence[int]) -> list[float] | None:
-    """The largest paired effect that each boundary's score can have; None where one of them is not known."""
-    ranges = [predictor.score_ranges[column] for column in columns]
-    known = [(high - low) / 2 for low, high in (ends for ends in ranges if ends is not None)]
-    return known if len(known) == len(ranges) else None
 
 
 def _undecided(goal: Goal, verdict: Verdict) -> BoolArray:

@@ -13,7 +13,7 @@ from higan_fast.probing.results import Verification
 FIGURES = ("effect", "standard_error", "low", "high", "even", "even_error", "even_low", "even_high")
 COLUMNS = (
     *("verification", "boundary", "layers", "semantic", *FIGURES, "higan_delta"),
-    *("deviation", "effect_in_deviations", "samples", "beats_null"),
+    *("asymptotic", "deviation", "effect_in_deviations", "samples", "beats_null"),
 )
 
 
@@ -21,9 +21,10 @@ def to_csv(verifications: Sequence[Verification]) -> str:
     """Returns CSV text with a header: the rows of each verification, which the first column numbers from 0.
 
     ``deviation`` is the standard deviation of the semantic's score, and the unit of ``effect_in_deviations``;
-    all other figures are in the score's own. What was not measured is empty. ``beats_null`` is true or false
-    where a boundary's effect on its own semantic was tested, corrected for the boundaries of the same
-    verification, and empty elsewhere.
+    all other figures are in the score's own. What was not measured is empty, and so are the ends of an
+    interval that has none. ``asymptotic`` is true where the range of a score is not known, so that its
+    intervals hold only as samples grow many. ``beats_null`` is true or false where a boundary's effect on its
+    own semantic was tested, corrected for the boundaries of the same verification, and empty elsewhere.
     """
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
@@ -53,6 +54,7 @@ def table(verification: Verification) -> Iterator[dict[str, Any]]:
                     "higan_delta": _number(verification.higan_delta[where]),
                     "deviation": float(verification.deviation[column]),
                     "effect_in_deviations": _number(relative[where]),
+                    "asymptotic": "true" if verification.asymptotic[column] else "false",
                     "samples": int(verification.samples[row, layer_set]),
                     "beats_null": _tested(verification, row, layer_set) if semantic.name == name else "",
                 }

@@ -29,11 +29,12 @@ class Effects(NamedTuple):
     even: Array  # [M, sets, S], mean of the even part
     even_m2: Array  # [M, sets, S]
     higan_delta: Array  # [M, sets, S]
+    changed: NDArray[np.int64]  # [M, sets, S], in how many samples the effect was other than 0
+    even_changed: NDArray[np.int64]  # [M, sets, S], and in how many the even part
 
-    def of(self, index: int) -> Effects:
-        """Of one direction."""
-        one = slice(index, index + 1)
-        return Effects(self.num[one], *(part[one] for part in self[1:]))
+    def of(self, rows: slice) -> Effects:
+        """Of some directions."""
+        return Effects._make(part[rows] for part in self)
 
     def merge(self, other: Effects) -> Effects:
         """Of the samples of both together."""
@@ -43,7 +44,8 @@ class Effects(NamedTuple):
             counts[0], self.even, self.even_m2, counts[1], other.even, other.even_m2
         )
         rise, _ = merge_moments(counts[0], self.higan_delta, 0.0, counts[1], other.higan_delta, 0.0)
-        return Effects(self.num + other.num, mean, m2, even, even_m2, rise)
+        changed, even_changed = self.changed + other.changed, self.even_changed + other.even_changed
+        return Effects(self.num + other.num, mean, m2, even, even_m2, rise, changed, even_changed)
 
 
 class Tally:
@@ -56,6 +58,8 @@ class Tally:
     Attributes:
         own: ``[n, B, sets]``, NaN where nothing was measured.
         null: ``[n, M − B, B]``, likewise.
+        lowest: the least score of each semantic so far, ``[S]`` ...
+        highest: ... and the greatest.
     """
 
     def __init__(
@@ -74,7 +78,10 @@ class Tally:
         self.null = torch.full((num_samples, num_directions - num, num), torch.nan, **doubles)
         self._count = torch.zeros(*shape, 1, **doubles)
         self._odd, self._even = (_zeros(*shape, base.shape[1], **doubles) for _ in range(2))
-        self._rise = torch.zeros(*shape, base.shape[1], **doubles)
+        self._rise, self._changed, self._even_changed = (
+            torch.zeros(*shape, base.shape[1], **doubles) for _ in range(3)
+        )
+        self.lowest, self.highest = base.amin(0), base.amax(0)
 
     def add(self, found: Perturbed) -> None:
         """Scores of a step forth and one back, ``[n, m, 2, S]``."""
@@ -84,12 +91,19 @@ class Tally:
         where: Any = (upload(directions, values.device), layer_set)
         base = self.base[samples, None]  # [n, 1, S]
         count = self._count[where]  # [m, 1]
-        for (mean, m2), values_of in ((self._odd, effects), (self._even, even_part(plus, minus, base))):
-            new = Moments.of(values_of, dim=0)  # [m, S]
+        even = even_part(plus, minus, base)
+        for (mean, m2), changed, part in (
+            (self._odd, self._changed, effects),
+            (self._even, self._even_changed, even),
+        ):
+            new = Moments.of(part, dim=0)  # [m, S]
             mean[where], m2[where] = merge_moments(count, mean[where], m2[where], new.count, new.mean, new.m2)
+            changed[where] += (part != 0).sum(0)
         rise = higan_rise(plus, base)
         self._rise[where], _ = merge_moments(count, self._rise[where], 0.0, len(rise), rise.mean(0), 0.0)
         self._count[where] = count + len(rise)
+        self.lowest = torch.minimum(self.lowest, values.amin((0, 1, 2)))
+        self.highest = torch.maximum(self.highest, values.amax((0, 1, 2)))
         num = len(self.columns)
         own = int((directions < num).sum())  # directions are sorted: boundaries come first
         if own:
@@ -101,8 +115,11 @@ class Tally:
 
     def effects(self) -> Effects:
         """What has been taken in, on the host."""
-        arrays = (part.cpu().numpy() for part in (*self._odd, *self._even, self._rise))
-        return Effects(self._count[..., 0].long().cpu().numpy(), *arrays)
+        mean, m2, even, even_m2, rise = (part.cpu().numpy() for part in (*self._odd, *self._even, self._rise))
+        num, changed, even_changed = (
+            part.long().cpu().numpy() for part in (self._count[..., 0], self._changed, self._even_changed)
+        )
+        return Effects(num, mean, m2, even, even_m2, rise, changed, even_changed)
 
 
 def _zeros(*shape: int, **options: Any) -> tuple[Tensor, Tensor]:

@@ -33,6 +33,7 @@ from higan_fast.fingerprint import fingerprint, warn_of_unseen
 from higan_fast.generators.base import Generator, check_generator
 from higan_fast.predictors.base import Predictor, check_predictor
 from higan_fast.probing.effect_files import hash_of, key_of, name_of
+from higan_fast.probing.fixed import measure_fixed
 from higan_fast.probing.measurement import Direction, Measurement
 from higan_fast.probing.null import null_directions
 from higan_fast.probing.result_files import ResultFiles
@@ -40,10 +41,7 @@ from higan_fast.probing.results import Verification
 from higan_fast.probing.screening import screen
 from higan_fast.probing.sequential import measure_until_decided
 from higan_fast.sampling.latents import BLOCK, Codes
-from higan_fast.statistics.corrections import holm
 from higan_fast.statistics.decisions import GOALS, Goal
-from higan_fast.statistics.effects import standard_error, student_interval
-from higan_fast.statistics.nulls import null_band, null_p_values, null_scale
 
 __all__ = ["Verification", "verify"]
 
@@ -135,8 +133,7 @@ def verify(
         decide: the question: "effect", which boundaries raise their semantic; "top-layer", and on which
             layer the most; "ranking", and in which order. None: "top-layer", or "effect" where there is one
             layer, and for boundaries in z, which moves all. Without meaning where ``num`` is given.
-        confidence: of the intervals and of the null's band, and of all decisions together; for a fixed
-            number of samples 1 − confidence is the level of the tests.
+        confidence: of each interval and of the null's band, and of all decisions together.
         max_samples: where to stop though the question is open; a larger one goes on from there.
         step: how far to move (HiGAN's λ).
         semantics: which boundaries to verify, names or one name; None: all.
@@ -221,7 +218,8 @@ def verify(
     directions = _directions(chosen, num_null, seed, measurement.draw(0, BLOCK))
     with contextlib.nullcontext() if out is None else only_writer(out):
         folder, results = None, None if out is None else ResultFiles(out)
-        key = key_of(settings=kept | about, boundaries={b.name: hash_of(b.normal) for b in chosen})
+        promised = {"ranges": [str(ends) for ends in measurement.ranges.tolist()]}  # which decides intervals
+        key = key_of(settings=kept | about | promised, boundaries={b.name: hash_of(b.normal) for b in chosen})
         if results:
             remove_leftovers(results.current)
             remove_leftovers(results.folder.parent)
@@ -231,7 +229,7 @@ def verify(
             folder = results.folder.parent / name_of(key_of(settings=kept))
         deviation = measurement.deviation(boundaries, num or max_samples)
         if num is not None:
-            figures = _fixed(measurement, directions, columns, num, confidence, folder, kept, progress)
+            figures = measure_fixed(measurement, directions, columns, num, confidence, folder, kept, progress)
         else:
             assert goal is not None
             asked: Goal = "effect" if one_layer and goal == "top-layer" else goal
@@ -251,6 +249,7 @@ def verify(
             deviation=deviation,
             screening=np.full((len(names), len(layers)), np.nan),
             settings=settings | about,
+            ranges=measurement.ranges,
             **figures,
         )
         beating = {
@@ -269,64 +268,6 @@ def verify(
         if results:
             results.keep(found, key)
         return found
-
-
-def _fixed(
-    measurement: Measurement,
-    directions: Sequence[Direction],
-    columns: Sequence[int],
-    num: int,
-    confidence: float,
-    folder: Path | None,
-    settings: dict[str, Any],
-    progress: bool,
-) -> dict[str, Any]:
-    """Everything on a fixed number of samples: the figures of a ``Verification``."""
-    rows, num_null = range(len(columns)), len(directions) - len(columns)
-    found = measurement.each(directions, num, folder, settings, progress)
-    counts, mean, m2, even, even_m2, higan_delta = found
-    own, null = mean[: len(rows)], mean[len(rows) :]  # [B, 1 + L, S], [R, 1 + L, S]
-    error = standard_error(num, m2[: len(rows)])
-    low, high = student_interval(own, error, num, confidence)
-    even, even_error = even[: len(rows)], standard_error(num, even_m2[: len(rows)])
-    even_low, even_high = student_interval(even, even_error, num, confidence)
-    all_even = even[:, 0]
-    sure = student_interval(all_even, even_error[:, 0], num, 1 - (1 - confidence) / all_even.size)
-    scale = null_scale(null)  # [1 + L, S]
-    null_low, null_high = null_band(scale, num_null, confidence)
-    own_effect = own[rows, :, columns]  # [B, 1 + L]
-    p_values = null_p_values(own_effect, scale[:, columns].T, num_null)
-    adjusted, level = holm(p_values[:, 0]), 1 - confidence
-    rises = low[rows, 0, columns] > 0  # a step towards high scores must raise the score
-    falls = high[rows, 0, columns] < 0
-    profiles = np.abs(own_effect[:, 1:])
-    images = num + 2 * int(counts.sum())
-    return {
-        "effect": own,
-        "standard_error": error,
-        "low": low,
-        "high": high,
-        "even": even,
-        "even_error": even_error,
-        "even_low": even_low,
-        "even_high": even_high,
-        "even_sure": (sure[0] > 0) | (sure[1] < 0),
-        "higan_delta": higan_delta[: len(rows)],
-        "null_low": null_low,
-        "null_high": null_high,
-        "sign": rises.astype(np.int8) - falls.astype(np.int8),
-        "p_values": p_values[:, 0],
-        "p_adjusted": adjusted,
-        "p_required": np.full(len(rows), level),
-        "tested_on": counts[: len(rows), 0],
-        "beats_null": rises & (adjusted <= level),
-        "layer_beats_null": holm(p_values[:, 1:]) <= level,
-        "samples": counts[: len(rows)],
-        "top_layer": profiles.argmax(axis=1) if profiles.size else np.full(len(rows), -1),
-        "undecided": np.zeros(len(rows), np.bool_),
-        "images": images,
-        "images_fixed": images,
-    }
 
 
 def _of_the_one_layer(figures: dict[str, Any]) -> dict[str, Any]:

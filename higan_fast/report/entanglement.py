@@ -43,6 +43,7 @@ def entanglement(verification: Verification) -> Entanglement:
     names = [semantic.name for semantic in verification.semantics]
     parts = ("effect", "even", "even_low", "even_high")
     relative, even, low, high = (verification.in_deviations(part)[:, 0] for part in parts)  # [B, S]
+    asymptotic = verification.asymptotic.tolist()
     large = {(part.boundary, part.semantic) for part in large_even_parts(verification)}
     full = float(np.abs(relative[np.isfinite(relative)]).max(initial=0.0))
     columns = sorted(range(len(names)), key=lambda c: LEVELS.index(verification.semantics[c].level))
@@ -59,7 +60,7 @@ def entanglement(verification: Verification) -> Entanglement:
             title = (
                 f"{names[column]} → {names[other]}: {number(value, 2, signed=True)} SD; even part "
                 f"{number(float(even[row, other]), 2, signed=True)} SD, interval "
-                f"{interval(float(low[row, other]), float(high[row, other]), 2)}"
+                f"{interval(float(low[row, other]), float(high[row, other]), 2, asymptotic[other])}"
             )
             is_large = (names[column], names[other]) in large
             marks = [mark for mark, wanted in (("own", other == column), ("even", is_large)) if wanted]

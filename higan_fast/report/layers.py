@@ -90,10 +90,11 @@ def _profile(verification: Verification, name: str, anchors: Mapping[tuple[str, 
     cells = []
     for index, (layer, effect) in enumerate(zip(verification.layers, effects, strict=True)):
         low, high = (float(ends[row, 1 + index, column]) for ends in (verification.low, verification.high))
-        marked = bool(marks[index])
+        marked, asymptotic = bool(marks[index]), bool(verification.asymptotic[column])
         title = (
             f"{name} on layer {layer.index} ({layer.name}): {number(effect, places + 1, signed=True)}, "
-            f"interval {interval(low, high, places + 1)}, null ± {number(null[index], places + 1)}"
+            f"interval {interval(low, high, places + 1, asymptotic)}, "
+            f"null ± {number(null[index], places + 1)}"
             f"{', beats the null' if marked else ''}"
         )
         mark, to = "marked" if marked else "", anchors.get((name, layer.index), "")

@@ -31,9 +31,15 @@ def number(value: float | None, places: int, *, signed: bool = False) -> str:
     return ("−" if value < 0 else "+" if signed else "") + text
 
 
-def interval(low: float, high: float, places: int, *, signed: bool = False) -> str:
-    """``−0.01 to 0.32``: with a word, because a dash beside minus signs is hard to read."""
-    return f"{number(low, places, signed=signed)} to {number(high, places, signed=signed)}"
+def interval(low: float | None, high: float | None, places: int, asymptotic: bool = False) -> str:
+    """``−0.01 to 0.32``: with a word, because a dash beside minus signs is hard to read.
+
+    An asymptotic one is marked: ``−0.01 to 0.32 ≈``. Without ends it is ``–``.
+    """
+    ends = number(low, places), number(high, places)
+    if ends == (NONE, NONE):
+        return NONE
+    return f"{ends[0]} to {ends[1]}{' ≈' if asymptotic else ''}"
 
 
 def p_value(p: float) -> str:

@@ -33,6 +33,7 @@ from higan_fast.report.ranking import ranking
 from higan_fast.report.settings import about, described
 from higan_fast.report.strips import NUM_SAMPLES, STEPS, anchors, strips
 from higan_fast.sampling.samples import Samples
+from higan_fast.statistics.student import DISTINCT
 
 
 def write_report(
@@ -93,6 +94,7 @@ def write_report(
         "attribution": attribution,
         "attributed": attribution and attributed(attribution, verification),
         "heat_map": None,
+        "distinct": DISTINCT,
         "sheets": contact_sheet(generator, samples),
         "histograms": histograms(samples, boundaries),
     }
@@ -133,7 +135,8 @@ def made_from(
     digest.update(fingerprint_of(boundaries).encode())
     if verification is not None:
         digest.update(json.dumps([verification.settings, verification.boundary_names]).encode())
-        digest.update(np.ascontiguousarray(verification.effect).data)
+        for figures in (verification.effect, verification.low, verification.high):
+            digest.update(np.ascontiguousarray(figures).data)
     if attribution is not None:
         digest.update(json.dumps(attribution.settings).encode())
         digest.update(np.ascontiguousarray(attribution.index).data)

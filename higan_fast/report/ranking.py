@@ -54,6 +54,7 @@ class Ranking:
     """The rows as ranked, and their common axis."""
 
     rows: tuple[Row, ...]
+    asymptotic: bool  # whether any interval is
     ticks: tuple[Tick, ...]
     zero: float
 
@@ -75,7 +76,7 @@ def ranking(verification: Verification, boundaries: Boundaries) -> Ranking:
                 relative=number(sizes["effect"], 2, signed=True),
                 relative_interval=interval(sizes["low"], sizes["high"], 2),
                 effect=number(entry["effect"], places, signed=True),
-                interval=interval(entry["low"], entry["high"], places),
+                interval=interval(entry["low"], entry["high"], places, entry["asymptotic"]),
                 null=f"± {number(entry['null_high'], places)}",
                 p=p_value(entry["p_adjusted"]),
                 required=p_value(entry["p_required"]),
@@ -92,7 +93,8 @@ def ranking(verification: Verification, boundaries: Boundaries) -> Ranking:
                 null_high=scale(sizes["null_high"]) if math.isfinite(sizes["null_high"]) else 0.0,
             )
         )
-    return Ranking(tuple(rows), tuple(scale.ticks()), scale(0.0))
+    asymptotic = any(entry["asymptotic"] for entry in result)
+    return Ranking(tuple(rows), asymptotic, tuple(scale.ticks()), scale(0.0))
 
 
 def places_of(verification: Verification, name: str) -> int:

@@ -185,7 +185,12 @@ class _Drawer:
                     group=layer.group,
                     resolution=layer.resolution,
                     effect=number(verification.effect[figures], places, signed=True),
-                    interval=interval(verification.low[figures], verification.high[figures], places),
+                    interval=interval(
+                        float(verification.low[figures]),
+                        float(verification.high[figures]),
+                        places,
+                        bool(verification.asymptotic[column]),
+                    ),
                     null=_band(float(verification.null_high[1 + place, column]), places),
                     beats_null=bool(verification.layer_beats_null[row, place]),
                     best=place == best,

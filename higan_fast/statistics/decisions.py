@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from higan_fast.checks import check_confidence, check_count
 from higan_fast.statistics.confidence import confidence_sequence
 from higan_fast.statistics.effect_test import EffectTest
+from higan_fast.statistics.sequence import ConfidenceSequence
 
 Goal = Literal["effect", "top-layer", "ranking"]
 GOALS: tuple[Goal, ...] = get_args(Goal)
@@ -92,13 +93,14 @@ class Decisions:
       differ by at most margin times the larger.
 
     True effects are means over all samples that the generator can make. The signs behind these claims are
-    told by confidence sequences, which hold for every distribution if ``reach`` is given, and
-    asymptotically if not (see ``confidence``). The null enters as in ``verify``: effects are compared with
-    those of random directions on the same samples, by Holm's rule, and that is valid on any number of
-    samples; the looks share the level (see ``effect_test.null_looks``).
+    told by confidence sequences. Those of an entry whose reach is given hold for every distribution, and
+    those of the others asymptotically (see ``confidence``). The null enters as in ``verify``: effects are
+    compared with those of random directions on the same samples, by Holm's rule, and that is valid on any
+    number of samples; the looks share the level (see ``effect_test.null_looks``).
 
     The level 1 − confidence is the effects' alone for the goal "effect"; otherwise half of it is theirs,
     and half that of the layers or the order. The effects' part goes half to the looks, and half to the signs.
+    Of the layers' part, half goes to the search, and half is left for saying which layers act at all.
     """
 
     def __init__(
@@ -124,7 +126,7 @@ class Decisions:
             max_samples: where to stop though not everything is decided.
             margin: differences of effects below this part of the larger one do not matter; 0: all do.
             reach: the largest size of a paired effect, a number or one per boundary: (high − low) / 2
-                where the score lies in [low, high]. None: not known.
+                where the score lies in [low, high]; inf where that is not known. None: of none.
             unit: in which the boundaries' effects are compared with each other for their order, a positive
                 number or one per boundary, such as the standard deviation of its score.
 
@@ -142,17 +144,17 @@ class Decisions:
         if not 0 <= margin < 1:
             raise ValueError(f"margin: got {margin!r}, expected a number from 0 to below 1, such as 0.1")
         shape = (num_boundaries, 1 + num_layers)
-        reaches = None
-        if reach is not None:  # that of each effect, [B (1 + L)]
-            reaches = np.repeat(np.broadcast_to(np.asarray(reach, np.float64), shape[0]), shape[1])
+        of_boundary = np.asarray(np.inf if reach is None else reach, np.float64)
+        reaches = np.repeat(np.broadcast_to(of_boundary, shape[0]), shape[1])  # of each effect, [B (1 + L)]
         level = (1 - confidence) / (1 if goal == "effect" else 2)
+        self.acting_level = level / 2 if goal == "top-layer" else 0.0
         self.effects = confidence_sequence(math.prod(shape), reaches)  # of everything that is measured
         self.active = np.zeros(shape, np.bool_)  # what the next round must measure
         self.active[:, 0] = True
         self._done = 0
         self._rounds = rounds(max_samples)
         self._test = EffectTest(*shape, num_null, max_samples, level, 1 - confidence)
-        self._top = _TopLayer(*shape, margin, level, reaches) if goal == "top-layer" else None
+        self._top = _TopLayer(*shape, margin, level / 2, reaches) if goal == "top-layer" else None
         self._unit = np.broadcast_to(np.asarray(unit, np.float64), shape[0])
         self._order = _Order(*shape, margin, level, reaches, self._unit) if goal == "ranking" else None
         self._searching = False  # the layers, with all effects decided
@@ -189,12 +191,12 @@ class Decisions:
         self.effects.update(flat[:, entries], entries)
         self._done += num
         if self._top and self._searching:
-            self._top.update(flat, active, self.effects.mean)
+            self._top.update(flat, active, self.effects)
         else:
             of_null = np.asarray(null, np.float64) if self.null_active else None
             self._test.update(self.effects, self._done, of_null)
         if self._order:
-            self._order.update(flat, active)
+            self._order.update(flat, active, self.effects.ready)
         self._choose_active()
 
     def _choose_active(self) -> None:
@@ -260,7 +262,7 @@ class _TopLayer:
     level is shared by 2 (L − 1) errors for each w and boundary, though all pairs of layers are compared.
     """
 
-    def __init__(self, num: int, sets: int, margin: float, level: float, reach: ArrayLike | None) -> None:
+    def __init__(self, num: int, sets: int, margin: float, level: float, reach: Array) -> None:
         num_layers = sets - 1
         self.candidates = np.ones((num, num_layers), np.bool_)
         self.layer = np.full(num, -1)
@@ -275,19 +277,19 @@ class _TopLayer:
         ]
         self.pairs = (slice(None), one, other)
 
-    def update(self, effects: Array, active: BoolArray, mean: Array) -> None:
-        """``effects``: ``[n, B (1 + L)]``; ``active``: which of them to read; ``mean``: of them so far."""
+    def update(self, effects: Array, active: BoolArray, so_far: ConfidenceSequence) -> None:
+        """``effects``: ``[n, B (1 + L)]``; ``active``: which of them to read; ``so_far``: all of them."""
         num, num_layers = self.candidates.shape
         larger = np.zeros((len(self.comparisons), num, num_layers, num_layers), np.bool_)
         for index, (difference, total) in enumerate(self.comparisons):
             for comparison in (difference, total):
-                comparison.update(effects, active)
+                comparison.update(effects, active, so_far.ready)
             larger[index][self.pairs] = (difference.known * total.known > 0).reshape(num, -1)
         left = self.candidates & ~larger[0].any(axis=1)
         self.candidates = np.where(left.any(axis=1, keepdims=True), left, self.candidates)
         itself = np.eye(num_layers, dtype=np.bool_)
         enough = (larger.any(axis=0) | itself | ~self.candidates[:, None]).all(axis=2) & self.candidates
-        size = np.abs(mean.reshape(num, -1)[:, 1:])
+        size = np.abs(so_far.mean.reshape(num, -1)[:, 1:])
         best = np.where(enough, size, -1).argmax(axis=1)
         self.layer = np.where((self.layer < 0) & enough.any(axis=1), best, self.layer)
 
@@ -301,11 +303,11 @@ class _Order:
         sets: int,
         margin: float,
         level: float,
-        reach: ArrayLike | None,
+        reach: Array,
         unit: ArrayLike = 1.0,
     ) -> None:
         self.unit = np.repeat(np.broadcast_to(unit, num), sets)  # of each effect, [B (1 + L)]
-        reach = None if reach is None else np.asarray(reach) / self.unit
+        reach = reach / self.unit
         self.decided = np.eye(num, dtype=np.bool_)
         self.separated = np.zeros((num, num), np.bool_)  # (i, j): θ_i > θ_j
         weights = (1.0, 1 - margin) if margin else (1.0,)
@@ -314,34 +316,36 @@ class _Order:
         first, second = (index * sets for index in self.pairs)
         self.comparisons = [_Comparisons(first, second, -w, level, reach) for w in weights]
 
-    def update(self, effects: Array, active: BoolArray) -> None:
-        """``effects``: ``[n, B (1 + L)]``; ``active``: which of them to read."""
+    def update(self, effects: Array, active: BoolArray, ready: BoolArray) -> None:
+        """``effects``: ``[n, B (1 + L)]``; ``active``: which to read; ``ready``: of which enough was seen."""
         larger = np.zeros((len(self.comparisons), *self.decided.shape), np.bool_)
         for index, comparison in enumerate(self.comparisons):
-            comparison.update(effects / self.unit, active)
+            comparison.update(effects / self.unit, active, ready)
             larger[index][self.pairs] = comparison.known > 0
         self.separated, reaches = larger[0], larger[-1]  # the second: θ_i > (1 − margin) θ_j
         self.decided |= self.separated | self.separated.T | (reaches & reaches.T)
 
 
 class _Comparisons:
-    """The signs of means of ``effect[first] + weight · effect[second]``, kept once they are known."""
+    """The signs of means of ``effect[first] + weight · effect[second]``, kept once they are known.
+
+    None is before enough was seen of both effects: the spread of one hides that the other has shown none.
+    """
 
     def __init__(
-        self, first: IndexArray, second: IndexArray, weight: float, level: float, reach: ArrayLike | None
+        self, first: IndexArray, second: IndexArray, weight: float, level: float, reach: Array
     ) -> None:
         self.first, self.second, self.weight, self.level = first, second, weight, level
-        reaches = (
-            None if reach is None else np.asarray(reach)[first] + abs(weight) * np.asarray(reach)[second]
-        )
-        self.sequence = confidence_sequence(len(first), reaches)
+        reaches = reach[first] + abs(weight) * reach[second]
+        self.sequence = confidence_sequence(len(first), reaches, keep=False)
         self.known = np.zeros(len(first), np.int8)
 
-    def update(self, effects: Array, active: BoolArray) -> None:
-        """``effects``: ``[n, V]``; ``active``: which of them to read, ``[V]``."""
+    def update(self, effects: Array, active: BoolArray, ready: BoolArray) -> None:
+        """``effects``: ``[n, V]``; ``active``: which to read; ``ready``: of which enough was seen."""
         entries = np.flatnonzero(active[self.first] & active[self.second] & (self.known == 0))
         values = effects[:, self.first[entries]] + self.weight * effects[:, self.second[entries]]
         self.sequence.update(values, entries)
+        entries = entries[ready[self.first[entries]] & ready[self.second[entries]]]
         self.known[entries] = self.sequence.signs(self.level)[entries]
 
 

@@ -92,8 +92,8 @@ def test_sigkill_at_a_write(boundaries, fixed, tmp_path):
 
 
 def test_screening_goes_on_where_it_was(boundaries, tmp_path):
-    options = {"num": 8, "num_null": 32, "confidence": 0.9, "screening": 40, "progress": False}
-    measured = 8 * (1 + (4 + 32) * 2 * (1 + NUM_LAYERS))
+    options = {"num": 32, "num_null": 32, "confidence": 0.9, "screening": 40, "progress": False}
+    measured = 32 * (1 + (4 + 32) * 2 * (1 + NUM_LAYERS))
     expected = verify(*toy_by_name(), boundaries, **options)
     assert np.isfinite(expected.screening).all()
     *networks, seen = counted(measured + 24)  # in its fourth batch of 8

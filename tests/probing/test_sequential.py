@@ -58,10 +58,12 @@ def test_the_findings_are_those_of_a_fixed_number_of_samples(found, exhaustive):
     assert found.rank()[-1] == "constant"
     assert found.num_undecided() == 0
     layers = [set(np.flatnonzero(row)) for row in found.layer_beats_null]
-    assert layers == [{LAYER_OF[name]} for name in found.boundary_names[:4]] + [set()]
-    assert found.mean_layer_by_level() == pytest.approx(
-        {"layout": 0.0, "object": 1.0, "attribute": 3.0, "color": 4.0}
-    )
+    # The effect of "bed" is beyond the null's by too little for the correction for 25 layers.
+    assert layers == [set() if name == "bed" else {LAYER_OF[name]} for name in found.boundary_names[:4]] + [
+        set()
+    ]
+    means = {"layout": 0.0, "object": None, "attribute": 3.0, "color": 4.0}
+    assert found.mean_layer_by_level() == pytest.approx(means)
 
 
 def test_it_takes_few_images_and_says_how_many(found, exhaustive):
@@ -130,7 +132,8 @@ def test_a_known_range_of_the_scores_is_used():
     columns = [NAMES.index(name) for name in answer.boundary_names]
     width = (answer.high - answer.low)[rows, 0, columns]
     spread = answer.standard_error[rows, 0, columns]
-    assert (width > 8 * spread).all()  # empirical Bernstein pays for the range
+    assert (width > 4 * spread).all()  # it holds at every number of samples
+    assert np.array_equal(answer.asymptotic, [False] * 5)
     bounded.score_range = (0.0, 0.1)
     with pytest.raises(ValueError, match="give the true range of the scores"):
         verify(generator, bounded, boundaries, **OPTIONS)

@@ -12,6 +12,7 @@ from higan_fast.pictures import to_uint8
 from higan_fast.probing.manipulation import manipulate
 from higan_fast.report.charts import DEEP, FLAT
 from higan_fast.report.drawing import largest_side, picture
+from higan_fast.report.numerals import number
 from higan_fast.report.ranking import places_of
 from higan_fast.report.strips import STEPS, _band
 from higan_fast.sampling.latents import VERIFICATION, make_codes
@@ -50,7 +51,7 @@ def test_a_cell_of_the_heat_map_leads_to_its_row_with_interval_and_band(write, r
             figure = part_of(html, f'<figure class="layer{_classes(run, row, layer)}" id="{place}">')
             assert f"along {name} on layer {layer} " in figure
             places = places_of(run.verification, name)
-            assert f"{run.verification.high[row, 1 + layer, column]:.{places}f}" in figure.replace("−", "-")
+            assert f"to {number(run.verification.high[row, 1 + layer, column], places)} ≈" in figure
             band = escape(_band(run.verification.null_high[1 + layer, column], places))
             assert f"random {band}<" in figure
 

@@ -89,9 +89,9 @@ def test_pairs_are_alike_only_within_the_margin():
     random = np.random.default_rng(0)
     profile, separated, alike, decided = np.array([0.30, 0.255, 0.295]), 0, 0, 0
     for _ in range(200):
-        order = rules._Order(3, 1, 0.1, 0.05, None)
+        order = rules._Order(3, 1, 0.1, 0.05, np.full(3, np.inf))
         for _ in range(8):
-            order.update(profile + random.normal(0, 0.1, (64, 3)), np.ones(3, bool))
+            order.update(profile + random.normal(0, 0.1, (64, 3)), np.ones(3, bool), np.ones(3, bool))
             assert np.array_equal(order.decided, order.decided.T)
             alike += (order.decided & ~order.separated & ~order.separated.T)[0, 1]
         separated += order.separated[0, 1]
@@ -103,14 +103,17 @@ def test_pairs_are_alike_only_within_the_margin():
 
 
 def test_what_is_known_stays_known():
-    comparison = rules._Comparisons(np.array([0, 0]), np.array([1, 2]), -1.0, 0.01, None)
+    comparison = rules._Comparisons(np.array([0, 0]), np.array([1, 2]), -1.0, 0.01, np.full(3, np.inf))
     random = np.random.default_rng(0)
     high = np.array([1.0, 0.0, 1.0]) + random.normal(0, 0.1, (32, 3))
-    comparison.update(high, np.ones(3, bool))
+    everything = np.ones(3, bool)
+    comparison.update(high, everything, np.zeros(3, bool))
+    assert comparison.known.tolist() == [0, 0]  # too little was seen of them
+    comparison.update(high, everything, everything)
     assert comparison.known.tolist() == [1, 0]
-    comparison.update(-20 * high, np.ones(3, bool))
+    comparison.update(-20 * high, everything, everything)
     assert comparison.known.tolist() == [1, 0]
-    assert comparison.sequence.count.tolist() == [32, 64]
+    assert comparison.sequence.count.tolist() == [64, 96]
 
 
 def test_running_out_of_samples_is_said():
@@ -127,9 +130,8 @@ def test_running_out_of_samples_is_said():
 def search(profile, level, margin, values, reach=None, num=768):
     """Top layers of many runs at once, each a boundary of its own at the level of a single one."""
     sets = 1 + len(profile)
-    search = rules._TopLayer(
-        RUNS, sets, margin, level * RUNS, None if reach is None else np.full(RUNS * sets, reach)
-    )
+    reaches = np.full(RUNS * sets, np.inf if reach is None else reach)
+    search = rules._TopLayer(RUNS, sets, margin, level * RUNS, reaches)
     effects = confidence_sequence(RUNS * sets, None)
     active = np.zeros((RUNS, sets), bool)
     active[:, 1:] = True
@@ -139,7 +141,7 @@ def search(profile, level, margin, values, reach=None, num=768):
         block = np.concatenate([np.full((*shape[:2], 1), np.nan), values(shape) + profile], axis=2)
         flat, entries = block.reshape(len(block), -1), np.flatnonzero(active)
         effects.update(flat[:, entries], entries)
-        search.update(flat, active.ravel(), effects.mean)
+        search.update(flat, active.ravel(), effects)
         active[:, 1:] = search.candidates & (search.layer < 0)[:, None]
         start = stop
     return search

@@ -1,0 +1,120 @@
+"""From what was tallied to effects with intervals, and to which layers act."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from higan_fast.probing.tally import Effects
+from higan_fast.statistics.confidence import bounds_by_moments
+from higan_fast.statistics.corrections import holm
+from higan_fast.statistics.nulls import null_band, null_p_values, null_scale
+
+Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+
+class Intervals:
+    """Effects and even parts of B boundaries, their intervals, and the null's band.
+
+    The range of a score bounds its effects and even parts: with ends d apart, an effect is at most d / 2, and
+    an even part at most d.
+    """
+
+    def __init__(self, effects: Effects, ranges: Array, num: int, confidence: float, *, fixed: bool) -> None:
+        """
+        Args:
+            effects: of the boundaries, and then of random directions.
+            ranges: between what each score lies, ``[S, 2]``; infinite: not known.
+            num: how many boundaries there are.
+            confidence: of each interval, and of the band.
+            fixed: whether the number of samples was fixed beforehand.
+        """
+        self.all, self.num, self.confidence = effects, num, confidence
+        self.own = effects.of(slice(num))
+        self.width = ranges[:, 1] - ranges[:, 0]  # [S]
+        self.count = np.broadcast_to(self.own.num[:, :, None], self.own.mean.shape)
+        self._bounds = partial(bounds_by_moments, fixed=fixed)
+        self.null_scale = null_scale(self._measured(effects.mean[num:], effects.num[num:]))  # [1 + L, S]
+
+    def bounds(self, level: float) -> tuple[Array, Array]:
+        """Of the effects, ``[B, 1 + L, S]`` each; see ``ConfidenceSequence.bounds``."""
+        own = self.own
+        return self._bounds(self.count, own.mean, own.m2, own.changed, self.width / 2, level)
+
+    def even_bounds(self, level: float) -> tuple[Array, Array]:
+        """Of the even parts, ``[B, 1 + L, S]`` each."""
+        own = self.own
+        return self._bounds(self.count, own.even, own.even_m2, own.even_changed, self.width, level)
+
+    def even_sure(self) -> BoolArray:
+        """Whether the even part of all layers together is surely not 0, ``[B, S]``.
+
+        Its interval is corrected for the number of them.
+        """
+        low, high = self.even_bounds((1 - self.confidence) / 2 / self.own.even[:, 0].size)
+        return np.asarray((low > 0) | (high < 0))[:, 0]
+
+    def signs(self, level: float) -> NDArray[np.int8]:
+        """Of the effects, ``[B, 1 + L, S]``; see ``ConfidenceSequence.signs``."""
+        low, high = self.bounds(level)
+        return (low > 0).astype(np.int8) - (high < 0).astype(np.int8)
+
+    def figures(self) -> dict[str, Any]:
+        """Those of a ``Verification``; NaN where nothing was measured."""
+        level, own, of_own = (1 - self.confidence) / 2, self.own, self.own.num
+        (low, high), (even_low, even_high) = self.bounds(level), self.even_bounds(level)
+        null_low, null_high = null_band(self.null_scale, len(self.all.num) - self.num, self.confidence)
+        arrays = {
+            "effect": own.mean,
+            "standard_error": self._error(own.m2),
+            "low": low,
+            "high": high,
+            "even": own.even,
+            "even_error": self._error(own.even_m2),
+            "even_low": even_low,
+            "even_high": even_high,
+            "higan_delta": own.higan_delta,
+        }
+        return {
+            **{name: self._measured(array, of_own) for name, array in arrays.items()},
+            "even_sure": self.even_sure(),
+            "null_low": null_low,
+            "null_high": null_high,
+            "samples": of_own,
+        }
+
+    def _error(self, m2: Array) -> Array:
+        return np.asarray(np.sqrt(m2 / np.maximum(self.count - 1, 1) / np.maximum(self.count, 1)))
+
+    @staticmethod
+    def _measured(array: Array, num: NDArray[np.int64]) -> Array:
+        return np.where(num[:, :, None] == 0, np.nan, array)
+
+
+def sign_level(level: float, num: int, num_layers: int) -> float:
+    """The level of the signs that ``layers_that_act`` takes at ``level``: each of B · L effects has two."""
+    return level / (2 * max(num * num_layers, 1))
+
+
+def layers_that_act(
+    effects: Array, scale: Array, num_null: int, signs: NDArray[np.int8], level: float
+) -> BoolArray:
+    """Which layers alone change a score, up or down, and by more than the null does: ``[B, L]``.
+
+    A layer does not act if its direction is a random one, or if its true effect is 0. That any of these is
+    said to act has at most the probability ``level``: what has no sure sign cannot pass Holm's rule, and of
+    layers without an effect each has one with at most the probability level / (B · L), the least that the
+    rule asks of a p-value.
+
+    Args:
+        effects: of each layer alone; NaN where there is none to be tested.
+        scale: of the null's effects on the same samples, ``[B, L]``.
+        num_null: how many random directions there were.
+        signs: of the effects, where they are sure at ``sign_level``.
+    """
+    p_values = null_p_values(np.nan_to_num(effects), scale, num_null)
+    return holm(np.where(np.isnan(effects) | (signs == 0), 1.0, p_values)) <= level
