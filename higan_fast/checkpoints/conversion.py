@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from higan_fast.checkpoints.contents import refuse_unknown
+from higan_fast.checkpoints.contents import Record, refuse_unknown, shown
 from higan_fast.generators.base import Generator
+from higan_fast.generators.settings import MOST_LAYERS
 from higan_fast.wording import printable
+
+FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+# Values of one image in a layer, besides as many as the file has bytes. A network for 1024² pixels has as
+# many, and drawing an image holds three layers at once: some 400 MiB.
+MOST_FEATURES = 2**25
+MOST_AXES = 8  # that a message shows
+
+Config = TypeVar("Config")
 
 
 @dataclass(frozen=True)
@@ -42,10 +54,11 @@ def assemble(
     config: Any,
     path: Path,
     tensors: Mapping[str, Any],
-    sources: Mapping[str, str | Taken | Tensor],
+    sources: Mapping[str, str | Taken | Tensor] | None = None,
     unused: Iterable[str] = (),
+    copy: bool = True,
 ) -> Generator:
-    """A generator of ours from a file's tensors. Nothing of the file's memory is kept.
+    """Returns a generator of ours from a file's tensors.
 
     Args:
         family: the class, made as ``family(config)``.
@@ -53,21 +66,26 @@ def assemble(
         path: the file, for messages.
         tensors: all the generator's tensors or NumPy arrays in the file, by their own names.
         sources: for each name in ``family(config).state_dict()``: the name in ``tensors``, what it is
-            ``taken`` from, or the tensor itself.
+            ``taken`` from, or the tensor itself; None: all have the same names there.
         unused: patterns (``re.fullmatch``) of names in ``tensors`` for which we have no place, rightly.
+        copy: keep nothing of the file's memory; if not, float32 tensors stay where they are.
 
     Raises:
-        ValueError: naming the tensor that is missing, left over, of another shape, or not finite.
+        ValueError: naming the tensor that is missing, left over, of another shape or type, or not finite; or
+            if so small a file claims so large a generator.
     """
     with torch.device("meta"):
         generator = family(config)
     expected = generator.state_dict()
+    sources = {name: name for name in expected} if sources is None else sources
     wanted = [name for ours in expected for name in _names(sources[ours])]
     _check_names(path, tensors, wanted, [re.compile(pattern) for pattern in unused])
-    expect_values(path, sum(place.numel() for ours, place in expected.items() if _names(sources[ours])))
+    from_file = sum(place.numel() for ours, place in expected.items() if _names(sources[ours]))
+    _check_size(path, generator, from_file, [tensors[name] for name in dict.fromkeys(wanted)])
     with one_thread():
         state = {
-            ours: _made(path, tensors, sources[ours], place.shape, ours) for ours, place in expected.items()
+            ours: _made(path, tensors, sources[ours], place.shape, ours, copy)
+            for ours, place in expected.items()
         }
     generator.load_state_dict(state, assign=True)
     left = [
@@ -75,6 +93,14 @@ def assemble(
     ]
     assert not left, f"{family.__name__} has tensors that its state dict lacks: {left}"
     return generator
+
+
+def configured(path: Path, kind: type[Config], **values: Any) -> Config:
+    """Returns an architecture; errors as of its class, with the file's name in them."""
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 @contextmanager
@@ -98,52 +124,72 @@ def expect_no_config(path: Path, config: Mapping[str, Any] | None) -> None:
         raise ValueError(f"{path}: says its own architecture; give no config")
 
 
-def as_tensor(path: Path, name: str, value: Any) -> Tensor:
-    """A float32 copy of a tensor, an array or a number in a file.
+def as_tensor(path: Path, name: str, value: Any, copy: bool = True) -> Tensor:
+    """Returns a tensor, an array or a number in a file as a float32 tensor.
+
+    Args:
+        path: the file, for messages.
+        name: of the value, for messages.
+        value: floating-point numbers, or a single whole number: many of those would be some code of weights.
+        copy: make a new tensor, even of what is a float32 tensor.
 
     Raises:
-        ValueError: when it is none of these, or has values that are not finite.
+        ValueError: if it is something else, or has values that are not finite.
     """
     if isinstance(value, np.ndarray | np.generic | float | int) and not isinstance(value, bool):
         array = np.asarray(value)
-        if array.dtype.kind not in "fiu":
-            raise ValueError(f"{path}: {name} holds {array.dtype}, expected numbers")
-        value = torch.from_numpy(np.array(array, dtype=np.float32))
+        if array.dtype.kind != "f" and not (array.dtype.kind in "iu" and array.size == 1):
+            raise _of_other_type(path, name, array.dtype)
+        with np.errstate(over="ignore"):  # told below
+            value, copy = torch.from_numpy(np.array(array, dtype=np.float32)), False
     refuse_unknown(path, value)
     if not isinstance(value, Tensor):
-        raise ValueError(f"{path}: {name} is a {type(value).__name__}, expected a tensor")
-    tensor = value.detach().to(torch.float32, copy=True, memory_format=torch.contiguous_format)
-    check_finite(path, name, tensor)
+        kind = shown(value) if isinstance(value, Record) else f"a {printable(type(value).__name__)}"
+        raise ValueError(f"{path}: {printable(name)} is {kind}, expected a tensor")
+    if value.dtype not in FLOATS and not (value.dtype in INTEGERS and value.numel() == 1):
+        raise _of_other_type(path, name, value.dtype)
+    tensor = value.detach().to(torch.float32, copy=copy, memory_format=torch.contiguous_format)
+    _check_finite(path, name, tensor)
     return tensor
 
 
-def check_finite(path: Path, name: str, tensor: Tensor) -> None:
-    """Raises a ValueError when a tensor has values that are not finite."""
-    if tensor.numel() and not torch.stack(tensor.aminmax()).isfinite().all():  # one pass, no copy
-        raise ValueError(f"{path}: {name} has values that are not finite; the file is damaged")
-
-
-def expect_values(path: Path, values: int) -> None:
-    """Raises a ValueError when a file would become so many values that it has not a byte for each.
-
-    A small damaged file could name one storage many times, or claim a resolution of millions.
-    """
-    size = sum(file.stat().st_size for file in path.iterdir()) if path.is_dir() else path.stat().st_size
-    if values > size:
-        raise ValueError(f"{path}: has {size} bytes, and would become {values} values; the file is damaged")
+def _of_other_type(path: Path, name: str, dtype: object) -> ValueError:
+    kind = printable(str(dtype).removeprefix("torch."))
+    return ValueError(f"{path}: {printable(name)} holds {kind}, expected floating-point numbers")
 
 
 def size_of(path: Path, tensors: Mapping[str, Any], name: str, axis: int, axes: int) -> int:
-    """The length of one axis of a tensor of the file.
+    """Returns the length of one axis of a tensor of the file.
 
     Raises:
-        ValueError: when the tensor is missing, empty, or has not so many axes.
+        ValueError: if the tensor is missing, empty, or has not so many axes.
     """
-    shape = list(getattr(tensors.get(name), "shape", ()))
+    shape = tuple(getattr(tensors.get(name), "shape", ()))
     if len(shape) != axes or 0 in shape:
-        problem = f"has shape {shape}, expected {axes} axes" if name in tensors else "is missing"
-        raise ValueError(f"{path}: {name} {problem}; the file is damaged")
+        got = f"has shape {shape_in_words(shape)}, expected {axes} axes"
+        problem = got if name in tensors else "is missing"
+        raise ValueError(f"{path}: {printable(name)} {problem}; the file is damaged")
     return int(shape[axis])
+
+
+def numbered(path: Path, names: Container[str], name: str, first: int = 0) -> int:
+    """Returns how many tensors with running numbers there are; ``name`` has a gap for the number.
+
+    Raises:
+        ValueError: if there are more than any network has layers.
+    """
+    found = 0
+    while name.format(first + found) in names:
+        found += 1
+        if found > 2 * MOST_LAYERS:
+            what = printable(name.format(first))
+            raise ValueError(f"{path}: has more than {2 * MOST_LAYERS} layers such as {what}; it is damaged")
+    return found
+
+
+def shape_in_words(shape: Sequence[int]) -> str:
+    """Returns ``"[3, 5]"``, or how many axes there are when they are many."""
+    return str(list(shape)) if len(shape) <= MOST_AXES else f"of {len(shape)} axes"
 
 
 def _names(source: str | Taken | Tensor) -> tuple[str, ...]:
@@ -158,21 +204,46 @@ def _check_names(
     missing = [name for name in dict.fromkeys(wanted) if name not in tensors]
     if missing:
         raise ValueError(
-            f"{path}: lacks {_listed(missing)}; the file is damaged, or of another architecture than it says"
+            f"{path}: lacks {listed(missing)}; the file is damaged, or of another architecture than it says"
         )
     used = set(wanted)
     left = [name for name in tensors if name not in used and not any(p.fullmatch(name) for p in unused)]
     if left:
         raise ValueError(
-            f"{path}: holds {_listed(left)}, for which this architecture has no place; "
+            f"{path}: holds {listed(left)}, for which this architecture has no place; "
             "the file is damaged, or of a variant that cannot be read"
         )
 
 
-def _listed(names: list[str]) -> str:
-    """The first few, and how many more."""
+def listed(names: Collection[str]) -> str:
+    """Returns the first few names, and how many more there are."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(map(printable, names[:3])) + more
+    return ", ".join(printable(name) for name in islice(names, 3)) + more
+
+
+def _check_size(path: Path, generator: Generator, values: int, stored: Iterable[Any]) -> None:
+    """Raises ValueError if a file is too small for what it would become.
+
+    A small file may name one storage many times, or claim any resolution and number of channels.
+
+    Args:
+        path: the file or folder, whose bytes are counted.
+        generator: what it would become.
+        values: how many of its values come from the file.
+        stored: the file's tensors.
+    """
+    files = path.iterdir() if path.is_dir() else [path]
+    size = sum(file.stat().st_size for file in files if file.is_file())
+    values = max(values, sum(math.prod(getattr(value, "shape", ())) for value in stored))
+    if values > size:
+        raise ValueError(f"{path}: has {size} bytes, and would become {values} values; the file is damaged")
+    resolution = generator.resolution
+    features = max(generator.features_of(index) or 0 for index in range(generator.num_layers))
+    if resolution**2 > size or features > MOST_FEATURES + size:
+        raise ValueError(
+            f"{path}: has {size} bytes, and claims images of {resolution}² pixels, with up to {features} "
+            "values in a layer; no generator of that size is so small"
+        )
 
 
 def _made(
@@ -181,29 +252,32 @@ def _made(
     source: str | Taken | Tensor,
     expected: torch.Size,
     name_of_ours: str,
+    copy: bool,
 ) -> Tensor:
     if isinstance(source, Tensor):
         tensor, name = source.to(torch.float32), "a tensor that is computed"
+        got = shape_in_words(tensor.shape)
     else:
         names, change = _names(source), None if isinstance(source, str) else source.change
-        parts = [as_tensor(path, name, tensors[name]) for name in names]
-        name, got = " and ".join(names), " and ".join(str(list(part.shape)) for part in parts)
+        parts = [as_tensor(path, name, tensors[name], copy) for name in names]
+        name = " and ".join(map(printable, names))
+        got = " and ".join(shape_in_words(part.shape) for part in parts)
         if change is None:
             tensor = _reshaped(parts[0], expected)
         else:
             try:
                 tensor = change(*parts).contiguous()
             except (RuntimeError, IndexError) as error:  # of an operator that meets another shape
-                reason = str(error).splitlines()[0]
+                reason = printable(str(error).partition("\n")[0])
                 raise ValueError(f"{path}: {name} has shape {got}, which does not fit ({reason})") from error
         if name_of_ours == "synthesis.const" and tensor.ndim == 4 and tensor.shape[2] != tensor.shape[3]:
             raise ValueError(
                 f"{path}: this is a generator of images that are not square: its constant, {name}, is "
                 f"{tensor.shape[2]} by {tensor.shape[3]}, expected 4 by 4; only square images can be probed"
             )
-        if tensor.shape != expected:
-            became = "" if tensor.shape == parts[0].shape else f" (ours: {list(tensor.shape)})"
-            raise ValueError(f"{path}: {name} has shape {got}{became}, expected {list(expected)}")
+        got += "" if tensor.shape == parts[0].shape else f" (ours: {shape_in_words(tensor.shape)})"
+    if tensor.shape != expected:
+        raise ValueError(f"{path}: {name} has shape {got}, expected {list(expected)}")
     return tensor
 
 
@@ -211,3 +285,8 @@ def _reshaped(tensor: Tensor, expected: torch.Size) -> Tensor:
     """Without or with axes of length 1, such as [1] for a scalar or [1, C, 1, 1] for a bias."""
     same = [size for size in tensor.shape if size != 1] == [size for size in expected if size != 1]
     return tensor.reshape(expected) if same else tensor
+
+
+def _check_finite(path: Path, name: str, tensor: Tensor) -> None:
+    if tensor.numel() and not torch.stack(tensor.aminmax()).isfinite().all():  # one pass, no copy
+        raise ValueError(f"{path}: {printable(name)} has values that are not finite; the file is damaged")

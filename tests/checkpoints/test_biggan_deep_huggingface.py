@@ -87,9 +87,13 @@ def test_weights_that_old_versions_of_torch_stored_twice_are_left(tmp_path):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"layers": None}, r"config.json: layers is None, expected a list of \[upsamples, inputs, outputs\]"),
-        ({"layers": [[1, 16]]}, r"config.json: layers is \[\[1, 16\]\]"),
-        ({"layers": LAYERS[:3]}, "holds generator.layers.4"),
+        ({"layers": None}, r"config.json: layers is None, expected a list of \[upsamples, "),
+        ({"layers": [[1, 16]]}, r"config.json: layers\[0\] is \[1, 16\]"),
+        ({"layers": LAYERS[:3], "output_dim": 8}, "holds generator.layers.4"),
+        ({"layers": LAYERS[:3]}, "config.json: output_dim is 32, and the weights say 8"),
+        ({"z_dim": 7}, "config.json: z_dim is 7, and the weights say 6"),
+        ({"num_classes": float("inf")}, "num_classes is inf, and the weights say 4"),
+        ({"n_stats": 5.0}, "n_stats is 5.0, and the weights say 6"),
         ({"layers": [*LAYERS, (True, 1, 1)]}, "generator.layers.6.conv_3.bias is missing"),
         ({"attention_layer_position": -1}, "attention_layer_position is -1, expected a layer's index"),
         ({"attention_layer_position": 2}, "lacks|is missing|has shape"),

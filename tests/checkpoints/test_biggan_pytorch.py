@@ -116,6 +116,9 @@ def test_described_and_converted(tmp_path):
         "resolution": 16,
         "n_classes": CLASSES,
         "G_ch": 4,
+        "G_nl": "inplace_relu",
+        "norm_style": "bn",
+        "num_G_SV_itrs": 1,
     }
     found = describe(path, config)
     assert (found.format, found.family, found.resolution) == ("BigGAN-PyTorch state dict", "biggan", 16)
@@ -136,6 +139,9 @@ def test_described_and_converted(tmp_path):
         ({"BN_eps": 0.001, "resolution": 128}, "has resolution = 16, and --config says 128"),
         ({"BN_eps": 0.001, "hier": False}, "has hier = True, and --config says False"),
         ({"BN_eps": 0.001, "n_classes": 1000}, "has n_classes = 4, and --config says 1000"),
+        ({"BN_eps": 0.001, "G_nl": "swish\n"}, "G_nl is 'swish\\n', expected 'relu' or 'inplace_relu'"),
+        ({"BN_eps": 0.001, "norm_style": "in"}, "norm_style is 'in', expected 'bn'"),
+        ({"BN_eps": 0.001, "num_G_SV_itrs": 2}, "num_G_SV_itrs is 2, expected 1"),
     ],
 )
 def test_settings_that_miss_or_differ_are_named(tmp_path, config, message):

@@ -6,7 +6,7 @@ import torch
 
 from higan_fast.checkpoints import load_generator
 from higan_fast.checkpoints.contents import Record, is_state_dict, shown
-from higan_fast.checkpoints.conversion import as_tensor, assemble, size_of, taken
+from higan_fast.checkpoints.conversion import as_tensor, assemble, configured, numbered, size_of, taken
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from tests.checkpoints.writers import random_stylegan2, rosinality_state
 
@@ -33,7 +33,7 @@ def test_tensors_come_from_where_they_are_said_to_come(path):
     tensors, sources = parts()
     average = "mapping_network.w_avg"
     sources[average] = taken("one", "two", change=lambda one, two: one + 2 * two)
-    tensors |= {"one": torch.ones(4).half(), "two": np.arange(4), "counter": torch.tensor(3)}
+    tensors |= {"one": torch.ones(4).half(), "two": np.arange(4.0), "counter": torch.tensor(3)}
     del tensors[f"their.{average}"]
     sources["synthesis.rgbs.0.bias"] = torch.full([3], 0.5, dtype=torch.float64)
     del tensors["their.synthesis.rgbs.0.bias"]
@@ -73,7 +73,12 @@ def test_complaints_name_the_tensors_of_the_file(path):
     refused(r"const has shape \[5, 1, 4, 4, 2\], expected", **{const: torch.ones(5, 1, 4, 4, 2)})
     refused("const has values that are not finite", **{const: torch.full([1, 5, 4, 4], torch.inf)})
     refused("const is a str, expected a tensor", **{const: "text"})
-    refused("const holds bool, expected numbers", **{const: np.ones([1, 5, 4, 4], bool)})
+    refused("const holds bool, expected floating-point numbers", **{const: np.ones([1, 5, 4, 4], bool)})
+    for numbers in (np.ones([1, 5, 4, 4], int), torch.ones(1, 5, 4, 4, dtype=torch.int8)):
+        refused("const holds int(64|8), expected floating-point numbers", **{const: numbers})
+    for dtype in (torch.complex64, torch.float8_e4m3fn, torch.bool):
+        name = str(dtype).removeprefix("torch.")
+        refused(f"const holds {name}, expected", **{const: torch.ones(1, 5, 4, 4).to(dtype)})
     refused(
         "const has values that are not finite",
         **{const: torch.full([1, 5, 4, 4], 1e300, dtype=torch.float64)},
@@ -109,10 +114,15 @@ def test_a_small_file_does_not_become_a_huge_generator(tmp_path):
         for name, tensor in state.items()
         if "noises" not in name
     }
-    for claimed in (views, state_of_resolution(2**20)):
+    for claimed, message in (
+        (views, r"has \d+ bytes, and would become \d+ values"),
+        (state_of_resolution(2048), r"has \d+ bytes, and claims images of 2048² pixels, with up to 4194304 "),
+        (state_of_resolution(2**20), r"got the resolution 4096, expected 4, 8, 16 and so on up to 2048"),
+    ):
         torch.save(claimed, tmp_path / "a.pt")
-        with pytest.raises(ValueError, match=r"has \d+ bytes, and would become \d+ values"):
+        with pytest.raises(ValueError, match=message) as raised:
             load_generator(tmp_path / "a.pt")
+        assert str(tmp_path / "a.pt") in str(raised.value)
 
 
 def state_of_resolution(resolution):
@@ -135,6 +145,14 @@ def test_small_helpers(path):
         size_of(path, {"a": torch.ones(2, 0)}, "a", 1, 2)
     with pytest.raises(ValueError, match="b is missing"):
         size_of(path, {}, "b", 0, 1)
+    with pytest.raises(ValueError, match=r"a\\n has shape of 9 axes, expected 2 axes"):
+        size_of(path, {"a\n": torch.ones([1] * 9)}, "a\n", 1, 2)
+    names = {f"layer{index}.bias" for index in (0, 1, 2, 4, *range(10, 211))}
+    assert numbered(path, names, "layer{}.bias") == 3 and numbered(path, names, "other{}") == 0
+    with pytest.raises(ValueError, match=r"has more than 200 layers such as layer10\.bias"):
+        numbered(path, names, "layer{}.bias", first=10)
+    with pytest.raises(ValueError, match=r"a\.pkl: latent_dim: got 0, expected at least 1"):
+        configured(path, StyleGAN2Config, latent_dim=0)
     assert as_tensor(Path("a"), "a", 3).item() == 3 and as_tensor(Path("a"), "a", np.float32(2)).shape == ()
     with pytest.raises(ValueError, match="a is a bool, expected a tensor"):
         as_tensor(Path("a"), "a", True)

@@ -85,12 +85,43 @@ def test_wrong_and_broken_tensors_are_named(saved, tmp_path):
         metadata = {KEY: file.metadata()[KEY]}
     tensors, name = load_file(path), "synthesis.convs.0.weight"
     save_file({**tensors, name: tensors[name][:2].clone()}, tmp_path / "shape.safetensors", metadata)
-    with pytest.raises(ValueError, match=f"do not fit the architecture.*{name}"):
+    with pytest.raises(ValueError, match=rf"{name} has shape \[2, 8, 3, 3\], expected \[8, 8, 3, 3\]"):
         load_generator(tmp_path / "shape.safetensors")
     broken = torch.full_like(tensors[name], torch.nan)
     save_file({**tensors, name: broken}, tmp_path / "nan.safetensors", metadata)
     with pytest.raises(ValueError, match=f"{name} has values that are not finite"):
         load_generator(tmp_path / "nan.safetensors")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_floats_become_float32(saved, tmp_path, dtype):
+    """They loaded, and failed when the first latents were mapped."""
+    generator, path = saved
+    with safe_open(path, framework="pt") as file:
+        metadata = {KEY: file.metadata()[KEY]}
+    tensors = {name: tensor.to(dtype) for name, tensor in load_file(path).items()}
+    save_file(tensors, tmp_path / "a.safetensors", metadata)
+    loaded = load_generator(tmp_path / "a.safetensors")
+    rounded = {name: tensor.float() for name, tensor in tensors.items()}
+    assert all(tensor.dtype == torch.float32 for tensor in loaded.state_dict().values())
+    assert all(torch.equal(tensor, rounded[name]) for name, tensor in loaded.state_dict().items())
+    generator.load_state_dict(rounded)
+    z = torch.randn(2, 5)
+    assert torch.equal(loaded(z), generator.requires_grad_(False)(z))
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.int32, torch.uint8, torch.bool, torch.complex64, torch.float8_e4m3fn, torch.float8_e5m2]
+)
+def test_other_numbers_are_refused(saved, tmp_path, dtype):
+    _, path = saved
+    with safe_open(path, framework="pt") as file:
+        metadata = {KEY: file.metadata()[KEY]}
+    tensors, name = load_file(path), "synthesis.convs.0.weight"
+    save_file({**tensors, name: tensors[name].to(dtype)}, tmp_path / "a.safetensors", metadata)
+    kind = str(dtype).removeprefix("torch.")
+    with pytest.raises(ValueError, match=f"a.safetensors: {name} holds {kind}, expected floating-point"):
+        load_generator(tmp_path / "a.safetensors")
 
 
 HEADERS = {
@@ -103,9 +134,14 @@ HEADERS = {
     "depth": ({"mapping_depth": 10**12}, "the architecture in its header is damaged"),
     "depth's type": ({"mapping_depth": "1"}, "the architecture in its header is damaged"),
     "channels": ({"channels": {"4": "many"}}, "the architecture in its header is damaged"),
-    "many channels": ({"channels": {"4": 10**12}}, "in its header|do not fit"),
+    "many channels": ({"channels": {"4": 10**12}}, "resolution 4: got 1000000000000, expected 1 to 65536"),
     "no channels": ({"channels": {}}, "the architecture in its header is damaged"),
-    "unknown": ({"flavour": 3}, "the architecture in its header is damaged"),
+    "unknown": ({"flavour\n": 3}, r"in its header is damaged \(it has no setting flavour\\n\)"),
+    "NaN": ({"mapping_lr_multiplier": float("nan")}, "lr_multiplier: got nan, expected a number above 0"),
+    "infinite": ({"conv_clamp": float("inf")}, "conv_clamp: got inf, expected a number above 0"),
+    "resolution": ({"channels": {"4": 8, "100": 6}}, "the resolution '100', expected 4, 8, 16 and so on"),
+    "whole": ({"code_dim": 7.0}, "code_dim: got 7.0, expected a whole number"),
+    "long": ({"latent_dim": 10**4_000}, "latent_dim: got a number of 13288 bits, expected 1 to 65536"),
 }  # fmt: skip
 
 

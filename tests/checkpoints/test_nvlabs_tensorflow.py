@@ -42,7 +42,7 @@ def test_a_discriminator_and_other_networks_are_told(tmp_path):
         load_generator(path)
     tensorflow_pickle(path, {"": {"conv/kernel": np.ones(3)}}, mark, names=("Gs",))
     with pytest.raises(
-        ValueError, match=r"no PGGAN, StyleGAN or StyleGAN2 generator; .* begin with conv/kernel"
+        ValueError, match=r"no PGGAN, StyleGAN or StyleGAN2 generator; .* variables are conv/kernel"
     ):
         load_generator(path)
     tensorflow_pickle(path, DISCRIMINATOR, mark, names=("G", "Gs"))

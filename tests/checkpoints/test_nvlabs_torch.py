@@ -2,6 +2,7 @@ import os
 import pickle
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -78,6 +79,7 @@ def test_what_may_be_missing(tmp_path):
             for name in ("conv0", "conv1"):
                 if name in block[3]:
                     del block[3][name][2]["noise_const"], block[3][name][2]["noise_strength"]
+                    block[3][name][1]["use_noise"] = False
         del mapping[2]["w_avg"]
 
     loaded = load_generator(stylegan2_ada(tmp_path / "a.pkl", generator, mark, change=without))
@@ -134,7 +136,7 @@ DAMAGE = {
         lambda tree: conv(tree)[2].update(resample_filter=torch.eye(4)),
         r"resample_filter has shape \[4, 4\], which does not fit \(it is not the product",
     ),
-    "block": (lambda tree: tree[3]["synthesis"][3].pop("b8"), r"resolutions \[4, 16\], expected 4, 8, 16"),
+    "block": (lambda tree: tree[3]["synthesis"][3].pop("b8"), r"resolutions 4, 16; expected 4, 8, 16"),
     "no mapping": (lambda tree: tree[3]["mapping"][3].clear(), "mapping.fc0.weight is missing"),
     "gray": (
         lambda tree: tree[3]["synthesis"][3]["b16"][3]["torgb"][2].update(weight=torch.ones(1, 5, 1, 1)),
@@ -154,6 +156,57 @@ def test_damage_is_told(tmp_path, name):
     with pytest.raises(ValueError, match=message) as raised:
         load_generator(path)
     assert str(path) in str(raised.value)
+
+
+def module(tree, name):
+    for part in name.split("."):
+        tree = tree[3][part]
+    return tree
+
+
+FC, B8, RGB = "mapping.fc1", "synthesis.b8", "synthesis.b16.torgb"
+# Of one module among several: the attribute, what it is, and what the line says was expected.
+SETTINGS = [
+    ("mapping", "num_layers", 2, "3"), ("mapping", "c_dim", 5, "0"), ("mapping", "z_dim", 5, "6"),
+    (FC, "bias_gain", 1.0, "0.01"), (FC, "weight_gain", np.float64(0.01), "0.0035355"),
+    (FC, "activation", "relu", "lrelu"), (B8, "architecture", "orig", "skip"), (B8, "resolution", 16, "8"),
+    (B8, "is_last", True, "False"), (B8, "in_channels", 7, "9"), (B8, "img_channels", 4, "3"),
+    (f"{B8}.conv0", "activation", "linear", "lrelu"), (f"{B8}.conv0", "up", 1, "2"),
+    (f"{B8}.conv1", "up", 2, "1"), (f"{B8}.conv1", "use_noise", False, "True"),
+    (f"{B8}.conv1", "conv_clamp", 256, "None"), (f"{B8}.conv1", "act_gain", 1, "1.41421356"),
+    (f"{B8}.conv1", "padding", 0, "1"), (f"{B8}.conv1", "resolution", 4, "8"),
+    (f"{B8}.conv1.affine", "bias_gain", 0.5, "1.0"), (f"{B8}.conv1.affine", "activation", "lrelu", "linear"),
+    (RGB, "conv_clamp", 256, "None"), (RGB, "weight_gain", float("nan"), "0.4472"),
+    (f"{RGB}.affine", "weight_gain", 1.0, "0.3535"),
+    ("synthesis", "block_resolutions", [4, 8], r"\[4, 8, 16\]"),
+]  # fmt: skip
+SKIP = [
+    ("up", 1, "2"), ("down", 2, "1"), ("padding", 1, "0"), ("conv_clamp", 9.0, "None"),
+    ("act_gain", 2.0, "1"), ("activation", "lrelu", "linear"), ("weight_gain", float("inf"), "0.333"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name, attribute, value, expected", SETTINGS)
+def test_an_attribute_that_makes_one_layer_another_is_told(tmp_path, name, attribute, value, expected):
+    """Some were read from the first layer alone, and others not at all: images were silently wrong."""
+
+    def change(tree):
+        module(tree, name)[1][attribute] = value
+
+    path = stylegan2_ada(tmp_path / "a.pkl", random_stylegan2(CONFIG), tmp_path / "mark", change=change)
+    with pytest.raises(ValueError, match=rf"a\.pkl: {name}\.{attribute} is .*, expected {expected}"):
+        load_generator(path)
+
+
+@pytest.mark.parametrize("attribute, value, expected", SKIP)
+def test_so_is_one_of_a_residual_block(tmp_path, attribute, value, expected):
+    def change(tree):
+        module(tree, f"{B8}.skip")[1][attribute] = value
+
+    generator = random_stylegan2(replace(CONFIG, architecture="resnet", conv_clamp=0.5))
+    path = stylegan2_ada(tmp_path / "a.pkl", generator, tmp_path / "mark", change=change)
+    with pytest.raises(ValueError, match=rf"{B8}\.skip\.{attribute} is .*, expected {expected}"):
+        load_generator(path)
 
 
 def test_other_networks_are_told(tmp_path):
@@ -199,7 +252,7 @@ def test_cut_files_are_told(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "names, message", [(["a"], "modules more than 16 deep"), (list("abcdefgh"), "deep|more than 5000")]
+    "names, message", [(["a"], "modules more than 16 deep"), (list("abcdefgh"), "deep|more than 20000 parts")]
 )
 def test_modules_that_hold_themselves_end(tmp_path, names, message):
     call = b"ctorch_utils.persistence\n_reconstruct_persistent_obj\n"

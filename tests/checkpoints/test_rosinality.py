@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from higan_fast.checkpoints import describe, load_generator
+from higan_fast.checkpoints.formats.stylegan2_names import track_average
 from higan_fast.generators.stylegan2 import StyleGAN2Config
 from tests.checkpoints.writers import random_stylegan2, rosinality, rosinality_state
 
@@ -87,3 +88,14 @@ def test_damage_is_told(tmp_path, name):
     with pytest.raises(ValueError, match=message) as raised:
         load_generator(tmp_path / "a.pt")
     assert "a.pt" in str(raised.value)
+
+
+@pytest.mark.parametrize("label_dim, most", [(0, 2**14), (2**15, 2**13)])
+def test_the_average_of_a_file_that_lacks_it_takes_bounded_work(label_dim, most):
+    """With many classes, labels alone would take gigabytes."""
+    config = StyleGAN2Config({4: 1}, 2, 2, 1, mapping_lr_multiplier=1.0, label_dim=label_dim)
+    generator, batches = random_stylegan2(config), []
+    mapping = generator.mapping
+    generator.mapping = lambda z, label: batches.append(len(z)) or mapping(z, label)
+    track_average(generator)
+    assert sum(batches) == most and max(batches) * max(1, label_dim) <= 2**24

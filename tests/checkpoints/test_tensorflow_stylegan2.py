@@ -8,7 +8,7 @@ from higan_fast.checkpoints import load_generator
 from higan_fast.generators.stylegan2 import StyleGAN2Config
 from tests.checkpoints.raw_weights import assert_same
 from tests.checkpoints.tensorflow_damage import check_damage_is_told, written
-from tests.checkpoints.tensorflow_writer import stylegan2_variables
+from tests.checkpoints.tensorflow_writer import stylegan2_variables, tensorflow_pickle
 from tests.checkpoints.writers import random_stylegan2
 
 CONFIG = StyleGAN2Config({4: 9, 8: 7, 16: 6}, latent_dim=6, code_dim=5, mapping_depth=3)
@@ -44,6 +44,43 @@ def test_without_noise(tmp_path):
     assert_same(load_generator(path), generator)
 
 
+SETTINGS = [
+    ({"use_noise": False}, "use_noise is False, expected True"),
+    ({"architecture": "orig"}, "architecture is 'orig', expected 'skip'"),
+    ({"architecture": "odd\n"}, r"architecture is 'odd\\n', expected 'skip'"),
+    ({"conv_clamp": float("nan")}, "conv_clamp is nan, expected a number above 0"),
+    ({"mapping_lrmul": [[0.1]]}, "mapping_lrmul is a list, expected a number above 0"),
+]
+
+
+@pytest.mark.parametrize("settings, message", SETTINGS)
+def test_settings_that_the_variables_contradict_are_told(tmp_path, settings, message):
+    path = written(tmp_path, stylegan2_variables(random_stylegan2(CONFIG)), settings)
+    with pytest.raises(ValueError, match=message):
+        load_generator(path)
+
+
+def test_settings_of_components_are_read_and_must_agree(tmp_path):
+    """A network hands its own to them, where they prevail."""
+    generator = random_stylegan2(replace(CONFIG, conv_clamp=0.5))
+
+    def write(own, **of_components):
+        def change(state):
+            for name, settings in of_components.items():
+                state["components"][name].__dict__["static_kwargs"] = settings
+
+        path, variables = tmp_path / "a.pkl", stylegan2_variables(generator)
+        return tensorflow_pickle(path, variables, tmp_path / "mark", own, change=change)
+
+    assert_same(load_generator(write({}, synthesis={"conv_clamp": 0.5})), generator)
+    both = {"mapping": {"conv_clamp": 9}, "synthesis": {"conv_clamp": 0.5}}
+    assert_same(load_generator(write({"conv_clamp": 0.5}, **both)), generator)
+    with pytest.raises(ValueError, match=r"conv_clamp is 0\.5 in one component and 9 in another"):
+        load_generator(write({}, **both))
+    with pytest.raises(ValueError, match="mapping_nonlinearity is 'relu', expected 'lrelu'"):
+        load_generator(write({}, mapping={"mapping_nonlinearity": "relu"}))
+
+
 DAMAGE = {
     ("", "lod"): (np.float32(2), "lod is 2.0, expected 0"),
     ("mapping", "LabelConcat/weight"): (np.ones([2, 6]), "LabelConcat/weight embeds classes as the"),
@@ -77,7 +114,7 @@ def test_more_layers_than_memory_has_room_for_are_refused(tmp_path):
     block = {k.split("/", 1)[1]: v for k, v in variables["synthesis"].items() if k.startswith("16x16/")}
     for size in (2**power for power in range(5, 19)):
         variables["synthesis"] |= {f"{size}x{size}/{name}": value for name, value in block.items()}
-    with pytest.raises(ValueError, match="makes images of 262144² pixels, expected at most 2048²"):
+    with pytest.raises(ValueError, match="resolution 4096, expected 4, 8, 16 and so on up to 2048"):
         load_generator(written(tmp_path, variables, {"use_noise": False}))
 
 

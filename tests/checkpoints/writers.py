@@ -100,9 +100,9 @@ def stylegan2_ada(
         change(tree)
     with stand_ins(PERSISTENT, "dnnlib.util.EasyDict") as (rebuild, easy_dict):
         content = {
-            "G": _persistent(other, rebuild, mark),
-            "D": _persistent(DISCRIMINATOR, rebuild, mark),
-            "G_ema": _persistent(tree, rebuild, mark),
+            "G": persisted(other, rebuild, mark),
+            "D": persisted(DISCRIMINATOR, rebuild, mark),
+            "G_ema": persisted(tree, rebuild, mark),
             "augment_pipe": None,
             "training_set_kwargs": easy_dict(path="images.zip", resolution=generator.resolution),
             **(extra or {}),
@@ -114,16 +114,16 @@ def stylegan2_ada(
 def persistent(path: Path, tree: Tree, mark: Path, name: str | None = None) -> Path:
     """A pickle of one network alone, under a name or without any."""
     with stand_ins(PERSISTENT) as (rebuild,):
-        network = _persistent(tree, rebuild, mark)
+        network = persisted(tree, rebuild, mark)
         path.write_bytes(pickle.dumps(network if name is None else {name: network}))
     return path
 
 
-def _persistent(tree: Tree, rebuild: Any, mark: Path) -> Call:
+def persisted(tree: Tree, rebuild: Any, mark: Path) -> Call:
     """A module, as ``torch_utils.persistence`` pickles it."""
     class_name, attributes, tensors, modules = tree
     parameters = {key: torch.nn.Parameter(value) for key, value in tensors.items() if key not in BUFFERS}
-    within = {key: _persistent(module, rebuild, mark) for key, module in modules.items()}
+    within = {key: persisted(module, rebuild, mark) for key, module in modules.items()}
     state = {
         "training": False,
         "_parameters": OrderedDict(parameters),
@@ -162,6 +162,7 @@ def module_tree(generator: StyleGAN2) -> Tree:
         "mapping": ("MappingNetwork", {"num_layers": config.mapping_depth}, average, mapping),
     }
     attributes = {"z_dim": config.latent_dim, "c_dim": config.label_dim, "w_dim": config.code_dim}
+    modules["mapping"][1].update(attributes)
     return ("Generator", attributes, {}, modules)
 
 
@@ -177,8 +178,11 @@ def _block(state: dict[str, Tensor], config: StyleGAN2Config, index: int, resolu
         modules["torgb"] = _rgb(state, index if skip else 0, config)
     if config.architecture == "resnet" and index > 0:
         own = _own(state, f"synthesis.skips.{index - 1}")
-        modules["skip"] = ("Conv2dLayer", {"up": 2, "activation": "linear"}, own, {})
+        given = {"up": 2, "down": 1, "activation": "linear", "conv_clamp": None, "padding": 0, "act_gain": 1}
+        modules["skip"] = ("Conv2dLayer", given | _gain(own["weight"]), own, {})
+    before = config.channels[resolution // 2] if index else 0
     attributes = {"architecture": config.architecture, "resolution": resolution, "is_last": last}
+    attributes |= {"in_channels": before, "img_channels": 3}
     return ("SynthesisBlock", attributes, tensors, modules)
 
 
@@ -188,6 +192,10 @@ def _conv(state: dict[str, Tensor], index: int, config: StyleGAN2Config) -> Tree
         "activation": "lrelu",
         "conv_clamp": config.conv_clamp,
         "act_gain": np.float64(math.sqrt(2)),
+        "up": 2 if index % 2 == 1 else 1,
+        "padding": 1,
+        "use_noise": True,
+        "resolution": len(state[f"{name}.noise_const"]),
     }
     return ("SynthesisLayer", attributes, _own(state, name), {"affine": _linear(state, f"{name}.affine")})
 
@@ -198,7 +206,7 @@ def _rgb(state: dict[str, Tensor], index: int, config: StyleGAN2Config) -> Tree:
     del own["resample_filter"]  # the block has it
     return (
         "ToRGBLayer",
-        {"conv_clamp": config.conv_clamp},
+        {"conv_clamp": config.conv_clamp} | _gain(own["weight"]),
         own,
         {"affine": _linear(state, f"{name}.affine")},
     )
@@ -208,9 +216,12 @@ def _linear(
     state: dict[str, Tensor], name: str, lr_multiplier: float = 1, activation: str = "linear"
 ) -> Tree:
     own = _own(state, name)
-    gain = np.float64(lr_multiplier / math.sqrt(own["weight"].shape[1]))
-    attributes = {"activation": activation, "weight_gain": gain, "bias_gain": lr_multiplier}
-    return ("FullyConnectedLayer", attributes, own, {})
+    attributes = {"activation": activation, "bias_gain": lr_multiplier}
+    return ("FullyConnectedLayer", attributes | _gain(own["weight"], lr_multiplier), own, {})
+
+
+def _gain(weight: Tensor, lr_multiplier: float = 1) -> dict[str, Any]:
+    return {"weight_gain": np.float64(lr_multiplier / math.sqrt(weight[0].numel()))}
 
 
 def _own(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:

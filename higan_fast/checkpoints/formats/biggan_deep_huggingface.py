@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from higan_fast.checkpoints.contents import Content, is_state_dict
-from higan_fast.checkpoints.conversion import Taken, assemble, expect_no_config, size_of, taken
-from higan_fast.checkpoints.formats.biggan_pytorch import configured
+from higan_fast.checkpoints.contents import Content, is_state_dict, shown
+from higan_fast.checkpoints.conversion import Taken, assemble, configured, expect_no_config, size_of, taken
 from higan_fast.generators.base import Generator
 from higan_fast.generators.biggan_deep import BigGANDeep, BigGANDeepConfig
 from higan_fast.generators.biggan_layers import doubling_kernel
 
 NAME = "Hugging Face BigGAN-deep folder"
 GENERATOR = {"embeddings.weight", "generator.gen_z.weight_orig"}
+LAYER = "[upsamples, inputs, outputs]"  # in config.json
 ATTENTION = {"query": "theta", "key": "phi", "value": "g", "out": "o_conv"}  # ours → theirs
 
 Sources = dict[str, str | Taken | Tensor]
@@ -55,25 +54,45 @@ def read(content: Content, config: Mapping[str, Any] | None) -> Generator:
         epsilon=epsilon,
         last_epsilon=epsilon,
     )
+    _check_config(path, content.value["config"], architecture)
     # Old versions of torch stored each weight twice: also divided, as it acted when it was last used.
-    twice = [re.escape(name.removesuffix("_orig")) for name in tensors if name.endswith(".weight_orig")]
-    return assemble(BigGANDeep, architecture, path, tensors, _sources(architecture, blocks), twice)
+    once = {name: tensor for name, tensor in tensors.items() if not _is_twice(name, tensors)}
+    return assemble(BigGANDeep, architecture, path, once, _sources(architecture, blocks))
+
+
+def _is_twice(name: str, tensors: Mapping[str, Any]) -> bool:
+    return name.endswith(".weight") and f"{name}_orig" in tensors
 
 
 def _settings(path: Path, config: Mapping[str, Any]) -> tuple[tuple[bool, ...], int, float]:
     """What the weights do not say: which blocks upsample, before which is attention, and epsilon."""
     layers, position, epsilon = (config.get(name) for name in ("layers", "attention_layer_position", "eps"))
-    if not isinstance(layers, list) or not layers or not all(map(_is_layer, layers)):
-        raise ValueError(
-            f"{path}: config.json: layers is {layers!r:.80}, expected a list of [upsamples, inputs, outputs]"
-        )
+    if not isinstance(layers, list) or not layers:
+        raise ValueError(f"{path}: config.json: layers is {shown(layers)}, expected a list of {LAYER}")
+    for index, layer in enumerate(layers):
+        if not _is_layer(layer):
+            raise ValueError(f"{path}: config.json: layers[{index}] is {shown(layer)}, expected {LAYER}")
     if isinstance(position, bool) or not isinstance(position, int) or position < 0:
         raise ValueError(
-            f"{path}: config.json: attention_layer_position is {position!r:.80}, expected a layer's index"
+            f"{path}: config.json: attention_layer_position is {shown(position)}, expected a layer's index"
         )
     if isinstance(epsilon, bool) or not isinstance(epsilon, int | float) or not 0 < epsilon < 1:
-        raise ValueError(f"{path}: config.json: eps is {epsilon!r:.80}, expected a number such as 0.0001")
+        raise ValueError(f"{path}: config.json: eps is {shown(epsilon)}, expected a number such as 0.0001")
     return tuple(layer[0] for layer in layers), position, float(epsilon)
+
+
+def _check_config(path: Path, config: Mapping[str, Any], architecture: BigGANDeepConfig) -> None:
+    """Raises ValueError where config.json contradicts the weights, or its layers."""
+    found = {
+        "z_dim": architecture.latent_dim,
+        "num_classes": architecture.label_dim,
+        "n_stats": architecture.num_statistics,
+        "output_dim": architecture.resolution,
+    }
+    for name, value in found.items():
+        if name in config and shown(config[name]) != str(value):
+            problem = f"{name} is {shown(config[name])}, and the weights say {value}"
+            raise ValueError(f"{path}: config.json: {problem}")
 
 
 def _is_layer(layer: Any) -> bool:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from higan_fast.checkpoints.contents import Content
-from higan_fast.checkpoints.conversion import Taken, assemble, size_of, taken
+from higan_fast.checkpoints.contents import Content, shown
+from higan_fast.checkpoints.conversion import Taken, assemble, configured, numbered, size_of, taken
 from higan_fast.generators.base import Generator
 from higan_fast.generators.biggan import LAST_EPSILON, BigGAN, BigGANConfig
 from higan_fast.generators.biggan_deep import BigGANDeep, BigGANDeepConfig
@@ -29,7 +29,9 @@ DISCRIMINATOR = {"linear.weight", "blocks.0.0.conv1.weight", "embed.weight"}
 UNUSED = (r".*\.sv\d+", r".*\.u[1-9]\d*", r".*\.num_batches_tracked")
 ATTENTION = {"query": "theta", "key": "phi", "value": "g", "out": "o"}  # ours → theirs
 
-Config = TypeVar("Config")
+# Settings that change images and that the file does not say: as they must be, where they are given.
+EXPECTED = {"G_nl": ("'relu'", "'inplace_relu'"), "norm_style": ("'bn'",), "num_G_SV_itrs": ("1",)}
+
 Sources = dict[str, str | Taken | Tensor]
 
 
@@ -60,9 +62,7 @@ class _File:
 
     def __init__(self, path: Path, tensors: Mapping[str, Any]) -> None:
         self.path, self.tensors = path, tensors
-        self.num_blocks = 0
-        while f"blocks.{self.num_blocks}.0.conv1.weight" in tensors:
-            self.num_blocks += 1
+        self.num_blocks = numbered(path, tensors, "blocks.{}.0.conv1.weight")
 
     def shape(self, name: str, axes: int) -> tuple[int, ...]:
         """Of a tensor with so many axes."""
@@ -71,7 +71,7 @@ class _File:
     def epsilon(self, config: Mapping[str, Any] | None) -> float:
         value = (config or {}).get("BN_eps")
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
-            got = "" if value is None else f"BN_eps: got {value!r}. "
+            got = "" if value is None else f"BN_eps: got {shown(value)}. "
             raise ValueError(
                 f"{self.path}: {got}A BigGAN-PyTorch file does not say its BN_eps; give a --config with "
                 '{"BN_eps": 1e-5}, or 1e-4 for the models that were converted from TF Hub'
@@ -179,14 +179,6 @@ class _File:
         return sources
 
 
-def configured(path: Path, kind: type[Config], **values: Any) -> Config:
-    """An architecture, with the file's name in what it complains of."""
-    try:
-        return kind(**values)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-
-
 def as_it_acts(weight: Tensor, vector: Tensor | None = None) -> Tensor:
     """A weight divided by its largest singular value, by one power iteration from the stored left vector.
 
@@ -280,4 +272,10 @@ def _check_config(
     }
     for name, value in found.items():
         if name in config and config[name] != value:
-            raise ValueError(f"{file.path}: has {name} = {value}, and --config says {config[name]!r}")
+            raise ValueError(f"{file.path}: has {name} = {value}, and --config says {shown(config[name])}")
+    for name, words in EXPECTED.items():
+        if name in config and shown(config[name]) not in words:
+            raise ValueError(
+                f"{file.path}: {name} is {shown(config[name])}, expected {' or '.join(words)}; this variant "
+                "cannot be read"
+            )

@@ -14,7 +14,15 @@ import numpy as np
 from torch import Tensor
 
 from higan_fast.checkpoints.contents import Content, Record, is_state_dict, shown
-from higan_fast.checkpoints.conversion import Taken, assemble, expect_no_config, size_of, taken
+from higan_fast.checkpoints.conversion import (
+    Taken,
+    assemble,
+    configured,
+    expect_no_config,
+    numbered,
+    size_of,
+    taken,
+)
 from higan_fast.checkpoints.formats.karras import ROOT_2, acting
 from higan_fast.generators.base import Generator
 from higan_fast.generators.pggan import PGGAN, PGGANConfig
@@ -46,7 +54,7 @@ def read(content: Content, config: Mapping[str, Any] | None) -> Generator:
         got = got.item() if isinstance(got, np.generic) else got
         if not isinstance(got, int | float) or got != value:
             raise ValueError(f"{path}: {name} is {shown(got)}, expected {value}; this variant cannot be read")
-    sources, scales = _sources(state)
+    sources, scales = _sources(path, state)
     config_ = _config(path, state, settings, sources, scales)
     unused = rf"toRGBLayers\.(?!{scales}\.)\d+\..*"  # of lower resolutions, which only growing networks need
     return assemble(PGGAN, config_, path, state, sources, (unused,))
@@ -89,14 +97,19 @@ def _config(
     if not isinstance(loss, str) or loss not in TANH:
         raise ValueError(f"{path}: lossCriterion is {shown(loss)}, expected one of {', '.join(TANH)}")
     channels = {4 * 2**scale: width for scale, width in enumerate(widths)}
-    return PGGANConfig(channels, inputs - label_dim, label_dim, tanh=TANH[loss])
+    return configured(
+        path,
+        PGGANConfig,
+        channels=channels,
+        latent_dim=inputs - label_dim,
+        label_dim=label_dim,
+        tanh=TANH[loss],
+    )
 
 
-def _sources(state: Mapping[str, Any]) -> tuple[dict[str, Taken], int]:
+def _sources(path: Path, state: Mapping[str, Any]) -> tuple[dict[str, Taken], int]:
     """For each of our tensors where it comes from; and how often the network doubles its resolution."""
-    scales = 0
-    while any(name.startswith(f"scaleLayers.{scales}.") for name in state):
-        scales += 1
+    scales = max(numbered(path, state, f"scaleLayers.{{}}.0{inner}.bias") for inner in ("", ".module"))
     convs = ["groupScale0.0", *(f"scaleLayers.{scale}.{conv}" for scale in range(scales) for conv in (0, 1))]
     names = {"dense": "formatLayer", "rgb": f"toRGBLayers.{scales}"}
     names |= {f"blocks.{index}": conv for index, conv in enumerate(convs)}

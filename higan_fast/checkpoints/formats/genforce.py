@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import count
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from higan_fast.checkpoints.contents import Content, is_state_dict
-from higan_fast.checkpoints.conversion import Taken, taken
+from higan_fast.checkpoints.contents import Content, is_state_dict, shown
+from higan_fast.checkpoints.conversion import Taken, numbered, taken
 from higan_fast.checkpoints.formats import karras
 from higan_fast.generators.base import Generator
 
@@ -58,7 +58,8 @@ def read(content: Content, config: Mapping[str, Any] | None) -> Generator:
     settings = dict(config or {})
     unknown = settings.keys() - {"fused_scale", "mapping_lr_multiplier"}
     if unknown:
-        raise ValueError(f"config: got {min(unknown)!r}, expected fused_scale or mapping_lr_multiplier")
+        found = shown(next(iter(unknown)))
+        raise ValueError(f"config: got {found}, expected fused_scale or mapping_lr_multiplier")
     for state in _states(content.value).values():
         if family := _family(state):
             file = File(content.path, state, settings)
@@ -108,7 +109,7 @@ class File:
     tensors: Mapping[str, Any]
     settings: Mapping[str, Any]
 
-    @property
+    @cached_property
     def higan(self) -> bool:
         """Whether higan saved it; else genforce did."""
         return any(name.endswith((".conv.weight", ".fc.weight")) for name in self.tensors)
@@ -117,14 +118,14 @@ class File:
         """What turns a name of genforce's into that in the file."""
 
         def renamed(name: str) -> str:
-            found = re.fullmatch(r"(.*?(layer|dense|output)\d+)\.(.+)", name)
+            found = re.fullmatch(r"(.*?(layer|dense|output)(?:\d+|\{\}))\.(.+)", name)
             return name if found is None else f"{found[1]}.{higan.get(f'{found[2]}.{found[3]}', found[3])}"
 
         return renamed if self.higan else str
 
     def count(self, namer: Callable[[str], str], name: str) -> int:
         """How many tensors with running numbers there are; ``name`` has a gap for the number."""
-        return next(index for index in count() if namer(name.format(index)) not in self.tensors)
+        return numbered(self.path, self.tensors, namer(name))
 
     def lr_multiplier(self) -> float:
         """Of the mapping."""

@@ -10,24 +10,23 @@ import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from higan_fast.checkpoints.contents import shown
-from higan_fast.checkpoints.conversion import Taken, as_tensor, assemble
+from higan_fast.checkpoints.conversion import Taken, as_tensor, assemble, configured, shape_in_words
 from higan_fast.generators.base import Generator
 from higan_fast.generators.pggan import PGGAN, PGGANConfig
 from higan_fast.generators.progressive_layers import upsampling_kernel
 from higan_fast.generators.stylegan import StyleGAN, StyleGANConfig
-from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from higan_fast.generators.stylegan2 import Architecture, StyleGAN2, StyleGAN2Config
+from higan_fast.wording import printable
 
 # For each of our tensors the one in the file, and what lays it out as ours is: [O, I] or [O, I, k, k].
 Parts = Mapping[str, Taken]
-Architecture = Literal["skip", "orig", "resnet"]
 ROOT_2 = math.sqrt(2)
-LARGEST = 2048  # pixels; a file can name more layers than memory has room for
 
 
 def pggan(
@@ -55,13 +54,22 @@ def pggan(
     if type(label_dim) is not int or not 0 <= label_dim < inputs:
         raise ValueError(f"{path}: label_size is {shown(label_dim)}, expected 0 to {inputs - 1}")
     channels = _channels(path, tensors, parts, "blocks.{}.bias")
+    config = configured(
+        path, PGGANConfig, channels=channels, latent_dim=inputs - label_dim, label_dim=label_dim
+    )
+    (outputs,) = _shape(path, tensors, parts["dense.bias"], 1)  # before it is laid out: it is repeated
+    if outputs != 16 * channels[4]:
+        name = parts["dense.bias"].names[0]
+        got = shape_in_words(tensors[name].shape)
+        raise ValueError(
+            f"{path}: {printable(name)} has shape {got} (ours: [{outputs}]), expected [{16 * channels[4]}]"
+        )
     sources: dict[str, Any] = dict(parts)
     sources["dense.weight"] = _then(parts["dense.weight"], lambda weight: acting(weight, ROOT_2 / 4))
     sources["rgb.weight"] = _then(parts["rgb.weight"], _plain)
     for index in range(2 * len(channels) - 1):
         name, size = f"blocks.{index}.conv.weight", 4 * 2 ** ((index + 1) // 2)
         sources[name] = _then(parts[name], _upsampling(size in fused) if index % 2 == 1 else acting)
-    config = PGGANConfig(channels, inputs - label_dim, label_dim)
     return assemble(PGGAN, config, path, tensors, sources, unused)
 
 
@@ -75,7 +83,7 @@ def stylegan(
 ) -> Generator:
     """A StyleGAN; the arguments are as those of ``pggan``."""
     channels = _channels(path, tensors, parts, "synthesis.layers.{}.bias")
-    config = StyleGANConfig(channels, **_mapping(path, tensors, parts))
+    config = configured(path, StyleGANConfig, channels=channels, **_mapping(path, tensors, parts))
     sources: dict[str, Any] = dict(parts)
     for index in range(config.mapping_depth):
         name = f"mapping_network.fc.{index}"
@@ -117,9 +125,10 @@ def stylegan2(
     embed_dim = None
     if "mapping_network.embed.bias" in parts:
         (embed_dim,) = _shape(path, tensors, parts["mapping_network.embed.bias"], 1)
-    config = StyleGAN2Config(
-        channels, mapping_lr_multiplier=lr_multiplier, architecture=architecture, conv_clamp=conv_clamp,
-        embed_dim=embed_dim, **_mapping(path, tensors, parts),
+    config = configured(
+        path, StyleGAN2Config, channels=channels, mapping_lr_multiplier=lr_multiplier,
+        architecture=architecture, conv_clamp=conv_clamp, embed_dim=embed_dim,
+        **_mapping(path, tensors, parts),
     )  # fmt: skip
     sources: dict[str, Any] = dict(parts)
     for name, part in parts.items():
@@ -142,8 +151,10 @@ def check_grown(path: Path, lod: Any) -> None:
     """Raises a ValueError when the level of detail says that the network was still growing."""
     level = as_tensor(path, "lod", lod)
     if level.numel() != 1 or level.item() != 0:
+        several = f"a tensor of shape {shape_in_words(level.shape)}"
+        got = shown(level.item()) if level.numel() == 1 else several
         raise ValueError(
-            f"{path}: lod is {level.tolist()!s:.40}, expected 0: the network was saved before it had grown "
+            f"{path}: lod is {got}, expected 0: the network was saved before it had grown "
             "to its full resolution; take a later snapshot"
         )
 
@@ -225,8 +236,6 @@ def _channels(path: Path, tensors: Mapping[str, Any], parts: Parts, name: str) -
     channels: dict[int, int] = {}
     while (bias := name.format(2 * len(channels))) in parts:
         (channels[4 * 2 ** len(channels)],) = _shape(path, tensors, parts[bias], 1)
-    if max(channels) > LARGEST:
-        raise ValueError(f"{path}: makes images of {max(channels)}² pixels, expected at most {LARGEST}²")
     return channels
 
 
@@ -239,7 +248,7 @@ def _shape(path: Path, tensors: Mapping[str, Any], part: Taken, dims: int) -> tu
     (name,) = part.names
     if name not in tensors:
         raise ValueError(
-            f"{path}: lacks {name}; the file is damaged, or of another architecture than it says"
+            f"{path}: lacks {printable(name)}; the file is damaged, or of another architecture than it says"
         )
     got = tuple(getattr(tensors[name], "shape", ()))
     try:
@@ -248,5 +257,6 @@ def _shape(path: Path, tensors: Mapping[str, Any], part: Taken, dims: int) -> tu
     except (RuntimeError, IndexError):
         shape = ()
     if len(shape) != dims or 0 in shape:
-        raise ValueError(f"{path}: {name} has shape {list(got)}, which does not fit; the file is damaged")
+        problem = f"has shape {shape_in_words(got)}, which does not fit; the file is damaged"
+        raise ValueError(f"{path}: {printable(name)} {problem}")
     return shape

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save
 
-from higan_fast.checkpoints.contents import Content
-from higan_fast.checkpoints.conversion import check_finite, expect_no_config, one_thread
+from higan_fast.checkpoints.contents import Content, shown
+from higan_fast.checkpoints.conversion import assemble, expect_no_config, listed
 from higan_fast.files import write_whole
 from higan_fast.generators import FAMILIES
 from higan_fast.generators.base import Generator
+from higan_fast.wording import printable
 
 NAME = "higan_fast safetensors"
 KEY = "higan_fast_generator"
-# A header may ask for any number of layers; each takes some of the tensors that are there.
-REPEATED = ("mapping_depth",)
 
 
 @dataclass(frozen=True)
@@ -37,38 +35,26 @@ def recognises(content: Content) -> bool:
 
 
 def read(content: Content, config: Mapping[str, Any] | None) -> Generator:
-    """What ``save_generator`` wrote. Its tensors stay in the file's memory, which is mapped."""
+    """Returns what ``save_generator`` wrote. Its float32 tensors are those of ``content``, not copies."""
     expect_no_config(content.path, config)
-    path, tensors, header = content.path, content.value, header_of(content)
+    header = header_of(content)
+    family, config_class = FAMILIES[header.family]
+    architecture = _architecture(content.path, config_class, header.config)
+    return assemble(family, architecture, content.path, content.value, copy=False)
+
+
+def _architecture(path: Path, config_class: Any, values: dict[str, Any]) -> Any:
+    known = {field.name for field in fields(config_class)}
+    unknown = [name for name in values if name not in known]
     try:
-        for name in REPEATED:
-            if header.config.get(name, 0) > len(tensors):
-                raise ValueError(f"{name} is {header.config[name]}")
-        family, config_class = FAMILIES[header.family]
-        with torch.device("meta"):
-            generator = family(config_class.from_json(header.config))
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        ArithmeticError,
-        RuntimeError,
-    ) as error:
-        problem = " ".join(str(error).split())[:200]
-        raise ValueError(f"{path}: the architecture in its header is damaged ({problem})") from error
-    try:
-        generator.load_state_dict(tensors, assign=True)
-    except RuntimeError as error:
-        message = " ".join(str(error).split())
+        if unknown:
+            raise ValueError(f"it has no setting {listed(unknown)}")
+        return config_class.from_json(values)
+    except (ValueError, TypeError, KeyError) as error:
+        problem = f"lacks {error}" if isinstance(error, KeyError) else str(error)
         raise ValueError(
-            f"{path}: the tensors do not fit the architecture in the header: {message}"
+            f"{path}: the architecture in its header is damaged ({printable(problem)})"
         ) from error
-    with one_thread():
-        for name, tensor in tensors.items():
-            check_finite(path, name, tensor)
-    return generator
 
 
 def header_of(content: Content) -> Header:
@@ -86,7 +72,7 @@ def header_of(content: Content) -> Header:
     if not intact:
         raise ValueError(f"{content.path}: the {KEY!r} in its header is damaged")
     if header.family not in FAMILIES:
-        problem = f"the family {header.family!a:.40}, expected one of {', '.join(FAMILIES)}"
+        problem = f"the family {shown(header.family)}, expected one of {', '.join(FAMILIES)}"
         raise ValueError(f"{content.path}: holds a generator of {problem}")
     return header
 

@@ -14,8 +14,9 @@ from typing import Any
 from torch import Tensor
 
 from higan_fast.checkpoints.contents import Content, Record, refuse_unknown
-from higan_fast.checkpoints.conversion import assemble, expect_no_config, expect_values
-from higan_fast.checkpoints.formats.stylegan2_names import Settings, read_config, sources_of, track_average
+from higan_fast.checkpoints.conversion import assemble, expect_no_config
+from higan_fast.checkpoints.formats.stylegan2_names import read_config, sources_of, track_average
+from higan_fast.checkpoints.formats.stylegan2_settings import Settings, check_settings
 from higan_fast.generators.base import Generator
 from higan_fast.generators.stylegan2 import StyleGAN2
 from higan_fast.wording import printable
@@ -24,7 +25,9 @@ NAME = "stylegan2-ada-pytorch pickle"
 PERSISTENT = "torch_utils.persistence._reconstruct_persistent_obj"
 UNUSED = (r"synthesis\.b\d+\.resample_filter",)  # of a block that upsamples no RGB
 WRAP = "A live one can be probed as it is: higan_fast.generators.wrap(G_ema)"
-MAX_MODULES, MAX_DEPTH = 5_000, 16  # a generator has about 60 modules, four deep
+# Modules, tensors and other parts, however many share one; characters of a name. A generator has about 60
+# modules, four deep, and 200 tensors.
+MOST_PARTS, MOST_DEPTH, LONGEST_NAME = 20_000, 16, 500
 
 
 @dataclass
@@ -60,7 +63,7 @@ def read(content: Content, config: Mapping[str, Any] | None) -> Generator:
     refuse_unknown(path, *network.unknown)
     settings = Settings(path, network.settings)
     architecture = read_config(path, network.tensors, settings)
-    expect_values(path, architecture.resolution**2)  # of a noise image, which may not be stored
+    check_settings(settings, architecture, network.tensors)
     sources = sources_of(architecture, network.tensors)
     generator = assemble(StyleGAN2, architecture, path, network.tensors, sources, UNUSED)
     assert isinstance(generator, StyleGAN2)
@@ -80,37 +83,53 @@ def _networks(value: Any) -> dict[str, Record]:
 
 
 def _taken_apart(path: Path, record: Record) -> Network:
+    """Returns all that is in a network.
+
+    Raises:
+        ValueError: if it has more, or deeper, parts than any network: one object may be there many times.
+    """
     class_name, _ = _opened(path, record)
-    network = Network(path, class_name)
-    for name, state in _modules(path, record, "", MAX_DEPTH):
-        if isinstance(state, Record):
-            network.unknown.append(state)
-            state = {}
-        if len(network.settings) == MAX_MODULES:
-            raise ValueError(
-                f"{path}: a network in it has more than {MAX_MODULES} modules; the file is damaged"
-            )
+    network, parts = Network(path, class_name), 0
+    waiting: list[tuple[str, Any, int]] = [("", record, 0)]
+    while waiting:
+        name, module, depth = waiting.pop()
+        if isinstance(module, Record) and not module.known:
+            network.unknown.append(module)
+            network.settings[name] = {}
+            continue
+        _, state = _opened(path, module)
         network.settings[name] = state
-        for kind in ("_parameters", "_buffers"):
-            for key, tensor in _mapping(state, kind).items():
-                if tensor is not None:  # a layer without a bias
-                    network.tensors[f"{name}.{key}" if name else key] = tensor
+        tensors = _mappings(state, "_parameters", "_buffers")
+        modules = _mappings(state, "_modules")
+        parts += sum(map(len, (*tensors, *modules)))
+        if parts > MOST_PARTS:
+            raise ValueError(f"{path}: a network in it has more than {MOST_PARTS} parts; the file is damaged")
+        for key, tensor in _named(path, name, tensors):
+            if tensor is not None:  # a layer without a bias
+                network.tensors[key] = tensor
+        for key, inner in _named(path, name, modules):
+            if depth == MOST_DEPTH:
+                raise ValueError(
+                    f"{path}: a network in it has modules more than {MOST_DEPTH} deep; it is damaged"
+                )
+            waiting.append((key, inner, depth + 1))
     return network
 
 
-def _modules(
-    path: Path, record: Any, name: str, depth: int
-) -> Iterator[tuple[str, Mapping[str, Any] | Record]]:
-    """A module's full name and state, and then those within it; of a module that nobody knows, itself."""
-    if isinstance(record, Record) and not record.known:
-        yield name, record
-        return
-    _, state = _opened(path, record)
-    yield name, state
-    for key, module in _mapping(state, "_modules").items():
-        if depth == 0:
-            raise ValueError(f"{path}: a network in it has modules more than {MAX_DEPTH} deep; it is damaged")
-        yield from _modules(path, module, f"{name}.{key}" if name else key, depth - 1)
+def _mappings(state: Mapping[str, Any], *keys: str) -> list[Mapping[Any, Any]]:
+    return [value for value in map(state.get, keys) if isinstance(value, Mapping)]
+
+
+def _named(path: Path, module: str, parts: list[Mapping[Any, Any]]) -> Iterator[tuple[str, Any]]:
+    """Gives the parts of a module by their full names."""
+    for key, part in ((key, part) for mapping in parts for key, part in mapping.items()):
+        if isinstance(key, str):
+            if len(module) + len(key) >= LONGEST_NAME:
+                raise ValueError(
+                    f"{path}: a part of a network in it has a name of {len(module) + len(key) + 1} "
+                    "characters; the file is damaged"
+                )
+            yield f"{module}.{key}" if module else key, part
 
 
 def _opened(path: Path, record: Any) -> tuple[str, Mapping[str, Any]]:
@@ -121,11 +140,6 @@ def _opened(path: Path, record: Any) -> tuple[str, Mapping[str, Any]]:
         if isinstance(class_name, str) and isinstance(state, Mapping):
             return class_name, state
     raise ValueError(f"{path}: a module in it has no class and no state; the file is damaged")
-
-
-def _mapping(state: Mapping[str, Any], key: str) -> dict[str, Any]:
-    values = state.get(key)
-    return {k: v for k, v in values.items() if isinstance(k, str)} if isinstance(values, Mapping) else {}
 
 
 def _check_kind(network: Network, what: str) -> None:

@@ -12,7 +12,15 @@ import torch
 from torch import Tensor
 
 from higan_fast.checkpoints.contents import Content, is_state_dict
-from higan_fast.checkpoints.conversion import Taken, assemble, expect_no_config, expect_values, size_of, taken
+from higan_fast.checkpoints.conversion import (
+    Taken,
+    assemble,
+    configured,
+    expect_no_config,
+    numbered,
+    size_of,
+    taken,
+)
 from higan_fast.checkpoints.formats.stylegan2_names import fir, track_average
 from higan_fast.generators.base import Generator
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
@@ -40,7 +48,6 @@ def read(content: Content, config: Mapping[str, Any] | None) -> Generator:
     if "latent_avg" in content.keys:
         tensors["latent_avg"] = content.value["latent_avg"]
     resolved = _read_config(path, tensors)
-    expect_values(path, resolved.resolution**2)  # of a noise image, which may not be stored
     generator = assemble(StyleGAN2, resolved, path, tensors, _sources(resolved, tensors))
     assert isinstance(generator, StyleGAN2)
     if "latent_avg" not in tensors:
@@ -63,19 +70,17 @@ def _is_discriminator(value: Any) -> bool:
 
 def _read_config(path: Path, tensors: Mapping[str, Any]) -> StyleGAN2Config:
     size = partial(size_of, path, tensors)
-    blocks = depth = 0
-    while f"convs.{2 * blocks}.conv.weight" in tensors:
-        blocks += 1
-    while f"style.{depth + 1}.weight" in tensors:
-        depth += 1
+    blocks = numbered(path, tensors, "convs.{}.conv.weight") // 2
     code_dim = size("conv1.conv.modulation.weight", 1, 2)
     widths = [size("conv1.conv.weight", 1, 5)]
     widths += [size(f"convs.{2 * block}.conv.weight", 1, 5) for block in range(blocks)]
-    return StyleGAN2Config(
+    return configured(
+        path,
+        StyleGAN2Config,
         channels={4 * 2**index: width for index, width in enumerate(widths)},
         latent_dim=code_dim,
         code_dim=code_dim,
-        mapping_depth=depth,
+        mapping_depth=numbered(path, tensors, "style.{}.weight", first=1),
         mapping_lr_multiplier=LR_MULTIPLIER,
         hidden_dim=size("style.1.weight", 0, 2),
     )

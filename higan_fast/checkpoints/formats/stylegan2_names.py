@@ -6,42 +6,17 @@ import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from higan_fast.checkpoints.contents import shown
-from higan_fast.checkpoints.conversion import Taken, size_of, taken
+from higan_fast.checkpoints.conversion import Taken, configured, listed, numbered, size_of, taken
+from higan_fast.checkpoints.formats.stylegan2_settings import Settings
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 
 AVERAGED, AT_ONCE = 2**14, 2**11  # latents
-
-
-class Settings:
-    """The attributes of modules, each checked as it is read."""
-
-    def __init__(self, path: Path, modules: Mapping[str, Mapping[str, Any]]) -> None:
-        self.path, self.modules = path, modules
-
-    def text(self, module: str, name: str, expected: tuple[str, ...]) -> str:
-        value = self.modules.get(module, {}).get(name)
-        if not isinstance(value, str) or value not in expected:
-            wanted = " or ".join(expected)
-            raise ValueError(f"{self.path}: {module}.{name} is {shown(value)}, expected {wanted}")
-        return value
-
-    def number(self, module: str, name: str) -> float:
-        value: Any = self.modules.get(module, {}).get(name)
-        numeric = isinstance(value, int | float | np.integer | np.floating)
-        if isinstance(value, bool) or not numeric or not 0 < float(value) < 1e6:
-            raise ValueError(f"{self.path}: {module}.{name} is {shown(value)}, expected a number above 0")
-        return float(value)
-
-    def number_or_none(self, module: str, name: str) -> float | None:
-        present = self.modules.get(module, {}).get(name) is not None
-        return self.number(module, name) if present else None
+# What averaging may take besides: a published mapping of 8 × 512² weights takes half of these products.
+MOST_PRODUCTS, MOST_IN_LABELS, MOST_IN_LABELS_AT_ONCE = 2**36, 2**28, 2**24
 
 
 def read_config(path: Path, tensors: Mapping[str, Tensor], settings: Settings) -> StyleGAN2Config:
@@ -54,14 +29,14 @@ def read_config(path: Path, tensors: Mapping[str, Tensor], settings: Settings) -
     blocks = (re.match(r"synthesis\.b(\d{1,5})\.conv1\.", name) for name in tensors)
     resolutions = sorted({int(block[1]) for block in blocks if block})
     if resolutions != [4 * 2**index for index in range(len(resolutions))] or not resolutions:
-        raise ValueError(f"{path}: has blocks of the resolutions {resolutions}, expected 4, 8, 16 and so on")
+        found = listed([str(resolution) for resolution in resolutions])
+        raise ValueError(f"{path}: has blocks of the resolutions {found}; expected 4, 8, 16 and so on")
     last = f"synthesis.b{resolutions[-1]}"
     if size(f"{last}.torgb.weight", 0, 4) != 3:
         raise ValueError(f"{path}: makes images of {size(f'{last}.torgb.weight', 0, 4)} channels, expected 3")
-    depth = 0
-    while f"mapping.fc{depth}.weight" in tensors:
-        settings.text(f"mapping.fc{depth}", "activation", ("lrelu",))
-        depth += 1
+    depth = numbered(path, tensors, "mapping.fc{}.weight")
+    for index in range(depth):
+        settings.text(f"mapping.fc{index}", "activation", ("lrelu",))
     for resolution in resolutions:
         settings.text(f"synthesis.b{resolution}.conv1", "activation", ("lrelu",))
     conditional = "mapping.embed.weight" in tensors
@@ -69,13 +44,15 @@ def read_config(path: Path, tensors: Mapping[str, Tensor], settings: Settings) -
     latent_dim = size("mapping.fc0.weight", 1, 2) - embed_dim
     if latent_dim < 1:
         raise ValueError(f"{path}: its mapping takes no latent, which cannot be probed")
-    return StyleGAN2Config(
+    return configured(
+        path,
+        StyleGAN2Config,
         channels={r: size(f"synthesis.b{r}.conv1.weight", 0, 4) for r in resolutions},
         latent_dim=latent_dim,
         code_dim=size("synthesis.b4.conv1.affine.weight", 1, 2),
         mapping_depth=depth,
         mapping_lr_multiplier=settings.number("mapping.fc0", "bias_gain"),
-        architecture=settings.text(last, "architecture", ("skip", "orig", "resnet")),  # type: ignore[arg-type]
+        architecture=settings.text(last, "architecture", ("skip", "orig", "resnet")),
         conv_clamp=settings.number_or_none("synthesis.b4.conv1", "conv_clamp"),
         label_dim=size("mapping.embed.weight", 1, 2) if conditional else 0,
         embed_dim=embed_dim or None,
@@ -145,9 +122,14 @@ def track_average(generator: StyleGAN2) -> None:
     """Sets ``w_avg``, for a file that lacks it, to the mean of mapped latents of a fixed seed."""
     random = torch.Generator().manual_seed(0)
     total = torch.zeros(generator.code_dim, dtype=torch.float64)
-    for start in range(0, AVERAGED, AT_ONCE):
-        z = torch.randn(AT_ONCE, generator.latent_dim, generator=random)
+    weights = sum(parameter.numel() for parameter in generator.mapping_network.parameters())
+    classes = max(1, generator.label_dim)
+    averaged = max(AT_ONCE, min(AVERAGED, MOST_PRODUCTS // weights, MOST_IN_LABELS // classes))
+    at_once = max(1, min(AT_ONCE, MOST_IN_LABELS_AT_ONCE // classes))
+    for start in range(0, averaged, at_once):
+        num = min(at_once, averaged - start)
+        z = torch.randn(num, generator.latent_dim, generator=random)
         # All classes alike.
-        classes = torch.arange(start, start + AT_ONCE) % generator.label_dim if generator.label_dim else None
-        total += generator.mapping(z, classes).double().sum(0)
-    generator.mapping_network.w_avg.copy_(total / AVERAGED)
+        label = torch.arange(start, start + num) % classes if generator.label_dim else None
+        total += generator.mapping(z, label).double().sum(0)
+    generator.mapping_network.w_avg.copy_(total / averaged)

@@ -20,6 +20,8 @@ EXPECTED = {
     "pixelnorm_epsilon": 1e-8, "use_leakyrelu": True,
 }  # fmt: skip
 
+READ = ("label_size",)  # what else is read of the settings
+
 
 def read(path: Path, variables: Mapping[str, Any], settings: Mapping[str, Any]) -> Generator:
     """The generator in a network's variables.

@@ -19,6 +19,8 @@ EXPECTED = {
     "use_instance_norm": True, "blur_filter": [1, 2, 1],
 }  # fmt: skip
 
+READ = ("fused_scale", "mapping_lrmul")  # what else is read of the settings
+
 
 def read(path: Path, variables: Mapping[str, Any], settings: Mapping[str, Any]) -> Generator:
     """The generator in a network's variables.
@@ -27,7 +29,7 @@ def read(path: Path, variables: Mapping[str, Any], settings: Mapping[str, Any]) 
         ValueError: when it is damaged, or of a variant that cannot be read.
     """
     found = sizes(variables, "synthesis/")
-    parts = mapping(variables)
+    parts = mapping(path, variables)
     if "mapping/LabelConcat/weight" in variables:
         parts["mapping_network.embed.weight"] = dense("mapping/LabelConcat/weight")
     parts["synthesis.const"] = taken("synthesis/4x4/Const/const")

@@ -8,7 +8,7 @@ from typing import Any
 
 from higan_fast.checkpoints.conversion import Taken, taken
 from higan_fast.checkpoints.formats import karras
-from higan_fast.checkpoints.formats.tensorflow_variables import conv, dense, mapping, sizes
+from higan_fast.checkpoints.formats.tensorflow_variables import conv, dense, expect, mapping, sizes
 from higan_fast.generators.base import Generator
 
 MARK = "synthesis/4x4/Conv/mod_weight"  # who has this variable is a StyleGAN2
@@ -18,6 +18,8 @@ EXPECTED = {
     "resample_kernel": [1, 3, 3, 1],
 }  # fmt: skip
 
+READ = ("mapping_lrmul", "conv_clamp", "use_noise", "architecture")  # what else is read of the settings
+
 
 def read(path: Path, variables: Mapping[str, Any], settings: Mapping[str, Any]) -> Generator:
     """The generator in a network's variables.
@@ -26,7 +28,7 @@ def read(path: Path, variables: Mapping[str, Any], settings: Mapping[str, Any]) 
         ValueError: when it is damaged, or of a variant that cannot be read.
     """
     found = sizes(variables, "synthesis/")
-    parts = mapping(variables) | _labels(variables)
+    parts = mapping(path, variables) | _labels(variables)
     parts["synthesis.const"] = taken("synthesis/4x4/Const/const")
     scopes = ["4x4/Conv"] + [f"{size}x{size}/{name}" for size in found[1:] for name in ("Conv0_up", "Conv1")]
     for index, scope in enumerate(scopes):
@@ -35,7 +37,10 @@ def read(path: Path, variables: Mapping[str, Any], settings: Mapping[str, Any]) 
         if f"synthesis/noise{index}" in variables:
             parts[f"{ours}.noise_const"] = taken(f"synthesis/noise{index}")
             parts[f"{ours}.noise_strength"] = taken(f"{theirs}/noise_strength")
+    expect(path, settings, {"use_noise": "synthesis/noise0" in variables})
     architecture, rgbs = _architecture(variables, found)
+    if "synthesis/ToRGB_lod0/weight" not in variables:  # whose code has no such setting
+        expect(path, settings, {"architecture": architecture})
     for index, scope in enumerate(rgbs):
         parts |= _modulated(f"synthesis.rgbs.{index}", f"synthesis/{scope}")
     if architecture == "resnet":

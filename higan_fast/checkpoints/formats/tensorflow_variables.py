@@ -9,7 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from higan_fast.checkpoints.contents import shown
-from higan_fast.checkpoints.conversion import Taken, taken
+from higan_fast.checkpoints.conversion import Taken, numbered, taken
+from higan_fast.generators.settings import LARGEST
 
 
 def dense(name: str) -> Taken:
@@ -23,10 +24,10 @@ def conv(name: str) -> Taken:
 
 
 def sizes(variables: Mapping[str, Any], scope: str = "") -> list[int]:
-    """4, 8, … as long as there is a block of that size."""
+    """Returns 4, 8, … as long as there is a block of that size, up to the first that is too large."""
     found = [4]
-    while f"{scope}{2 * found[-1]}x{2 * found[-1]}/Conv1/bias" in variables:
-        found.append(2 * found[-1])
+    while (size := 2 * found[-1]) <= 2 * LARGEST and f"{scope}{size}x{size}/Conv1/bias" in variables:
+        found.append(size)
     return found
 
 
@@ -47,13 +48,11 @@ def expect(path: Path, settings: Mapping[str, Any], expected: Mapping[str, Any])
             )
 
 
-def mapping(variables: Mapping[str, Any]) -> dict[str, Taken]:
+def mapping(path: Path, variables: Mapping[str, Any]) -> dict[str, Taken]:
     """The fully connected layers of both StyleGANs, and the average of ``w``."""
     parts = {"mapping_network.w_avg": taken("dlatent_avg")}
-    index = 0
-    while index == 0 or f"mapping/Dense{index}/weight" in variables:
+    for index in range(max(1, numbered(path, variables, "mapping/Dense{}/weight"))):
         name = f"mapping/Dense{index}"
         parts[f"mapping_network.fc.{index}.weight"] = dense(f"{name}/weight")
         parts[f"mapping_network.fc.{index}.bias"] = taken(f"{name}/bias")
-        index += 1
     return parts
