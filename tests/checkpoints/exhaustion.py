@@ -21,6 +21,7 @@ import torch
 
 from higan_fast.checkpoints import load_generator
 from tests.checkpoints.hostile import HOSTILE
+from tests.checkpoints.sprawling import KINDS
 
 # What is promised of any file.
 SECONDS, SECONDS_PER_BYTE = 2, 1 / 10e6  # of the processor
@@ -54,21 +55,28 @@ def main(wanted: str = "") -> list[Outcome]:
     gc.freeze()  # nor do the children look at what is there: the kernel would copy it for each
     with tempfile.TemporaryDirectory() as folder:
         return [
-            measured(name, make(), Path(folder) / "file.pkl")
-            for name, make in HOSTILE.items()
-            if wanted in name
+            measured(name, *_written(name, Path(folder))) for name in (*HOSTILE, *KINDS) if wanted in name
         ]
 
 
-def measured(name: str, data: bytes, path: Path) -> Outcome:
+def _written(name: str, folder: Path) -> tuple[Path, dict[str, Any] | None]:
+    """Makes one file, or a folder; gives its path, and the configuration with which it is loaded."""
+    if name in KINDS:
+        (folder / name).mkdir()
+        return KINDS[name][0](folder / name)
+    (folder / "file.pkl").write_bytes(HOSTILE[name]())
+    return folder / "file.pkl", None
+
+
+def measured(name: str, path: Path, config: dict[str, Any] | None) -> Outcome:
     """Reads one file in a child of this process, so that neither a crash nor a limit reaches the next."""
-    path.write_bytes(data)
+    size = sum(file.stat().st_size for file in (path.iterdir() if path.is_dir() else [path]))
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             os.close(reader)
-            outcome = json.dumps(asdict(_read(Outcome(name, len(data)), path)))
+            outcome = json.dumps(asdict(_read(Outcome(name, size), path, config)))
             os.write(writer, outcome.encode("utf-8", "surrogatepass"))
         finally:
             os._exit(0)
@@ -78,11 +86,11 @@ def measured(name: str, data: bytes, path: Path) -> Outcome:
     _, status, used = os.wait4(child, 0)
     if not told:
         wrong = f"ended by {os.waitstatus_to_exitcode(status)} after {used.ru_utime:.1f} s"
-        return Outcome(name, len(data), used.ru_utime, wrong=[wrong])
+        return Outcome(name, size, used.ru_utime, wrong=[wrong])
     return Outcome(**json.loads(told))
 
 
-def _read(outcome: Outcome, path: Path) -> Outcome:
+def _read(outcome: Outcome, path: Path, config: dict[str, Any] | None) -> Outcome:
     size = outcome.size
     used, resident = (int(pages) * PAGE for pages in Path("/proc/self/statm").read_text().split()[:2])
     limit = used + MEMORY + MEMORY_PER_BYTE * size
@@ -91,7 +99,7 @@ def _read(outcome: Outcome, path: Path) -> Outcome:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     begin = time.process_time()
     try:
-        load_generator(path)
+        load_generator(path, config=config)
         outcome.message = "loaded"
     except ValueError as refusal:
         outcome.message = str(refusal)

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.checkpoints.hostile import HOSTILE
+from tests.checkpoints.sprawling import KINDS
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +22,7 @@ def outcomes():
     return {outcome["name"]: outcome for outcome in json.loads(done.stdout)}
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", [*HOSTILE, *KINDS])
 def test_hostile_files_keep_the_promise(outcomes, name):
     """Of time, memory and words; ``tests.checkpoints.exhaustion`` has its figures."""
     assert not outcomes[name]["wrong"], outcomes[name]
@@ -46,3 +48,8 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_refusals_say_what_was_too_much(outcomes, name):
     assert REFUSED[name] in outcomes[name]["message"]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_small_files_that_claim_much_are_refused_for_what_they_claim(outcomes, name):
+    assert re.search(KINDS[name][1], outcomes[name]["message"]), outcomes[name]
