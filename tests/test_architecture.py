@@ -38,7 +38,7 @@ MAY_KNOW = {
     "statistics": set() | TOOLS,
     "engine": {"generators", "predictors", "ops"} | TOOLS,
     "sampling": {"engine", "generators", "predictors"} | TOOLS,
-    "boundaries": {"sampling", "generators", "predictors", "checkpoints"} | TOOLS,
+    "boundaries": {"engine", "sampling", "generators", "predictors", "checkpoints"} | TOOLS,
     "probing": {"statistics", "engine", "sampling", "boundaries", "generators", "predictors"} | TOOLS,
     "report": {"probing", *PROBE, "generators", "predictors"} | TOOLS,
     "scenes": {"generators", "predictors", "ops", "checkpoints", "weights", "probing", *PROBE} | TOOLS,

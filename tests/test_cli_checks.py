@@ -29,6 +29,14 @@ SAMPLING = [
 FITTING = [
     ("--chosen-num", number, f"chosen_num (--chosen-num): got {got}, expected a positive whole number, or a")
     for number, got in ((-4, -4.0), ("nan", math.nan), ("inf", math.inf), (0, 0.0), (2.5, 2.5))
+] + [
+    ("--C", 0, "C (--C): got 0.0, expected a positive number"),
+    (
+        "--boundary=difference --C",
+        1,
+        "C (--C): got 1.0, but 'difference' has nothing to regularise; leave",
+    ),
+    ("--recipe=higan --boundary", "ridge", "recipe (--recipe): 'higan' is the method 'svm' with C = 1 and"),
 ]
 VERIFYING = [
     ("--step", -2, "step (--step): got -2.0, expected a positive number"),
@@ -75,7 +83,9 @@ def test_options_are_checked_before_networks_are_loaded(
     no_networks, tmp_path, monkeypatch, command, option, value, message
 ):
     monkeypatch.chdir(tmp_path)
-    refused(message, command, "--network", "n", "--predictor", "p", "--out", "run", f"{option}={value}")
+    *others, option = option.split()
+    networks = ("--network", "n", "--predictor", "p")
+    refused(message, command, *networks, "--out", "run", *others, f"{option}={value}")
     assert not list(tmp_path.iterdir()), "a refused command leaves nothing behind"
 
 
@@ -168,7 +178,7 @@ def test_an_empty_path_is_no_run_folder(probed, tmp_path, monkeypatch):  # noqa:
         ("sample", {"label": "2"}, r"label \(--class\): got '2'"),
         ("sample", {"truncation_psi": "1"}, r"truncation_psi \(--trunc\): got '1'"),
         ("fit", {"chosen_num": math.inf}, r"chosen_num \(--chosen-num\): got inf"),
-        ("fit", {"C": math.inf}, "C: got inf, expected a positive number"),
+        ("fit", {"C": math.inf}, r"C \(--C\): got inf, expected a positive number"),
         ("fit", {"loss": "log"}, "loss: got 'log', expected one of hinge, squared_hinge"),
         ("fit", {"held_out": 1.0}, "held_out: got 1.0"),
         ("verify", {"max_samples": math.nan}, r"max_samples \(--max-samples\): got nan"),

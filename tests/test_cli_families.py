@@ -81,7 +81,7 @@ def test_a_probe_runs_from_end_to_end(probed):
     layers, space, question = EXPECTED[probed.name]
     assert "mean layer, color" in probed.result.output
     page = Page((probed.out / "report.html").read_text()).text
-    assert f"--trunc 0.8 --chosen-num 0.3 --space {space} --step 2" in page
+    assert f"--trunc 0.8 --chosen-num 0.3 --space {space} --boundary svm --C 1 --step 2" in page
     assert f"--decide {question} --max-samples 34" in page
     assert ("Layers without a direction" in page) == (layers > 1) == (probed.out / "attribution.npz").exists()
     if layers == 1:

@@ -54,7 +54,7 @@ def test_what_auto_has_taken_is_said_and_kept(files, tmp_path, monkeypatch):
 
 def test_demo_takes_a_device_and_a_precision(monkeypatch, tmp_path):
     called = {}
-    monkeypatch.setattr(stages, "probe", lambda *positional, **named: called.update(options=positional[6]))
+    monkeypatch.setattr(stages, "probe", lambda *positional, **named: called.update(options=positional[4]))
     run("demo", "--out", tmp_path)
     assert called["options"]["device"] == called["options"]["precision"] == "auto"
     run("demo", "--out", tmp_path, "--device", "cuda:1", "--precision", "fast")

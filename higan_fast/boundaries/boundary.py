@@ -49,6 +49,8 @@ class Boundary:
         deviation: the standard deviation of the semantic's score over the samples that it was fitted to, the
             unit in which effects compare. None: not known.
         origin: the samples that it was fitted to. None: not known, as of a boundary from HiGAN's files.
+        code_deviations: standard deviation of the samples' codes along the normal, of each layer, or one
+            where one normal serves all. None: not known, see ``measured_on``.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Boundary:
     conditions: tuple[str, ...] = ()
     deviation: float | None = None
     origin: Origin | None = field(default=None, repr=False)
+    code_deviations: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         for what, got, known in (("level", self.level, LEVELS), ("space", self.space, SPACES)):
@@ -126,6 +129,7 @@ class Boundary:
             accuracy=None,
             remaining_accuracy=None,
             conditions=names,
+            code_deviations=None,
         )
 
     def check_fits(self, generator: Generator) -> None:
@@ -244,7 +248,9 @@ def fingerprint_of(boundaries: Mapping[str, Boundary]) -> str:
 def _from_entry(entry: dict[str, Any]) -> Boundary:
     """A boundary from what ``asdict`` and JSON made of it."""
     origin = None if entry.get("origin") is None else Origin(**entry["origin"])
-    return Boundary(**entry | {"conditions": tuple(entry["conditions"]), "origin": origin})
+    along = entry.get("code_deviations")
+    lists = {"conditions": tuple(entry["conditions"]), "code_deviations": along and tuple(along)}
+    return Boundary(**entry | lists | {"origin": origin})
 
 
 def _table(boundaries: tuple[Boundary, ...], skipped: Mapping[str, str]) -> Table:

@@ -1,4 +1,4 @@
-"""Fits boundaries to samples: HiGAN's recipe."""
+"""Fits boundaries to samples: HiGAN's recipe, and other methods on the same two sides."""
 
 from __future__ import annotations
 
@@ -6,20 +6,27 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from higan_fast.boundaries.boundary import SPACES, Boundaries, Boundary, Space
+from higan_fast.boundaries.deviations import codes_in, measured_on
+from higan_fast.boundaries.gradient import mean_gradients
+from higan_fast.boundaries.methods import MACHINES, METHODS, ON_ALL, REGULARISED, Method, Task, fit_planes
 from higan_fast.boundaries.origin import Origin
-from higan_fast.boundaries.svm import LOSSES, Loss, fit_linear_svms
-from higan_fast.checks import check_choice, check_names, check_number, check_seed
-from higan_fast.predictors.base import Semantic
+from higan_fast.boundaries.sides import CannotFitError, Sides, choose_sides
+from higan_fast.boundaries.svm import LOSSES, Loss
+from higan_fast.checks import check_choice, check_count, check_names, check_number, check_seed
+from higan_fast.generators.base import Generator
+from higan_fast.predictors.base import Predictor, Semantic
 from higan_fast.progress import progress as show_progress
 from higan_fast.sampling.samples import Samples
 
-MIN_PER_SIDE = 50
+Recipe = Literal["higan"]
+RECIPES: tuple[Recipe, ...] = get_args(Recipe)
+
 ROWS_AT_ONCE = 8192  # of codes, when the samples are classified
 
 Array = NDArray[np.float64]
@@ -29,9 +36,12 @@ def check_fitting(
     *,
     chosen_num: int | float,
     space: Space | None,
+    method: Method | None = None,
+    C: float | None = None,  # noqa: N803 (the field's name for it)
+    recipe: Recipe | None = None,
     held_out: float = 0.3,
-    C: float = 1.0,  # noqa: N803 (the field's name for it)
     loss: Loss = "hinge",
+    num_gradients: int = 256,
     seed: int = 0,
 ) -> None:
     """Raises ValueError when ``fit_boundaries`` would refuse these arguments, whatever the samples are."""
@@ -44,39 +54,68 @@ def check_fitting(
     check_number("held_out", held_out, "a part between 0 and 1", above=0)
     if not held_out < 1:
         raise ValueError(f"held_out: got {held_out!r}, expected a part between 0 and 1")
-    check_number("C", C, "a positive number", above=0)
+    if method is not None:
+        check_choice("method (--boundary)", method, METHODS)
+    if C is not None:
+        check_number("C (--C)", C, "a positive number", above=0)
     check_choice("loss", loss, LOSSES)
+    check_count("num_gradients", num_gradients)
     check_seed(seed)
+    if recipe is not None:
+        check_choice("recipe (--recipe)", recipe, RECIPES)
+        if (method or "svm", C or 1.0, loss) != ("svm", 1.0, "hinge"):
+            raise ValueError(
+                f"recipe (--recipe): 'higan' is the method 'svm' with C = 1 and the hinge, and got method "
+                f"{method!r}, C = {C!r}, loss {loss!r}; leave those out, or the recipe"
+            )
+    elif C is not None and (method or "svm") not in REGULARISED:
+        raise ValueError(
+            f"C (--C): got {C!r}, but {method!r} has nothing to regularise; leave it out, or choose one of "
+            f"{', '.join(REGULARISED)}"
+        )
 
 
 def fit_boundaries(
     samples: Samples,
     semantics: str | Sequence[str] | None = None,
     *,
+    method: Method | None = None,
+    C: float | None = None,  # noqa: N803 (the field's name for it)
+    recipe: Recipe | None = None,
     chosen_num: int | float = 2000,
     space: Space | None = None,
     held_out: float = 0.3,
-    C: float = 1.0,  # noqa: N803 (the field's name for it)
     loss: Loss = "hinge",
+    generator: Generator | None = None,
+    predictor: Predictor | None = None,
+    num_gradients: int = 256,
     seed: int = 0,
     progress: bool = True,
 ) -> Boundaries:
-    """Fits a boundary for each semantic, as HiGAN does (arXiv 1911.09267).
+    """Fits a boundary for each semantic: a unit normal along which its score is to rise.
 
-    The samples with the highest and the lowest scores are the two classes; a part is held out; a linear
-    support vector machine separates the rest; its unit normal is the boundary. All machines are fitted by
-    one solver (``svm.py``), which proves how near each normal comes to the exact one; a boundary for which
+    The samples with the highest and the lowest scores are the two sides, a part of which is held out, as
+    HiGAN does (arXiv 1911.09267), and a method finds the direction from one to the other (``methods.py``
+    lists them). The default is HiGAN's: a linear support vector machine. All directions are fitted at once,
+    in float64. A solver that iterates says how near each normal comes to the exact one; a boundary for which
     that is not near enough is not ``converged``, and named in a warning.
 
     Args:
         semantics: names, or one name; None: all that the samples have scores for.
-        chosen_num: samples per class: a count, or a ratio of all in (0, 1]. At most half of all.
+        method: "svm", "logistic", "ridge", "lda", "difference", "pattern" or "gradient". None: "svm".
+        C: the weight of the data, or of its loss, against ½‖w‖²: the smaller, the more regularised, and the
+            nearer the direction comes to "difference". None: 1. "difference" and "gradient" have none.
+        recipe: "higan": the method, C and loss of HiGAN, whatever the defaults are. None: the defaults.
+        chosen_num: samples per side: a count, or a ratio of all in (0, 1]. At most half of all.
         space: "w" and "z" give normals ``[D]``; "layers" gives one normal per layer, ``[L, D]``. None: "w"
             where all layers get one and the same code, and "layers" elsewhere, as for BigGAN: there a step
             in w moves each layer by the part of w that it reads.
-        held_out: the part of each class on which the accuracy is measured.
-        C: the weight of the loss.
-        loss: "hinge" or "squared_hinge".
+        held_out: the part of each side on which the accuracy is measured.
+        loss: "hinge" or "squared_hinge", of the machines of "svm" and "pattern".
+        generator: the one that made the samples; for "gradient" alone.
+        predictor: the one that scored them; for "gradient" alone. Its scores must be differentiable.
+        num_gradients: over how many fresh samples "gradient" takes the mean; each costs a pass forth, and a
+            pass back for every semantic.
         seed: of the shuffle.
         progress: whether to show it.
 
@@ -89,80 +128,83 @@ def fit_boundaries(
     known = tuple(semantic.name for semantic in samples.semantics)
     names = known if semantics is None else (semantics,) if isinstance(semantics, str) else tuple(semantics)
     check_names(names, known, "the predictor of these samples")
-    check_fitting(chosen_num=chosen_num, space=space, held_out=held_out, C=C, loss=loss, seed=seed)
+    check_fitting(
+        chosen_num=chosen_num, space=space, method=method, C=C, recipe=recipe, held_out=held_out, loss=loss,
+        num_gradients=num_gradients, seed=seed,
+    )  # fmt: skip
+    method = method or "svm"
+    weight = (1.0 if C is None else float(C)) if method in REGULARISED else None
     num = _num_per_side(chosen_num, len(samples))
     space = space or ("w" if samples.settings.get("shares_code", True) else "layers")
-    codes, scores = _codes(samples, space), samples.scores
+    codes, scores = codes_in(samples, space), samples.scores
     for what, values in ((f"the codes in {space}", codes), ("the scores", scores)):
         if not np.isfinite(values).all():
             raise ValueError(f"samples: {what} are not all finite (NaN or infinite)")
-    chosen, skipped = {}, {}
+    chosen: dict[str, Sides] = {}
+    skipped: dict[str, str] = {}
     for name in names:
         try:
-            chosen[name] = _choose(scores[:, known.index(name)], num, held_out, seed)
-        except _CannotFitError as reason:
+            column = scores[:, known.index(name)]
+            chosen[name] = choose_sides(column, num, held_out, seed, method in ON_ALL)
+        except CannotFitError as reason:
             skipped[name] = str(reason)
-    fitted = []
-    planes = _separate(codes, list(chosen.values()), C, loss, progress) if chosen else []
-    for (name, sides), own in zip(chosen.items(), planes, strict=True):
-        try:
-            fitted.append(_boundary(samples.semantics[known.index(name)], space, codes, sides, own))
-        except _CannotFitError as reason:
-            skipped[name] = str(reason)
+    fitted: list[Boundary] = []
+    if chosen:
+        columns = [known.index(name) for name in chosen]
+        gradients = None
+        if method == "gradient":
+            networks = _given(generator, predictor)
+            gradients = mean_gradients(*networks, samples.settings, space, columns, num_gradients, progress)
+        task = _task(list(chosen.values()), scores[:, columns].T)
+        fit = _Fit(method, weight, loss, list(chosen.values()), task, gradients)
+        for (name, sides), own in zip(chosen.items(), fit.layers(codes, progress), strict=True):
+            try:
+                semantic = samples.semantics[known.index(name)]
+                fitted.append(_boundary(semantic, space, method, codes, sides, own))
+            except CannotFitError as reason:
+                skipped[name] = str(reason)
     _warn_of_unconverged(fitted)
-    origin, deviation = Origin.of(samples.settings), dict(zip(known, samples.deviation.tolist(), strict=True))
-    known_of = tuple(replace(each, origin=origin, deviation=deviation[each.name]) for each in fitted)
-    settings = {
+    origin = Origin.of(samples.settings, method=method, C=weight)
+    deviation = dict(zip(known, samples.deviation.tolist(), strict=True))
+    settings: dict[str, Any] = {
+        "method": method,
+        "C": weight,
         "chosen_num": float(chosen_num) if chosen_num <= 1 else int(chosen_num),
         "space": space,
         "held_out": float(held_out),
-        "C": float(C),
-        "loss": loss,
         "seed": int(seed),
         "num_samples": len(samples),
         "num_asked": samples.num_asked,
         "samples": samples.settings,
     }
+    if method in MACHINES:
+        settings["loss"] = loss
+    if method == "gradient":
+        settings["num_gradients"] = int(num_gradients)
+    known_of = tuple(
+        replace(each, origin=origin, deviation=deviation[each.name]) for each in measured_on(samples, fitted)
+    )
     return Boundaries(known_of, skipped, settings)
 
 
-class _CannotFitError(Exception):
-    """Why a semantic gets no boundary."""
-
-
-class _Sides(NamedTuple):
-    """Rows of the samples and on which side of the boundary they belong (True: high scores)."""
-
-    num: int
-    train: tuple[NDArray[np.intp], NDArray[np.bool_]]
-    test: tuple[NDArray[np.intp], NDArray[np.bool_]]
-    remaining: tuple[NDArray[np.intp], NDArray[np.bool_]]
-
-
-def _choose(scores: NDArray[np.float32], num: int, held_out: float, seed: int) -> _Sides:
-    """Splits samples into training, held-out and remaining ones by their scores ``[N]``."""
-    if num < MIN_PER_SIDE:
-        raise _CannotFitError(f"{num} samples a side, and at least {MIN_PER_SIDE} are needed")
-    if scores.min() == scores.max():
-        raise _CannotFitError(f"all samples have the same score, {scores[0]:g}")
-    order = np.argsort(scores, kind="stable")
-    bottom, middle, top = order[:num], order[num : len(order) - num], order[len(order) - num :]
-    if scores[top[0]] <= scores[bottom[-1]]:
-        raise _CannotFitError(
-            f"top and bottom are not separated: both of {num} samples reach the score {scores[top[0]]:g}"
+def _given(generator: Generator | None, predictor: Predictor | None) -> tuple[Generator, Predictor]:
+    if generator is None or predictor is None:
+        missing = "generator" if generator is None else "predictor"
+        raise ValueError(
+            f"{missing}: got None, but a gradient goes through both networks; give generator=… and "
+            "predictor=…"
         )
-    random = np.random.default_rng(seed)
-    num_test = max(1, round(num * held_out))
-    high, low = random.permutation(top), random.permutation(bottom)
-    rows = np.concatenate([high[num_test:], low[num_test:]])
-    test_rows = np.concatenate([high[:num_test], low[:num_test]])
-    middle_score = (scores[order[0]] + scores[order[-1]]) / 2  # as HiGAN divides what remains
-    return _Sides(
-        num,
-        (rows, np.arange(len(rows)) < num - num_test),
-        (test_rows, np.arange(len(test_rows)) < num_test),
-        (middle, scores[middle] > middle_score),
-    )
+    return generator, predictor
+
+
+def _task(chosen: list[Sides], scores: NDArray[np.float32]) -> Task:
+    """What is to be learnt, of scores ``[S, N]``."""
+    sides, used = np.zeros(scores.shape, np.int8), np.zeros(scores.shape, np.bool_)
+    for row, own in enumerate(chosen):
+        rows, high = own.train
+        sides[row, rows] = np.where(high, 1, -1)
+        used[row, own.used] = True
+    return Task(sides, used, scores)
 
 
 class _Plane(NamedTuple):
@@ -174,64 +216,80 @@ class _Plane(NamedTuple):
     converged: bool
 
 
-def _separate(
-    codes: NDArray[np.float32], chosen: list[_Sides], weight: float, loss: Loss, progress: bool
-) -> list[list[_Plane | None]]:
-    """The planes of each semantic, one per layer, in codes ``[N, D]`` or ``[N, L, D]``; None: none varies."""
-    labels = np.zeros((len(chosen), len(codes)), np.int8)  # [S, N]
-    for row, sides in zip(labels, chosen, strict=True):
-        rows, high = sides.train
-        row[rows] = np.where(high, 1, -1)
-    layers = codes[:, None] if codes.ndim == 2 else codes  # [N, L or 1, D]
-    # A StyleGAN feeds all layers the same code: what repeats the layer before is not fitted again.
-    new = [i == 0 or not np.array_equal(layers[:, i], layers[:, i - 1]) for i in range(layers.shape[1])]
-    # A BigGAN may feed its blocks nothing but the class, and that may be the same for all samples.
-    vary = [bool((layers[:, i] != layers[:1, i]).any()) for i in range(layers.shape[1])]
-    planes: list[list[_Plane | None]] = []  # for each layer, of each semantic
-    total = sum(map(all, zip(new, vary, strict=True))) * len(chosen)
-    with show_progress("fitting", total, unit="normals", enabled=progress) as advance:
-        for index, (is_new, varies) in enumerate(zip(new, vary, strict=True)):
-            if not varies:
-                planes.append([None] * len(chosen))
-            elif is_new:
-                planes.append(_separate_layer(layers[:, index], labels, chosen, weight, loss, advance))
-            else:
-                planes.append(planes[-1])
-    return [list(own) for own in zip(*planes, strict=True)]
+class _Fit(NamedTuple):
+    """A method, and what it is to learn for S semantics."""
 
+    method: Method
+    weight: float | None
+    loss: Loss
+    chosen: list[Sides]
+    task: Task
+    gradients: Array | None  # [S, D] or [S, L, D]
 
-def _separate_layer(
-    codes: NDArray[np.float32],
-    labels: NDArray[np.int8],
-    chosen: list[_Sides],
-    weight: float,
-    loss: Loss,
-    advance: Callable[[int], None],
-) -> list[_Plane | None]:
-    """The plane of each semantic in codes ``[N, D]``."""
-    machines = fit_linear_svms(codes, labels, C=weight, loss=loss, advance=advance)
-    blocks = range(0, len(codes), ROWS_AT_ONCE)
-    scores = (codes[i : i + ROWS_AT_ONCE] @ machines.weights.T + machines.intercepts for i in blocks)
-    high = np.concatenate([block > 0 for block in scores]).T  # [S, N]
-    planes: list[_Plane | None] = []
-    for row, sides in enumerate(chosen):
-        held_out, remaining = (
-            float((high[row, rows] == labels).mean()) if len(rows) else math.nan
-            for rows, labels in (sides.test, sides.remaining)
-        )
-        planes.append(_Plane(machines.weights[row], held_out, remaining, bool(machines.converged[row])))
-    return planes
+    def layers(self, codes: NDArray[np.float32], progress: bool) -> list[list[_Plane | None]]:
+        """The planes of each semantic, one per layer, in codes ``[N, D]`` or ``[N, L, D]``.
+
+        None stands for a layer whose code is the same for all samples.
+        """
+        layers = codes[:, None] if codes.ndim == 2 else codes  # [N, L or 1, D]
+        of_layers: Any = [None] * layers.shape[1]
+        if self.gradients is not None:
+            of_layers = self.gradients.reshape(len(self.chosen), *layers.shape[1:]).swapaxes(0, 1)
+        # A StyleGAN feeds all layers the same code: what repeats the layer before is not fitted again.
+        new = [i == 0 or not np.array_equal(layers[:, i], layers[:, i - 1]) for i in range(layers.shape[1])]
+        if self.gradients is not None:
+            new = [True] * len(new)  # but each layer moves the score in its own way
+        # A BigGAN may feed its blocks nothing but the class, and that may be the same for all samples.
+        vary = [bool((layers[:, i] != layers[:1, i]).any()) for i in range(layers.shape[1])]
+        planes: list[list[_Plane | None]] = []  # for each layer, of each semantic
+        total = sum(map(all, zip(new, vary, strict=True))) * len(self.chosen)
+        with show_progress("fitting", total, unit="normals", enabled=progress) as advance:
+            for index, (is_new, varies) in enumerate(zip(new, vary, strict=True)):
+                if not varies:
+                    planes.append([None] * len(self.chosen))
+                elif is_new:
+                    planes.append(self.layer(layers[:, index], of_layers[index], advance))
+                else:
+                    planes.append(planes[-1])
+        return [list(own) for own in zip(*planes, strict=True)]
+
+    def layer(
+        self, codes: NDArray[np.float32], gradients: Array | None, advance: Callable[[int], None]
+    ) -> list[_Plane | None]:
+        """The plane of each semantic in codes ``[N, D]``."""
+        found = fit_planes(
+            self.method, codes, self.task,
+            weight=self.weight, loss=self.loss, gradients=gradients, advance=advance,
+        )  # fmt: skip
+        blocks = range(0, len(codes), ROWS_AT_ONCE)
+        scores = (codes[i : i + ROWS_AT_ONCE] @ found.weights.T + found.intercepts for i in blocks)
+        high = np.concatenate([block > 0 for block in scores]).T  # [S, N]
+        planes: list[_Plane | None] = []
+        for row, sides in enumerate(self.chosen):
+            held_out, remaining = (
+                float((high[row, rows] == labels).mean()) if len(rows) else math.nan
+                for rows, labels in (sides.test, sides.remaining)
+            )
+            planes.append(_Plane(found.weights[row], held_out, remaining, bool(found.converged[row])))
+        return planes
 
 
 def _boundary(
-    semantic: Semantic, space: Space, codes: NDArray[np.float32], sides: _Sides, planes: list[_Plane | None]
+    semantic: Semantic,
+    space: Space,
+    method: Method,
+    codes: NDArray[np.float32],
+    sides: Sides,
+    planes: list[_Plane | None],
 ) -> Boundary:
     """The planes of one semantic, one for each layer, as a boundary."""
     fitted = [plane for plane in planes if plane is not None]
     if not fitted:
-        raise _CannotFitError("the codes do not vary")
+        raise CannotFitError("the codes do not vary")
     if not all(plane.weights.any() for plane in fitted):
-        raise _CannotFitError("the two sides cannot be told apart")
+        if method == "gradient":
+            raise CannotFitError("its score has no gradient")
+        raise CannotFitError("the two sides cannot be told apart")
     still = np.zeros(codes.shape[-1])  # where the codes do not vary
     normals = np.stack(
         [still if plane is None else plane.weights / np.linalg.norm(plane.weights) for plane in planes]
@@ -257,10 +315,6 @@ def _warn_of_unconverged(boundaries: list[Boundary]) -> None:
             RuntimeWarning,
             stacklevel=3,
         )
-
-
-def _codes(samples: Samples, space: Space) -> NDArray[np.float32]:
-    return samples.codes if space == "layers" else samples.w if space == "w" else samples.z
 
 
 def _num_per_side(chosen_num: int | float, num_samples: int) -> int:

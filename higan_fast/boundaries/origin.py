@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ Label = int | Literal["random"] | None
 
 @dataclass(frozen=True)
 class Origin:
-    """The samples that a boundary was fitted to.
+    """The samples that a boundary was fitted to, and how. Those of the same samples are equal.
 
     Attributes:
         generator: fingerprint of the generator that made them.
@@ -24,6 +24,8 @@ class Origin:
         truncation_psi: see ``Generator.map``.
         truncation_layers: see ``Generator.map``.
         label: the class of all of them; None: each drew its own, or the generator has none.
+        method: how its normal was found, see ``methods.py``.
+        C: how much that was regularised; None: not at all.
     """
 
     generator: str
@@ -32,12 +34,24 @@ class Origin:
     truncation_psi: float
     truncation_layers: int | None
     label: int | None
+    method: str | None = field(default=None, compare=False)
+    C: float | None = field(default=None, compare=False)
+
+    @property
+    def described(self) -> str:
+        """How the boundary was fitted, in words: ``"svm, C = 1"``; empty where that is not known."""
+        return ", ".join(filter(None, [self.method, "" if self.C is None else f"C = {self.C:g}"]))
 
     @classmethod
-    def of(cls, samples: Mapping[str, Any]) -> Origin | None:
-        """The origin of what is fitted to samples with these settings; None where they do not say enough."""
+    def of(cls, samples: Mapping[str, Any], **how: Any) -> Origin | None:
+        """The origin of what is fitted to samples with these settings; None where they do not say enough.
+
+        Args:
+            how: ``method`` and ``C``.
+        """
         known = {"label": None} | {f.name: samples[f.name] for f in fields(cls) if f.name in samples}
-        return cls(**known) if len(known) == len(fields(cls)) else None
+        needed = [f.name for f in fields(cls) if f.compare]
+        return cls(**known, **how) if len(known) == len(needed) else None
 
 
 class Drawn(NamedTuple):

@@ -55,12 +55,13 @@ def sample(out: Path, num: int, batch: int | None, quiet: bool, **settings: Any)
 @main.command()
 @RUN
 @FITTING
+@ELSEWHERE
 @QUIET
-def fit(run: Path, chosen_num: float, space: str | None, quiet: bool) -> None:
+def fit(run: Path, quiet: bool, places: dict[str, str | None], **fitting: Any) -> None:
     """Fit a boundary for each semantic to the samples in RUN."""
     from higan_fast.cli import stages
 
-    stages.fit(run, chosen_num, space, quiet=quiet)
+    stages.fit(run, fitting, places, quiet=quiet)
 
 
 @main.command()
@@ -161,20 +162,11 @@ def report(run: Path, quiet: bool, places: dict[str, str | None]) -> None:
 @option("--layer-samples", default=1000, help=f"{ATTRIBUTED}; 0: leave that out.")
 @BATCH
 @QUIET
-def probe(
-    out: Path,
-    num: int,
-    batch: int | None,
-    chosen_num: float,
-    space: str | None,
-    layer_samples: int,
-    quiet: bool,
-    **options: Any,
-) -> None:
+def probe(out: Path, num: int, batch: int | None, layer_samples: int, quiet: bool, **options: Any) -> None:
     """Sample, fit, verify, attribute to layers and report: the whole job in one run folder."""
     from higan_fast.cli import stages
 
-    stages.probe(out, num, batch, chosen_num, space, layer_samples, options, quiet=quiet)
+    stages.probe(out, num, batch, layer_samples, options, quiet=quiet)
 
 
 @main.command()
@@ -198,7 +190,8 @@ def demo(out: Path, device: str, precision: str, quiet: bool) -> None:
         "precision": precision,
         "screening": 8,
     }
-    stages.probe(out, 6_000, None, 1_000, "w", 1_000, settings | truncation | verifying, quiet=quiet)
+    fitting = {"chosen_num": 1_000, "space": "w", "method": "svm", "C": 1.0, "recipe": None}
+    stages.probe(out, 6_000, None, 1_000, settings | truncation | fitting | verifying, quiet=quiet)
 
 
 @main.command()

@@ -169,6 +169,18 @@ SAMPLING = options(
     DEVICE,
 )
 FITTING = options(
+    click.option(
+        "--boundary",
+        "method",
+        type=click.Choice(["svm", "logistic", "ridge", "lda", "difference", "pattern", "gradient"]),
+        help="How to find each direction; gradient needs scores that can be differentiated.  [default: svm]",
+    ),
+    click.option(
+        "--C", "C", type=float, help="Weight of the data: the smaller, the more regularised.  [default: 1]"
+    ),
+    click.option(
+        "--recipe", type=click.Choice(["higan"]), help="Fit as HiGAN does: a linear SVM with C = 1."
+    ),
     option("--chosen-num", default=2000.0, help="Samples per side; in (0, 1]: a ratio; at most half."),
     click.option(
         "--space",

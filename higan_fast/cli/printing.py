@@ -22,7 +22,8 @@ def echo_line(text: str = "") -> None:
 def print_boundaries(boundaries: Boundaries) -> None:
     """How good each is, or why there is none, and to how many samples they were fitted."""
     for name, boundary in boundaries.items():
-        echo_line(f"{name:16} held-out accuracy {boundary.accuracy:.3f}")
+        how = "" if boundary.origin is None else f"  {boundary.origin.described}"
+        echo_line(f"{name:16} held-out accuracy {boundary.accuracy:.3f}{how}")
     for name, reason in boundaries.skipped.items():
         echo_line(f"{name:16} skipped: {reason}")
     echo_line(boundaries.fitted_to)

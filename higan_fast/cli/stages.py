@@ -22,6 +22,7 @@ from higan_fast.report import write_report
 from higan_fast.run_folder import PLACES, RunFolder, Settings
 from higan_fast.sampling.samples import check_sampling
 
+FITTING = ("chosen_num", "space", "method", "C", "recipe")
 VERIFYING = (
     "step",
     "decide",
@@ -38,25 +39,24 @@ def probe(
     out: Path,
     num: int,
     batch: int | None,
-    chosen_num: float,
-    space: Any,
     layer_samples: int,
     options: dict[str, Any],
     *,
     quiet: bool,
 ) -> None:
-    """All stages; ``options``: of the sampling and of the verification."""
+    """All stages; ``options``: of the sampling, the fitting and the verification."""
+    fitting = {name: options.pop(name) for name in FITTING}
     verifying = {name: options.pop(name) for name in VERIFYING}
     attributing = {name: verifying[name] for name in ("confidence", "precision")}
     places = {name: options.get(name) for name in PLACES}
-    check_fitting(chosen_num=chosen_num, space=space)
-    _check_verifying(None, batch=batch, space=space, **verifying)
+    check_fitting(**fitting)
+    _check_verifying(None, batch=batch, space=fitting["space"], **verifying)
     if layer_samples != 0:
         check_count("layer_samples (--layer-samples)", layer_samples, 2)
     with stage(1, of=5):
         sample(out, num, batch, options, quiet=quiet)
     with stage(2, of=5):
-        boundaries = fit(out, chosen_num, space, quiet=quiet)
+        boundaries = fit(out, fitting, places, quiet=quiet)
     if boundaries:
         with stage(3, of=5):
             verification = verify(out, places=places, batch=batch, quiet=quiet, **verifying)
@@ -85,10 +85,14 @@ def sample(out: Path, num: int, batch: int | None, settings: dict[str, Any], *, 
     )  # fmt: skip
 
 
-def fit(out: Path, chosen_num: float, space: Any, *, quiet: bool) -> Boundaries:
-    check_fitting(chosen_num=chosen_num, space=space)
-    run = RunFolder.open(out)
-    boundaries = probing.fit_boundaries(run.samples, chosen_num=chosen_num, space=space, progress=not quiet)
+def fit(out: Path, fitting: dict[str, Any], places: dict[str, str | None], *, quiet: bool) -> Boundaries:
+    check_fitting(**fitting)
+    run = RunFolder.open(out, **places)
+    networks: dict[str, Any] = {}
+    if fitting["method"] == "gradient":
+        networks = {"generator": run.generator, "predictor": run.predictor}
+        say_where("fitting", run, quiet)
+    boundaries = probing.fit_boundaries(run.samples, progress=not quiet, **networks, **fitting)
     boundaries.save(run.boundaries_file)
     print_boundaries(boundaries)
     return boundaries

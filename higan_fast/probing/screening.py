@@ -15,7 +15,7 @@ from higan_fast.boundaries.boundary import Boundary
 from higan_fast.boundaries.displacement import displacements
 from higan_fast.checks import check_count, check_names
 from higan_fast.engine.engine import as_codes, prepare
-from higan_fast.engine.scoring import score
+from higan_fast.engine.gradients import score_gradients
 from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import Predictor
 from higan_fast.probing.effect_files import load_arrays, save_arrays
@@ -24,8 +24,6 @@ from higan_fast.progress import progress as show_progress
 Array = NDArray[np.float64]
 
 
-@torch.inference_mode(False)
-@torch.enable_grad()
 def screen(
     generator: Generator,
     predictor: Predictor,
@@ -79,25 +77,10 @@ def screen(
     total, so_far = len(codes) * len(moves), done * len(moves)
     with show_progress("screening", total, unit="gradients", done=so_far, enabled=progress) as advance:
         for batch in codes[done:].split(batch_size) if done < len(codes) else ():
-            leaf = batch.detach().clone().requires_grad_()  # [n, L, D]
-            scores = score(predictor, generator.synthesize(leaf))  # [n, S]
-            if not scores.requires_grad:
-                raise ValueError(
-                    "predictor: its scores carry no gradient back to the codes, so nothing to screen"
-                )
-            for index, (column, (rows, displacement)) in enumerate(moves.items()):
-                (gradient,) = torch.autograd.grad(
-                    scores[:, column].sum(),
-                    leaf,
-                    retain_graph=index + 1 < len(moves),
-                    materialize_grads=True,
-                )
-                if not gradient.isfinite().all():
-                    raise ValueError(
-                        f"scores: the gradient of semantic {predictor.names[column]!r} is NaN or infinite"
-                    )
-                profiles[rows] += torch.einsum("nld,mld->ml", gradient.double(), displacement)
-                advance(len(leaf))
+            gradients = score_gradients(generator, predictor, batch, list(moves)).double()
+            for gradient, (rows, displacement) in zip(gradients, moves.values(), strict=True):
+                profiles[rows] += torch.einsum("nld,mld->ml", gradient, displacement)
+            advance(len(batch) * len(moves))
             done += len(batch)
             if file:
                 save_arrays(file, key, sum=profiles.cpu().numpy(), done=np.array(done))

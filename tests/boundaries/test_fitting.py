@@ -183,7 +183,7 @@ def test_boundaries_of_real_samples_are_those_of_a_linear_svm():
         ({"chosen_num": 2.5}, r"chosen_num \(--chosen-num\): got 2.5"),
         ({"space": "s"}, r"space \(--space\): got 's', expected one of w, layers, z"),
         ({"held_out": 1.0}, "held_out: got 1.0"),
-        ({"C": 0.0}, "C: got 0.0"),
+        ({"C": 0.0}, r"C \(--C\): got 0.0"),
         ({"loss": "log"}, "loss: got 'log'"),
     ],
 )

@@ -27,6 +27,7 @@ def fitted():
 def test_the_origin_is_kept_in_the_file(fitted, tmp_path):
     generator, predictor = toy()
     expected = {"generator": fingerprint(generator), "predictor": fingerprint(predictor), "label": None}
+    expected |= {"method": "svm", "C": 1.0}
     fitted.save(tmp_path / "boundaries.safetensors")
     for found in (fitted, Boundaries.load(tmp_path / "boundaries.safetensors")):
         assert asdict(found["view"].origin) == DRAWN | expected

@@ -14,7 +14,7 @@ from tests.checkpoints.sprawling import KINDS
 @pytest.fixture(scope="module")
 def outcomes():
     """What one process, which imports torch once, says of all hostile files."""
-    command = [sys.executable, "-m", "tests.checkpoints.exhaustion", "", "--json"]
+    command = [sys.executable, "-m", "tests.checkpoints.exhaustion", "--json"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     root = Path(__file__).parents[2]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=root, env=environment)

@@ -1,0 +1,126 @@
+"""The methods of finding a direction: what each is, what it learns from, and one way to call them.
+
+==============  ======================================================  ============================
+method          normal                                                  learns from
+==============  ======================================================  ============================
+``svm``         linear support vector machine, as HiGAN's (``svm.py``)  the two sides
+``logistic``    logistic regression of the score (``logistic.py``)      all samples
+``ridge``       ridge regression of the score (``linear.py``)           all samples
+``lda``         Fisher's linear discriminant (``linear.py``)            the two sides
+``difference``  mean code of the upper side less that of the lower one  the two sides
+``pattern``     covariance of the codes times the normal of ``svm``     the two sides, and all codes
+``gradient``    mean gradient of the score (``gradient.py``)            the networks
+==============  ======================================================  ============================
+
+The two sides are the samples with the highest and the lowest scores. Those that regress see every sample but
+the held-out ones, and as target its score, scaled so that the lowest of all is 0 and the highest 1: no
+threshold has to be chosen, a probability stays about what it is, and the unit of a score does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from higan_fast.boundaries.linear import Array, Bools, class_means, discriminants, patterns, ridge
+from higan_fast.boundaries.logistic import fit_logistic
+from higan_fast.boundaries.svm import Loss, fit_linear_svms
+
+Method = Literal["svm", "logistic", "ridge", "lda", "difference", "pattern", "gradient"]
+METHODS: tuple[Method, ...] = get_args(Method)
+
+ON_ALL: tuple[Method, ...] = ("logistic", "ridge")  # that learn from what lies between the two sides too
+MACHINES: tuple[Method, ...] = ("svm", "pattern")  # that have a loss to choose
+REGULARISED: tuple[Method, ...] = ("svm", "logistic", "ridge", "lda", "pattern")
+
+
+class Task(NamedTuple):
+    """What the directions of S semantics are learnt from, among N samples.
+
+    Attributes:
+        sides: 1 for the upper side, −1 for the lower one, 0 for the others, int8 ``[S, N]``.
+        used: what a method that learns from all samples may see, ``[S, N]``.
+        scores: ``[S, N]``.
+    """
+
+    sides: NDArray[np.int8]
+    used: Bools
+    scores: NDArray[np.float32]
+
+
+class Planes(NamedTuple):
+    """S planes: a sample lies on the upper side where ``codes @ weights + intercept > 0``.
+
+    Attributes:
+        weights: ``[S, D]``; 0 where no direction could be told.
+        intercepts: ``[S]``. That of ``svm`` is the machine's; any other plane goes through the middle between
+            the means of both sides.
+        converged: ``[S]``; where there is nothing to iterate, True.
+    """
+
+    weights: Array
+    intercepts: Array
+    converged: Bools
+
+
+def fit_planes(
+    method: Method,
+    codes: NDArray[np.float32],
+    task: Task,
+    *,
+    weight: float | None,
+    loss: Loss,
+    gradients: Array | None = None,
+    advance: Callable[[int], None] = lambda count: None,
+) -> Planes:
+    """Fits a plane for each semantic, all in float64.
+
+    Args:
+        codes: ``[N, D]``.
+        weight: C, the weight of the data against ½‖w‖²; None for methods that are not ``REGULARISED``.
+        loss: of the ``MACHINES``.
+        gradients: mean gradients of the scores, ``[S, D]``, for ``gradient``.
+        advance: called with the number of planes that are done since the last call.
+    """
+    high, low = task.sides > 0, task.sides < 0
+    converged = np.ones(len(task.sides), np.bool_)
+    if method in MACHINES:
+        assert weight is not None
+        machines = fit_linear_svms(codes, task.sides, C=weight, loss=loss, advance=advance)
+        if method == "svm":
+            return Planes(*(machines.weights, machines.intercepts, machines.converged))
+        weights, converged = patterns(codes, machines.weights), machines.converged
+    elif method == "logistic":
+        assert weight is not None
+        weights, _, converged = fit_logistic(codes, _targets(task), task.used, C=weight, advance=advance)
+    else:
+        weights = _in_closed_form(method, codes, task, weight, gradients)
+        advance(len(weights))
+    upper, lower = class_means(codes, high, low)
+    return Planes(weights, -(weights * (upper + lower)).sum(axis=1) / 2, converged)
+
+
+def _in_closed_form(
+    method: Method, codes: NDArray[np.float32], task: Task, weight: float | None, gradients: Array | None
+) -> Array:
+    high, low = task.sides > 0, task.sides < 0
+    if method == "gradient":
+        assert gradients is not None
+        return gradients
+    if method == "difference":
+        upper, lower = class_means(codes, high, low)
+        return upper - lower
+    assert weight is not None
+    if method == "lda":
+        return discriminants(codes, high, low, weight)
+    return ridge(codes, _targets(task), task.used, weight)
+
+
+def _targets(task: Task) -> Array:
+    """The scores, from 0 for the lowest of a semantic to 1 for the highest."""
+    scores = task.scores.astype(np.float64)
+    lowest, highest = (edge(scores, axis=1, keepdims=True) for edge in (np.min, np.max))
+    return np.asarray((scores - lowest) / (highest - lowest))

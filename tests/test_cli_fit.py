@@ -1,0 +1,45 @@
+"""Fitting from the shell: every method, what it records, and the networks that only gradients need."""
+
+import shutil
+
+import pytest
+
+from higan_fast.boundaries.methods import METHODS
+from higan_fast.probing import Boundaries
+from tests.test_cli import files, probed, run  # noqa: F401
+
+
+@pytest.fixture(scope="module")
+def sampled(probed, tmp_path_factory):  # noqa: F811
+    """A run folder with nothing but samples."""
+    out = tmp_path_factory.mktemp("fit") / "run"
+    shutil.copytree(probed[0], out, ignore=shutil.ignore_patterns("boundaries*", "verif*", "report*"))
+    return out
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_can_be_chosen(sampled, method):
+    options = ("--chosen-num", 0.4, "--space", "w")
+    found = run("fit", sampled, "--boundary", method, *options)
+    fitted = Boundaries.load(sampled / "boundaries.safetensors")
+    weight = fitted.settings["C"]
+    assert fitted.settings["method"] == method and len(fitted) > 0
+    assert f"  {method}{'' if weight is None else f', C = {weight:g}'}\n" in found.stdout
+    assert ("differentiating" in found.stderr) == (method == "gradient")
+
+
+def test_networks_that_moved_are_found_for_gradients(sampled, files, tmp_path):  # noqa: F811
+    moved = shutil.copy(files[0], tmp_path / "moved.safetensors")
+    common = ("fit", sampled, "--chosen-num", 0.4, "--quiet", "--network")
+    run(*common, moved, "--boundary", "gradient")
+    missing = run(*common, tmp_path / "gone", "--boundary", "gradient", code=1).output
+    assert "give its place with --network" in missing and len(missing.splitlines()) == 1
+    run(*common, tmp_path / "gone", "--recipe", "higan")  # which needs no network
+
+
+def test_the_weight_is_recorded(sampled):
+    run("fit", sampled, "--chosen-num", 0.4, "--boundary", "logistic", "--C", 0.01)
+    fitted = Boundaries.load(sampled / "boundaries.safetensors")
+    assert {(boundary.origin.method, boundary.origin.C) for boundary in fitted.values()} == {
+        ("logistic", 0.01)
+    }
