@@ -32,8 +32,8 @@ class Attribution:
 
     An index is half the mean squared change of a score when one layer is fed the code of another sample, as
     a share of the variance of the score over samples. Indices of layers may add up to more or less than 1:
-    layers may act together, and they are fed codes of the same ``w``. One alone may exceed 1, because a
-    sample with a foreign code on one layer is none that the generator was trained to draw.
+    layers may act together, and they are fed codes of the same ``w``. One alone may exceed 1, because
+    the generator was not trained to draw samples with a foreign code on one layer.
 
     Attributes:
         semantics: all that the predictor scores.
