@@ -22,8 +22,8 @@ POOL_SEED = 1_000
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--pool", default=4_096, show_default=True, help="Samples that are drawn from.")
-@click.option("--runs", default=1_000, show_default=True)
+@click.option("--pool", default=2_048, show_default=True, help="Samples that are drawn from.")
+@click.option("--runs", default=500, show_default=True)
 @click.option("--samples", "sizes", multiple=True, type=int, default=(100, 1_000), show_default=True)
 @click.option("--confidence", default=0.99, show_default=True)
 @click.option("--threads", type=int, help="CPU threads.")

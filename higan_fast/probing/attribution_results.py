@@ -171,9 +171,12 @@ class Attribution:
 
     @classmethod
     def kept(cls, path: Path, key: str) -> Attribution | None:
-        """Reads what was saved under a key; returns None where there is no such file."""
+        """Reads what was saved under a key; returns None where that is missing, or of another version."""
         arrays = load_arrays(path, key)
-        return None if arrays is None else cls._from(arrays)
+        try:
+            return None if arrays is None else cls._from(arrays)
+        except (KeyError, TypeError):  # a field is missing, or unknown
+            return None
 
     @classmethod
     def _from(cls, arrays: dict[str, Any]) -> Attribution:

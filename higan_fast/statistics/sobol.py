@@ -17,7 +17,7 @@ BoolArray = NDArray[np.bool_]
 ROUNDING = 1e-6
 
 # Newton's steps towards a saddlepoint at most, and halvings towards the end of an interval.
-STEPS, HALVINGS = 100, 24
+STEPS, HALVINGS = 100, 18
 
 # So many numbers are worked on together: they fit into a cache.
 NUMBERS_AT_ONCE = 2**17

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import higan_fast as hf
-from higan_fast.files import DamagedError
+from higan_fast.files import DamagedError, read_arrays, write_arrays
 from higan_fast.predictors.base import Predictor, Semantic
 from higan_fast.probing import Attribution, attribute_layers
 from higan_fast.sampling.latents import ATTRIBUTION, REPLACEMENT, SAMPLING, VERIFICATION, make_codes
@@ -158,6 +158,18 @@ def test_what_is_damaged_is_measured_again(tmp_path, capsys):
         path.write_bytes(path.read_bytes()[:-40])
     same(attribute_layers(*toy_by_name(), num=100, out=tmp_path, **QUIET), first)
     assert capsys.readouterr().err.count("measured again") == 2
+
+
+def test_a_result_of_another_version_is_computed_anew(tmp_path):
+    first = attribute_layers(*toy_by_name(), num=100, out=tmp_path, **QUIET)
+    arrays = read_arrays(tmp_path / "attribution.npz")
+    write_arrays(tmp_path / "attribution.npz", arrays | {"older": np.zeros(3)})
+    with pytest.raises(DamagedError, match="not a file of an attribution of this version"):
+        Attribution.load(tmp_path / "attribution.npz")
+    *networks, seen = counted()
+    same(attribute_layers(*networks, num=100, out=tmp_path, **QUIET), first)
+    assert sum(seen) == 0
+    same(Attribution.load(tmp_path / "attribution.npz"), first)
 
 
 def test_batches_and_precision(found):
