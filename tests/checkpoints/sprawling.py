@@ -146,14 +146,15 @@ def _native(folder: Path, family: str, config: dict[str, Any], tensors: dict[str
 
 def _blocks_of_a_header(folder: Path) -> Written:
     config = {"channels": [8] * 20_001, "up": [False] * 20_000, "latent_dim": 4, "label_dim": 2,
-              "embed_dim": 2}  # fmt: skip
+              "embed_dim": 2, "attention": []}  # fmt: skip
     path = _native(folder, "biggan-deep", config, {"x": VALUE})
     return path, None
 
 
 def _tensors_beside_a_header(folder: Path) -> Written:
     """None of the 400 that a hundred blocks have, and 3,000 others."""
-    config = {"channels": [8] * 101, "up": [False] * 100, "latent_dim": 4, "label_dim": 2, "embed_dim": 2}
+    config = {"channels": [8] * 101, "up": [False] * 100, "latent_dim": 4, "label_dim": 2,
+              "embed_dim": 2, "attention": []}  # fmt: skip
     tensors = {f"blocks.{index}.x": torch.zeros(1) for index in range(3_000)}
     return _native(folder, "biggan-deep", config, tensors), None
 
