@@ -1,5 +1,6 @@
 """Fitting from the shell: every method, what it records, and the networks that only gradients need."""
 
+import json
 import shutil
 
 import pytest
@@ -43,3 +44,15 @@ def test_the_weight_is_recorded(sampled):
     assert {(boundary.origin.method, boundary.origin.C) for boundary in fitted.values()} == {
         ("logistic", 0.01)
     }
+
+
+def test_steps_can_be_given_in_standard_deviations(sampled):
+    run("fit", sampled, "--chosen-num", 0.4)
+    options = ("--exhaustive", "--max-samples", 4, "--null", 2, "--step", 1.5, "--step-unit", "sd")
+    found = json.loads(run("verify", sampled, "--semantic", "sofa", *options, "--json").stdout)
+    assert (found["settings"]["step"], found["settings"]["step_unit"]) == (1.5, "sd")
+    assert found["semantics"][0]["step_in_sd"] == 1.5
+    table = run("show", sampled, "--csv").stdout.splitlines()
+    assert table[1].startswith("0,sofa,1.5,sd,1.5,all,")
+    drawn = run("manipulate", sampled, "--semantic", "sofa", "--num", 1, "--steps=-1,1", "--step-unit", "sd")
+    assert "_unit=sd_" in drawn.stdout

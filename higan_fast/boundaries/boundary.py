@@ -25,6 +25,8 @@ from higan_fast.tables import Table, shown
 Array = NDArray[np.float64]
 Space = Literal["w", "layers", "z"]
 SPACES: tuple[Space, ...] = get_args(Space)
+StepUnit = Literal["norm", "sd"]
+STEP_UNITS: tuple[StepUnit, ...] = get_args(StepUnit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +86,27 @@ class Boundary:
         """How far a step of 1 moves the code of each layer, ``[L]``; ``[1]`` where one normal serves all."""
         lengths = np.linalg.norm(np.atleast_2d(self.normal), axis=-1)
         return (lengths > 0).astype(np.float64) if has_unit_layers(self.normal) else lengths
+
+    def per_step(self, unit: StepUnit = "norm") -> Array:
+        """What a step of 1 adds to a code in the boundary's space: ``[D]``, or ``[L, D]`` to each layer.
+
+        Args:
+            unit: "norm", the normal itself, as HiGAN's steps; or "sd", as many times as long as the standard
+                deviation of the samples' codes along it, on each layer. A step of 2 is then equally far from
+                the mean for every boundary, seen from how the codes spread.
+
+        Raises:
+            ValueError: when the unit is "sd", and the standard deviation is not known.
+        """
+        if unit == "norm":
+            return self.normal
+        if self.code_deviations is None:
+            raise ValueError(
+                f"step_unit (--step-unit): got 'sd', but how codes spread along boundary {self.name!r} is "
+                "not known; higan_fast.probing.measured_on(samples, [boundary]) tells, or step in 'norm'"
+            )
+        lengths = np.asarray(self.code_deviations)
+        return self.normal * (lengths[0] if len(lengths) == 1 else lengths[:, None])
 
     def _repr_html_(self) -> str:
         return _table((self,), {}).html()

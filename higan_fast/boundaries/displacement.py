@@ -33,7 +33,8 @@ def displacements(
 
     Args:
         space: "w" or "layers", in which the normals are.
-        normals: M of one shape: ``[w_dim]`` in "w"; in "layers" ``[D]``, for all layers, or ``[L, D]``.
+        normals: M of one shape, of any length: ``[w_dim]`` in "w"; in "layers" ``[D]``, for all layers, or
+            ``[L, D]``.
         layers: which move; the others get 0. None: all.
         truncation_psi: with which the codes were made.
         truncation_layers: with which the codes were made.

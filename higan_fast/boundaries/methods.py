@@ -19,8 +19,8 @@ threshold has to be chosen, a probability stays about what it is, and the unit o
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, NamedTuple, get_args
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,27 @@ METHODS: tuple[Method, ...] = get_args(Method)
 ON_ALL: tuple[Method, ...] = ("logistic", "ridge")  # that learn from what lies between the two sides too
 MACHINES: tuple[Method, ...] = ("svm", "pattern")  # that have a loss to choose
 REGULARISED: tuple[Method, ...] = ("svm", "logistic", "ridge", "lda", "pattern")
+
+
+IN_WORDS: dict[str, str] = {
+    "svm": "A linear support vector machine separates them; the unit normal of its hyperplane is the "
+    "boundary.",
+    "logistic": "A logistic regression of the score, scaled to lie between 0 and 1, on the code of every "
+    "sample gives the boundary: its weights, divided by their length.",
+    "ridge": "A ridge regression of the score on the code of every sample gives the boundary: its weights, "
+    "divided by their length.",
+    "lda": "Fisher's linear discriminant between them, divided by its length, is the boundary.",
+    "difference": "The mean code of one less that of the other, divided by its length, is the boundary.",
+    "pattern": "A linear support vector machine separates them; the covariance of the codes times its "
+    "normal, divided by its length, is the boundary (Haufe et al. 2014).",
+    "gradient": "The mean gradient of the score with respect to the code, divided by its length, is the "
+    "boundary; the two classes tell its accuracy.",
+}
+
+
+def is_recipe(settings: Mapping[str, Any]) -> bool:
+    """Whether boundaries with these settings were fitted as HiGAN fits them."""
+    return (settings.get("method"), settings.get("C"), settings.get("loss")) == ("svm", 1.0, "hinge")
 
 
 class Task(NamedTuple):

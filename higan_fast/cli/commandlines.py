@@ -33,7 +33,8 @@ def stage_command(stage: str, run: RunFolder) -> str:
 
 def _verifying(verified: dict[str, Any]) -> list[str]:
     """Returns the options of a verification."""
-    words = ["--step", f"{verified['step']:g}", "--confidence", f"{verified['confidence']:g}"]
+    words = ["--step", f"{verified['step']:g}", "--step-unit", verified["step_unit"]]
+    words += ["--confidence", f"{verified['confidence']:g}"]
     if verified["decide"] is None:
         words += ["--exhaustive", "--max-samples", str(verified["num"])]
     else:

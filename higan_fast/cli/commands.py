@@ -23,6 +23,7 @@ from higan_fast.cli.options import (
     QUIET,
     RUN,
     SAMPLING,
+    STEP_UNIT,
     VERIFYING,
     FriendlyGroup,
     indices,
@@ -182,6 +183,7 @@ def demo(out: Path, device: str, precision: str, quiet: bool) -> None:
     truncation = {"truncation_psi": 1.0, "truncation_layers": None}
     verifying = {
         "step": 2.0,
+        "step_unit": "norm",
         "decide": "top-layer",
         "confidence": 0.99,
         "max_samples": 1_000,
@@ -201,6 +203,7 @@ def demo(out: Path, device: str, precision: str, quiet: bool) -> None:
 )
 @option("--layers", default="all", help="Such as 6-7 or 0,2-4.")
 @option("--steps", default="-3,0,3", help="Comma-separated.")
+@STEP_UNIT
 @click.option("--num", type=int, help="How many samples, from the first on.  [default: 8]")
 @click.option("--samples", help="Which samples instead, such as 3,17 or 0-3,8.")
 @click.option("--seed", type=int, help="Draw fresh samples of this seed.  [default: those in RUN]")

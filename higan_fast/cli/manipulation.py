@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from higan_fast import probing
+from higan_fast.boundaries.boundary import StepUnit
 from higan_fast.checks import check_count, check_seed
 from higan_fast.cli.stages import say_where
 from higan_fast.pictures import check_picture_name, labelled_grid, save_picture
@@ -32,6 +33,7 @@ def manipulate(
     layers: str,
     *,
     steps: Sequence[float],
+    step_unit: StepUnit,
     num: int,
     chosen: Sequence[int] | None,
     seed: int | None,
@@ -44,6 +46,7 @@ def manipulate(
     """Draws a picture: a row for each sample, a column for each step.
 
     Args:
+        step_unit: of the steps.
         num: so many samples, from the first on ...
         chosen: ... or these instead.
         seed: of fresh samples; None: those of the run.
@@ -70,19 +73,21 @@ def manipulate(
         _ = run.predictor  # must be that of the run, though no picture needs it
     codes = _codes_of_run(run, samples) if seed is None else _fresh_codes(run, samples, seed)
     say_where("drawing", run, quiet)
-    options: dict[str, Any] = {"layers": moved, **run.settings.truncation}
+    options: dict[str, Any] = {"layers": moved, "step_unit": step_unit, **run.settings.truncation}
     if variants is None:
         images = probing.manipulate(run.generator, codes, boundaries, steps=steps, **options)
-        columns, corner = [_signed(step) for step in steps], "step"
+        columns, corner = [_signed(step) for step in steps], _step(step_unit)
         moves = {"steps": ",".join(f"{step:g}" for step in steps)}
     else:
         images = probing.jitter(run.generator, codes, boundaries[0], num=variants, scale=scale, **options)
         columns, corner = [str(1 + column) for column in range(variants)], "variant"
         moves = {"jitter": str(variants), "scale": f"{scale:g}"}
+    moves |= {} if step_unit == "norm" else {"unit": step_unit}
     which = {"samples": format_layers(samples)} | ({} if seed is None else {"seed": str(seed)})
     picture = picture or out / _file_name("+".join(names), {"layers": on, **moves, **which})
     of_seed = "" if seed is None else f", samples of seed {seed}"
     title = f"{' + '.join(names)} on {_layers(on)}{of_seed}"
+    title += "" if variants is None or step_unit == "norm" else f", scale in {step_unit}"
     rows = [f"sample {index}" for index in samples]
     save_picture(picture, labelled_grid(images, rows, columns, title, corner))
     click.echo(picture)
@@ -119,6 +124,10 @@ def _layers(layers: str) -> str:
     if layers == "all":
         return "all layers"
     return f"layer {layers}" if layers.isdigit() else f"layers {layers}"
+
+
+def _step(unit: StepUnit) -> str:
+    return "step" if unit == "norm" else f"step, {unit}"
 
 
 def _signed(step: float) -> str:

@@ -168,6 +168,12 @@ SAMPLING = options(
     ),
     DEVICE,
 )
+STEP_UNIT = option(
+    "--step-unit",
+    default="norm",
+    type=click.Choice(["norm", "sd"]),
+    help="Of steps: length, or standard deviations of the codes along each boundary.",
+)
 FITTING = options(
     click.option(
         "--boundary",
@@ -190,6 +196,7 @@ FITTING = options(
 )
 VERIFYING = options(
     option("--step", default=2.0, help="How far along each boundary (HiGAN's lambda)."),
+    STEP_UNIT,
     click.option(
         "--decide",
         type=click.Choice(["effect", "top-layer", "ranking"]),

@@ -25,6 +25,7 @@ from higan_fast.sampling.samples import check_sampling
 FITTING = ("chosen_num", "space", "method", "C", "recipe")
 VERIFYING = (
     "step",
+    "step_unit",
     "decide",
     "confidence",
     "max_samples",

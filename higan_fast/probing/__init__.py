@@ -1,6 +1,7 @@
 """The probe: sample, fit boundaries, verify them layer by layer, manipulate."""
 
 from higan_fast.boundaries.boundary import Boundaries, Boundary
+from higan_fast.boundaries.deviations import measured_on
 from higan_fast.boundaries.files import export_boundary, import_boundary, read_boundary_list
 from higan_fast.boundaries.fitting import fit_boundaries
 from higan_fast.probing.attribution import Attribution, attribute_layers
@@ -22,6 +23,7 @@ __all__ = [
     "import_boundary",
     "jitter",
     "manipulate",
+    "measured_on",
     "parse_layers",
     "read_boundary_list",
     "sample",

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from higan_fast.boundaries.boundary import Boundary
+from higan_fast.boundaries.boundary import STEP_UNITS, Boundary, StepUnit
 from higan_fast.boundaries.displacement import displacements
 from higan_fast.boundaries.origin import check_origin, drawn_as
-from higan_fast.checks import check_batch_size, check_count, check_number
+from higan_fast.checks import check_batch_size, check_choice, check_count, check_number
 from higan_fast.engine.engine import Engine, as_codes
 from higan_fast.engine.plan import Plan
 from higan_fast.engine.scoring import in_range
@@ -45,6 +45,7 @@ def manipulate(
     *,
     truncation_psi: float | None = None,
     truncation_layers: int | None = None,
+    step_unit: StepUnit = "norm",
     batch_size: int | None = None,
 ) -> Tensor:
     """Images of every sample at every step along a boundary, or along several at once by the same step.
@@ -53,11 +54,13 @@ def manipulate(
         codes: layer codes ``[N, L, D]``, as torch, NumPy or CuPy array.
         boundary: fitted in "w" or "layers".
         layers: on which layers to move, such as "6-7".
-        steps: how far.
+        steps: how far, in ``step_unit``.
         truncation_psi: with which the codes were made; it shortens the steps along boundaries in w. None: as
             for the samples of the boundary; 1 for a boundary from a file.
         truncation_layers: with which the codes were made. None: as for the samples of the boundary; all
             layers for a boundary from a file.
+        step_unit: "norm": of the displacement; "sd": standard deviations of the codes along each boundary
+            (see ``Boundary.per_step``).
         batch_size: at most so many images at once; None: as many as are worth it.
 
     Returns:
@@ -71,8 +74,8 @@ def manipulate(
     codes = as_codes(codes, generator)
     boundaries = [boundary] if isinstance(boundary, Boundary) else list(boundary)
     chosen = parse_layers(layers, generator.num_layers)
-    moves = _moves(generator, boundaries, chosen, truncation_psi, truncation_layers).sum(dim=0)  # [L, D]
-    return _images(generator, codes, moves, (chosen,), steps, batch_size)[:, 0]
+    moves = _moves(generator, boundaries, chosen, step_unit, truncation_psi, truncation_layers)  # [M, L, D]
+    return _images(generator, codes, moves.sum(dim=0), (chosen,), steps, batch_size)[:, 0]
 
 
 @torch.no_grad()
@@ -84,6 +87,7 @@ def manipulate_each_layer(
     *,
     truncation_psi: float | None = None,
     truncation_layers: int | None = None,
+    step_unit: StepUnit = "norm",
     batch_size: int | None = None,
 ) -> Tensor:
     """Images of every sample, moved on each layer alone; faster than ``manipulate`` layer by layer.
@@ -93,9 +97,11 @@ def manipulate_each_layer(
     Args:
         codes: layer codes ``[N, L, D]``, as torch, NumPy or CuPy array.
         boundary: fitted in "w" or "layers".
-        steps: how far.
+        steps: how far, in ``step_unit``.
         truncation_psi: as for ``manipulate``.
         truncation_layers: as for ``manipulate``.
+        step_unit: "norm": of the displacement; "sd": standard deviations of the codes along each boundary
+            (see ``Boundary.per_step``).
         batch_size: at most so many images at once; None: as many as are worth it.
 
     Returns:
@@ -108,7 +114,7 @@ def manipulate_each_layer(
     check_steps(steps)
     codes = as_codes(codes, generator)
     every = range(generator.num_layers)
-    (moves,) = _moves(generator, [boundary], every, truncation_psi, truncation_layers)  # [L, D]
+    (moves,) = _moves(generator, [boundary], every, step_unit, truncation_psi, truncation_layers)  # [L, D]
     return _images(generator, codes, moves, [(layer,) for layer in every], steps, batch_size)
 
 
@@ -124,6 +130,7 @@ def jitter(
     *,
     truncation_psi: float | None = None,
     truncation_layers: int | None = None,
+    step_unit: StepUnit = "norm",
     batch_size: int | None = None,
 ) -> Tensor:
     """Variants of every sample: small random steps from N(0, scale²) along one boundary.
@@ -133,12 +140,14 @@ def jitter(
         boundary: fitted in "w" or "layers".
         layers: on which layers to move, such as "6-7".
         num: how many variants of each sample.
-        scale: standard deviation of a step.
+        scale: standard deviation of a step, in ``step_unit``.
         seed: of the steps; those of sample *i* depend on (seed, i) alone.
         truncation_psi: with which the codes were made; it shortens the steps along boundaries in w. None: as
             for the samples of the boundary; 1 for a boundary from a file.
         truncation_layers: with which the codes were made. None: as for the samples of the boundary; all
             layers for a boundary from a file.
+        step_unit: "norm": of the displacement; "sd": standard deviations of the codes along each boundary
+            (see ``Boundary.per_step``).
         batch_size: at most so many images at once; None: as many as are worth it.
 
     Returns:
@@ -151,7 +160,7 @@ def jitter(
     check_jitter(num, scale)
     codes = as_codes(codes, generator)
     chosen = parse_layers(layers, generator.num_layers)
-    (move,) = _moves(generator, [boundary], chosen, truncation_psi, truncation_layers)
+    (move,) = _moves(generator, [boundary], chosen, step_unit, truncation_psi, truncation_layers)
     _check_work(len(codes), batch_size)
     steps = torch.tensor(latents(seed, 0, len(codes), num, stream=JITTER)).double() * scale  # [N, num]
     moved = codes[:, None] + (steps[:, :, None, None].to(move.device) * move).to(codes)  # [N, num, L, D]
@@ -163,10 +172,12 @@ def _moves(
     generator: Generator,
     boundaries: Sequence[Boundary],
     layers: Sequence[int],
+    unit: StepUnit,
     psi: float | None,
     truncated: int | None,
 ) -> Tensor:
     """The displacement of the codes by a step of 1 along each boundary: float64 ``[M, L, D]``."""
+    check_choice("step_unit (--step-unit)", unit, STEP_UNITS)
     drawn = drawn_as(boundaries, truncation_psi=psi, truncation_layers=truncated, seed=0, label="random")
     for boundary in boundaries:
         boundary.check_moves_codes(generator)
@@ -176,7 +187,10 @@ def _moves(
             check_origin(boundary, generator=found)
     truncation = (drawn.truncation_psi, drawn.truncation_layers)
     return torch.cat(
-        [displacements(generator, each.space, [each.normal], 1.0, layers, *truncation) for each in boundaries]
+        [
+            displacements(generator, each.space, [each.per_step(unit)], 1.0, layers, *truncation)
+            for each in boundaries
+        ]
     )
 
 

@@ -189,6 +189,24 @@ class Verification:
         correlation = float(profile_correlation(screened[both], measured[both]))
         return correlation if math.isfinite(correlation) else None
 
+    def step_in_sd(self, name: str, layer_set: int = 0) -> float:
+        """How many standard deviations of the codes along a boundary the verified step is long.
+
+        Args:
+            name: of the boundary.
+            layer_set: 0: all layers; 1 + l: layer l.
+
+        Returns:
+            NaN where the standard deviation is not known, or all layers move and theirs differ.
+        """
+        step, lengths = float(self.settings["step"]), (self.settings.get("code_deviations") or {}).get(name)
+        if self.settings.get("step_unit") == "sd":
+            return step
+        if lengths is None:
+            return math.nan
+        own = lengths if len(lengths) == 1 or layer_set == 0 else lengths[layer_set - 1 :][:1]
+        return step / own[0] if own[0] > 0 and np.ptp(own) <= 1e-6 * own[0] else math.nan
+
     def num_undecided(self) -> int:
         """For how many boundaries the samples did not suffice to answer the question."""
         return int(self.undecided.sum())
@@ -244,6 +262,7 @@ class Verification:
                     **self._figures(row, 0, column),
                     "effect_in_deviations": _plain(self.in_deviations()[row, 0, column]),
                     "deviation": float(self.deviation[column]),
+                    "step_in_sd": _plain(self.step_in_sd(name)),
                     "null_low": _plain(self.null_low[0, column]),
                     "null_high": _plain(self.null_high[0, column]),
                     "status": self.status(name),

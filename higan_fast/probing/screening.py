@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from higan_fast.boundaries.boundary import Boundary
+from higan_fast.boundaries.boundary import Boundary, StepUnit
 from higan_fast.boundaries.displacement import displacements
 from higan_fast.checks import check_count, check_names
 from higan_fast.engine.engine import as_codes, prepare
@@ -31,6 +31,7 @@ def screen(
     boundaries: Mapping[str, Boundary],
     *,
     step: float = 2.0,
+    step_unit: StepUnit = "norm",
     truncation_psi: float = 1.0,
     truncation_layers: int | None = None,
     batch_size: int = 8,
@@ -50,6 +51,7 @@ def screen(
         codes: layer codes ``[N, L, D]``, as torch, NumPy or CuPy array; a few dozen samples are enough.
         boundaries: fitted in "w" or "layers"; each is named after its semantic.
         step: how far to move.
+        step_unit: as for ``verify``.
         truncation_psi: with which the codes were made; it shortens the steps along boundaries in w.
         truncation_layers: with which the codes were made.
         batch_size: how many samples are differentiated at once; their activations are all kept.
@@ -68,7 +70,7 @@ def screen(
     codes = as_codes(codes, generator)
     if len(codes) == 0:
         raise ValueError("codes: got no samples, expected at least one")
-    moves = _moves(generator, predictor, boundaries, step, truncation_psi, truncation_layers)
+    moves = _moves(generator, predictor, boundaries, step, step_unit, truncation_psi, truncation_layers)
     profiles = torch.zeros(len(boundaries), generator.num_layers, dtype=torch.float64, device=codes.device)
     kept = load_arrays(file, key) if file else None
     done = 0 if kept is None else int(kept["done"])
@@ -111,6 +113,7 @@ def _moves(
     predictor: Predictor,
     boundaries: Mapping[str, Boundary],
     step: float,
+    unit: StepUnit,
     psi: float,
     truncated: int | None,
 ) -> dict[int, tuple[list[int], Tensor]]:
@@ -123,8 +126,8 @@ def _moves(
     found: dict[int, list[tuple[int, Tensor]]] = {}
     for row, boundary in enumerate(boundaries.values()):
         boundary.check_moves_codes(generator)
-        normals = [boundary.normal]
-        (displacement,) = displacements(generator, boundary.space, normals, step, None, psi, truncated)
+        moves = [boundary.per_step(unit)]
+        (displacement,) = displacements(generator, boundary.space, moves, step, None, psi, truncated)
         found.setdefault(predictor.names.index(boundary.name), []).append((row, displacement))  # [L, D]
     return {
         column: ([row for row, _ in entries], torch.stack([displacement for _, displacement in entries]))

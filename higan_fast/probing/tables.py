@@ -12,7 +12,8 @@ from higan_fast.probing.results import Verification
 
 FIGURES = ("effect", "standard_error", "low", "high", "even", "even_error", "even_low", "even_high")
 COLUMNS = (
-    *("verification", "boundary", "layers", "semantic", *FIGURES, "higan_delta"),
+    *("verification", "boundary", "step", "step_unit", "step_in_sd", "layers", "semantic"),
+    *(*FIGURES, "higan_delta"),
     *("asymptotic", "deviation", "effect_in_deviations", "samples", "beats_null"),
 )
 
@@ -21,10 +22,12 @@ def to_csv(verifications: Sequence[Verification]) -> str:
     """Returns CSV text with a header: the rows of each verification, which the first column numbers from 0.
 
     ``deviation`` is the standard deviation of the semantic's score, and the unit of ``effect_in_deviations``;
-    all other figures are in the score's own. What was not measured is empty, and so are the ends of an
-    interval that has none. ``asymptotic`` is true where the range of a score is not known, so that its
-    intervals hold only as samples grow many. ``beats_null`` is true or false where a boundary's effect on its
-    own semantic was tested, corrected for the boundaries of the same verification, and empty elsewhere.
+    all other figures are in the score's own. An effect is that of one step: ``step`` in ``step_unit``, and
+    ``step_in_sd`` in standard deviations of the codes along the boundary, where all layers agree on that.
+    What was not measured is empty, and so are the ends of an interval that has none. ``asymptotic`` is true
+    where the range of a score is not known, so that its intervals hold only as samples grow many.
+    ``beats_null`` is true or false where a boundary's effect on its own semantic was tested, corrected for
+    the boundaries of the same verification, and empty elsewhere.
     """
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
@@ -48,6 +51,9 @@ def table(verification: Verification) -> Iterator[dict[str, Any]]:
                 where = (row, layer_set, column)
                 yield {
                     "boundary": name,
+                    "step": verification.settings["step"],
+                    "step_unit": verification.settings.get("step_unit", "norm"),
+                    "step_in_sd": _number(verification.step_in_sd(name, layer_set)),
                     "layers": layers,
                     "semantic": semantic.name,
                     **{figure: _number(getattr(verification, figure)[where]) for figure in FIGURES},

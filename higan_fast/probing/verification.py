@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from higan_fast.boundaries.boundary import Boundary, Space, fingerprint_of
+from higan_fast.boundaries.boundary import STEP_UNITS, Boundary, Space, StepUnit, fingerprint_of
 from higan_fast.boundaries.origin import Label, check_origin, drawn_as
 from higan_fast.checks import (
     check_batch_size,
@@ -34,13 +34,12 @@ from higan_fast.generators.base import Generator, check_generator
 from higan_fast.predictors.base import Predictor, check_predictor
 from higan_fast.probing.effect_files import hash_of, key_of, name_of
 from higan_fast.probing.fixed import measure_fixed
-from higan_fast.probing.measurement import Direction, Measurement
-from higan_fast.probing.null import null_directions
+from higan_fast.probing.measurement import Measurement
+from higan_fast.probing.null import directions_of
 from higan_fast.probing.result_files import ResultFiles
 from higan_fast.probing.results import Verification
 from higan_fast.probing.screening import screen
 from higan_fast.probing.sequential import measure_until_decided
-from higan_fast.sampling.latents import BLOCK, Codes
 from higan_fast.statistics.decisions import GOALS, Goal
 
 __all__ = ["Verification", "verify"]
@@ -58,6 +57,7 @@ def check_verifying(
     precision: Wish,
     screening: int,
     batch_size: int | None,
+    step_unit: StepUnit = "norm",
     semantics: str | Sequence[str] | None = None,
     space: Space | None = None,
     out: str | Path | None = None,
@@ -79,6 +79,7 @@ def check_verifying(
         check_choice("decide (--decide)", decide, GOALS)
     check_confidence(confidence)
     check_number("step (--step)", step, "a positive number", above=0)
+    check_choice("step_unit (--step-unit)", step_unit, STEP_UNITS)
     check_count("num_null (--null)", num_null, 2)
     check_choice("precision (--precision)", precision, WISHES)
     check_count("screening (--screening)", screening, 0)
@@ -105,6 +106,7 @@ def verify(
     confidence: float = 0.99,
     max_samples: int = 2000,
     step: float = 2.0,
+    step_unit: StepUnit = "norm",
     semantics: str | Sequence[str] | None = None,
     num_null: int = 32,
     seed: int | None = None,
@@ -135,7 +137,9 @@ def verify(
             layer, and for boundaries in z, which moves all. Without meaning where ``num`` is given.
         confidence: of each interval and of the null's band, and of all decisions together.
         max_samples: where to stop though the question is open; a larger one goes on from there.
-        step: how far to move (HiGAN's λ).
+        step: how far to move (HiGAN's λ); effects are those of one such step.
+        step_unit: "norm": of the displacement, as HiGAN's; "sd": standard deviations of the codes along each
+            boundary, which ``Boundary.per_step`` explains, and along each random direction.
         semantics: which boundaries to verify, names or one name; None: all.
         num_null: how many random directions.
         seed: of the base samples and of the random directions. None: as the samples that the boundaries were
@@ -166,7 +170,7 @@ def verify(
     check_predictor(predictor)
     check_verifying(
         boundaries, num=num, decide=decide, confidence=confidence, max_samples=max_samples, step=step,
-        semantics=semantics, num_null=num_null, precision=precision, screening=screening,
+        step_unit=step_unit, semantics=semantics, num_null=num_null, precision=precision, screening=screening,
         batch_size=batch_size, out=out,
     )  # fmt: skip
     chosen = _choose(boundaries, semantics, generator, predictor)
@@ -189,6 +193,7 @@ def verify(
         check_origin(boundary, **made_by)
     settings: dict[str, Any] = {
         "step": float(step),
+        "step_unit": step_unit,
         "seed": int(seed),
         "space": space,
         "truncation_psi": float(truncation_psi),
@@ -213,13 +218,17 @@ def verify(
     about: dict[str, Any] = {"num_null": int(num_null), "confidence": confidence, "decide": goal, **until}
     about["screening"] = int(screening)
     about["boundaries"] = fingerprint_of(boundaries)
+    about["code_deviations"] = {
+        each.name: each.code_deviations and list(each.code_deviations) for each in boundaries.values()
+    }
     names = tuple(boundary.name for boundary in chosen)
     columns = [predictor.names.index(name) for name in names]
-    directions = _directions(chosen, num_null, seed, measurement.draw(0, BLOCK))
+    directions = directions_of(chosen, step_unit, num_null, seed, measurement.draw)
     with contextlib.nullcontext() if out is None else only_writer(out):
         folder, results = None, None if out is None else ResultFiles(out)
         promised = {"ranges": [str(ends) for ends in measurement.ranges.tolist()]}  # which decides intervals
-        key = key_of(settings=kept | about | promised, boundaries={b.name: hash_of(b.normal) for b in chosen})
+        moved = {b.name: hash_of(b.per_step(step_unit)) for b in chosen}
+        key = key_of(settings=kept | about | promised, boundaries=moved)
         if results:
             remove_leftovers(results.current)
             remove_leftovers(results.folder.parent)
@@ -258,12 +267,13 @@ def verify(
         if screening and layers and beating:
             rows = [found.row(name) for name in beating]
             codes = measurement.draw(0, screening).codes
-            normals = [hash_of(boundary.normal) for boundary in beating.values()]
+            normals = [hash_of(boundary.per_step(step_unit)) for boundary in beating.values()]
             of_them = key_of(settings=kept, screening=int(screening), names=list(beating), normals=normals)
             file = folder / "screening" / f"{name_of(of_them)}.npz" if folder else None
             found.screening[rows] = screen(
-                generator, predictor, codes, beating, step=step, truncation_psi=truncation_psi,
-                truncation_layers=truncation_layers, file=file, key=of_them, progress=progress,
+                generator, predictor, codes, beating, step=step, step_unit=step_unit,
+                truncation_psi=truncation_psi, truncation_layers=truncation_layers, file=file, key=of_them,
+                progress=progress,
             )  # fmt: skip
         if results:
             results.keep(found, key)
@@ -322,12 +332,3 @@ def _choose(
                 f"as with semantics={first.name!r}"
             )
     return chosen
-
-
-def _directions(boundaries: Sequence[Boundary], num_null: int, seed: int, codes: Codes) -> list[Direction]:
-    """The boundaries, and after them random directions."""
-    random = null_directions(boundaries, num_null, seed, codes)
-    return [
-        *(Direction(boundary.name, boundary.normal) for boundary in boundaries),
-        *(Direction(f"random direction {i}", normal) for i, normal in enumerate(random)),
-    ]

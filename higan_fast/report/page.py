@@ -14,6 +14,7 @@ import jinja2
 import numpy as np
 
 from higan_fast.boundaries.boundary import Boundaries, fingerprint_of
+from higan_fast.boundaries.methods import IN_WORDS, is_recipe
 from higan_fast.boundaries.origin import Origin
 from higan_fast.files import write_whole
 from higan_fast.fingerprint import fingerprint
@@ -31,7 +32,7 @@ from higan_fast.report.layers import heat_map
 from higan_fast.report.numerals import count, number, percent
 from higan_fast.report.ranking import ranking
 from higan_fast.report.settings import about, described
-from higan_fast.report.strips import NUM_SAMPLES, STEPS, anchors, strips
+from higan_fast.report.strips import NUM_SAMPLES, STEPS, UNITS, anchors, strips
 from higan_fast.sampling.samples import Samples
 from higan_fast.statistics.student import DISTINCT
 
@@ -87,6 +88,8 @@ def write_report(
         "wrecks": wrecks(large_even_parts(verification) if verification else ()),
         "samples": samples,
         "boundaries": boundaries,
+        "method": IN_WORDS.get(str(boundaries.settings.get("method")), "The boundary lies between them."),
+        "is_recipe": is_recipe(boundaries.settings),
         "levels": LEVELS,
         "command": settings.get("command"),
         "settings": described(settings, samples, boundaries, verification, attribution),
@@ -109,6 +112,7 @@ def write_report(
             "other_strips": [strip for strip in pictured if not strip.beats_null],
             "not_pictured": len(verification.boundary_names) - len(pictured),
             "steps": [number(step, 1 if step % 1 else 0, signed=True) for step in STEPS],
+            "step_unit": UNITS[verification.settings["step_unit"]],
             "num_on_strips": NUM_SAMPLES,
             "entanglement": entanglement(verification),
         }

@@ -41,6 +41,7 @@ class Row:
     explained: bool  # the reason is worth a line: something was not shown, or is undecided
     higan_delta: str
     best_layer: str
+    step: str  # in standard deviations of the codes along the boundary
     accuracy: str
     at: float | None  # None: the score is the same for all samples, and has no such unit
     low: float
@@ -85,6 +86,7 @@ def ranking(verification: Verification, boundaries: Boundaries) -> Ranking:
                 explained=entry["undecided"] or not entry["beats_null"],
                 higan_delta=number(entry["higan_delta"], places),
                 best_layer=NONE if best is None else layer_name(verification, best),
+                step=number(entry["step_in_sd"], 1),
                 accuracy=percent(boundary.accuracy if boundary else None),
                 at=scale(sizes["effect"]) if math.isfinite(sizes["effect"]) else None,
                 low=scale(sizes["low"]) if math.isfinite(sizes["low"]) else 0.0,  # else without an end

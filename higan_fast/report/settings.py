@@ -22,7 +22,7 @@ UNSET = {
 }
 
 # What stands elsewhere on the page; "samples" are those to which boundaries were fitted.
-ELSEWHERE = ("semantics", "command", "samples")
+ELSEWHERE = ("semantics", "command", "samples", "code_deviations")
 
 
 def about(

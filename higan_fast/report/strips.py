@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from higan_fast.boundaries.boundary import Boundaries, Boundary
@@ -26,6 +28,7 @@ from higan_fast.sampling.latents import (
     map_labelled_latents,
 )
 
+UNITS = {"norm": "length", "sd": "standard deviations of the codes along the boundary"}
 STEPS = (-3.0, -1.5, 0.0, 1.5, 3.0)
 NUM_SAMPLES = 3  # on a panel; the rows of layers show the first of them
 NUM_WITHOUT_EFFECT = 12  # of the semantics without an effect, so many are pictured
@@ -128,6 +131,7 @@ class _Drawer:
         settings = verification.settings
         self.generator, self.verification, self.side = generator, verification, side
         self.truncation = (settings["truncation_psi"], settings["truncation_layers"])
+        self.unit = settings["step_unit"]
         self.base = make_codes(
             generator, settings["seed"], 0, NUM_SAMPLES, *self.truncation, VERIFICATION, settings.get("label")
         )
@@ -170,7 +174,7 @@ class _Drawer:
         places, (psi, truncated) = places_of(verification, name), self.truncation
         (images,) = manipulate_each_layer(
             self.generator, self.base.codes[:1], boundary, STEPS,
-            truncation_psi=psi, truncation_layers=truncated,
+            truncation_psi=psi, truncation_layers=truncated, step_unit=self.unit,
         )  # fmt: skip
         result = []
         for place, layer in enumerate(verification.layers):
@@ -205,15 +209,15 @@ class _Drawer:
         if boundary.space != "z":
             return manipulate(
                 self.generator, self.base.codes, boundary, "all" if layer is None else layer, STEPS,
-                truncation_psi=psi, truncation_layers=truncated,
+                truncation_psi=psi, truncation_layers=truncated, step_unit=self.unit,
             )  # fmt: skip
-        return _move_latents(self.generator, self.base, boundary, psi, truncated)
+        return _move_latents(self.generator, self.base, boundary.per_step(self.unit), psi, truncated)
 
 
 def _move_latents(
-    generator: Generator, base: Codes, boundary: Boundary, psi: float, truncated: int | None
+    generator: Generator, base: Codes, move: NDArray[np.float64], psi: float, truncated: int | None
 ) -> Tensor:
-    (normal,) = labelled_moves(generator, [boundary.normal]).to(base.z)
+    (normal,) = labelled_moves(generator, [move]).to(base.z)
     with torch.inference_mode():
         start = labelled_latents(generator, base)
         moved = [map_labelled_latents(generator, start + step * normal, psi, truncated) for step in STEPS]

@@ -77,7 +77,7 @@ def test_json_is_what_the_design_says(verification, boundaries):
     figures = {"effect", "standard_error", "low", "high", "higan_delta"}
     figures |= {"even", "even_error", "even_low", "even_high"}
     keys = {"name", "level", "null_low", "null_high", "beats_null", "best_layer", "profile"} | figures
-    keys |= {"effect_in_deviations", "deviation"}
+    keys |= {"effect_in_deviations", "deviation", "step_in_sd"}
     keys |= {"samples", "screening_correlation", "p_adjusted", "p_required", "p_samples"}
     keys |= {"asymptotic", "status", "reason", "undecided", "accuracy", "remaining_accuracy"}
     layer_keys = {"layer", "screened", "beats_null", "samples"} | figures
