@@ -86,6 +86,7 @@ def test_a_probe_runs_from_end_to_end(probed):
     assert ("Layers without a direction" in page) == (layers > 1) == (probed.out / "attribution.npz").exists()
     if layers == 1:
         assert "4/5 attributing to layers: there is one, which decides" in probed.result.stderr
+        assert "attribution   none: the generator has one layer" in run("inspect", probed.out).stdout
         refused = run("layers", probed.out, code=1).stderr.strip()
         assert refused.splitlines()[-1].startswith("Error: generator: it has one layer")
     assert f"{probed.name}, 16², {layers} layer" in page

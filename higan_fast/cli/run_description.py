@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,7 @@ def describe_run(path: Path) -> dict[str, Any]:
         found["verification"] = {"state": COMPLETE, "what": "none: there is no boundary to verify"}
     found["attribution"] = _part(lambda: _attribution(run), run.attribution_file)
     if found["attribution"]["state"] == MISSING:
-        begun = (path / "attribution").exists()
-        words = "begun, and not finished" if begun else f"none; {stage_command('layers', run)} makes one"
-        found["attribution"] = {"state": PARTIAL if begun else MISSING, "what": words}
+        found["attribution"] = _no_attribution(run)
     report = path / "report.html"
     found["report"] = _part(lambda: _report(run, report, bool(needed)), report)
     return found | {"next": _next(run, found)}
@@ -167,6 +166,16 @@ def _attribution(run: RunFolder) -> Part:
         "images": found.images,
         "settings": found.settings,
     }
+
+
+def _no_attribution(run: RunFolder) -> Part:
+    """Why there is none; it need not be there."""
+    if (run.path / "attribution").exists():
+        return {"state": PARTIAL, "what": "begun, and not finished"}
+    with suppress(FileNotFoundError, ValueError):  # of the samples, which have a line of their own
+        if run.samples.settings["num_layers"] == 1:
+            return {"state": COMPLETE, "what": "none: the generator has one layer"}
+    return {"state": MISSING, "what": f"none; {stage_command('layers', run)} makes one"}
 
 
 def _report(run: RunFolder, file: Path, verified: bool) -> Part:

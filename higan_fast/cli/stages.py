@@ -64,7 +64,8 @@ def probe(
         print_ranking(verification)
     with stage(4, of=5):
         if RunFolder.open(out).samples.settings["num_layers"] == 1:
-            say("attributing to layers: there is one, which decides all that its code decides")
+            if not quiet:
+                say("attributing to layers: there is one, which decides all that its code decides")
         elif layer_samples != 0:
             click.echo(layers(out, num=layer_samples, places=places, batch=batch, quiet=quiet, **attributing))
     with stage(5, of=5):

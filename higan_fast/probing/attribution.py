@@ -39,7 +39,7 @@ from higan_fast.statistics.sobol import possible_tops, total_indices
 __all__ = ["Attribution", "attribute_layers"]
 
 # Samples are drawn and scored so many at a time, and then what they gave is kept.
-SAMPLES_AT_ONCE = 64
+SAMPLES_AT_ONCE = 128
 
 
 def check_attributing(
@@ -99,8 +99,8 @@ def attribute_layers(
         precision: as for ``verify``.
         batch_size: at most so many images at once; None: as many as are worth it. Fewer where memory is
             short.
-        out: run folder, which keeps the scores of every 64 samples, and the result. The same call goes on
-            where it was, and one with a larger ``num`` adds to them.
+        out: run folder, which keeps the scores of every 128 samples, and the result. The same call goes
+            on where it was, and one with a larger ``num`` adds to them.
         progress: whether to show it.
 
     Raises:

@@ -40,7 +40,7 @@ def drawn(codes):
 @pytest.fixture(scope="module")
 def known():
     generator = hf.generators.wrap(drawn, num_layers=3, code_dim=4, resolution=4, identity="known")
-    return attribute_layers(generator, Arithmetic(), num=3000, **QUIET)
+    return attribute_layers(generator, Arithmetic(), num=2000, **QUIET)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def known():
 )
 def test_known_dependence_is_recovered(known, name, truth, tops):
     row = known.row(name)
-    np.testing.assert_allclose(known.layer_profile(name), truth, atol=0.07)  # 3 of the product's errors
+    np.testing.assert_allclose(known.layer_profile(name), truth, atol=0.09)  # 3 of the product's errors
     if tops:
         assert ((known.low[row] <= truth) & (truth <= known.high[row])).all()
     assert known.top_layers(name) == tops
@@ -86,7 +86,7 @@ def test_the_toys_layers_are_found(found):
 
 def test_it_is_shown_as_text_html_json_and_csv(known, tmp_path):
     text = repr(known)
-    assert "the top layer of 2 of 5 semantics at 0.99 (3,000 samples, 12,000 images)" in text
+    assert "the top layer of 2 of 5 semantics at 0.99 (2,000 samples, 8,000 images)" in text
     lines = {line.split()[0]: line for line in text.splitlines()[2:]}
     assert "1 (layer1)" in lines["sum"] and "one of 0-1" in lines["product"]
     assert "against: the score is the same for every sample" in text
@@ -135,20 +135,20 @@ def test_the_other_code_is_of_a_fresh_sample_of_the_same_class(networks, label):
 def test_it_goes_on_where_it_was_and_a_larger_number_adds(tmp_path):
     whole = attribute_layers(*toy_by_name(), num=200, **QUIET)
     each = 1 + NUM_LAYERS
-    *networks, seen = counted(0.6 * 200 * each)
+    *networks, seen = counted(0.8 * 200 * each)
     with pytest.raises(KeyboardInterrupt):
         attribute_layers(*networks, num=200, out=tmp_path, **QUIET)
     *networks, seen = counted()
     same(attribute_layers(*networks, num=200, out=tmp_path, **QUIET), whole)
-    assert sum(seen) == (200 - 64) * each  # the first part is kept
+    assert sum(seen) == (200 - 128) * each  # the first part is kept
     *networks, seen = counted()
     same(attribute_layers(*networks, num=200, out=tmp_path, **QUIET), whole)
     assert sum(seen) == 0
     more = attribute_layers(*networks, num=256, confidence=0.9, out=tmp_path, **QUIET)
-    assert sum(seen) == 64 * each and more.samples == 256  # the last part had 8 samples
+    assert sum(seen) == 128 * each and more.samples == 256  # the last part had 72 samples
     same(Attribution.load(tmp_path / "attribution.npz"), more)
     attribute_layers(*networks, num=256, seed=1, out=tmp_path, **QUIET)
-    assert sum(seen) == (64 + 256) * each
+    assert sum(seen) == (128 + 256) * each
 
 
 def test_what_is_damaged_is_measured_again(tmp_path, capsys):

@@ -104,18 +104,18 @@ def test_it_is_the_share_of_random_weights_with_a_mean_below_zero():
 
 
 def test_intervals_hold_the_truth_of_rare_jumps():
-    """A layer that matters to one sample in 50, and one that always does: 300 runs of 150 samples at 95 %.
+    """A layer that matters to one sample in 50, and one that always does: 200 runs of 150 samples at 95 %.
 
     The delta method misses the first one's index in 20 % of runs.
     """
     random = np.random.default_rng(2)
-    runs, num = 300, 150
+    runs, num = 200, 150
     score, other = random.standard_normal((2, num, runs))
     jump = np.where(random.random((num, runs)) < 0.02, 3 * random.standard_normal((num, runs)), 0)
     replaced = np.stack([score + jump, other], axis=1)  # indices 0.02 · 9 / 2 = 0.09, and 1
     estimate, error, low, high = total_indices(score, replaced, 0.95)
     missed = ((low > [0.09, 1]) | (high < [0.09, 1])).mean(axis=0)
-    assert (missed <= 0.075).all()  # 2 standard deviations above 5 %
+    assert (missed <= 0.08).all()  # 2 standard deviations above 5 %
     plain = np.abs(estimate - [0.09, 1]) > 1.98 * error
     assert plain[:, 0].mean() > 0.15
 
