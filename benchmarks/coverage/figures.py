@@ -12,7 +12,7 @@ from benchmarks.coverage.runs import MARGIN, Arrays, drawn
 from higan_fast.statistics.betting import BettingSequence
 from higan_fast.statistics.confidence import bounds_by_moments
 from higan_fast.statistics.decisions import rounds
-from higan_fast.statistics.student import DISTINCT, bounds_of_moments
+from higan_fast.statistics.student import DISTINCT, SPENT, bounds_of_moments
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -101,8 +101,8 @@ def widths(effects: Effects, confidence: float, num_runs: int = 200) -> dict[str
         values = own[chosen]
         betting = BettingSequence(num_runs, reach)
         betting.update(values)
-        student = bounds_of_moments(
-            WIDTH_AT, values.mean(axis=0), values.var(axis=0) * WIDTH_AT, DISTINCT, level
+        student = bounds_of_moments(  # without its margin
+            WIDTH_AT, values.mean(axis=0), values.var(axis=0) * WIDTH_AT, DISTINCT, level / SPENT
         )
         mine, theirs = (float((high - low).mean()) for low, high in (betting.bounds(level), student))
         found[name] = mine, theirs

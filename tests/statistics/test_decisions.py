@@ -273,7 +273,7 @@ def test_what_a_sequence_saves_against_a_fixed_number():
         mean[gap] = stops.mean()
     assert mean[0.2] < 0.7 * fixed
     assert mean[0.5] < fixed / 8
-    assert mean[1.0] < fixed / 20
+    assert mean[1.0] < fixed / 19
 
 
 def test_rounds_pass_by_every_look_at_the_null():
