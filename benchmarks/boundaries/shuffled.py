@@ -1,0 +1,71 @@
+"""How often boundaries of shuffled scores would be claimed, against two kinds of random directions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import higan_fast as hf
+from benchmarks.boundaries.effects import Effects
+from higan_fast.boundaries.linear import covariance
+from higan_fast.probing import Samples
+from higan_fast.sampling.store import Held
+from higan_fast.statistics.corrections import holm
+from higan_fast.statistics.effects import student_interval
+from higan_fast.statistics.nulls import null_p_values, null_scale
+
+Array = NDArray[np.float64]
+
+RUNS, TESTS, NULL, CONFIDENCE = 2_000, 14, 32, 0.99  # 14 tests of the demo, with its 32 random directions
+CHOSEN = 1_000
+
+
+def claims_of_shuffled(
+    effects: Effects, samples: Samples, method: Any, weight: float | None, num: int, step: float
+) -> str:
+    """How many of 2,000 resampled runs would claim at least one boundary, in words.
+
+    A boundary of shuffled scores has nothing to do with any semantic, so each counts as one of every
+    semantic. A run draws 14 of these pairs and 32 random directions; all effects are those on the same codes.
+    """
+    random = np.random.default_rng(0)
+    column = samples.scores[:, :1]
+    shuffled = np.concatenate([random.permutation(column) for _ in range(num)], axis=1)
+    settings = samples.settings | {"semantics": [[f"shuffled {row}", "attribute"] for row in range(num)]}
+    arrays = {name: getattr(samples, name) for name in ("z", "w", "codes")} | {"scores": shuffled}
+    fitted = hf.fit_boundaries(
+        Samples(Held(settings, arrays), len(samples)),
+        method=method,
+        C=weight,
+        chosen_num=CHOSEN,
+        progress=False,
+    )
+    found = effects.of(f"shuffled {method}", np.stack([step * each.normal for each in fitted.values()]))
+    noise = random.normal(size=(3 * NULL, samples.w.shape[1]))
+    words = []
+    for name, root in (("isotropic", np.eye(len(noise.T))), ("covariance", _root(covariance(samples.w)))):
+        directions = noise @ root
+        directions *= step / np.linalg.norm(directions, axis=1, keepdims=True)
+        null = effects.of(f"random, {name}", directions).mean(axis=0)  # [R, S]
+        words.append(f"{100 * _claimed(found, null, random):.2f} % against {name} random directions")
+    return f"claims in {', '.join(words)}"
+
+
+def _root(matrix: Array) -> Array:
+    values, vectors = np.linalg.eigh(matrix)
+    return np.asarray(np.sqrt(values.clip(min=0))[:, None] * vectors.T)
+
+
+def _claimed(found: Array, null: Array, random: np.random.Generator) -> float:
+    """The share of runs that claim something, of effects ``[N, M, S]`` and null effects ``[R, S]``."""
+    mean, num = found.mean(axis=0), len(found)  # [M, S]
+    low, _ = student_interval(mean, found.std(axis=0, ddof=1) / np.sqrt(num), num, CONFIDENCE)
+    claims = 0
+    for _ in range(RUNS):
+        rows, columns = random.integers(mean.shape[0], size=TESTS), random.integers(mean.shape[1], size=TESTS)
+        scale = null_scale(null[random.choice(len(null), NULL, replace=False)])[columns]
+        p_values = holm(null_p_values(mean[rows, columns], scale, NULL))
+        claims += bool(((p_values <= 1 - CONFIDENCE) & (low[rows, columns] > 0)).any())
+    return claims / RUNS
