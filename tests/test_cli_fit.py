@@ -56,3 +56,11 @@ def test_steps_can_be_given_in_standard_deviations(sampled):
     assert table[1].startswith("0,sofa,1.5,sd,1.5,all,")
     drawn = run("manipulate", sampled, "--semantic", "sofa", "--num", 1, "--steps=-1,1", "--step-unit", "sd")
     assert "_unit=sd_" in drawn.stdout
+
+
+def test_the_weight_can_be_chosen_by_what_moves(sampled):
+    options = ("--chosen-num", 0.4, "--boundary", "logistic", "--C")
+    found = run("fit", sampled, *options, "auto")
+    assert "choosing C: " in found.stderr and "logistic, C = " in found.stdout
+    assert Boundaries.load(sampled / "boundaries.safetensors").settings["C"] == "auto"
+    assert "'some' is not a valid float" in run("fit", sampled, *options, "some", code=2).output

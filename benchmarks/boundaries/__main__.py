@@ -21,6 +21,7 @@ import higan_fast as hf
 from benchmarks.boundaries.effects import Effects
 from benchmarks.boundaries.shuffled import claims_of_shuffled
 from higan_fast.boundaries.boundary import StepUnit
+from higan_fast.boundaries.fitting import Weight
 from higan_fast.boundaries.linear import covariance
 from higan_fast.engine.engine import Engine
 from higan_fast.memory import keep_freed_memory
@@ -28,7 +29,7 @@ from higan_fast.probing import Boundaries, Samples
 from higan_fast.sampling.store import Held
 
 Array = NDArray[np.float64]
-Method = tuple[str, float | None]
+Method = tuple[Any, Weight | None]
 
 SAMPLES, CHOSEN = 6_000, 1_000  # as in the demo
 METHODS: tuple[Method, ...] = (
@@ -36,6 +37,7 @@ METHODS: tuple[Method, ...] = (
     *(("logistic", weight) for weight in (1.0, 1e-1, 1e-2, 1e-3, 1e-4)),
     *(("ridge", weight) for weight in (1.0, 1e-2)),
     *(("lda", weight) for weight in (1.0, 1e-3)),
+    *((method, "auto") for method in ("svm", "logistic")),
     *(("difference", None), ("pattern", 1.0), ("gradient", None)),
 )
 
@@ -74,7 +76,7 @@ def main(
                 found = claims_of_shuffled(effects, parts[0], method, weight, shuffled, step)
                 click.echo(f"{_named((method, weight)):16} {found}")
         return
-    networks = {"generator": generator, "predictor": predictor}
+    networks: dict[str, Any] = {"generator": generator, "predictor": predictor}
     deviation, names = whole.deviation, [semantic.name for semantic in whole.semantics]
     spread = covariance(parts[0].w)
     click.echo("| method | held-out accuracy | cosine of refits | step in SD | effect | off target | "
@@ -84,7 +86,7 @@ def main(
         num = 1 if method == "gradient" else refits  # which is fitted to no samples
         fitted = [
             hf.fit_boundaries(part, method=method, C=weight, chosen_num=CHOSEN, progress=False,
-                              **(networks if method == "gradient" else {}))
+                              **(networks if method == "gradient" or weight == "auto" else {}))
             for part in parts[:num]
         ]  # fmt: skip
         moves = np.stack([step * each.per_step(unit) for fit in fitted for each in fit.values()])
@@ -94,7 +96,8 @@ def main(
 
 
 def _named(method: Method) -> str:
-    return method[0] if method[1] is None else f"{method[0]}={method[1]:g}"
+    name, weight = method
+    return name if weight is None else f"{name}={weight}" if weight == "auto" else f"{name}={weight:g}"
 
 
 def _part(samples: Samples, start: int) -> Samples:

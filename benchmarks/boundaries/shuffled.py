@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 import higan_fast as hf
 from benchmarks.boundaries.effects import Effects
+from higan_fast.boundaries.choice import STRENGTHS, best
 from higan_fast.boundaries.linear import covariance
 from higan_fast.probing import Samples
 from higan_fast.sampling.store import Held
@@ -23,7 +24,7 @@ CHOSEN = 1_000
 
 
 def claims_of_shuffled(
-    effects: Effects, samples: Samples, method: Any, weight: float | None, num: int, step: float
+    effects: Effects, samples: Samples, method: Any, weight: Any, num: int, step: float
 ) -> str:
     """How many of 2,000 resampled runs would claim at least one boundary, in words.
 
@@ -35,15 +36,14 @@ def claims_of_shuffled(
     shuffled = np.concatenate([random.permutation(column) for _ in range(num)], axis=1)
     settings = samples.settings | {"semantics": [[f"shuffled {row}", "attribute"] for row in range(num)]}
     arrays = {name: getattr(samples, name) for name in ("z", "w", "codes")} | {"scores": shuffled}
-    fitted = hf.fit_boundaries(
-        Samples(Held(settings, arrays), len(samples)),
-        method=method,
-        C=weight,
-        chosen_num=CHOSEN,
-        progress=False,
-    )
-    found = effects.of(f"shuffled {method}", np.stack([step * each.normal for each in fitted.values()]))
-    noise = random.normal(size=(3 * NULL, samples.w.shape[1]))
+    of_nothing = Samples(Held(settings, arrays), len(samples))
+    of_each = []
+    for strength in STRENGTHS if weight == "auto" else (weight,):
+        fitted = hf.fit_boundaries(of_nothing, method=method, C=strength, chosen_num=CHOSEN, progress=False)
+        moves = np.stack([step * each.normal for each in fitted.values()])
+        of_each.append(effects.of(f"shuffled {method}", moves))  # [N, M, S]
+    found = of_each[0] if len(of_each) == 1 else _chosen(np.stack(of_each))
+    noise = random.normal(size=(2 * NULL, samples.w.shape[1]))
     words = []
     for name, root in (("isotropic", np.eye(len(noise.T))), ("covariance", _root(covariance(samples.w)))):
         directions = noise @ root
@@ -51,6 +51,15 @@ def claims_of_shuffled(
         null = effects.of(f"random, {name}", directions).mean(axis=0)  # [R, S]
         words.append(f"{100 * _claimed(found, null, random):.2f} % against {name} random directions")
     return f"claims in {', '.join(words)}"
+
+
+def _chosen(of_each: Array) -> Array:
+    """The effects ``[C, N, M, S]`` of the strength that is chosen on half of the codes, on the other half."""
+    half = of_each.shape[1] // 2
+    flat = of_each.reshape(*of_each.shape[:2], -1)  # [C, N, M·S]
+    chosen = best(flat[:, :half].swapaxes(1, 2))
+    taken = np.take_along_axis(flat[:, half:], chosen[None, None], axis=0)[0]
+    return np.asarray(taken.reshape(-1, *of_each.shape[2:]))
 
 
 def _root(matrix: Array) -> Array:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from higan_fast.boundaries.boundary import SPACES, Boundaries, Boundary, Space
+from higan_fast.boundaries.choice import STRENGTHS, choose_regularisation
 from higan_fast.boundaries.deviations import codes_in, measured_on
 from higan_fast.boundaries.gradient import mean_gradients
 from higan_fast.boundaries.methods import MACHINES, METHODS, ON_ALL, REGULARISED, Method, Task, fit_planes
@@ -24,6 +25,7 @@ from higan_fast.predictors.base import Predictor, Semantic
 from higan_fast.progress import progress as show_progress
 from higan_fast.sampling.samples import Samples
 
+Weight = float | Literal["auto"]
 Recipe = Literal["higan"]
 RECIPES: tuple[Recipe, ...] = get_args(Recipe)
 
@@ -37,7 +39,7 @@ def check_fitting(
     chosen_num: int | float,
     space: Space | None,
     method: Method | None = None,
-    C: float | None = None,  # noqa: N803 (the field's name for it)
+    C: Weight | None = None,  # noqa: N803 (the field's name for it)
     recipe: Recipe | None = None,
     held_out: float = 0.3,
     loss: Loss = "hinge",
@@ -56,8 +58,8 @@ def check_fitting(
         raise ValueError(f"held_out: got {held_out!r}, expected a part between 0 and 1")
     if method is not None:
         check_choice("method (--boundary)", method, METHODS)
-    if C is not None:
-        check_number("C (--C)", C, "a positive number", above=0)
+    if C is not None and C != "auto":
+        check_number("C (--C)", C, "a positive number, or 'auto'", above=0)
     check_choice("loss", loss, LOSSES)
     check_count("num_gradients", num_gradients)
     check_seed(seed)
@@ -80,7 +82,7 @@ def fit_boundaries(
     semantics: str | Sequence[str] | None = None,
     *,
     method: Method | None = None,
-    C: float | None = None,  # noqa: N803 (the field's name for it)
+    C: Weight | None = None,  # noqa: N803 (the field's name for it)
     recipe: Recipe | None = None,
     chosen_num: int | float = 2000,
     space: Space | None = None,
@@ -104,7 +106,9 @@ def fit_boundaries(
         semantics: names, or one name; None: all that the samples have scores for.
         method: "svm", "logistic", "ridge", "lda", "difference", "pattern" or "gradient". None: "svm".
         C: the weight of the data, or of its loss, against ½‖w‖²: the smaller, the more regularised, and the
-            nearer the direction comes to "difference". None: 1. "difference" and "gradient" have none.
+            nearer the direction comes to "difference". "auto": for each semantic the one of four strengths
+            with which its boundary moves it most, on 64 fresh codes that serve nothing else; 1 unless another
+            surely moves more (see ``choice.py``). None: 1. "difference" and "gradient" have none.
         recipe: "higan": the method, C and loss of HiGAN, whatever the defaults are. None: the defaults.
         chosen_num: samples per side: a count, or a ratio of all in (0, 1]. At most half of all.
         space: "w" and "z" give normals ``[D]``; "layers" gives one normal per layer, ``[L, D]``. None: "w"
@@ -112,8 +116,8 @@ def fit_boundaries(
             in w moves each layer by the part of w that it reads.
         held_out: the part of each side on which the accuracy is measured.
         loss: "hinge" or "squared_hinge", of the machines of "svm" and "pattern".
-        generator: the one that made the samples; for "gradient" alone.
-        predictor: the one that scored them; for "gradient" alone. Its scores must be differentiable.
+        generator: the one that made the samples; for "gradient", and where C is "auto".
+        predictor: the one that scored them; likewise. For "gradient" its scores must be differentiable.
         num_gradients: over how many fresh samples "gradient" takes the mean; each costs a pass forth, and a
             pass back for every semantic.
         seed: of the shuffle.
@@ -133,6 +137,12 @@ def fit_boundaries(
         num_gradients=num_gradients, seed=seed,
     )  # fmt: skip
     method = method or "svm"
+    if C == "auto":
+        networks = _given(generator, predictor, "to choose C, images are made and scored")
+        options: dict[str, Any] = {"chosen_num": chosen_num, "space": space, "held_out": held_out}
+        options |= {"method": method, "loss": loss, "seed": seed, "progress": progress}
+        fits = [fit_boundaries(samples, names, C=strength, **options) for strength in STRENGTHS]
+        return choose_regularisation(fits, *networks, samples.settings, progress)
     weight = (1.0 if C is None else float(C)) if method in REGULARISED else None
     num = _num_per_side(chosen_num, len(samples))
     space = space or ("w" if samples.settings.get("shares_code", True) else "layers")
@@ -153,7 +163,7 @@ def fit_boundaries(
         columns = [known.index(name) for name in chosen]
         gradients = None
         if method == "gradient":
-            networks = _given(generator, predictor)
+            networks = _given(generator, predictor, "a gradient goes through both networks")
             gradients = mean_gradients(*networks, samples.settings, space, columns, num_gradients, progress)
         task = _task(list(chosen.values()), scores[:, columns].T)
         fit = _Fit(method, weight, loss, list(chosen.values()), task, gradients)
@@ -187,13 +197,10 @@ def fit_boundaries(
     return Boundaries(known_of, skipped, settings)
 
 
-def _given(generator: Generator | None, predictor: Predictor | None) -> tuple[Generator, Predictor]:
+def _given(generator: Generator | None, predictor: Predictor | None, why: str) -> tuple[Generator, Predictor]:
     if generator is None or predictor is None:
         missing = "generator" if generator is None else "predictor"
-        raise ValueError(
-            f"{missing}: got None, but a gradient goes through both networks; give generator=… and "
-            "predictor=…"
-        )
+        raise ValueError(f"{missing}: got None, but {why}; give generator=… and predictor=…")
     return generator, predictor
 
 

@@ -13,8 +13,8 @@ def command_of(run: RunFolder) -> str:
     words = ["higan-fast", "probe", *_sampling(run, len(run.samples))]
     words += ["--chosen-num", f"{run.boundaries.settings['chosen_num']:g}"]
     words += ["--space", run.boundaries.settings["space"], "--boundary", run.boundaries.settings["method"]]
-    if run.boundaries.settings["C"] is not None:
-        words += ["--C", f"{run.boundaries.settings['C']:g}"]
+    if (weight := run.boundaries.settings["C"]) is not None:
+        words += ["--C", weight if weight == "auto" else f"{weight:g}"]
     if run.boundaries:
         words += _verifying(run.verification.settings)
     words += ["--layer-samples", str(run.attribution.samples if run.attribution else 0)]

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -30,6 +30,18 @@ class SomePath(click.Path):
             option = param.opts[0] if param else "path"
             raise ValueError(f"{option}: got an empty path; '.' is the current folder")
         return Path(value)
+
+
+class Weight(click.ParamType):
+    """A number, or "auto"."""
+
+    name = "weight"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | Literal["auto"]:
+        """Returns it; a usage error where it is neither."""
+        return "auto" if value == "auto" else float(click.FLOAT.convert(value, param, ctx))
 
 
 PATH = SomePath(path_type=Path)
@@ -182,7 +194,11 @@ FITTING = options(
         help="How to find each direction; gradient needs scores that can be differentiated.  [default: svm]",
     ),
     click.option(
-        "--C", "C", type=float, help="Weight of the data: the smaller, the more regularised.  [default: 1]"
+        "--C",
+        "C",
+        type=Weight(),
+        metavar="FLOAT|auto",
+        help="Weight of the data: the smaller, the more regularised; auto: by what moves most.  [default: 1]",
     ),
     click.option(
         "--recipe", type=click.Choice(["higan"]), help="Fit as HiGAN does: a linear SVM with C = 1."

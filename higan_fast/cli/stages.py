@@ -91,7 +91,7 @@ def fit(out: Path, fitting: dict[str, Any], places: dict[str, str | None], *, qu
     check_fitting(**fitting)
     run = RunFolder.open(out, **places)
     networks: dict[str, Any] = {}
-    if fitting["method"] == "gradient":
+    if fitting["method"] == "gradient" or fitting["C"] == "auto":
         networks = {"generator": run.generator, "predictor": run.predictor}
         say_where("fitting", run, quiet)
     boundaries = probing.fit_boundaries(run.samples, progress=not quiet, **networks, **fitting)

@@ -1,0 +1,126 @@
+"""How much to regularise, chosen by what the boundaries move on codes that serve nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import stdtr
+from torch import Tensor
+
+from higan_fast.boundaries.boundary import Boundaries, Boundary
+from higan_fast.boundaries.displacement import displacements
+from higan_fast.boundaries.gradient import check_networks
+from higan_fast.engine.engine import Engine
+from higan_fast.engine.plan import Plan
+from higan_fast.generators.base import Generator
+from higan_fast.predictors.base import Predictor
+from higan_fast.progress import progress as show_progress
+from higan_fast.sampling.latents import (
+    CHOICE,
+    labelled_latents,
+    labelled_moves,
+    make_codes,
+    map_labelled_latents,
+)
+
+Array = NDArray[np.float64]
+
+STRENGTHS = (1.0, 0.1, 0.01, 0.001)  # of C; the first is HiGAN's
+NUM_CODES = 64
+STEP = 2.0  # in norm, HiGAN's
+LEVEL = 0.05  # of a gain over the first strength that is none
+
+
+def choose_regularisation(
+    fits: Sequence[Boundaries],
+    generator: Generator,
+    predictor: Predictor,
+    settings: Mapping[str, Any],
+    progress: bool,
+) -> Boundaries:
+    """Takes for each semantic the boundary that ``best`` names, of those fitted with each of ``STRENGTHS``.
+
+    What is compared is the effect of a step on a semantic's own score, on 64 codes from a stream of their own
+    (``CHOICE``). No boundary was fitted to them, and no verification draws them: given the choice, a
+    verification tests one fixed direction on fresh codes, so its intervals and p-values hold as they would
+    for any other.
+
+    Args:
+        fits: the boundaries of one method, for each strength in order.
+        generator: the one that made the samples.
+        predictor: the one that scored them.
+        settings: of the samples.
+        progress: whether to show it.
+    """
+    check_networks(generator, predictor, settings)
+    names = [name for name in fits[0] if all(name in fit for fit in fits)]
+    boundaries = [fit[name] for fit in fits for name in names]
+    found = fits[0]
+    if names:
+        columns = [predictor.names.index(name) for name in names]
+        effects = _effects(generator, predictor, settings, boundaries, columns * len(fits), progress)
+        chosen = best(effects.reshape(len(fits), len(names), -1))
+        kept = {name: fits[choice][name] for name, choice in zip(names, chosen, strict=True)}
+        found = replace(found, boundaries=tuple(kept.get(one.name, one) for one in found.boundaries))
+    about = {"C": "auto", "strengths": list(STRENGTHS), "choice_codes": NUM_CODES}
+    return replace(found, settings=found.settings | about)
+
+
+def best(effects: Array) -> NDArray[np.intp]:
+    """Which strength to take, for each of S semantics.
+
+    The first one, unless others move more beyond chance: of those whose gain over the first, paired on the
+    same codes, is above 0 at the level 0.05 (Student's t, one-sided, Bonferroni over the others), the one
+    with the largest effect. So a semantic that none moves more stays with the first, but for one in twenty.
+
+    Args:
+        effects: on each of n codes, ``[strengths, S, n]``.
+    """
+    gains = effects[1:] - effects[0]
+    num = gains.shape[-1]
+    error = gains.std(axis=-1, ddof=1) / np.sqrt(num)
+    size = np.divide(gains.mean(axis=-1), error, out=np.zeros(error.shape), where=error > 0)
+    sure = stdtr(num - 1, -size) <= LEVEL / len(gains)  # [strengths - 1, S]
+    means = np.where(sure, effects[1:].mean(axis=-1), -np.inf)
+    return np.where(sure.any(axis=0), 1 + means.argmax(axis=0), 0)
+
+
+@torch.inference_mode()
+def _effects(
+    generator: Generator,
+    predictor: Predictor,
+    settings: Mapping[str, Any],
+    boundaries: Sequence[Boundary],
+    columns: Sequence[int],
+    progress: bool,
+) -> Array:
+    """Half the change of a score from a step back to a step forth, on all layers: ``[M, n]``."""
+    psi, truncated, label = settings["truncation_psi"], settings["truncation_layers"], settings.get("label")
+    drawn = make_codes(generator, settings["seed"], 0, NUM_CODES, psi, truncated, CHOICE, label)
+    normals, steps = [one.normal for one in boundaries], torch.tensor([STEP, -STEP], dtype=torch.float64)
+    base, sets, to_codes = drawn.codes, (tuple(range(generator.num_layers)),), None
+    moves: Tensor
+    if (space := boundaries[0].space) == "z":
+        base, sets, moves = labelled_latents(generator, drawn), ((),), labelled_moves(generator, normals)
+        to_codes = partial(map_labelled_latents, generator, truncation_psi=psi, truncation_layers=truncated)
+    else:
+        moves = displacements(generator, space, normals, truncation_psi=psi, truncation_layers=truncated)
+    plan = Plan(moves, sets, steps, np.ones((len(normals), 1), np.bool_))
+    effects = np.zeros((len(normals), NUM_CODES))
+    total = 2 * NUM_CODES * len(normals)
+    with show_progress("choosing C", total, enabled=progress) as advance:
+        for found in Engine(generator, predictor).perturbed_scores(base, plan, to_codes):
+            scores = found.values.double().cpu().numpy()  # [n, m, 2, S]
+            for place, row in enumerate(found.directions.tolist()):
+                own = scores[:, place, :, columns[row]]
+                effects[row, found.samples] = (own[:, 0] - own[:, 1]) / 2
+            advance(scores[..., 0].size)
+    if not np.isfinite(effects).all():
+        raise ValueError("scores: the predictor gave NaN or infinity on moved images, so C cannot be chosen")
+    return effects
