@@ -56,11 +56,38 @@ def print_ranking(verification: Verification) -> None:
         echo_line(
             "≈: the range of the score is not known, so that its interval holds only as samples grow many"
         )
-    for level, mean in result["mean_layer_by_level"].items():
-        echo_line(f"mean layer, {level:9} {'–' if mean is None else f'{mean:.2f}'}")
+    _print_hierarchy(verification)
     saved = result["images_fixed"] - result["images"]
     if saved:
         echo_line(f"{result['images']:,} images; {saved:,} were not needed to decide")
+
+
+def _print_hierarchy(verification: Verification) -> None:
+    """The mean layer of each level, with its interval and semantics, and what that says of their order."""
+    found = verification.hierarchy
+    levels = {level.name: level for level in found.levels}
+    for name in verification.mean_layer_by_level():
+        line = f"mean layer, {name:9} "
+        if (level := levels.get(name)) is None:
+            echo_line(f"{line}–")
+            continue
+        ends = "" if level.low is None else f"[{level.low:.2f}, {level.high:.2f}]"
+        echo_line(f"{line}{level.mean:.2f} {ends:12}  of {len(level.members)}: {', '.join(level.members)}")
+    for trend in filter(None, (found.trend, found.without_single)):
+        how = (
+            f"of all {trend.labelings:,} labelings"
+            if trend.exact
+            else f"of {trend.labelings:,} drawn labelings"
+        )
+        echo_line(f"trend, {' before '.join(trend.levels)}: p = {trend.p:.2g}, {how}")
+    for pair in found.pairs:
+        alone = [name for name in (pair.before, pair.after) if name in found.single]
+        why = (
+            f"{' and '.join(alone)}: one semantic"
+            if pair.p is None
+            else f"p = {pair.p_adjusted:.2g} after Holm"
+        )
+        echo_line(f"{pair.before} before {pair.after}: {pair.claim} ({why})")
 
 
 def print_results(

@@ -20,6 +20,8 @@ LEVELS: tuple[Level, ...] = get_args(Level)
 class Semantic:
     """A named thing that a predictor scores, on one of HiGAN's four levels.
 
+    The order of levels is HiGAN's, that of ``LEVELS``; a verification tests it, and no other.
+
     Raises:
         ValueError: if the name is no printable text of at most 200 characters, or the level is another.
     """

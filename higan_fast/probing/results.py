@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from numpy.typing import NDArray
 from higan_fast.generators.base import Layer
 from higan_fast.predictors.base import LEVELS, Semantic
 from higan_fast.probing.claims import Status, reason_for, status_of
+from higan_fast.probing.hierarchy import judged, mean_layer_error
 from higan_fast.probing.ranking_table import ranking_table
 from higan_fast.probing.result_files import read_fields, write_fields
 from higan_fast.probing.screening import profile_correlation
 from higan_fast.statistics.effects import in_deviations
+from higan_fast.statistics.hierarchy import Hierarchy
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -227,16 +230,29 @@ class Verification:
             return None
         return float(np.average(np.arange(len(weights)), weights=weights))
 
+    def mean_layer_error(self, name: str) -> float | None:
+        """The standard error of ``mean_layer``, to first order; None where there is no mean layer."""
+        if self.mean_layer(name) is None:
+            return None
+        row, counted = self.row(name), self.layer_beats_null[self.row(name)]
+        errors = self.standard_error[row, 1:, self._columns()[row]]
+        return mean_layer_error(
+            *(np.where(counted, part, 0.0) for part in (self.layer_profile(name), errors))
+        )
+
+    @cached_property
+    def hierarchy(self) -> Hierarchy:
+        """What the mean layers say of the order of levels: tests, intervals, and what is established."""
+        return judged(self)
+
     def mean_layer_by_level(self) -> dict[str, float | None]:
         """The mean of the mean layers of each level's semantics; None where none of them has one.
 
-        Semantics count alike, however large their effects are.
+        Semantics count alike, however large their effects are; those of one axis count as one (see
+        ``probing.hierarchy``).
         """
-        means: dict[str, list[float]] = {level: [] for level in LEVELS}
-        for name, column in zip(self.boundary_names, self._columns(), strict=True):
-            if (mean := self.mean_layer(name)) is not None:
-                means[self.semantics[column].level].append(mean)
-        return {level: float(np.mean(values)) if values else None for level, values in means.items()}
+        means = {level.name: level.mean for level in self.hierarchy.levels}
+        return {level: means.get(level) for level in LEVELS}
 
     def to_json(self) -> dict[str, Any]:
         """One object of plain values, as ``higan-fast verify --json`` prints it; semantics as ranked."""
@@ -275,6 +291,8 @@ class Verification:
                     "accuracy": _plain(self.accuracy[row]),
                     "remaining_accuracy": _plain(self.remaining_accuracy[row]),
                     "best_layer": self.best_layer(name),
+                    "mean_layer": self.mean_layer(name),
+                    "mean_layer_error": self.mean_layer_error(name),
                     "samples": int(self.samples[row].max()),
                     "screening_correlation": self.screening_correlation(name),
                     "profile": profile,
@@ -284,6 +302,7 @@ class Verification:
             "semantics": entries,
             "entanglement": self._matrix(),
             "mean_layer_by_level": self.mean_layer_by_level(),
+            "hierarchy": {"order": list(LEVELS), **asdict(self.hierarchy)},
             "images": self.images,
             "images_fixed": self.images_fixed,
             "settings": self.settings,

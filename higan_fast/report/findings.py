@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
+from typing import get_args
 
 from higan_fast.predictors.base import LEVELS
 from higan_fast.probing.verification import Verification
 from higan_fast.report.entanglement import EvenPart
-from higan_fast.report.numerals import count, decimals, listing, number
+from higan_fast.report.numerals import count, decimals, listing, number, p_value
 from higan_fast.statistics.effects import LARGE_EVEN
-
-# Levels whose mean layers are closer than this are named as close: a mean over two or three
-# semantics does not place them any finer.
-CLOSE = 0.5
+from higan_fast.statistics.hierarchy import Claim, Hierarchy
 
 NUM_PAIRS = 5  # so many boundaries with what they wreck are named
 
@@ -49,14 +46,14 @@ def finding(verification: Verification | None) -> str:
 
 
 def order(verification: Verification | None) -> str:
-    """Whether the levels come in HiGAN's order by their mean layers; empty where there is nothing to say."""
+    """What the mean layers say of HiGAN's order of levels, and no more; empty where that is nothing."""
     if verification is None or not verification.beats_null.any():
         return ""
     if not verification.layers:
         return "The boundaries lie in z, which moves all layers at once, so that no layer can be named."
     if len(verification.layers) == 1:
         return "This generator has one layer, so that there is no order of layers to see."
-    return _order(verification.mean_layer_by_level())
+    return _order(verification.hierarchy)
 
 
 def economy(verification: Verification | None) -> str:
@@ -97,31 +94,30 @@ def wrecks(parts: Sequence[EvenPart]) -> str:
     )
 
 
-def _order(means: Mapping[str, float | None]) -> str:
-    present = {level: mean for level in LEVELS if (mean := means.get(level)) is not None}
-    found = sorted(present, key=lambda level: present[level])
-    if not found:
+def _order(found: Hierarchy) -> str:
+    if not found.levels:
         return ""
-    if len(found) == 1:
+    means = listing([f"{level.name} {level.mean:.1f}" for level in found.levels])
+    missing = [name for name in LEVELS if name not in [level.name for level in found.levels]]
+    if found.trend is None:
         return (
-            f"Only the level {found[0]} has semantics that beat random directions "
-            f"(mean layer {present[found[0]]:.1f}), so there is no order of levels to see."
+            f"Only one level has semantics that beat random directions (mean layer: {means}), so there is no "
+            "order of levels to test."
         )
-    if found == list(present):
-        chain = " before ".join(f"{level} ({present[level]:.1f})" for level in found)
-        sentence = f"By mean layer, the levels come in HiGAN’s order: {chain}."
-    else:
-        chain = ", ".join(f"{level} ({present[level]:.1f})" for level in found)
-        sentence = (
-            f"By mean layer, the levels do not come in HiGAN’s order, {', '.join(present)}; "
-            f"here it is {chain}."
-        )
-    close = [
-        f"{below} and {above}" for below, above in pairwise(found) if present[above] - present[below] < CLOSE
-    ]
-    if close:
-        sentence += f" Less than half a layer lies between {listing(close)}: read no order into that."
-    missing = [level for level in LEVELS if level not in present]
+    sentences = [f"Mean layers: {means}."]
+    claims = []
+    for claim in get_args(Claim):
+        pairs = [f"{pair.before} before {pair.after}" for pair in found.pairs if pair.claim == claim]
+        if pairs:
+            claims.append(f"{listing(pairs)} {'is' if len(pairs) == 1 else 'are'} {claim}")
+    sentences.append(f"Of HiGAN’s order, {'; '.join(claims)}.")
+    trend = f"The trend over all of them has p = {p_value(found.trend.p)}"
+    if found.without_single is not None:
+        has = "which has one semantic" if len(found.single) == 1 else "which have one semantic each"
+        trend += f", and {p_value(found.without_single.p)} without {listing(found.single)}, {has}"
+    sentences.append(f"{trend}.")
     if missing:
-        sentence += f" No {' or '.join(missing)} semantic beats random directions, so it has no place here."
-    return sentence
+        sentences.append(
+            f"No {' or '.join(missing)} semantic beats random directions, so it has no place here."
+        )
+    return " ".join(sentences)

@@ -10,10 +10,12 @@ import numpy as np
 
 from higan_fast.generators.base import Layer
 from higan_fast.predictors.base import LEVELS
+from higan_fast.probing.hierarchy import axes_by_level
 from higan_fast.probing.verification import Verification
 from higan_fast.report.charts import Cell, cell
-from higan_fast.report.numerals import NONE, decimals, interval, number
+from higan_fast.report.numerals import NONE, decimals, interval, listing, number, p_value
 from higan_fast.report.ranking import places_of
+from higan_fast.statistics.hierarchy import Hierarchy
 
 
 @dataclass(frozen=True)
@@ -31,13 +33,30 @@ class Profile:
 
 @dataclass(frozen=True)
 class LevelRows:
-    """The semantics of one level, and their mean layer (none when none of them beats the null)."""
+    """The semantics of one level, and their mean layer (none when none of them beats the null).
+
+    The mean has an interval, whose ends are in per cent of the axis too, where several semantics count.
+    """
 
     level: str
     profiles: tuple[Profile, ...]
     num_beating: int
     mean: str
     at: float | None
+    interval: str
+    ends: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class PairRow:
+    """Whether one level comes before another."""
+
+    before: str
+    after: str
+    p: str
+    p_adjusted: str
+    claim: str
+    why: str
 
 
 @dataclass(frozen=True)
@@ -47,6 +66,8 @@ class HeatMap:
     layers: tuple[Layer, ...]
     groups: tuple[tuple[str, int], ...]  # name, and how many layers it spans
     levels: tuple[LevelRows, ...]
+    pairs: tuple[PairRow, ...]
+    together: tuple[str, ...]  # semantics of one axis, which count as one
 
 
 def heat_map(verification: Verification, anchors: Mapping[tuple[str, int | None], str]) -> HeatMap:
@@ -57,24 +78,42 @@ def heat_map(verification: Verification, anchors: Mapping[tuple[str, int | None]
         anchors: where the pictures of a semantic stand, on a layer or (with None) as a whole.
     """
     num = len(verification.layers)
-    means = verification.mean_layer_by_level()
+    found = {level.name: level for level in verification.hierarchy.levels}
     names = verification.rank()
     level_of = {semantic.name: semantic.level for semantic in verification.semantics}
     levels = []
     for level in LEVELS:
         profiles = tuple(_profile(verification, name, anchors) for name in names if level_of[name] == level)
-        mean = means[level]
+        here = found.get(level)
+        bounds = None if here is None or here.low is None or here.high is None else (here.low, here.high)
         levels.append(
             LevelRows(
                 level=level,
                 profiles=profiles,
                 num_beating=sum(profile.beats_null for profile in profiles),
-                mean=NONE if mean is None else f"{mean:.1f}",
-                at=None if mean is None else _place(mean, num),
+                mean=NONE if here is None else f"{here.mean:.1f}",
+                at=None if here is None else _place(here.mean, num),
+                interval=NONE if bounds is None else interval(*bounds, 1),
+                ends=None if bounds is None else (_place(bounds[0], num), _place(bounds[1], num)),
             )
         )
     groups = [(name, len(list(run))) for name, run in groupby(layer.group for layer in verification.layers)]
-    return HeatMap(verification.layers, tuple(groups), tuple(levels))
+    together = tuple(
+        listing(axis) for axes in axes_by_level(verification).values() for axis in axes if len(axis) > 1
+    )
+    return HeatMap(
+        verification.layers, tuple(groups), tuple(levels), _pairs(verification.hierarchy), together
+    )
+
+
+def _pairs(found: Hierarchy) -> tuple[PairRow, ...]:
+    rows = []
+    for pair in found.pairs:
+        alone = [name for name in (pair.before, pair.after) if name in found.single]
+        why = f"one semantic on {listing(alone)}" if alone else ""
+        p, adjusted = (NONE if value is None else p_value(value) for value in (pair.p, pair.p_adjusted))
+        rows.append(PairRow(pair.before, pair.after, p, adjusted, pair.claim, why))
+    return tuple(rows)
 
 
 def _profile(verification: Verification, name: str, anchors: Mapping[tuple[str, int | None], str]) -> Profile:

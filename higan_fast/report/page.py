@@ -29,11 +29,12 @@ from higan_fast.report.entanglement import entanglement, large_even_parts
 from higan_fast.report.findings import economy, finding, order, wrecks
 from higan_fast.report.histograms import histograms
 from higan_fast.report.layers import heat_map
-from higan_fast.report.numerals import count, number, percent
+from higan_fast.report.numerals import count, number, p_value, percent
 from higan_fast.report.ranking import ranking
 from higan_fast.report.settings import about, described
 from higan_fast.report.strips import NUM_SAMPLES, STEPS, UNITS, anchors, strips
 from higan_fast.sampling.samples import Samples
+from higan_fast.statistics.hierarchy import ESTABLISHED, LEAST_MEMBERS, SUGGESTED
 from higan_fast.statistics.student import DISTINCT
 
 
@@ -98,6 +99,10 @@ def write_report(
         "attributed": attribution and attributed(attribution, verification),
         "heat_map": None,
         "distinct": DISTINCT,
+        "established": ESTABLISHED,
+        "suggested": SUGGESTED,
+        "least_members": LEAST_MEMBERS,
+        "trends": (),
         "sheets": contact_sheet(generator, samples),
         "histograms": histograms(samples, boundaries),
     }
@@ -108,6 +113,9 @@ def write_report(
             "ranking": ranking(verification, boundaries),
             "to": {name: place for (name, layer), place in links.items() if layer is None},
             "heat_map": heat_map(verification, links) if verification.layers else None,
+            "trends": list(
+                filter(None, (verification.hierarchy.trend, verification.hierarchy.without_single))
+            ),
             "strips": [strip for strip in pictured if strip.beats_null],
             "other_strips": [strip for strip in pictured if not strip.beats_null],
             "not_pictured": len(verification.boundary_names) - len(pictured),
@@ -155,7 +163,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "count": count}
+    environment.filters |= {"percent": percent, "count": count, "p_value": p_value}
     return environment
 
 

@@ -70,14 +70,14 @@ def test_entanglement_is_the_effect_of_all_layers_on_every_semantic(verification
 
 def test_json_is_what_the_design_says(verification, boundaries):
     found = json.loads(json.dumps(verification.to_json(), allow_nan=False))
-    tables = {"semantics", "entanglement", "mean_layer_by_level"}
+    tables = {"semantics", "entanglement", "mean_layer_by_level", "hierarchy"}
     assert set(found) == tables | {"images", "images_fixed", "settings"}
     assert found["images"] == found["images_fixed"] == 64 + (4 + 32) * 2 * 64 * (1 + NUM_LAYERS)
     assert [entry["name"] for entry in found["semantics"]] == verification.rank()
     figures = {"effect", "standard_error", "low", "high", "higan_delta"}
     figures |= {"even", "even_error", "even_low", "even_high"}
     keys = {"name", "level", "null_low", "null_high", "beats_null", "best_layer", "profile"} | figures
-    keys |= {"effect_in_deviations", "deviation", "step_in_sd"}
+    keys |= {"effect_in_deviations", "deviation", "step_in_sd", "mean_layer", "mean_layer_error"}
     keys |= {"samples", "screening_correlation", "p_adjusted", "p_required", "p_samples"}
     keys |= {"asymptotic", "status", "reason", "undecided", "accuracy", "remaining_accuracy"}
     layer_keys = {"layer", "screened", "beats_null", "samples"} | figures

@@ -112,10 +112,31 @@ def test_rows_of_noise_stay_pale(write, run):
 
 
 def test_the_sentence_on_the_order_follows_the_data(write, run):
-    assert "the levels come in HiGAN’s order: layout (0." in Page(write()).text
+    page = Page(write())
+    assert "Mean layers: layout 0.0, object 1.0, attribute 3.0 and color 4.0." in page.text
+    assert "The trend over all of them has p = 0.042, and" not in page.text  # every level has one semantic
+    assert "object before attribute and attribute before color are not established." in page.text
+    assert "attribute color – – not established: one semantic on attribute and color" in page.text
     page = Page(write(verification=upside_down(run.verification)))
-    assert "the levels do not come in HiGAN’s order, layout, object, attribute, color" in page.text
-    assert "here it is color (0." in page.text
+    assert "Mean layers: layout 4.0, object 3.0, attribute 1.0 and color 0.0." in page.text
+    assert "The trend layout, object, attribute, color has p = 1.0 (all 24 labelings)" in page.text
+
+
+def test_levels_with_several_semantics_have_intervals_and_p_values(write, run):
+    def moved(semantic):
+        return Semantic(semantic.name, {"view": "object", "wood": "color"}.get(semantic.name, semantic.level))
+
+    semantics = tuple(map(moved, SEMANTICS))
+    settings = run.samples.settings | {"semantics": [[s.name, s.level] for s in semantics]}
+    arrays = {part: getattr(run.samples, part) for part in ("z", "w", "codes", "scores")}
+    found = replace(run.verification, semantics=semantics)
+    page = Page(write(verification=found, samples=Samples(Held(settings, arrays), len(run.samples))))
+    pair = found.hierarchy.pairs[0]
+    assert pair.p == pair.p_adjusted == pytest.approx(1 / 6)  # 2 + 2 semantics
+    assert "Mean layers: object 0.5 and color 3.5. Of HiGAN’s order, object before color is not" in page.text
+    assert "object color 0.17 0.17 not established" in page.text
+    assert "0.5 0.0 to 4.0" in page.text, "two semantics say little of a level"
+    assert len(page.find("line", **{"class": "interval", "y1": "18"})) == 2
 
 
 def test_strips_are_those_of_the_first_samples_of_the_verification(write, run):
@@ -166,7 +187,8 @@ def test_a_level_that_is_absent_has_no_place_in_the_order(write, run):
     beats = np.array([name != "bed" for name in run.verification.boundary_names])
     page = Page(write(verification=replace(run.verification, beats_null=beats)))
     assert "3 of 4 semantics beat" in page.text
-    assert "layout (0.0) before attribute (3." in page.text
+    assert "Mean layers: layout 0.0, attribute 3.0 and color 4.0." in page.text
+    assert "Of HiGAN’s order, layout before attribute and attribute before color are not" in page.text
     assert "No object semantic beats random directions" in page.text
 
 
