@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
@@ -73,6 +73,15 @@ class Predictor(torch.nn.Module):
         return (None,) * self.num_semantics
 
     @property
+    def has_logits(self) -> tuple[bool, ...]:
+        """Which scores are the sigmoid of what ``logits`` gives; effects on these are reported in both."""
+        return (False,) * self.num_semantics
+
+    def logits(self, images: Tensor) -> Tensor:
+        """As ``forward``, but log-odds of the semantics that ``has_logits`` names."""
+        raise NotImplementedError
+
+    @property
     def names(self) -> tuple[str, ...]:
         return tuple(semantic.name for semantic in self.semantics)
 
@@ -85,6 +94,21 @@ class Predictor(torch.nn.Module):
         raise NotImplementedError
 
 
+class LogitsOf(Predictor):
+    """Gives what another predictor's ``logits`` does, from which its scores follow.
+
+    Attributes:
+        predictor: the other one, whose semantics these are.
+    """
+
+    def __init__(self, predictor: Predictor) -> None:
+        super().__init__()
+        self.predictor, self.semantics = predictor, predictor.semantics
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.predictor.logits(images)
+
+
 class ModulePredictor(Predictor):
     """Any ``nn.Module`` or function that maps images in [-1, 1] to ``[N, num_semantics]``.
 
@@ -93,7 +117,8 @@ class ModulePredictor(Predictor):
             device and in their mode.
         semantics: a name for each column of its output, or ``Semantic`` objects that also carry a
             level; plain names count as attributes. Where the output is a dict, its keys.
-        score_range: between what all scores always lie; None: not known.
+        score_range: between what all scores always lie, (low, high), or such a pair for each of some names;
+            None: not known.
         identity: see ``Predictor``.
 
     Raises:
@@ -106,15 +131,24 @@ class ModulePredictor(Predictor):
         self,
         module: Callable[[Tensor], Any],
         semantics: str | Semantic | Sequence[str | Semantic] | None,
-        score_range: tuple[float, float] | None = None,
+        score_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
         identity: str | None = None,
     ) -> None:
         super().__init__()
         self.module, self.score_range, self.identity = _callable(module), score_range, identity
         self.semantics = _semantics(semantics)
+        by_name = score_range if isinstance(score_range, Mapping) else {}
+        strange = [name for name in by_name if name not in self.names]
+        if strange:
+            raise ValueError(
+                f"score_range: got one for {in_words(strange[0])}, expected names of the semantics: "
+                f"{', '.join(self.names)}"
+            )
 
     @property
     def score_ranges(self) -> tuple[tuple[float, float] | None, ...]:
+        if isinstance(self.score_range, Mapping):
+            return tuple(self.score_range.get(name) for name in self.names)
         return (self.score_range,) * self.num_semantics
 
     def forward(self, images: Tensor) -> Tensor:

@@ -57,6 +57,10 @@ class ScenePredictor(Predictor):
     def score_ranges(self) -> tuple[tuple[float, float] | None, ...]:
         return tuple(None if name in self.continuous else (0.0, 1.0) for name in self.names)
 
+    @property
+    def has_logits(self) -> tuple[bool, ...]:
+        return tuple(name not in self.continuous for name in self.names)
+
     def features(self, images: Tensor) -> Tensor:
         """Images ``[N, 3, H, W]`` in [-1, 1] → the last layer's inputs ``[N, 128]``."""
         x = image_to_input(images, RESOLUTION, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))

@@ -39,7 +39,7 @@ def measure_fixed(
     num_null, num_layers = len(directions) - len(columns), len(measurement.layer_sets) - 1
     own = range(len(columns)), slice(None), columns  # each boundary on its own semantic
     effects = measurement.each(directions, num, folder, settings, progress)
-    found = Intervals(effects, measurement.ranges, len(columns), confidence, fixed=True)
+    found = Intervals(effects, measurement.ranges, measurement.logits, len(columns), confidence, fixed=True)
     figures = found.figures()
     own_effect, scale = figures["effect"][own], found.null_scale[:, columns].T  # [B, 1 + L]
     level = (1 - confidence) / (2 if num_layers else 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -24,16 +25,26 @@ class Intervals:
     an even part at most d.
     """
 
-    def __init__(self, effects: Effects, ranges: Array, num: int, confidence: float, *, fixed: bool) -> None:
+    def __init__(
+        self,
+        effects: Effects,
+        ranges: Array,
+        logits: Sequence[int],
+        num: int,
+        confidence: float,
+        *,
+        fixed: bool,
+    ) -> None:
         """
         Args:
             effects: of the boundaries, and then of random directions.
             ranges: between what each score lies, ``[S, 2]``; infinite: not known.
+            logits: which semantics have them.
             num: how many boundaries there are.
             confidence: of each interval, and of the band.
             fixed: whether the number of samples was fixed beforehand.
         """
-        self.all, self.num, self.confidence = effects, num, confidence
+        self.all, self.num, self.confidence, self.logits = effects, num, confidence, list(logits)
         self.own = effects.of(slice(num))
         self.width = ranges[:, 1] - ranges[:, 0]  # [S]
         self.count = np.broadcast_to(self.own.num[:, :, None], self.own.mean.shape)
@@ -49,6 +60,19 @@ class Intervals:
         """Of the even parts, ``[B, 1 + L, S]`` each."""
         own = self.own
         return self._bounds(self.count, own.even, own.even_m2, own.even_changed, self.width, level)
+
+    def logit_figures(self, level: float) -> dict[str, Array]:
+        """Effects on logits, whose range is never known; NaN for semantics that have none."""
+        own = self.own
+        count = np.broadcast_to(own.num[:, :, None], own.logit.shape)
+        low, high = self._bounds(count, own.logit, own.logit_m2, own.logit_changed, np.inf, level)
+        error = np.sqrt(own.logit_m2 / np.maximum(count - 1, 1) / np.maximum(count, 1))
+        parts = {"logit_effect": own.logit, "logit_error": error, "logit_low": low, "logit_high": high}
+        arrays = {}
+        for name, part in parts.items():
+            arrays[name] = np.full(own.mean.shape, np.nan)
+            arrays[name][..., self.logits] = part
+        return arrays
 
     def even_sure(self) -> BoolArray:
         """Whether the even part of all layers together is surely not 0, ``[B, S]``.
@@ -78,6 +102,7 @@ class Intervals:
             "even_low": even_low,
             "even_high": even_high,
             "higan_delta": own.higan_delta,
+            **self.logit_figures(level),
         }
         return {
             **{name: self._measured(array, of_own) for name, array in arrays.items()},

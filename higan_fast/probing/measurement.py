@@ -18,9 +18,9 @@ from higan_fast.engine.engine import Engine
 from higan_fast.engine.estimate import Estimate, Rate
 from higan_fast.engine.plan import Plan, all_and_each
 from higan_fast.generators.base import Generator
-from higan_fast.predictors.base import Predictor
+from higan_fast.predictors.base import LogitsOf, Predictor
 from higan_fast.probing.effect_files import Measured, hash_of, key_of, name_of, stored_keys
-from higan_fast.probing.tally import Effects, Tally
+from higan_fast.probing.tally import Effects, Tally, with_scores
 from higan_fast.progress import progress as show_progress
 from higan_fast.progress import say
 from higan_fast.sampling.latents import (
@@ -59,6 +59,7 @@ class Measurement:
 
     Attributes:
         ranges: between what each score lies, ``[S, 2]``; −inf and inf where it is not known.
+        logits: of which semantics the engine gives logits.
     """
 
     def __init__(
@@ -75,7 +76,11 @@ class Measurement:
         self.seed, self.truncation, self.label = seed, (truncation_psi, truncation_layers), label
         self.layer_sets = _layer_sets(space, engine.generator)
         self.num_scored = 0  # the base samples that were scored whatever the rounds take
-        self.ranges = _ranges(engine.predictor)
+        scorer = engine.predictor
+        of_scores = scorer.predictor if isinstance(scorer, LogitsOf) else scorer
+        has_logits = of_scores.has_logits if of_scores and of_scores is not scorer else ()
+        self.ranges = _ranges(of_scores)
+        self.logits = tuple(column for column, has in enumerate(has_logits) if has)
         self._rate: Rate | None = None
         self._base: dict[range, Tensor] = {}  # scores of base samples, [n, S]
 
@@ -134,7 +139,8 @@ class Measurement:
         to_codes = partial(map_labelled_latents, generator, truncation_psi=psi, truncation_layers=truncated)
         drawn, plan = self.draw(samples.start, samples.stop), self._plan(directions, chosen)
         base = self._base_scores(samples, drawn.codes)
-        tally = Tally(len(samples), len(directions), len(self.layer_sets), columns, base)
+        sizes = len(samples), len(directions), len(self.layer_sets)
+        tally = Tally(*sizes, columns, base, self.logits)
         moved = labelled_latents(generator, drawn) if plan.in_latents else drawn.codes
         for found in self.engine.perturbed_scores(moved, plan, to_codes):
             tally.add(found)
@@ -204,8 +210,9 @@ class Measurement:
         if missing.any():
             self.num_scored = min(DEVIATION_SAMPLES, at_most)
             parts = _parts(range(self.num_scored))
-            scores = [self._base_scores(part, self.draw(part.start, part.stop).codes) for part in parts]
-            found[missing] = deviation_of(torch.cat(scores).cpu().numpy())[missing]
+            values = [self._base_scores(part, self.draw(part.start, part.stop).codes) for part in parts]
+            scores = with_scores(torch.cat(values), self.logits)
+            found[missing] = deviation_of(scores.cpu().numpy())[missing]
         return found
 
     def effects(self, directions: Sequence[Direction], tally: Tally) -> Effects:
@@ -235,7 +242,7 @@ class Measurement:
         return effects
 
     def _base_scores(self, samples: range, codes: Tensor) -> Tensor:
-        """Of base samples as they are: ``[n, S]``."""
+        """Of base samples as they are, or logits where there are: ``[n, S]``."""
         if samples not in self._base:
             self._base[samples] = self.engine.scores(codes)
         return self._base[samples]

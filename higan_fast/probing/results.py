@@ -30,6 +30,7 @@ FIGURES = (
     *("effect", "standard_error", "low", "high"),
     *("even", "even_error", "even_low", "even_high"),
     "higan_delta",
+    *("logit_effect", "logit_error", "logit_low", "logit_high"),
 )
 
 
@@ -60,6 +61,11 @@ class Verification:
         even_sure: whether the even part of all layers together is surely not 0, by an interval that is
             corrected for the number of these, ``[B, S]``.
         higan_delta: HiGAN's one-sided clipped mean, ``[B, 1 + L, S]``.
+        logit_effect: the effect on the logit of a score that has one, ``[B, 1 + L, S]``; NaN for others. A
+            probability that is near 0 or 1 in most samples hardly moves there; its logit does.
+        logit_error: standard error of that, ``[B, 1 + L, S]``.
+        logit_low: lower end of its interval, which is always asymptotic, ``[B, 1 + L, S]``.
+        logit_high: upper end, ``[B, 1 + L, S]``.
         null_low: the effects of random directions lie above this, ``[1 + L, S]`` ...
         null_high: ... and below this, with the probability ``settings["confidence"]``.
         sign: of each boundary's effect on its own semantic on all layers, where that is sure, ``[B]``: 1, −1,
@@ -108,6 +114,10 @@ class Verification:
     even_high: Array
     even_sure: BoolArray
     higan_delta: Array
+    logit_effect: Array
+    logit_error: Array
+    logit_low: Array
+    logit_high: Array
     null_low: Array
     null_high: Array
     sign: NDArray[np.int8]

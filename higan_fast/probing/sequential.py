@@ -88,7 +88,7 @@ def measure_until_decided(
         chosen[num:, 1:] = True
         rounds.measure(first, chosen)
     assert rounds.effects is not None  # there is a first round
-    figures = _figures(rounds.effects, columns, decisions, known, on_first, measurement.ranges, confidence)
+    figures = _figures(rounds.effects, columns, decisions, known, on_first, measurement, confidence)
     return figures | {
         "undecided": _undecided(goal, verdict),
         "images": rounds.num_base + 2 * int(rounds.effects.num.sum()),
@@ -146,7 +146,7 @@ def _figures(
     decisions: Decisions,
     known: BoolArray,
     on_first: Array,
-    ranges: Array,
+    measurement: Measurement,
     confidence: float,
 ) -> dict[str, Any]:
     """What a ``Verification`` shows.
@@ -159,7 +159,7 @@ def _figures(
         on_first: ... by their effects on the first samples, ``[B, L]``.
     """
     verdict, shape = decisions.verdict(), decisions.active.shape
-    found = Intervals(effects, ranges, len(columns), confidence, fixed=False)
+    found = Intervals(effects, measurement.ranges, measurement.logits, len(columns), confidence, fixed=False)
     figures, own = found.figures(), (range(len(columns)), slice(None), columns)
     for name, end in zip(("low", "high"), decisions.effects.bounds((1 - confidence) / 2), strict=True):
         figures[name][own] = np.where(figures["samples"] == 0, np.nan, end.reshape(shape))
@@ -195,11 +195,13 @@ def _settle_even_parts(
 
     What is sure of an effect after a few samples leaves open whether the boundary wrecks something else.
     """
-    num, stops = len(columns), count_rounds(min(EVEN_SAMPLES, max_samples))
+    measurement, num, stops = rounds.measurement, len(columns), count_rounds(min(EVEN_SAMPLES, max_samples))
     while rounds.effects is not None:
         count, even = rounds.effects.num[:num, 0], rounds.effects.even[:num, 0]
         large = np.abs(in_deviations(even, deviation)) >= LARGE_EVEN  # NaN is not
-        found = Intervals(rounds.effects, rounds.measurement.ranges, num, confidence, fixed=False)
+        found = Intervals(
+            rounds.effects, measurement.ranges, measurement.logits, num, confidence, fixed=False
+        )
         open_ones = (large & ~found.even_sure()).any(axis=1) & (count < stops[-1])
         if not open_ones.any():
             return

@@ -8,12 +8,10 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from higan_fast.probing.results import Verification
+from higan_fast.probing.results import FIGURES, Verification
 
-FIGURES = ("effect", "standard_error", "low", "high", "even", "even_error", "even_low", "even_high")
 COLUMNS = (
-    *("verification", "boundary", "step", "step_unit", "step_in_sd", "layers", "semantic"),
-    *(*FIGURES, "higan_delta"),
+    *("verification", "boundary", "step", "step_unit", "step_in_sd", "layers", "semantic", *FIGURES),
     *("asymptotic", "deviation", "effect_in_deviations", "samples", "beats_null"),
 )
 
@@ -57,7 +55,6 @@ def table(verification: Verification) -> Iterator[dict[str, Any]]:
                     "layers": layers,
                     "semantic": semantic.name,
                     **{figure: _number(getattr(verification, figure)[where]) for figure in FIGURES},
-                    "higan_delta": _number(verification.higan_delta[where]),
                     "deviation": float(verification.deviation[column]),
                     "effect_in_deviations": _number(relative[where]),
                     "asymptotic": "true" if verification.asymptotic[column] else "false",

@@ -31,6 +31,9 @@ class Effects(NamedTuple):
     higan_delta: Array  # [M, sets, S]
     changed: NDArray[np.int64]  # [M, sets, S], in how many samples the effect was other than 0
     even_changed: NDArray[np.int64]  # [M, sets, S], and in how many the even part
+    logit: Array  # [M, sets, K], mean effect on the logits of K semantics
+    logit_m2: Array  # [M, sets, K]
+    logit_changed: NDArray[np.int64]  # [M, sets, K]
 
     def of(self, rows: slice) -> Effects:
         """Of some directions."""
@@ -45,7 +48,11 @@ class Effects(NamedTuple):
         )
         rise, _ = merge_moments(counts[0], self.higan_delta, 0.0, counts[1], other.higan_delta, 0.0)
         changed, even_changed = self.changed + other.changed, self.even_changed + other.even_changed
-        return Effects(self.num + other.num, mean, m2, even, even_m2, rise, changed, even_changed)
+        logit, logit_m2 = merge_moments(
+            counts[0], self.logit, self.logit_m2, counts[1], other.logit, other.logit_m2
+        )
+        on_logits = logit, logit_m2, self.logit_changed + other.logit_changed
+        return Effects(self.num + other.num, mean, m2, even, even_m2, rise, changed, even_changed, *on_logits)
 
 
 class Tally:
@@ -63,29 +70,41 @@ class Tally:
     """
 
     def __init__(
-        self, num_samples: int, num_directions: int, num_sets: int, columns: Sequence[int], base: Tensor
+        self,
+        num_samples: int,
+        num_directions: int,
+        num_sets: int,
+        columns: Sequence[int],
+        base: Tensor,
+        logits: Sequence[int] = (),
     ) -> None:
         """Nothing was measured yet.
 
         Args:
             columns: the semantic of each of the first B directions, which are boundaries.
             base: scores of the samples as they are, ``[n, S]``.
+            logits: of which K semantics logits come, here and later, in place of scores.
         """
+        self.logits, base = list(logits), with_scores(base, logits)
         shape, num = (num_directions, num_sets), len(columns)
         doubles: dict[str, Any] = {"dtype": torch.float64, "device": base.device}
         self.base, self.columns = base, torch.as_tensor(columns, dtype=torch.long, device=base.device)
         self.own = torch.full((num_samples, num, num_sets), torch.nan, **doubles)
         self.null = torch.full((num_samples, num_directions - num, num), torch.nan, **doubles)
         self._count = torch.zeros(*shape, 1, **doubles)
-        self._odd, self._even = (_zeros(*shape, base.shape[1], **doubles) for _ in range(2))
-        self._rise, self._changed, self._even_changed = (
-            torch.zeros(*shape, base.shape[1], **doubles) for _ in range(3)
+        sizes = base.shape[1], base.shape[1], len(self.logits)
+        self._odd, self._even, self._logit = (_zeros(*shape, size, **doubles) for size in sizes)
+        self._changed, self._even_changed, self._logit_changed = (
+            torch.zeros(*shape, size, **doubles) for size in sizes
         )
+        self._rise = torch.zeros(*shape, base.shape[1], **doubles)
         self.lowest, self.highest = base.amin(0), base.amax(0)
 
     def add(self, found: Perturbed) -> None:
-        """Scores of a step forth and one back, ``[n, m, 2, S]``."""
+        """Scores, or logits, of a step forth and one back, ``[n, m, 2, S]``."""
         samples, layer_set, directions, values = found
+        on_logits = paired_effect(*values[..., self.logits].unbind(2))  # [n, m, K]
+        values = with_scores(values, self.logits)
         plus, minus = values.unbind(2)  # [n, m, S]
         effects = paired_effect(plus, minus)
         where: Any = (upload(directions, values.device), layer_set)
@@ -95,6 +114,7 @@ class Tally:
         for (mean, m2), changed, part in (
             (self._odd, self._changed, effects),
             (self._even, self._even_changed, even),
+            (self._logit, self._logit_changed, on_logits),
         ):
             new = Moments.of(part, dim=0)  # [m, S]
             mean[where], m2[where] = merge_moments(count, mean[where], m2[where], new.count, new.mean, new.m2)
@@ -115,11 +135,21 @@ class Tally:
 
     def effects(self) -> Effects:
         """What has been taken in, on the host."""
-        mean, m2, even, even_m2, rise = (part.cpu().numpy() for part in (*self._odd, *self._even, self._rise))
-        num, changed, even_changed = (
-            part.long().cpu().numpy() for part in (self._count[..., 0], self._changed, self._even_changed)
+        means = (*self._odd, *self._even, self._rise, *self._logit)
+        counts = self._count[..., 0], self._changed, self._even_changed, self._logit_changed
+        mean, m2, even, even_m2, rise, logit, logit_m2 = (part.cpu().numpy() for part in means)
+        num, changed, even_changed, logit_changed = (part.long().cpu().numpy() for part in counts)
+        return Effects(
+            num, mean, m2, even, even_m2, rise, changed, even_changed, logit, logit_m2, logit_changed
         )
-        return Effects(num, mean, m2, even, even_m2, rise, changed, even_changed)
+
+
+def with_scores(values: Tensor, logits: Sequence[int]) -> Tensor:
+    """Returns scores ``[..., S]`` from values that are logits in some columns."""
+    if not logits:
+        return values
+    columns = torch.as_tensor(logits, dtype=torch.long, device=values.device)
+    return values.index_copy(-1, columns, values[..., columns].sigmoid())
 
 
 def _zeros(*shape: int, **options: Any) -> tuple[Tensor, Tensor]:

@@ -31,7 +31,7 @@ from higan_fast.engine.precision import WISHES, Wish, chosen_precision
 from higan_fast.files import only_writer, remove_leftovers
 from higan_fast.fingerprint import fingerprint, warn_of_unseen
 from higan_fast.generators.base import Generator, check_generator
-from higan_fast.predictors.base import Predictor, check_predictor
+from higan_fast.predictors.base import LogitsOf, Predictor, check_predictor
 from higan_fast.probing.effect_files import hash_of, key_of, name_of
 from higan_fast.probing.fixed import measure_fixed
 from higan_fast.probing.measurement import Measurement
@@ -186,7 +186,8 @@ def verify(
     generator.check_truncation(truncation_psi, truncation_layers)
     check_label(label, generator.label_dim)
     precision = chosen_precision(precision, generator.device)
-    engine = Engine(generator, predictor, batch_size=batch_size, precision=precision)
+    scorer = LogitsOf(predictor) if any(predictor.has_logits) else predictor
+    engine = Engine(generator, scorer, batch_size=batch_size, precision=precision)
     measurement = Measurement(engine, seed, space, step, truncation_psi, truncation_layers, label)
     made_by = {"generator": fingerprint(generator), "predictor": fingerprint(predictor)}
     for boundary in chosen:
@@ -284,6 +285,7 @@ def _of_the_one_layer(figures: dict[str, Any]) -> dict[str, Any]:
     """What all layers do together is what the only one does alone: it is measured once, and stands twice."""
     by_set = ["effect", "standard_error", "low", "high", "higan_delta", "samples"]
     by_set += ["even", "even_error", "even_low", "even_high"]
+    by_set += ["logit_effect", "logit_error", "logit_low", "logit_high"]
     return {
         **{name: figures[name].repeat(2, axis=1) for name in by_set},
         **{name: figures[name].repeat(2, axis=0) for name in ("null_low", "null_high")},

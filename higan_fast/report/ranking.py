@@ -33,6 +33,8 @@ class Row:
     relative_interval: str
     effect: str
     interval: str
+    logit: str  # the effect on the score's logit
+    logit_interval: str
     null: str
     p: str
     required: str
@@ -56,6 +58,7 @@ class Ranking:
 
     rows: tuple[Row, ...]
     asymptotic: bool  # whether any interval is
+    with_logits: bool  # whether any score has one
     ticks: tuple[Tick, ...]
     zero: float
 
@@ -75,9 +78,11 @@ def ranking(verification: Verification, boundaries: Boundaries) -> Ranking:
                 level=entry["level"],
                 beats_null=entry["beats_null"],
                 relative=number(sizes["effect"], 2, signed=True),
-                relative_interval=interval(sizes["low"], sizes["high"], 2),
+                relative_interval=interval(sizes["low"], sizes["high"], 2, entry["asymptotic"]),
                 effect=number(entry["effect"], places, signed=True),
                 interval=interval(entry["low"], entry["high"], places, entry["asymptotic"]),
+                logit=number(entry["logit_effect"], 2, signed=True),
+                logit_interval=interval(entry["logit_low"], entry["logit_high"], 2, asymptotic=True),
                 null=f"± {number(entry['null_high'], places)}",
                 p=p_value(entry["p_adjusted"]),
                 required=p_value(entry["p_required"]),
@@ -96,7 +101,8 @@ def ranking(verification: Verification, boundaries: Boundaries) -> Ranking:
             )
         )
     asymptotic = any(entry["asymptotic"] for entry in result)
-    return Ranking(tuple(rows), asymptotic, tuple(scale.ticks()), scale(0.0))
+    with_logits = any(entry["logit_effect"] is not None for entry in result)
+    return Ranking(tuple(rows), asymptotic, with_logits, tuple(scale.ticks()), scale(0.0))
 
 
 def places_of(verification: Verification, name: str) -> int:

@@ -76,6 +76,7 @@ def test_json_is_what_the_design_says(verification, boundaries):
     assert [entry["name"] for entry in found["semantics"]] == verification.rank()
     figures = {"effect", "standard_error", "low", "high", "higan_delta"}
     figures |= {"even", "even_error", "even_low", "even_high"}
+    figures |= {"logit_effect", "logit_error", "logit_low", "logit_high"}
     keys = {"name", "level", "null_low", "null_high", "beats_null", "best_layer", "profile"} | figures
     keys |= {"effect_in_deviations", "deviation", "step_in_sd", "mean_layer", "mean_layer_error"}
     keys |= {"samples", "screening_correlation", "p_adjusted", "p_required", "p_samples"}
