@@ -64,3 +64,22 @@ def test_the_weight_can_be_chosen_by_what_moves(sampled):
     assert "choosing C: " in found.stderr and "logistic, C = " in found.stdout
     assert Boundaries.load(sampled / "boundaries.safetensors").settings["C"] == "auto"
     assert "'some' is not a valid float" in run("fit", sampled, *options, "some", code=2).output
+
+
+def test_the_recipe_of_higan_fits_measures_and_ranks_as_higan_does(sampled):
+    run("fit", sampled, "--chosen-num", 0.4, "--recipe", "higan")
+    options = ("--recipe", "higan", "--max-samples", 4, "--null", 2)
+    found = json.loads(run("verify", sampled, *options, "--json").stdout)
+    assert (found["settings"]["num"], found["settings"]["step"], found["settings"]["step_unit"]) == (
+        4,
+        2,
+        "norm",
+    )
+    deltas = [row["higan_delta"] for row in found["semantics"]]
+    assert deltas == sorted(deltas, reverse=True)
+    for other in (("--step", 1), ("--decide", "effect"), ("--step-unit", "sd")):
+        said = run("verify", sampled, *options, *other, code=1).output
+        assert said.startswith("Error: recipe (--recipe): 'higan' measures all") and said.count("\n") == 1
+    run("fit", sampled, "--chosen-num", 0.4, "--boundary", "ridge")
+    said = run("verify", sampled, *options, code=1).output
+    assert "was fitted otherwise (ridge, C = 1); fit with this recipe too" in said

@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,17 @@ from higan_fast.boundaries.boundary import SPACES, Boundaries, Boundary, Space
 from higan_fast.boundaries.choice import STRENGTHS, choose_regularisation
 from higan_fast.boundaries.deviations import codes_in, measured_on
 from higan_fast.boundaries.gradient import mean_gradients
-from higan_fast.boundaries.methods import MACHINES, METHODS, ON_ALL, REGULARISED, Method, Task, fit_planes
+from higan_fast.boundaries.methods import (
+    MACHINES,
+    METHODS,
+    ON_ALL,
+    RECIPES,
+    REGULARISED,
+    Method,
+    Recipe,
+    Task,
+    fit_planes,
+)
 from higan_fast.boundaries.origin import Origin
 from higan_fast.boundaries.sides import CannotFitError, Sides, choose_sides
 from higan_fast.boundaries.svm import LOSSES, Loss
@@ -26,8 +36,6 @@ from higan_fast.progress import progress as show_progress
 from higan_fast.sampling.samples import Samples
 
 Weight = float | Literal["auto"]
-Recipe = Literal["higan"]
-RECIPES: tuple[Recipe, ...] = get_args(Recipe)
 
 ROWS_AT_ONCE = 8192  # of codes, when the samples are classified
 

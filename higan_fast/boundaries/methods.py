@@ -31,6 +31,8 @@ from higan_fast.boundaries.svm import Loss, fit_linear_svms
 
 Method = Literal["svm", "logistic", "ridge", "lda", "difference", "pattern", "gradient"]
 METHODS: tuple[Method, ...] = get_args(Method)
+Recipe = Literal["higan"]
+RECIPES: tuple[Recipe, ...] = get_args(Recipe)
 
 ON_ALL: tuple[Method, ...] = ("logistic", "ridge")  # that learn from what lies between the two sides too
 MACHINES: tuple[Method, ...] = ("svm", "pattern")  # that have a loss to choose

@@ -35,6 +35,7 @@ def _verifying(verified: dict[str, Any]) -> list[str]:
     """Returns the options of a verification."""
     words = ["--step", f"{verified['step']:g}", "--step-unit", verified["step_unit"]]
     words += ["--confidence", f"{verified['confidence']:g}"]
+    words += ["--recipe", verified["recipe"]] if "recipe" in verified else []
     if verified["decide"] is None:
         words += ["--exhaustive", "--max-samples", str(verified["num"])]
     else:

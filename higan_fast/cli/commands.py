@@ -21,6 +21,7 @@ from higan_fast.cli.options import (
     PATH,
     PRECISION,
     QUIET,
+    RECIPE,
     RUN,
     SAMPLING,
     STEP_UNIT,
@@ -68,6 +69,7 @@ def fit(run: Path, quiet: bool, places: dict[str, str | None], **fitting: Any) -
 @main.command()
 @RUN
 @VERIFYING
+@RECIPE
 @BATCH
 @click.option("--semantic", "semantics", multiple=True, help="Only this one; may be repeated.")
 @ELSEWHERE

@@ -180,6 +180,11 @@ SAMPLING = options(
     ),
     DEVICE,
 )
+RECIPE = click.option(
+    "--recipe",
+    type=click.Choice(["higan"]),
+    help="Do as HiGAN: a linear SVM with C = 1; all effects on --max-samples, ranked by HiGAN's delta.",
+)
 STEP_UNIT = option(
     "--step-unit",
     default="norm",
@@ -200,9 +205,7 @@ FITTING = options(
         metavar="FLOAT|auto",
         help="Weight of the data: the smaller, the more regularised; auto: by what moves most.  [default: 1]",
     ),
-    click.option(
-        "--recipe", type=click.Choice(["higan"]), help="Fit as HiGAN does: a linear SVM with C = 1."
-    ),
+    RECIPE,
     option("--chosen-num", default=2000.0, help="Samples per side; in (0, 1]: a ratio; at most half."),
     click.option(
         "--space",

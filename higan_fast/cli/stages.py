@@ -47,7 +47,7 @@ def probe(
 ) -> None:
     """All stages; ``options``: of the sampling, the fitting and the verification."""
     fitting = {name: options.pop(name) for name in FITTING}
-    verifying = {name: options.pop(name) for name in VERIFYING}
+    verifying = {name: options.pop(name) for name in VERIFYING} | {"recipe": fitting["recipe"]}
     attributing = {name: verifying[name] for name in ("confidence", "precision")}
     places = {name: options.get(name) for name in PLACES}
     check_fitting(**fitting)

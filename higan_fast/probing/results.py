@@ -155,11 +155,14 @@ class Verification:
         """Boundaries by effect on their own semantic, in standard deviations of its score, largest first.
 
         Those that beat the null come first. Where a score is the same for all samples, an effect on it has no
-        such unit, and comes last among its like.
+        such unit, and comes last among its like. With HiGAN's recipe, by ``higan_delta`` alone.
         """
         own = [self.in_deviations()[row, 0, column] for row, column in enumerate(self._columns())]
         without = np.isnan(own)
         by_effect = sorted(range(len(own)), key=lambda row: -np.nan_to_num(own[row]))
+        if self.settings.get("recipe") == "higan":
+            deltas = [self.higan_delta[row, 0, column] for row, column in enumerate(self._columns())]
+            return [self.boundary_names[row] for row in np.argsort(-np.array(deltas), kind="stable")]
         rows = sorted(self.order or by_effect, key=lambda row: (not self.beats_null[row], without[row]))
         return [self.boundary_names[row] for row in rows]
 

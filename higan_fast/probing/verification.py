@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from higan_fast.boundaries.boundary import STEP_UNITS, Boundary, Space, StepUnit, fingerprint_of
+from higan_fast.boundaries.methods import RECIPES, Recipe
 from higan_fast.boundaries.origin import Label, check_origin, drawn_as
 from higan_fast.checks import (
     check_batch_size,
@@ -58,6 +59,7 @@ def check_verifying(
     screening: int,
     batch_size: int | None,
     step_unit: StepUnit = "norm",
+    recipe: Recipe | None = None,
     semantics: str | Sequence[str] | None = None,
     space: Space | None = None,
     out: str | Path | None = None,
@@ -84,6 +86,8 @@ def check_verifying(
     check_choice("precision (--precision)", precision, WISHES)
     check_count("screening (--screening)", screening, 0)
     check_batch_size(batch_size)
+    if recipe is not None:
+        _check_recipe(recipe, boundaries, decide, step, step_unit)
     if boundaries is not None:
         space = boundaries[_names(boundaries, semantics)[0]].space
     if num is None and decide == "top-layer" and space == "z":
@@ -107,6 +111,7 @@ def verify(
     max_samples: int = 2000,
     step: float = 2.0,
     step_unit: StepUnit = "norm",
+    recipe: Recipe | None = None,
     semantics: str | Sequence[str] | None = None,
     num_null: int = 32,
     seed: int | None = None,
@@ -140,6 +145,8 @@ def verify(
         step: how far to move (HiGAN's λ); effects are those of one such step.
         step_unit: "norm": of the displacement, as HiGAN's; "sd": standard deviations of the codes along each
             boundary, which ``Boundary.per_step`` explains, and along each random direction.
+        recipe: "higan": as HiGAN re-scores. Everything is measured on ``max_samples`` samples (its K), with a
+            step of 2 in norm, and ``rank`` is by ``higan_delta``. None: as the other arguments say.
         semantics: which boundaries to verify, names or one name; None: all.
         num_null: how many random directions.
         seed: of the base samples and of the random directions. None: as the samples that the boundaries were
@@ -170,9 +177,11 @@ def verify(
     check_predictor(predictor)
     check_verifying(
         boundaries, num=num, decide=decide, confidence=confidence, max_samples=max_samples, step=step,
-        step_unit=step_unit, semantics=semantics, num_null=num_null, precision=precision, screening=screening,
-        batch_size=batch_size, out=out,
+        step_unit=step_unit, recipe=recipe, semantics=semantics, num_null=num_null, precision=precision,
+        screening=screening, batch_size=batch_size, out=out,
     )  # fmt: skip
+    if recipe == "higan" and num is None:
+        num = max_samples
     chosen = _choose(boundaries, semantics, generator, predictor)
     space = chosen[0].space
     seed, truncation_psi, truncation_layers, label = drawn_as(
@@ -217,7 +226,7 @@ def verify(
         goal = decide or ("effect" if space == "z" or one_layer else "top-layer")
     until = {"max_samples": int(max_samples)} if num is None else {"num": int(num)}
     about: dict[str, Any] = {"num_null": int(num_null), "confidence": confidence, "decide": goal, **until}
-    about["screening"] = int(screening)
+    about |= {"screening": int(screening)} | ({"recipe": recipe} if recipe else {})
     about["boundaries"] = fingerprint_of(boundaries)
     about["code_deviations"] = {
         each.name: each.code_deviations and list(each.code_deviations) for each in boundaries.values()
@@ -292,6 +301,29 @@ def _of_the_one_layer(figures: dict[str, Any]) -> dict[str, Any]:
         "layer_beats_null": figures["beats_null"][:, None],
         "top_layer": np.zeros_like(figures["top_layer"]),
     }
+
+
+def _check_recipe(
+    recipe: Recipe,
+    boundaries: Mapping[str, Boundary] | None,
+    decide: Goal | None,
+    step: float,
+    step_unit: StepUnit,
+) -> None:
+    """Raises ValueError where something else than the recipe is asked for, or boundaries are of another."""
+    check_choice("recipe (--recipe)", recipe, RECIPES)
+    if (decide, step, step_unit) != (None, 2, "norm"):
+        raise ValueError(
+            f"recipe (--recipe): 'higan' measures all on a fixed number of samples, with a step of 2 in "
+            f"norm, and got decide {decide!r}, step {step:g} in {step_unit}; leave those out, or the recipe"
+        )
+    for boundary in () if boundaries is None else boundaries.values():
+        origin = boundary.origin
+        if origin is not None and (origin.method, origin.C) not in ((None, None), ("svm", 1.0)):
+            raise ValueError(
+                f"recipe (--recipe): 'higan' is of linear SVMs with C = 1, and boundary {boundary.name!r} "
+                f"was fitted otherwise ({origin.described}); fit with this recipe too"
+            )
 
 
 def _accuracies(values: Iterable[float | None]) -> NDArray[np.float64]:
