@@ -84,7 +84,7 @@ class Hierarchy:
 
     Attributes:
         levels: those that have members, in the declared order.
-        trend: over all of them; None: there are fewer than two.
+        trend: over all of them; None: there are fewer than two, or there is one layer.
         without_single: over those with two members or more; None: these are all of them, or fewer than two.
         pairs: neighbours among all of them, and among those with two members or more.
     """
@@ -117,7 +117,7 @@ def hierarchy(members: Mapping[str, Mapping[str, Member]], last_layer: int, conf
 
     Args:
         members: the members of each level by name, in the declared order of levels; a level may have none.
-        last_layer: mean layers lie between 0 and this.
+        last_layer: mean layers lie between 0 and this; 0: there is one layer, and no order to test.
         confidence: of the levels' intervals.
     """
     present = {level: list(named.values()) for level, named in members.items() if named}
@@ -128,6 +128,8 @@ def hierarchy(members: Mapping[str, Mapping[str, Member]], last_layer: int, conf
         errors = np.array([one.error for one in present[level]])
         ends = _interval(layers, errors, last_layer, confidence)
         levels.append(Level(level, tuple(members[level]), float(layers.mean()), *ends))
+    if last_layer == 0:  # there is no order of layers
+        return Hierarchy(tuple(levels), None, None, ())
     return Hierarchy(
         tuple(levels),
         _trend(values),

@@ -131,5 +131,7 @@ def test_intervals_hold_what_few_members_can_say():
 def test_without_two_levels_there_is_no_order():
     nothing = judged({"a": {}, "b": {}})
     assert (nothing.levels, nothing.trend, nothing.without_single, nothing.pairs) == ((), None, None, ())
+    one_layer = judged(numbered(a=[0, 0], b=[0, 0]), last_layer=0)
+    assert len(one_layer.levels) == 2 and one_layer.trend is None and one_layer.pairs == ()
     one = judged(numbered(a=[1, 2], b=[]))
     assert [level.name for level in one.levels] == ["a"] and one.trend is None and one.pairs == ()
