@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
+import torch
 
+import higan_fast as hf
+from benchmarks.coverage import effects as measuring
 from benchmarks.coverage import figures
 from benchmarks.coverage.effects import Effects, flips
 from benchmarks.coverage.runs import runs
+from higan_fast.sampling.latents import VERIFICATION, make_codes
 
 CONFIDENCE, RUNS = 0.99, 25
 
@@ -78,3 +82,27 @@ def test_what_misses_is_counted():
     assert column["runs with a wrong decision"] == "1 of 10"
     missed, _ = figures.misses(effects, found)
     assert missed.sum() == 2
+
+
+def test_the_scores_of_the_demo_are_measured_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(measuring, "SAMPLES", 300)
+    monkeypatch.setattr(measuring, "CHOSEN", 50)
+    monkeypatch.setattr(measuring, "NUM_NULL", 2)
+    monkeypatch.setattr(measuring, "AT_ONCE", 1)
+    scores = measuring.measured(1, tmp_path)
+    effects = measuring.effects_of(scores)
+    assert effects.own.shape == (1, 14, 11) and effects.null.shape == (1, 2, 14)
+    assert np.isfinite(effects.odd).all() and np.isfinite(effects.even).all()
+    np.testing.assert_array_equal(effects.own[0, 3], effects.odd[0, 3, :, 3])
+    # As a plain pass scores the same sample, moved along the last boundary on all layers.
+    generator, predictor = hf.load_generator("scenes"), hf.load_predictor("scenes")
+    samples = hf.sample(generator, predictor, 300, out=tmp_path / "samples", progress=False)
+    boundary = hf.fit_boundaries(samples, ["bed"], chosen_num=50, progress=False)["bed"]
+    codes = make_codes(generator, measuring.SEED, 0, 1, stream=VERIFICATION).codes
+    move = torch.tensor(measuring.STEP * boundary.normal, dtype=torch.float32)
+    with torch.no_grad():
+        plus, minus = (predictor(generator.synthesize(codes + sign * move))[0] for sign in (1, -1))
+    row = effects.names.index("bed")
+    np.testing.assert_allclose(effects.odd[0, row, 0], (plus - minus) / 2, rtol=0, atol=1e-4)
+    monkeypatch.setattr(measuring, "_measure", None)
+    np.testing.assert_array_equal(measuring.measured(1, tmp_path).moved, scores.moved)
