@@ -52,8 +52,9 @@ def _why_no_interval(verification: Verification, row: int) -> str:
     low = verification.low[row, 0, names.index(verification.boundary_names[row])]
     if not math.isinf(low):
         return ""
+    differently = ", each differently" if verification.settings["decide"] else ""
     return (
-        f": fewer than {DISTINCT} of them changed the score, each differently, and its range is not known; "
+        f": fewer than {DISTINCT} of them changed the score{differently}, and its range is not known; "
         "a predictor that states its score_ranges needs no more than that"
     )
 

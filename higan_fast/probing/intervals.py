@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from higan_fast.probing.tally import Effects
 from higan_fast.statistics.confidence import bounds_by_moments
 from higan_fast.statistics.corrections import holm
+from higan_fast.statistics.effects import standard_error
 from higan_fast.statistics.nulls import null_band, null_p_values, null_scale
 
 Array = NDArray[np.float64]
@@ -66,7 +67,7 @@ class Intervals:
         own = self.own
         count = np.broadcast_to(own.num[:, :, None], own.logit.shape)
         low, high = self._bounds(count, own.logit, own.logit_m2, own.logit_changed, np.inf, level)
-        error = np.sqrt(own.logit_m2 / np.maximum(count - 1, 1) / np.maximum(count, 1))
+        error = standard_error(count, own.logit_m2)
         parts = {"logit_effect": own.logit, "logit_error": error, "logit_low": low, "logit_high": high}
         arrays = {}
         for name, part in parts.items():
@@ -94,11 +95,11 @@ class Intervals:
         null_low, null_high = null_band(self.null_scale, len(self.all.num) - self.num, self.confidence)
         arrays = {
             "effect": own.mean,
-            "standard_error": self._error(own.m2),
+            "standard_error": standard_error(self.count, own.m2),
             "low": low,
             "high": high,
             "even": own.even,
-            "even_error": self._error(own.even_m2),
+            "even_error": standard_error(self.count, own.even_m2),
             "even_low": even_low,
             "even_high": even_high,
             "higan_delta": own.higan_delta,
@@ -111,9 +112,6 @@ class Intervals:
             "null_high": null_high,
             "samples": of_own,
         }
-
-    def _error(self, m2: Array) -> Array:
-        return np.asarray(np.sqrt(m2 / np.maximum(self.count - 1, 1) / np.maximum(self.count, 1)))
 
     @staticmethod
     def _measured(array: Array, num: NDArray[np.int64]) -> Array:

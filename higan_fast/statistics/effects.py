@@ -77,17 +77,19 @@ def in_deviations(values: ArrayLike, deviation: ArrayLike) -> Array:
     return np.divide(values, deviation, out=np.full(values.shape, np.nan), where=deviation > 0)
 
 
-def standard_error(count: int, m2: ArrayLike) -> Array:
-    """Returns the standard error of a mean from the count and the sum of squared deviations."""
-    return np.sqrt(np.asarray(m2) / max(count - 1, 1) / count)
+def standard_error(count: ArrayLike, m2: ArrayLike) -> Array:
+    """Returns the standard errors of means from the counts and the sums of squared deviations."""
+    return np.asarray(np.sqrt(np.asarray(m2) / np.maximum(np.subtract(count, 1), 1) / np.maximum(count, 1)))
 
 
-def student_interval(mean: ArrayLike, error: ArrayLike, count: int, confidence: float) -> tuple[Array, Array]:
-    """Returns Student's t interval (low, high) of a mean of ``count`` values."""
-    half = student_quantile(confidence, count - 1) * np.asarray(error)
+def student_interval(
+    mean: ArrayLike, error: ArrayLike, count: ArrayLike, confidence: float
+) -> tuple[Array, Array]:
+    """Returns Student's t intervals (low, high) of means of ``count`` values; at least two."""
+    half = student_quantile(confidence, np.subtract(count, 1)) * np.asarray(error)
     return np.asarray(mean) - half, np.asarray(mean) + half
 
 
-def student_quantile(confidence: float, degrees: int) -> float:
+def student_quantile(confidence: float, degrees: ArrayLike) -> Array:
     """Returns the value that Student's t exceeds in magnitude with probability 1 − ``confidence``."""
-    return float(scipy.special.stdtrit(degrees, (1 + confidence) / 2))
+    return np.asarray(scipy.special.stdtrit(degrees, (1 + confidence) / 2))

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import higan_fast.probing.measurement as measurement
+from higan_fast.predictors.base import ModulePredictor
 from higan_fast.probing import Boundaries, Boundary, fit_boundaries, verify
 from higan_fast.probing.effect_files import stored_keys
 from higan_fast.sampling.latents import VERIFICATION, make_codes
@@ -339,3 +340,22 @@ def test_screened_profiles_stand_beside_the_measured_ones(boundaries):
     entry = found.to_json()["semantics"][0]
     assert entry["screening_correlation"] > 0.95 and len(entry["profile"]) == NUM_LAYERS
     assert all(isinstance(layer["screened"], float) for layer in entry["profile"])
+
+
+def test_a_score_that_jumps_needs_a_range(boundaries):
+    generator, predictor = toy()
+
+    def jumps(images):
+        return (predictor(images) > 0.3).float()
+
+    options = {"semantics": "view", "decide": "effect", "max_samples": 256}
+    options |= {"num_null": 16, "confidence": 0.9, "progress": False}
+    found = verify(generator, ModulePredictor(jumps, SEMANTICS, identity="jumps"), boundaries, **options)
+    ranged = ModulePredictor(jumps, SEMANTICS, score_range=(0.0, 1.0), identity="jumps")
+    known = verify(generator, ranged, boundaries, **options)
+    assert not found.beats_null.any() and known.beats_null.all()
+    assert found.asymptotic.all() and not known.asymptotic.any()
+    assert "fewer than 24 of them changed the score, each differently" in found.reason("view")
+    assert "fewer than" not in known.reason("view")
+    own = 0, 0, NAMES.index("view")
+    assert np.isinf(found.low[own]) and known.low[own] > 0
