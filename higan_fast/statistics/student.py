@@ -17,8 +17,8 @@ TIGHTEST_AT = 128
 # Nothing is said before so many different values that are not 0. A score that only now and then jumps shows
 # no spread until it does, so that an interval after 32 samples of jumps of 2 % misses in half of all runs.
 # With so many jumps of like sizes, be they 2 % or 10 % of the samples, errors are about within the level of a
-# sign (0.020 % where 0.018 % is promised), and with half as many three times as frequent. A score that always changes waits for nothing, since the
-# first round has as many samples.
+# sign (0.020 % where 0.018 % is promised), and with half as many three times as frequent. A score that always
+# changes waits for nothing, since the first round has more samples than that.
 DISTINCT = 24
 
 
