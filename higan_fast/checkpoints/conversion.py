@@ -187,6 +187,19 @@ def numbered(path: Path, names: Container[str], name: str, first: int = 0) -> in
     return found
 
 
+def check_shape(tensor: Tensor, expected: Sequence[int]) -> Tensor:
+    """Returns a tensor that is to be combined with another, once it has the shape that this asks for.
+
+    Torch would stretch both along each other's axes, and make a tensor of 6 GB from two of 160 kB.
+
+    Raises:
+        RuntimeError: if it has another shape.
+    """
+    if tuple(tensor.shape) != tuple(expected):
+        raise RuntimeError(f"{shape_in_words(tensor.shape)} beside what takes {shape_in_words(expected)}")
+    return tensor
+
+
 def shape_in_words(shape: Sequence[int]) -> str:
     """Returns ``"[3, 5]"``, or how many axes there are when they are many."""
     return str(list(shape)) if len(shape) <= MOST_AXES else f"of {len(shape)} axes"

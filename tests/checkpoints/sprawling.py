@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +173,45 @@ def _attention_of_a_header(folder: Path) -> Written:
     return path, None
 
 
+def _stretched(folder: Path, state: Mapping[str, Tensor], first: str, second: str) -> Written:
+    """Two tensors of a state dict that torch would stretch along each other's axes, to 6 GB."""
+    column = torch.ones(MANY, 1)
+    torch.save({**state, first: column, second: column.t()}, folder / "a.pth")
+    return folder / "a.pth", {"BN_eps": 1e-5}
+
+
+def _stretched_gain(folder: Path) -> Written:
+    state = biggan_pytorch((16, 8, 8), 2, norm="cross_replica")
+    return _stretched(folder, state, "output_layer.0.gain", "output_layer.0.bias")
+
+
+def _stretched_sum(folder: Path) -> Written:
+    statistics = "blocks.0.0.bn1.bn."
+    names = f"{statistics}stored_mean", f"{statistics}accumulation_counter"
+    return _stretched(folder, biggan_pytorch((16, 8, 8), 2, norm="standing"), *names)
+
+
+def _stretched_vector(folder: Path) -> Written:
+    """Of 40,000 rows, each a left singular vector of its own."""
+    state: dict[str, Tensor] = dict(biggan_pytorch((16, 8, 8), 2))
+    torch.save(state | {"output_layer.2.u0": torch.ones(MANY, 3)}, folder / "a.pth")
+    return folder / "a.pth", {"BN_eps": 1e-5}
+
+
+def _stretched_vectors_in_a_folder(folder: Path) -> Written:
+    config, tensors = huggingface([(False, 4, 4), (True, 4, 2), (True, 2, 1)])
+    conv = "generator.conv_to_rgb"
+    outputs, inputs = len(tensors[f"{conv}.weight_orig"]), tensors[f"{conv}.weight_orig"][0].numel()
+    vectors = {f"{conv}.weight_u": torch.ones(MANY, outputs), f"{conv}.weight_v": torch.ones(inputs, MANY)}
+    return _folder(folder, config, tensors | vectors), None
+
+
+def _stretched_filter(folder: Path) -> Written:
+    state = rosinality_state(random_stylegan2(STYLEGAN2))
+    torch.save({"g_ema": state | {"convs.0.conv.blur.kernel": torch.ones(MANY, 1)}}, folder / "a.pt")
+    return folder / "a.pt", None
+
+
 # Of each kind what writes it, and words (a pattern) with which it is refused.
 KINDS: dict[str, tuple[Callable[[Path], Written], str]] = {
     "modules that share parameters": (_modules_that_share, "has more than 20000 parts"),
@@ -220,4 +259,12 @@ KINDS: dict[str, tuple[Callable[[Path], Written], str]] = {
         _attention_of_a_header,
         r"attention: layer 7 has 512² pixels, expected 2² to 128²",
     ),
+    "a gain and a bias, stretched": (_stretched_gain, r"\[1, 40000\] beside what takes \[40000, 1\]"),
+    "a sum and a count, stretched": (_stretched_sum, r"\[1, 40000\] beside what takes \[1\]"),
+    "a singular vector, stretched": (_stretched_vector, r"\[40000, 3\] beside what takes \[1, 3\]"),
+    "singular vectors of a folder, stretched": (
+        _stretched_vectors_in_a_folder,
+        r"beside what takes \[\d+\]",
+    ),
+    "a filter, stretched": (_stretched_filter, r"\[40000, 1\] beside what takes \[40000, 40000\]"),
 }

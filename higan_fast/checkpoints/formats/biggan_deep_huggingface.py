@@ -10,7 +10,15 @@ import torch
 from torch import Tensor
 
 from higan_fast.checkpoints.contents import Content, is_state_dict, shown
-from higan_fast.checkpoints.conversion import Taken, assemble, configured, expect_no_config, size_of, taken
+from higan_fast.checkpoints.conversion import (
+    Taken,
+    assemble,
+    check_shape,
+    configured,
+    expect_no_config,
+    size_of,
+    taken,
+)
 from higan_fast.generators.base import Generator
 from higan_fast.generators.biggan_deep import BigGANDeep, BigGANDeepConfig
 from higan_fast.generators.biggan_layers import doubling_kernel
@@ -168,7 +176,8 @@ def as_it_acts(weight: Tensor, left: Tensor, right: Tensor) -> Tensor:
 
     Source: Miyato et al., arXiv 1802.05957, §2.1; torch's ``spectral_norm`` in evaluation.
     """
-    sigma = left @ (weight.flatten(1) @ right)
+    matrix = weight.flatten(1)
+    sigma = check_shape(left, matrix.shape[:1]) @ (matrix @ check_shape(right, matrix.shape[1:]))
     if not sigma.abs() > 0:
         raise RuntimeError("its largest singular value comes out as 0")
     return weight / sigma

@@ -16,7 +16,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from higan_fast.checkpoints.contents import Content, shown
-from higan_fast.checkpoints.conversion import Taken, assemble, configured, numbered, size_of, taken
+from higan_fast.checkpoints.conversion import (
+    Taken,
+    assemble,
+    check_shape,
+    configured,
+    numbered,
+    size_of,
+    taken,
+)
 from higan_fast.generators.base import Generator
 from higan_fast.generators.biggan import LAST_EPSILON, BigGAN, BigGANConfig
 from higan_fast.generators.biggan_deep import BigGANDeep, BigGANDeepConfig
@@ -126,7 +134,7 @@ class _File:
             if not embedded:
                 pair = [weight.t() for weight in pair]
             if adds:
-                pair = [torch.zeros_like(pair[0]), pair[0] + pair[1]]
+                pair = [torch.zeros_like(pair[0]), pair[0] + check_shape(pair[1], pair[0].shape)]
             weight = torch.cat(pair)
             return latent_first(weight, weight.shape[1] - latent_dim)
 
@@ -143,9 +151,7 @@ class _File:
         counter = f"{theirs}.bn.accumulation_counter"
         if counter in self.tensors:  # --mybn: sums, where standing statistics were accumulated
             return {
-                f"{ours}.{part}": taken(
-                    name, counter, change=lambda total, num: (total / num.clamp(min=1))[None]
-                )
+                f"{ours}.{part}": taken(name, counter, change=_averaged)
                 for part, name in (
                     ("mean", f"{theirs}.bn.stored_mean"),
                     ("variance", f"{theirs}.bn.stored_var"),
@@ -168,7 +174,7 @@ class _File:
         }
         if "output_layer.0.bn.running_mean" in self.tensors:
             sources["last.scale"] = torch.ones(channels[-1])
-            sources["last.shift"] = taken("output_layer.0.gain", "output_layer.0.bias", change=torch.add)
+            sources["last.shift"] = taken("output_layer.0.gain", "output_layer.0.bias", change=_added)
         if "shared.weight" in self.tensors:
             sources["embedding.weight"] = taken("shared.weight", change=Tensor.t)
         for index in self.attention():
@@ -179,6 +185,14 @@ class _File:
         return sources
 
 
+def _averaged(total: Tensor, num: Tensor) -> Tensor:
+    return (total / check_shape(num, [1]).clamp(min=1))[None]
+
+
+def _added(gain: Tensor, bias: Tensor) -> Tensor:
+    return gain + check_shape(bias, gain.shape)
+
+
 def as_it_acts(weight: Tensor, vector: Tensor | None = None) -> Tensor:
     """A weight divided by its largest singular value, by one power iteration from the stored left vector.
 
@@ -187,7 +201,7 @@ def as_it_acts(weight: Tensor, vector: Tensor | None = None) -> Tensor:
     if vector is None:
         return weight
     matrix = weight.flatten(1)
-    right = F.normalize(vector @ matrix, dim=1)
+    right = F.normalize(check_shape(vector, [1, len(matrix)]) @ matrix, dim=1)
     left = F.normalize(right @ matrix.t(), dim=1)
     sigma = (right @ matrix.t() @ left.t()).squeeze()
     if not sigma.abs() > 0:

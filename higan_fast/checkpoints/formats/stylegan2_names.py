@@ -10,7 +10,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from higan_fast.checkpoints.conversion import Taken, configured, listed, numbered, size_of, taken
+from higan_fast.checkpoints.conversion import (
+    Taken,
+    check_shape,
+    configured,
+    listed,
+    numbered,
+    size_of,
+    taken,
+)
 from higan_fast.checkpoints.formats.stylegan2_settings import Settings
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 
@@ -109,6 +117,8 @@ def fir(name: str, gain: float = 1.0) -> Taken:
     """A filter of two axes, stored times ``gain``, that is the product of ours with itself."""
 
     def taps(square: Tensor) -> Tensor:
+        if square.ndim == 2:
+            check_shape(square, [len(square)] * 2)
         one = square.sum(-1) / gain if square.ndim == 2 else square
         if square.ndim == 2 and not torch.allclose(one[:, None] * one, square / gain, atol=1e-5):
             raise RuntimeError("it is not the product of one filter for rows and columns")
