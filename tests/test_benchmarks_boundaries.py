@@ -35,10 +35,11 @@ def test_boundaries_of_shuffled_scores_are_counted(effects, samples, monkeypatch
     assert said.startswith("claims in ") and "isotropic" in said and "covariance" in said
 
 
-def test_directions_that_move_are_claimed_and_those_of_the_null_are_not():
+def test_directions_that_move_are_claimed_and_those_of_the_null_are_not(monkeypatch):
+    monkeypatch.setattr(shuffled, "RUNS", 200)
     random = np.random.default_rng(0)
-    null = random.normal(size=(64, 4))
-    strong = 20 + random.normal(size=(32, 10, 4))
-    assert shuffled._claimed(strong, null, random) == 1
-    like_null = random.normal(size=(1, 10, 4)) + 1e-3 * random.normal(size=(32, 10, 4))
-    assert shuffled._claimed(like_null, null, random) < 0.2  # from ten directions alone
+    null, unit = random.normal(size=(64, 4)), np.ones(4)
+    strong = 20 + random.normal(size=(1, 32, 10, 4))
+    assert shuffled._claimed(strong, null, unit, random) == 1
+    like_null = random.normal(size=(4, 1, 10, 4)) + 1e-3 * random.normal(size=(4, 32, 10, 4))
+    assert shuffled._claimed(like_null, null, unit, random) < 0.2  # from ten directions alone

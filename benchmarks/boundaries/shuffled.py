@@ -42,24 +42,16 @@ def claims_of_shuffled(
         fitted = hf.fit_boundaries(of_nothing, method=method, C=strength, chosen_num=CHOSEN, progress=False)
         moves = np.stack([step * each.normal for each in fitted.values()])
         of_each.append(effects.of(f"shuffled {method}", moves))  # [N, M, S]
-    found = of_each[0] if len(of_each) == 1 else _chosen(np.stack(of_each))
+    found = np.stack(of_each)  # [C, N, M, S]
     noise = random.normal(size=(2 * NULL, samples.w.shape[1]))
+    unit = np.where(samples.deviation > 0, samples.deviation, 1.0)
     words = []
     for name, root in (("isotropic", np.eye(len(noise.T))), ("covariance", _root(covariance(samples.w)))):
         directions = noise @ root
         directions *= step / np.linalg.norm(directions, axis=1, keepdims=True)
         null = effects.of(f"random, {name}", directions).mean(axis=0)  # [R, S]
-        words.append(f"{100 * _claimed(found, null, random):.2f} % against {name} random directions")
+        words.append(f"{100 * _claimed(found, null, unit, random):.2f} % against {name} random directions")
     return f"claims in {', '.join(words)}"
-
-
-def _chosen(of_each: Array) -> Array:
-    """The effects ``[C, N, M, S]`` of the strength that is chosen on half of the codes, on the other half."""
-    half = of_each.shape[1] // 2
-    flat = of_each.reshape(*of_each.shape[:2], -1)  # [C, N, M·S]
-    chosen = best(flat[:, :half].swapaxes(1, 2))
-    taken = np.take_along_axis(flat[:, half:], chosen[None, None], axis=0)[0]
-    return np.asarray(taken.reshape(-1, *of_each.shape[2:]))
 
 
 def _root(matrix: Array) -> Array:
@@ -67,14 +59,28 @@ def _root(matrix: Array) -> Array:
     return np.asarray(np.sqrt(values.clip(min=0))[:, None] * vectors.T)
 
 
-def _claimed(found: Array, null: Array, random: np.random.Generator) -> float:
-    """The share of runs that claim something, of effects ``[N, M, S]`` and null effects ``[R, S]``."""
-    mean, num = found.mean(axis=0), len(found)  # [M, S]
-    low, _ = student_interval(mean, found.std(axis=0, ddof=1) / np.sqrt(num), num, CONFIDENCE)
+def _claimed(found: Array, null: Array, unit: Array, random: np.random.Generator) -> float:
+    """The share of runs that claim something.
+
+    Args:
+        found: effects ``[C, N, M, S]``; of several strengths a run takes the one that is best on half of the
+            codes, and tests it on the others.
+        null: effects of random directions, ``[R, S]``.
+        unit: standard deviation of each score, ``[S]``.
+    """
+    several, num_codes, num, columns = found.shape
+    half = num_codes // 2 if several > 1 else 0
+    mean = found[:, half:].mean(axis=1)  # [C, M, S]
+    error = found[:, half:].std(axis=1, ddof=1) / np.sqrt(num_codes - half)
+    low, _ = student_interval(mean, error, num_codes - half, CONFIDENCE)
     claims = 0
     for _ in range(RUNS):
-        rows, columns = random.integers(mean.shape[0], size=TESTS), random.integers(mean.shape[1], size=TESTS)
-        scale = null_scale(null[random.choice(len(null), NULL, replace=False)])[columns]
-        p_values = holm(null_p_values(mean[rows, columns], scale, NULL))
-        claims += bool(((p_values <= 1 - CONFIDENCE) & (low[rows, columns] > 0)).any())
+        pairs = random.integers(num, size=TESTS), random.integers(columns, size=TESTS)
+        taken = 0
+        if several > 1:
+            chosen_on = found[:, :half, pairs[0], pairs[1]] / unit[pairs[1]]  # [C, n, 14]
+            taken = best(chosen_on.swapaxes(1, 2))
+        scale = null_scale(null[random.choice(len(null), NULL, replace=False)])[pairs[1]]
+        p_values = holm(null_p_values(mean[taken][pairs], scale, NULL))
+        claims += bool(((p_values <= 1 - CONFIDENCE) & (low[taken][pairs] > 0)).any())
     return claims / RUNS

@@ -44,12 +44,13 @@ def choose_regularisation(
     settings: Mapping[str, Any],
     progress: bool,
 ) -> Boundaries:
-    """Takes for each semantic the boundary that ``best`` names, of those fitted with each of ``STRENGTHS``.
+    """Takes the boundaries of the strength that ``best`` names, of those fitted with each of ``STRENGTHS``.
 
-    What is compared is the effect of a step on a semantic's own score, on 64 codes from a stream of their own
-    (``CHOICE``). No boundary was fitted to them, and no verification draws them: given the choice, a
-    verification tests one fixed direction on fresh codes, so its intervals and p-values hold as they would
-    for any other.
+    What is compared is the effect of a step on each semantic's own score, in standard deviations of that, on
+    64 codes from a stream of their own (``CHOICE``). No boundary was fitted to them, and no verification
+    draws them, so its intervals are of fixed directions on fresh codes. All semantics get one strength: were
+    each given the boundary that moves it most, chance would choose among several directions where the null
+    has one, and more boundaries of shuffled scores would be claimed.
 
     Args:
         fits: the boundaries of one method, for each strength in order.
@@ -60,35 +61,35 @@ def choose_regularisation(
     """
     check_networks(generator, predictor, settings)
     names = [name for name in fits[0] if all(name in fit for fit in fits)]
-    boundaries = [fit[name] for fit in fits for name in names]
     found = fits[0]
     if names:
+        boundaries = [fit[name] for fit in fits for name in names]
         columns = [predictor.names.index(name) for name in names]
         effects = _effects(generator, predictor, settings, boundaries, columns * len(fits), progress)
-        chosen = best(effects.reshape(len(fits), len(names), -1))
-        kept = {name: fits[choice][name] for name, choice in zip(names, chosen, strict=True)}
-        found = replace(found, boundaries=tuple(kept.get(one.name, one) for one in found.boundaries))
-    about = {"C": "auto", "strengths": list(STRENGTHS), "choice_codes": NUM_CODES}
-    return replace(found, settings=found.settings | about)
+        unit = np.array([fits[0][name].deviation or 1.0 for name in names])
+        found = fits[best(effects.reshape(len(fits), len(names), -1) / unit[:, None])]
+    about = {"strengths": list(STRENGTHS), "choice_codes": NUM_CODES}
+    return replace(found, settings=found.settings | {"C": "auto"} | about)
 
 
-def best(effects: Array) -> NDArray[np.intp]:
-    """Which strength to take, for each of S semantics.
+def best(effects: Array) -> int:
+    """Which strength to take: the first one, unless others surely move more.
 
-    The first one, unless others move more beyond chance: of those whose gain over the first, paired on the
-    same codes, is above 0 at the level 0.05 (Student's t, one-sided, Bonferroni over the others), the one
-    with the largest effect. So a semantic that none moves more stays with the first, but for one in twenty.
+    Of those whose gain over the first, averaged over the semantics and paired on the same codes, is above 0
+    at the level 0.05 (Student's t, one-sided, Bonferroni over the others), the one with the largest mean.
 
     Args:
-        effects: on each of n codes, ``[strengths, S, n]``.
+        effects: on each of n codes, in a unit that semantics share, ``[strengths, S, n]``.
     """
-    gains = effects[1:] - effects[0]
+    of_codes = effects.mean(axis=1)  # [strengths, n]
+    gains = of_codes[1:] - of_codes[0]
     num = gains.shape[-1]
     error = gains.std(axis=-1, ddof=1) / np.sqrt(num)
     size = np.divide(gains.mean(axis=-1), error, out=np.zeros(error.shape), where=error > 0)
-    sure = stdtr(num - 1, -size) <= LEVEL / len(gains)  # [strengths - 1, S]
-    means = np.where(sure, effects[1:].mean(axis=-1), -np.inf)
-    return np.where(sure.any(axis=0), 1 + means.argmax(axis=0), 0)
+    sure = stdtr(num - 1, -size) <= LEVEL / len(gains)  # [strengths - 1]
+    if not sure.any():
+        return 0
+    return 1 + int(np.where(sure, of_codes[1:].mean(axis=-1), -np.inf).argmax())
 
 
 @torch.inference_mode()

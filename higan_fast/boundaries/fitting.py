@@ -114,8 +114,8 @@ def fit_boundaries(
         semantics: names, or one name; None: all that the samples have scores for.
         method: "svm", "logistic", "ridge", "lda", "difference", "pattern" or "gradient". None: "svm".
         C: the weight of the data, or of its loss, against ½‖w‖²: the smaller, the more regularised, and the
-            nearer the direction comes to "difference". "auto": for each semantic the one of four strengths
-            with which its boundary moves it most, on 64 fresh codes that serve nothing else; 1 unless another
+            nearer the direction comes to "difference". "auto": the one of four strengths with which the
+            boundaries move their semantics most, on 64 fresh codes that serve nothing else; 1 unless another
             surely moves more (see ``choice.py``). None: 1. "difference" and "gradient" have none.
         recipe: "higan": the method, C and loss of HiGAN, whatever the defaults are. None: the defaults.
         chosen_num: samples per side: a count, or a ratio of all in (0, 1]. At most half of all.
