@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ def load_predictor(
     device: str | torch.device = "cpu",
     *,
     identity: str | None = None,
+    score_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
 ) -> Predictor:
     """A predictor, ready to score: in evaluation mode, on ``device``.
 
@@ -38,12 +39,17 @@ def load_predictor(
             reused while it and the weights stay the same. None: its code and attributes decide, as far as
             they can be seen. Give one where they cannot, as in a compiled runtime, or where they change
             without changing the scores.
+        score_range: with a module or a function: between what its scores always lie, such as (0, 1), or such
+            a pair for each of some names. Intervals of a verification then hold for every distribution.
 
     Raises:
         FileNotFoundError: when there is no such file.
         ValueError: when a module comes without names or cannot be called, a file holds no predictor, or there
             is no such device.
     """
+    if score_range is not None and isinstance(predictor, Predictor | str | Path):
+        what = described(predictor) if isinstance(predictor, Predictor) else repr(str(predictor))
+        raise ValueError(f"score_range: {what} says itself between what its scores lie; leave it out")
     if isinstance(predictor, Predictor):
         loaded = predictor
         if semantics is not None:
@@ -51,7 +57,7 @@ def load_predictor(
                 f"semantics: {described(predictor)} has its own, {list(loaded.names)}; leave them out"
             )
     elif not isinstance(predictor, str | Path):
-        loaded = ModulePredictor(predictor, semantics)
+        loaded = ModulePredictor(predictor, semantics, score_range)
     elif str(predictor) == "color":
         loaded = ColorPredictor()
     else:

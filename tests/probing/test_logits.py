@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from higan_fast.predictors import ModulePredictor
+from higan_fast.predictors import ModulePredictor, load_predictor
 from higan_fast.predictors.base import LogitsOf
 from higan_fast.probing import verify
 from higan_fast.sampling.latents import VERIFICATION, make_codes
@@ -84,6 +84,15 @@ def test_some_scores_have_a_range():
         ValueError, match="score_range: got one for 'blue', expected names of the semantics: red"
     ):
         ModulePredictor(torch.nn.Flatten(), ["red", "green"], score_range={"blue": (0.0, 1.0)})
+
+
+def test_a_range_is_given_where_a_module_is_loaded():
+    network = torch.nn.Flatten()
+    assert load_predictor(network, ["red"], score_range=(0.0, 2.0)).score_ranges == ((0.0, 2.0),)
+    with pytest.raises(ValueError, match="score_range: 'color' says itself between what its scores lie"):
+        load_predictor("color", score_range=(0.0, 1.0))
+    with pytest.raises(ValueError, match="score_range: a ToyPredictor says itself"):
+        load_predictor(toy()[1], score_range=(0.0, 1.0))
 
 
 @pytest.mark.parametrize("ends", [(1.0, 0.0), (0.0, 0.0), (np.nan, 1.0)])

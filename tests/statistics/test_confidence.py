@@ -8,7 +8,7 @@ import scipy.stats
 
 from higan_fast.statistics.betting import BETS, BettingSequence
 from higan_fast.statistics.confidence import bounds_by_moments, confidence_sequence
-from higan_fast.statistics.student import DISTINCT, SPENT, TIGHTEST_AT, StudentSequence
+from higan_fast.statistics.student import DISTINCT, SPENT, TIGHTEST_AT, UNCHANGED, StudentSequence
 
 RUNS = 1000
 
@@ -106,6 +106,15 @@ def test_jumps_are_waited_for(rare):
     assert at_most(wrong.mean(), 0.005)
     assert not early.any()
     assert np.isfinite(low).mean() > (0.1 if rare == 0.02 else 0.99)
+
+
+def test_what_never_changes_is_compared_with_others_at_last():
+    sequence = StudentSequence(2)
+    for num, ready in ((UNCHANGED - 1, False), (1, True)):
+        sequence.update(np.tile([0.0, 0.5], (num, 1)))
+        assert sequence.ready.tolist() == [ready, False]
+    assert np.isinf(sequence.bounds(0.01)).all()  # and has no interval
+    assert BettingSequence(2, 1.0).ready.all()
 
 
 def test_a_score_of_few_values_has_no_interval_without_a_range():
