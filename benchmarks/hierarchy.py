@@ -18,7 +18,7 @@ from higan_fast.statistics.hierarchy import Member, hierarchy, judge_pairs
 
 LEVELS = ("layout", "object", "attribute", "color")
 LAST_LAYER = 9
-# How many semantics count on each level: the demo's, few, as many as it takes, uneven, and many.
+# How many semantics count on each level: about the demo's, few, as many as it takes, uneven, and many.
 SIZES = ((3, 3, 2, 1), (5, 5, 5, 5), (6, 6, 6, 6), (4, 20, 60, 5), (3, 60, 60, 3), (10, 12, 10, 9))
 NOISE = 0.05  # the standard error of a mean layer, about the demo's
 

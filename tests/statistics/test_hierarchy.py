@@ -10,7 +10,7 @@ from benchmarks.hierarchy import WITHOUT_ORDER, _in_order, claim_rates, coverage
 from higan_fast.statistics import hierarchy as rules
 from higan_fast.statistics.hierarchy import Member, hierarchy, judge_pairs
 
-# Mean layers of the demo.
+# Mean layers of the demo, as they were measured once.
 DEMO = {
     "layout": {"view": 0.736, "pitch": 0.847, "depth": 1.226},
     "object": {"bed": 1.0, "table": 1.134, "window": 1.192, "lamp": 0.971},
