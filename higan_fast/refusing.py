@@ -50,5 +50,6 @@ def _memory(doing: str) -> str:
 
 
 def _line(path: Path, message: str) -> str:
-    named = message if str(path) in message else f"{path}: {message}"
+    names = str(path), printable(str(path), len(str(path)) * 10)  # as it is, and as another line has it
+    named = message if any(name in message for name in names) else f"{path}: {message}"
     return printable(named, LONGEST_MESSAGE + len(str(path)))

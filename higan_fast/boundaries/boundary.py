@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -14,6 +16,7 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import ArrayLike, NDArray
 
+from higan_fast.boundaries.entries import beside, parts_of
 from higan_fast.boundaries.origin import Origin
 from higan_fast.files import CHECKSUM, DamagedError, checksum, first_line, write_whole
 from higan_fast.generators.base import Generator
@@ -21,6 +24,7 @@ from higan_fast.opening import check_file
 from higan_fast.predictors.base import LEVELS, Level
 from higan_fast.refusing import refusing
 from higan_fast.tables import Table, shown
+from higan_fast.wording import in_words, printable
 
 Array = NDArray[np.float64]
 Space = Literal["w", "layers", "z"]
@@ -70,6 +74,9 @@ class Boundary:
     code_deviations: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name or printable(self.name) != self.name:
+            got = in_words(self.name)
+            raise ValueError(f"name of a boundary: got {got}, expected printable text, up to 200 characters")
         for what, got, known in (("level", self.level, LEVELS), ("space", self.space, SPACES)):
             if got not in known:
                 raise ValueError(f"{what}: got {got!r}, expected one of {', '.join(known)}")
@@ -193,12 +200,16 @@ class Boundaries(Mapping[str, Boundary]):
     def __post_init__(self) -> None:
         names = [boundary.name for boundary in self.boundaries]
         if len(set(names)) != len(names):
-            raise ValueError(f"boundaries: names must differ from each other, got {names}")
+            twice = next(name for name, times in Counter(names).items() if times > 1)
+            raise ValueError(f"boundaries: names must differ from each other, got {twice!r} twice")
+
+    @cached_property
+    def _by_name(self) -> dict[str, Boundary]:
+        return {boundary.name: boundary for boundary in self.boundaries}
 
     def __getitem__(self, name: str) -> Boundary:
-        for boundary in self.boundaries:
-            if boundary.name == name:
-                return boundary
+        if name in self._by_name:
+            return self._by_name[name]
         raise KeyError(f"{name!r}: {self.skipped.get(name, 'no such boundary')}; there are {', '.join(self)}")
 
     def __iter__(self) -> Iterator[str]:
@@ -240,11 +251,14 @@ class Boundaries(Mapping[str, Boundary]):
         Raises:
             DamagedError: when the file does not hold boundaries, or is damaged.
         """
-        check_file(Path(path))
+        with refusing(Path(path)):
+            check_file(Path(path))
         try:
             with safetensors.safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
                 normals = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            if not {"higan_fast", CHECKSUM} <= set(metadata):
+                raise DamagedError("its header says nothing of any")
             text = metadata["higan_fast"]
             if metadata[CHECKSUM] != checksum({**normals, "": np.array(text)}):
                 raise DamagedError("its checksum differs")
@@ -255,8 +269,10 @@ class Boundaries(Mapping[str, Boundary]):
             ) from error
         with refusing(Path(path)):
             header = json.loads(text)
-            entries = (entry | {"normal": normals[entry["name"]]} for entry in header["boundaries"])
-            return cls(tuple(map(_from_entry, entries)), header["skipped"], header["settings"])
+            if not isinstance(header, dict) or not isinstance(header.get("boundaries"), list):
+                raise ValueError("its header does not list its boundaries; it is damaged")
+            boundaries = (Boundary(**parts_of(entry, normals)) for entry in header["boundaries"])
+            return cls(tuple(boundaries), *beside(header))
 
 
 def fingerprint_of(boundaries: Mapping[str, Boundary]) -> str:
@@ -266,14 +282,6 @@ def fingerprint_of(boundaries: Mapping[str, Boundary]) -> str:
         digest.update(json.dumps([name, boundary.space, boundary.normal.shape]).encode())
         digest.update(np.ascontiguousarray(boundary.normal, np.float64).data)
     return digest.hexdigest()[:32]
-
-
-def _from_entry(entry: dict[str, Any]) -> Boundary:
-    """A boundary from what ``asdict`` and JSON made of it."""
-    origin = None if entry.get("origin") is None else Origin(**entry["origin"])
-    along = entry.get("code_deviations")
-    lists = {"conditions": tuple(entry["conditions"]), "code_deviations": along and tuple(along)}
-    return Boundary(**entry | lists | {"origin": origin})
 
 
 def _table(boundaries: tuple[Boundary, ...], skipped: Mapping[str, str]) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,17 @@ import numpy as np
 from higan_fast.boundaries.boundary import Boundaries, Boundary, Space, has_unit_layers, is_unit
 from higan_fast.checkpoints.pickles.npy_files import read_npy
 from higan_fast.files import write_whole
-from higan_fast.opening import open_bytes
+from higan_fast.opening import check_file, open_bytes
 from higan_fast.predictors.base import LEVELS, Level
 from higan_fast.refusing import refusing
-from higan_fast.wording import in_words, printable
+from higan_fast.wording import LONGEST_MESSAGE, in_words, printable
 
 SPACE_NAMES: dict[str, Space] = {"w": "w", "wp": "layers", "z": "z"}  # HiGAN's → ours
 
-ENTRY = re.compile(r"\(\s*(?P<name>[^,()]+?)\s*,\s*(?P<space>\w+)\s*\)\s*:\s*(?P<path>.+)")
+ENTRY = re.compile(r"\((?P<name>[^,()]+),\s*(?P<space>\w+)\s*\)\s*:\s*(?P<path>.+)")
+LARGEST = 1e100  # of a boundary's numbers, whose squares are summed
+# Of a list, which may name one file many times.
+LARGEST_LIST, MOST_LINES, MOST_BYTES = 2**22, 5_000, 2**26
 
 
 def import_boundary(
@@ -41,18 +44,26 @@ def import_boundary(
     Raises:
         ValueError: when the file is neither of the two, or refers to anything that could be executed.
     """
-    content = read_npy(Path(path))
+    with refusing(Path(path)):
+        return _boundary(Path(path), name, space, level)
+
+
+def _boundary(path: Path, name: str, space: Space, level: Level | None) -> Boundary:
+    content = read_npy(path)
     meta = content.get("meta_data") if isinstance(content, dict) else None
     content = content.get("boundary") if isinstance(content, dict) else content
     normal = content if isinstance(content, np.ndarray) else np.empty(0)
     if normal.dtype.kind != "f" or normal.size == 0 or not np.isfinite(normal).all():
         raise ValueError(f"{path}: expected a boundary of finite numbers, [1, D], or a dict that holds one")
-    normal = normal.astype(np.float64)
+    normal = np.atleast_1d(normal.astype(np.float64))
     while normal.ndim > 1 and len(normal) == 1:
         normal = normal[0]  # [1, D] → [D]
-    length = np.linalg.norm(normal)
-    if not length > 0:
+    largest = np.abs(normal).max()
+    if not largest > 0:
         raise ValueError(f"{path}: the boundary has length 0")
+    if not 1 / LARGEST < largest < LARGEST:
+        normal = normal / largest
+    length = np.linalg.norm(normal)
     if not (has_unit_layers(normal) or is_unit(length)):  # what is a boundary already comes back to the bit
         normal = normal / length
     kind, layers = (_text(path, meta, key) for key in ("type", "manipulate_layers"))
@@ -87,21 +98,31 @@ def read_boundary_list(path: str | Path, levels: Mapping[str, Level] | None = No
         ValueError: when a line or a boundary cannot be read.
     """
     path = Path(path)
-    boundaries = []
-    for number, line in enumerate(_lines(path), start=1):
-        line = line.strip()
-        if not line or line.startswith(("#", "DISABLE")):
-            continue
+    with refusing(path):
+        return Boundaries(tuple(_listed(path, levels or {})))
+
+
+def _listed(path: Path, levels: Mapping[str, Level]) -> Iterator[Boundary]:
+    lines = [(number, line.strip()) for number, line in enumerate(_lines(path), start=1)]
+    lines = [(number, line) for number, line in lines if line and not line.startswith(("#", "DISABLE"))]
+    if len(lines) > MOST_LINES:
+        raise ValueError(f"{path}: lists {len(lines)} boundaries, expected at most {MOST_LINES}")
+    left = MOST_BYTES
+    for number, line in lines:
         entry = ENTRY.fullmatch(line)
-        if entry is None or entry["space"] not in SPACE_NAMES:
+        if entry is None or not entry["name"].strip() or entry["space"] not in SPACE_NAMES:
             raise ValueError(
                 f"{path}, line {number}: cannot read {in_words(line)}; expected '(name, space): path' "
                 f"with a space among {', '.join(SPACE_NAMES)}"
             )
-        source, space = path.parent / entry["path"], SPACE_NAMES[entry["space"]]
-        level = (levels or {}).get(entry["name"])
-        boundaries.append(import_boundary(source, entry["name"], space=space, level=level))
-    return Boundaries(tuple(boundaries))
+        name, source = entry["name"].strip(), path.parent / entry["path"]
+        try:
+            left -= check_file(source)
+            if left < 0:
+                raise ValueError(f"up to here, the files have more than {MOST_BYTES} bytes; split the list")
+            yield import_boundary(source, name, space=SPACE_NAMES[entry["space"]], level=levels.get(name))
+        except (ValueError, OSError) as error:
+            raise type(error)(f"{path}, line {number}: {printable(str(error), LONGEST_MESSAGE)}") from error
 
 
 def _level(kind: str | None) -> Level:
@@ -117,5 +138,6 @@ def _text(path: str | Path, meta: Any, key: str) -> str | None:
 
 
 def _lines(path: Path) -> list[str]:
-    with refusing(path):
-        return str(open_bytes(path), "utf-8").splitlines()
+    if (size := check_file(path)) > LARGEST_LIST:
+        raise ValueError(f"{path}: has {size} bytes, expected a short list of boundaries")
+    return str(open_bytes(path), "utf-8-sig").splitlines()

@@ -3,11 +3,13 @@
 import io
 import os
 import pickle
+import time
 import tracemalloc
 
 import numpy as np
 import pytest
 
+from higan_fast.boundaries import files
 from higan_fast.probing import Boundary, export_boundary, import_boundary, read_boundary_list
 
 NORMAL = np.random.default_rng(0).normal(size=(1, 512))
@@ -240,3 +242,78 @@ def test_a_line_that_cannot_be_read_is_shown(tmp_path, line):
     (tmp_path / "list.txt").write_text(f"\n{line}\n")
     with pytest.raises(ValueError, match=r"list\.txt, line 2: cannot read"):
         read_boundary_list(tmp_path / "list.txt")
+
+
+ODD = {
+    "a number alone": (np.array(5.0), [1.0]),
+    "near the largest number": (np.full((1, 4), 1e308), [0.5] * 4),
+    "the smallest number": (np.full((1, 4), 5e-324), [0.5] * 4),
+    "squares that lose digits": (np.full((1, 4), 1e-160), [0.5] * 4),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ODD)
+def test_a_direction_of_any_length_is_read(tmp_path, name):
+    content, expected = ODD[name]
+    np.save(tmp_path / "b.npy", content)
+    np.testing.assert_allclose(import_boundary(tmp_path / "b.npy", "x").normal, expected)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (3, 4)])
+def test_a_shape_that_does_not_fit_is_refused_with_the_files_name(tmp_path, shape):
+    np.save(tmp_path / "b.npy", np.ones(shape))
+    with pytest.raises(ValueError, match=r"b\.npy: normal of 'x': got shape"):
+        import_boundary(tmp_path / "b.npy", "x")
+
+
+@pytest.fixture
+def listed(tmp_path):
+    """Writes a list beside a boundary, ``one.npy``, and reads it."""
+    np.save(tmp_path / "one.npy", np.eye(1, 1000))
+    path = tmp_path / "list.txt"
+
+    def read(text):
+        path.write_bytes(text.encode())
+        return read_boundary_list(path)
+
+    return read
+
+
+REFUSED_LISTS = {
+    "one file many times": ("(a, w): one.npy\n" * 9_000, "lists 9000 boundaries, expected at most 5000"),
+    "a name twice": ("(a, w): one.npy\n" * 2, "got 'a' twice"),
+    "nothing there": ("\n(a, w): two.npy", "line 2: .*two.npy: there is no such file"),
+    "an escape in a path": ("(a, w): \x1b[2J", r"line 1: .*\\x1b\[2J: there is no such file"),
+    "a zero in a path": ("(a, w): a\0b", "line 1: .*there is no such file"),
+    "an escape in a name": ("(a\x1b, w): one.npy", "line 1: .*name of a boundary: got 'a.x1b'"),
+    "a long name": (f"({'a' * 300}, w): one.npy", "line 1: .*expected printable text"),
+    "a long path": (f"(a, w): {'a' * 5000}", "line 1: .*aaaa"),
+    "another file": ("(a, w): list.txt", "line 1: .*not a .npy file"),
+    "a folder": ("(a, w): .", "line 1: .*is a folder"),
+    "spaces": (f"({' ' * 50_000}a", "line 1: cannot read"),
+    "no name": ("( , w): one.npy", "line 1: cannot read"),
+    "megabytes": ("#" * (2**22 + 1), "has 4194305 bytes, expected a short list"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_LISTS)
+def test_a_list_is_refused_in_one_line_that_names_it(listed, name):
+    text, expected = REFUSED_LISTS[name]
+    begin = time.process_time()
+    with pytest.raises((ValueError, OSError), match=rf"^\S*list\.txt(:|, ).*{expected}") as raised:
+        listed(text)
+    message = str(raised.value)
+    assert message.isprintable() and len(message) < 2_500
+    assert time.process_time() - begin < 1
+
+
+def test_a_list_that_begins_with_a_mark_is_read(listed):
+    assert list(listed("\ufeff( a b , wp ) : one.npy\n")) == ["a b"]
+
+
+def test_a_list_of_large_files_is_refused(listed, monkeypatch):
+    monkeypatch.setattr(files, "MOST_BYTES", 20_000)
+    assert len(listed("(a, w): one.npy\n(b, w): one.npy")) == 2
+    with pytest.raises(ValueError, match=r"line 3: .*more than 20000 bytes; split the list"):
+        listed("(a, w): one.npy\n(b, w): one.npy\n(c, w): ./one.npy")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,8 @@ def read_npy(path: Path) -> Any:
         FileNotFoundError: if there is no such file.
         ValueError: if it is another kind of file, damaged, or refused.
     """
-    data = open_bytes(path)
     with refusing(path):
+        data = open_bytes(path)
         try:
             start, shape, by_columns, dtype = _header(data)
         except Exception as error:  # of NumPy, which evaluates a literal of Python
@@ -58,7 +59,8 @@ def _header(data: memoryview) -> tuple[int, Any, bool, np.dtype[Any]]:
     file = io.BytesIO(bytes(data[:MAGIC_AND_HEADER]))
     version = npy_format.read_magic(file)
     read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-    shape, by_columns, dtype = read(file)
+    with warnings.catch_warnings(action="ignore"):  # that Python 2 wrote it
+        shape, by_columns, dtype = read(file)
     return file.tell(), shape, by_columns, dtype
 
 
