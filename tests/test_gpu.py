@@ -55,6 +55,16 @@ def test_a_probe_finds_the_same_layers():
             assert here.best_layer(name) == there.best_layer(name)
 
 
+def test_an_attribution_finds_the_same_layers():
+    here, there = (
+        hf.attribute_layers(*networks(device), num=200, progress=False) for device in ("cpu", "cuda")
+    )
+    np.testing.assert_allclose(here.index, there.index, atol=1e-2)  # scores that jump may differ more
+    for name in (semantic.name for semantic in here.semantics):
+        if here.best_layer(name) is not None and there.best_layer(name) is not None:
+            assert here.best_layer(name) == there.best_layer(name)
+
+
 @contextmanager
 def no_waiting():
     """Within it whatever makes the host wait for the device is an error."""
