@@ -79,7 +79,10 @@ def parts_of(entry: Any, normals: dict[str, NDArray[Any]]) -> dict[str, Any]:
         if not fits(value) and (value is not None or part == "conditions"):
             raise ValueError(f"{part} of {name!r}: got {in_words(value)}, expected {expected}")
     origin, along = entry.get("origin"), entry.get("code_deviations")
-    if along is not None and len(along) not in (1, len(np.atleast_2d(normal))):
+    for_all = (
+        entry.get("space") == "layers" and normal.ndim == 1
+    )  # one normal for as many layers as there are
+    if along is not None and not for_all and len(along) not in (1, len(np.atleast_2d(normal))):
         raise ValueError(
             f"code_deviations of {name!r}: got {len(along)}, expected one, or one for each layer"
         )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from higan_fast.probing import Boundary, fit_boundaries, jitter, manipulate, measured_on, verify
+from higan_fast.probing import Boundaries, Boundary, fit_boundaries, jitter, manipulate, measured_on, verify
 from higan_fast.probing.null import directions_of
 from higan_fast.probing.screening import screen
 from higan_fast.sampling.latents import VERIFICATION, make_codes
@@ -32,7 +32,7 @@ def test_a_step_is_as_long_as_the_codes_spread(samples, view):
     np.testing.assert_allclose(np.linalg.norm(layers.per_step("sd"), axis=1), each, rtol=1e-6)
 
 
-def test_what_is_not_known_can_be_measured(samples, view):
+def test_what_is_not_known_can_be_measured(samples, view, tmp_path):
     other = fit_boundaries(samples, "bed", chosen_num=200, **QUIET)["bed"]
     freed = view.conditional_on(other)
     with pytest.raises(ValueError, match=r"step_unit \(--step-unit\): got 'sd', but how codes spread along"):
@@ -40,7 +40,11 @@ def test_what_is_not_known_can_be_measured(samples, view):
     (known,) = measured_on(samples, [freed])
     assert known.code_deviations == pytest.approx(((samples.w @ freed.normal).std(),), rel=1e-4)
     everywhere = Boundary("view", "layout", "layers", view.normal)
-    assert measured_on(samples, [everywhere])[0].per_step("sd").shape == (NUM_LAYERS, CODE_DIM)
+    (everywhere,) = measured_on(samples, [everywhere])
+    assert everywhere.per_step("sd").shape == (NUM_LAYERS, CODE_DIM)
+    Boundaries((everywhere,)).save(tmp_path / "b.safetensors")
+    loaded = Boundaries.load(tmp_path / "b.safetensors")["view"]
+    assert loaded.code_deviations == everywhere.code_deviations
     with pytest.raises(ValueError, match=r"'view': its normal has shape \[3\], and the codes"):
         measured_on(samples, [Boundary("view", "layout", "w", np.eye(3)[0])])
 
