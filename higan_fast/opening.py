@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-LARGEST_COPY = 2**30  # bytes; no published generator comes in a larger file
+LARGEST_COPY = 2**30  # bytes; no published generator comes in a larger file, which is always mapped
 KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISFIFO, "a named pipe"),
     (stat.S_ISSOCK, "a socket"),
@@ -51,10 +51,15 @@ def open_bytes(path: Path, map_file: bool = False) -> memoryview:
     """
     with opened(path) as file:
         size = os.fstat(file.fileno()).st_size
-        if size and (map_file or size > LARGEST_COPY):
+        if size and (map_file or is_large(size)):
             return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
         content = bytearray(size)
         return memoryview(content)[: file.readinto(content)]  # type: ignore[attr-defined]
+
+
+def is_large(size: int) -> bool:
+    """Returns whether a file of so many bytes is mapped even where nobody asks for it."""
+    return size > LARGEST_COPY
 
 
 def is_folder(path: Path) -> bool:

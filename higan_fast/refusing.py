@@ -31,7 +31,7 @@ def refusing(path: Path, doing: str = "reading it") -> Iterator[None]:
     except RecursionError:
         raise ValueError(_line(path, f"{doing} failed: it is nested too deeply; it is damaged")) from None
     except OSError as error:
-        raise type(error)(_line(path, str(error))) from error
+        raise type(error)(_line(path, error.strerror or str(error))) from error
     except torch.OutOfMemoryError:
         raise
     except ValueError as error:

@@ -4,12 +4,13 @@ import socket
 import subprocess
 import sys
 import textwrap
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from higan_fast import opening
-from higan_fast.checkpoints import load_generator
+from higan_fast.checkpoints import convert, load_generator
 from higan_fast.checkpoints.sniffing import read_content, read_json
 from higan_fast.opening import open_bytes
 from tests.checkpoints.samples import SAMPLES
@@ -117,3 +118,32 @@ def test_folders_within_folders(tmp_path):
     (tmp_path / "model.bin").symlink_to("../blobs/1")
     with pytest.raises(FileNotFoundError, match=r"is a link to \.\./blobs/1, where nothing is"):
         load_generator(tmp_path)
+
+
+def test_a_large_safetensors_file_is_not_copied(tmp_path):
+    """One of 3 GiB of nothing, of which its header describes 4 bytes."""
+    path, header = tmp_path / "a", b'{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    os.truncate(path, 3 * 2**30)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="begins as a safetensors file but is truncated or damaged"):
+            load_generator(path)
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["a\nError: b.json", "a\0b", "x" * 300])
+def test_a_configuration_of_an_odd_name_is_refused_in_one_line(tmp_path, name):
+    with pytest.raises((ValueError, OSError), match=r"no such file|name too long") as raised:
+        load_generator(native(tmp_path), config=tmp_path / name)
+    assert str(raised.value).isprintable()
+    with pytest.raises((ValueError, OSError), match=r"(?i)null byte|too long|writing|Error") as raised:
+        convert(native(tmp_path), f"{tmp_path}/none/{name}{'x' * 300}.safetensors")
+    assert str(raised.value).isprintable() and "Errno" not in str(raised.value)
+
+
+def test_a_configuration_of_another_kind_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"config: got \[1\], expected settings by their names"):
+        load_generator(native(tmp_path), config=[1])

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from higan_fast.checkpoints.contents import Content, refuse_unknown
+from higan_fast.checkpoints.contents import Content, refuse_unknown, shown
 from higan_fast.checkpoints.formats import FORMATS, Format, native
 from higan_fast.checkpoints.formats.native import Header, header_of, save_generator
 from higan_fast.checkpoints.sniffing import read_content, read_json
@@ -113,11 +113,13 @@ def convert(source: str | Path, out: str | Path, config: Config = None) -> None:
     path, out = generator_file(source), Path(out)
     if out.suffix != ".safetensors":
         raise ValueError(f"{out}: converted files are named .safetensors")
-    if out.exists() and path.exists() and out.samefile(path):
-        raise ValueError(f"{out}: would overwrite its own source; choose another name")
+    with refusing(out, "writing it"):
+        if out.exists() and path.exists() and out.samefile(path):
+            raise ValueError(f"{out}: would overwrite its own source; choose another name")
     generator, kind, content = _read(path, config)
     about = {"source": content.path.name, "format": kind.NAME, "sha256": sha256(path)}
-    save_generator(generator, out, about)
+    with refusing(out, "writing it"):
+        save_generator(generator, out, about)
 
 
 def read_header(path: str | Path) -> Header:
@@ -151,7 +153,7 @@ def _read(
     path: Path, config: Config, device: torch.device = CPU, map_file: bool = False
 ) -> tuple[Generator, Format, Content]:
     """Returns a generator on ``device`` that has drawn an image, its format, and the file it comes from."""
-    settings = read_json(Path(config)) if isinstance(config, str | Path) else config
+    settings = _settings(config)
     with refusing(path):
         content = read_content(path, map_file)
         kind = _format_of(content)
@@ -161,6 +163,15 @@ def _read(
     with refusing(path, "drawing an image with it"):
         _check_image(path, generator)
     return generator, kind, content
+
+
+def _settings(config: Config) -> Mapping[str, Any] | None:
+    if isinstance(config, str | Path):
+        with refusing(Path(config)):
+            return read_json(Path(config))
+    if config is not None and not isinstance(config, Mapping):
+        raise ValueError(f"config: got {shown(config)}, expected settings by their names, or a JSON file")
+    return config
 
 
 def _format_of(content: Content) -> Format:

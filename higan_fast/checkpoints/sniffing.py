@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from higan_fast.checkpoints.contents import Content, shown
 from higan_fast.checkpoints.pickles.torch_files import read_pickle, read_zip
-from higan_fast.opening import check_file, is_folder, open_bytes, opened
+from higan_fast.opening import check_file, is_folder, is_large, open_bytes, opened
 from higan_fast.wording import printable
 
 WEIGHTS = ("*.safetensors", "*.bin")  # in a folder: the first that is there
@@ -99,6 +100,7 @@ def _read_safetensors(path: Path, map_file: bool) -> Content:
     with opened(path) as file:
         length = int.from_bytes(file.read(8), "little")
         metadata = _safetensors_metadata(path, length, file.read(min(length, LONGEST_HEADER)))
+        map_file = map_file or is_large(os.fstat(file.fileno()).st_size)
         file.seek(0)
         data = b"" if map_file else file.read()
     try:

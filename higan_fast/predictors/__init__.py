@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ def load_predictor(
         loaded = ColorPredictor()
     else:
         path = embedded("predictor") if str(predictor) == "scenes" else Path(predictor)
-        if not path.is_file():
+        if not os.path.lexists(path):  # which is False, too, of what can be no path
             raise FileNotFoundError(
                 f"predictor: got {str(predictor)!r}, expected 'scenes', 'color' or a .safetensors file"
             )

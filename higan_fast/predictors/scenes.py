@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,7 @@ from higan_fast.refusing import refusing
 
 FEATURES = 128
 RESOLUTION = 64
+PARTS = ("semantics", "continuous")  # of a header
 
 
 class ScenePredictor(Predictor):
@@ -38,7 +40,8 @@ class ScenePredictor(Predictor):
     def __init__(self, semantics: Sequence[Semantic], continuous: Sequence[str]) -> None:
         super().__init__()
         self.semantics, self.continuous = tuple(semantics), tuple(continuous)
-        is_binary = torch.tensor([name not in self.continuous for name in self.names])
+        measured = set(self.continuous)
+        is_binary = torch.tensor([name not in measured for name in self.names])
         self.register_buffer("is_binary", is_binary, persistent=False)
         self.body = nn.Sequential(
             nn.Conv2d(3, 32, 3, padding=1, stride=2, bias=False),  # 32²
@@ -55,7 +58,8 @@ class ScenePredictor(Predictor):
 
     @property
     def score_ranges(self) -> tuple[tuple[float, float] | None, ...]:
-        return tuple(None if name in self.continuous else (0.0, 1.0) for name in self.names)
+        measured = set(self.continuous)
+        return tuple(None if name in measured else (0.0, 1.0) for name in self.names)
 
     @property
     def has_logits(self) -> tuple[bool, ...]:
@@ -108,14 +112,37 @@ def load_scene_predictor(path: Path) -> ScenePredictor:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is no predictor of scenes, or damaged.
+        ValueError: if it is no predictor of scenes, damaged, or its scores are not finite.
     """
-    check_file(path)
-    with refusing(path), safe_open(path, framework="pt") as file:
-        header = json.loads((file.metadata() or {}).get("scene_predictor", "null"))
-        if header is None:
-            raise ValueError(f"{path}: no scene predictor; expected a file that train_predictor wrote")
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        predictor = ScenePredictor([Semantic(*row) for row in header["semantics"]], header["continuous"])
-        predictor.load_state_dict(tensors)
-    return predictor.eval().requires_grad_(False)
+    with refusing(path):
+        check_file(path)
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("scene_predictor", "null"))
+            if header is None:
+                raise ValueError(f"{path}: no scene predictor; expected a file that train_predictor wrote")
+            names = set(file.keys())
+            rows = file.get_slice("head.weight").get_shape()[0] if "head.weight" in names else 0
+            predictor = ScenePredictor(*_scored(header, rows))
+            if names != set(predictor.state_dict()):
+                raise ValueError(f"{path}: holds other tensors than a scene predictor; it is damaged")
+            predictor.load_state_dict({name: file.get_tensor(name) for name in names})
+        predictor.eval().requires_grad_(False)
+        if not predictor(torch.zeros(1, 3, RESOLUTION, RESOLUTION)).isfinite().all():
+            raise ValueError(f"{path}: gives scores that are not finite; it is damaged")
+    return predictor
+
+
+def _scored(header: Any, num: int) -> tuple[list[Semantic], list[str]]:
+    """What a header says of the ``num`` semantics, checked before anything of their number is made."""
+    rows, continuous = (header.get(part) if isinstance(header, dict) else None for part in PARTS)
+    if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) == 2 for row in rows):
+        raise ValueError("its header does not list names and levels of semantics; it is damaged")
+    if len(rows) != num or not rows:
+        raise ValueError(f"its header lists {len(rows)} semantics, and there are scores of {num}")
+    semantics = [Semantic(*row) for row in rows]
+    names = {semantic.name for semantic in semantics}
+    if len(names) < num:
+        raise ValueError("its header names a semantic twice; it is damaged")
+    if not isinstance(continuous, list) or not all(isinstance(x, str) and x in names for x in continuous):
+        raise ValueError("its header does not say which of its semantics are continuous; it is damaged")
+    return semantics, continuous

@@ -1,5 +1,8 @@
+import json
+
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from higan_fast.predictors import ModulePredictor, Semantic, load_predictor
 from higan_fast.predictors.scenes import ScenePredictor, load_scene_predictor, save_scene_predictor
@@ -56,3 +59,57 @@ def test_an_unknown_predictor_is_named(tmp_path):
     save_file({"x": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match="no scene predictor"):
         load_predictor(tmp_path / "other.safetensors")
+
+
+SEMANTICS = [["wood", "attribute"], ["view", "layout"]]
+ODD_HEADERS = {
+    "no object": ([1], "does not list names and levels"),
+    "no rows": ({"semantics": "wood", "continuous": []}, "does not list names and levels"),
+    "short rows": ({"semantics": [["wood"]] * 2, "continuous": []}, "does not list names and levels"),
+    "a level of another": ({"semantics": [["a", "b"]] * 2, "continuous": []}, "level of 'a': got 'b'"),
+    "a name twice": ({"semantics": SEMANTICS[:1] * 2, "continuous": []}, "names a semantic twice"),
+    "a million": ({"semantics": SEMANTICS * 500_000, "continuous": []}, "lists 1000000 semantics, .* of 2"),
+    "nothing": ({"semantics": [], "continuous": []}, "lists 0 semantics"),
+    "continuous as a text": ({"semantics": SEMANTICS, "continuous": "wood"}, "which .* are continuous"),
+    "continuous of others": ({"semantics": SEMANTICS, "continuous": ["x"]}, "which .* are continuous"),
+}
+
+
+def written(path, header, **changed):
+    tensors = ScenePredictor([Semantic(*row) for row in SEMANTICS], []).state_dict() | changed
+    save_file(tensors, path, {"scene_predictor": json.dumps(header)})
+    return path
+
+
+@pytest.mark.parametrize("name", ODD_HEADERS)
+def test_a_header_of_another_kind_is_refused(tmp_path, name):
+    header, expected = ODD_HEADERS[name]
+    with pytest.raises(ValueError, match=rf"^{tmp_path}/p: .*{expected}") as raised:
+        load_predictor(written(tmp_path / "p", header))
+    assert str(raised.value).isprintable()
+
+
+@pytest.mark.parametrize("value", [float("nan"), 3e38])
+def test_scores_that_are_not_finite_are_refused(tmp_path, value):
+    header = {"semantics": SEMANTICS, "continuous": ["view", "wood"]}
+    assert load_predictor(written(tmp_path / "p", header)).names == ("wood", "view")
+    path = written(tmp_path / "p", header, **{"head.weight": torch.full((2, 128), value)})
+    with pytest.raises(ValueError, match=r"/p: gives scores that are not finite"):
+        load_predictor(path)
+
+
+def test_tensors_of_something_else_are_refused(tmp_path):
+    header = {"semantics": SEMANTICS, "continuous": []}
+    with pytest.raises(ValueError, match=r"/p: holds other tensors than a scene predictor"):
+        load_predictor(written(tmp_path / "p", header, extra=torch.zeros(1)))
+
+
+def test_what_is_no_file_is_named(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    with pytest.raises(FileNotFoundError, match=r"is a link to .*gone, where nothing is"):
+        load_predictor(tmp_path / "link")
+    with pytest.raises(ValueError, match="is a folder, expected a file"):
+        load_predictor(tmp_path)
+    for path in ("a\0b", "x" * 300):
+        with pytest.raises(FileNotFoundError, match=r"expected 'scenes', 'color' or a \.safetensors file"):
+            load_predictor(path)
