@@ -35,6 +35,8 @@ MISTAKEN = {
     b"\xfd7zxz": "compressed by xz; unpack it with unxz",
     b"\x28\xb5\x2f\xfd": "compressed by zstd; unpack it with unzstd",
     b"7z\xbc\xaf": ARCHIVE,
+    b"pk\5\6": "a zip archive with nothing in it",
+    b"pk\7\x08": "a part of a zip archive; put the parts together",
     b"rar!": ARCHIVE,
     b"\x89hdf": "an HDF5 file, a format in which no generator here comes",
     b"\x93numpy": "a NumPy array, which is no generator",

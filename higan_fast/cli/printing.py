@@ -128,8 +128,9 @@ def print_description(found: Description) -> None:
         "classes": found.label_dim or "none",
         "parameters": f"{found.parameters:,}",
         "format": found.format,
-        **{printable(name): _listed(value) for name, value in found.source.items()},
     }
+    for name, value in found.source.items():  # of a converted file, whatever it says
+        rows.setdefault(printable(name), _listed(value))
     for name, value in rows.items():
         echo_line(f"{name:12} {value}")
     for layer in found.layers:

@@ -5,10 +5,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from higan_fast.checkpoints import load_generator, read_header, save_generator
+from higan_fast.checkpoints import describe, load_generator, read_header, save_generator
 from higan_fast.checkpoints.formats.native import KEY
 from higan_fast.generators import FAMILIES
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from tests.checkpoints.samples import SAMPLES
 
 # Of each family what its configuration has no default for, or has a large one.
 SMALL = {
@@ -156,3 +157,16 @@ def test_broken_headers_are_told(saved, tmp_path, name):
     save_file(load_file(path), tmp_path / "a.safetensors", {KEY: change})
     with pytest.raises(ValueError, match=message):
         load_generator(tmp_path / "a.safetensors")
+
+
+def test_a_header_that_nobody_can_print_is_refused(tmp_path):
+    """What it says of its source, nested 900 levels deep, ended ``inspect --json`` with a RecursionError."""
+    generator = SAMPLES["native"](tmp_path / "intact", tmp_path / "mark")[0]
+    about = {"source": "nowhere", "steps": [{"a": [1]}]}
+    save_generator(load_generator(generator), tmp_path / "a", about)
+    assert describe(tmp_path / "a").source == about
+    for _ in range(40):
+        about = {"a": about}
+    save_generator(load_generator(generator), tmp_path / "a", about)
+    with pytest.raises(ValueError, match=r"/a: the 'higan_fast_generator' in its header is damaged"):
+        describe(tmp_path / "a")

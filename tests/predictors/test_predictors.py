@@ -71,7 +71,6 @@ ODD_HEADERS = {
     "a million": ({"semantics": SEMANTICS * 500_000, "continuous": []}, "lists 1000000 semantics, .* of 2"),
     "nothing": ({"semantics": [], "continuous": []}, "lists 0 semantics"),
     "continuous as a text": ({"semantics": SEMANTICS, "continuous": "wood"}, "which .* are continuous"),
-    "continuous of others": ({"semantics": SEMANTICS, "continuous": ["x"]}, "which .* are continuous"),
 }
 
 

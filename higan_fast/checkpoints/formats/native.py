@@ -19,6 +19,7 @@ from higan_fast.wording import printable
 
 NAME = "higan_fast safetensors"
 KEY = "higan_fast_generator"
+DEEPEST = 16  # levels of what a header says of its source
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def header_of(content: Content) -> Header:
     try:
         header = Header(**json.loads(content.metadata[KEY]))
         parts = ((header.family, str), (header.config, dict), (header.about, dict))
-        intact = all(isinstance(part, kind) for part, kind in parts)
+        intact = all(isinstance(part, kind) for part, kind in parts) and not _is_deep(header.about)
     except (ValueError, TypeError, RecursionError):
         intact = False
     if not intact:
@@ -75,6 +76,12 @@ def header_of(content: Content) -> Header:
         problem = f"the family {shown(header.family)}, expected one of {', '.join(FAMILIES)}"
         raise ValueError(f"{content.path}: holds a generator of {problem}")
     return header
+
+
+def _is_deep(value: Any, levels: int = DEEPEST) -> bool:
+    """Whether JSON values are nested more deeply than whoever prints them can follow."""
+    within = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels == 0 or any(_is_deep(entry, levels - 1) for entry in within)
 
 
 def save_generator(generator: Generator, path: str | Path, about: dict[str, Any]) -> None:

@@ -50,7 +50,8 @@ class Archive:
                 most = f"no file of weights has more than {MOST_MEMBERS}"
                 raise ValueError(f"{path}: a zip archive of {end.count} members; {most}")
             self.members = dict(_directory(data, end))
-        except (DamageError, struct.error) as problem:
+        except (DamageError, struct.error) as error:
+            problem = "a record is cut off" if isinstance(error, struct.error) else str(error)
             # The directory is the last that is written.
             reason = f"begins as a zip archive, but its end is missing or damaged ({problem})"
             raise ValueError(f"{path}: {reason}; the file is truncated") from None
