@@ -68,6 +68,8 @@ def _gradients(
     leaf = inputs.detach().clone().requires_grad_()
     with synthesis_in(generator, None):
         images = generator.synthesize(to_codes(leaf))
+        if not images.requires_grad:
+            raise ValueError("generator: its images carry no gradient back to the codes")
         with scoring_in(generator.device, None):
             scores = score(predictor, images)  # [n, S]
         if not scores.requires_grad:

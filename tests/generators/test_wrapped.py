@@ -149,8 +149,8 @@ def test_numpy_goes_in_and_out_and_has_no_gradient(boundaries):
     generator.network = lambda codes: own.synthesize(codes).detach().numpy().astype(np.float64)
     found = verify(generator, predictor, boundaries, num=8, num_null=4, progress=False)
     assert found.best_layer("view") == LAYER_OF["view"]
-    with pytest.raises(ValueError, match="carry no gradient"):
-        verify(generator, predictor, boundaries, num=8, num_null=4, screening=2, progress=False)
+    with pytest.raises(ValueError, match="generator: its images carry no gradient"):
+        verify(generator, predictor, boundaries, num=64, num_null=32, screening=2, progress=False)
 
 
 @pytest.mark.parametrize(
