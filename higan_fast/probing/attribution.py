@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,11 +25,11 @@ from higan_fast.engine.estimate import Rate
 from higan_fast.engine.plan import Plan
 from higan_fast.engine.precision import WISHES, Wish, chosen_precision
 from higan_fast.files import only_writer, remove_leftovers
-from higan_fast.fingerprint import fingerprint, warn_of_unseen
 from higan_fast.generators.base import Generator, check_generator
 from higan_fast.predictors.base import Predictor, check_predictor
 from higan_fast.probing.attribution_results import Attribution
 from higan_fast.probing.effect_files import key_of, load_arrays, name_of, save_arrays
+from higan_fast.probing.made_by import made_by
 from higan_fast.progress import progress as show_progress
 from higan_fast.progress import say
 from higan_fast.sampling.latents import ATTRIBUTION, REPLACEMENT, make_codes
@@ -121,23 +120,10 @@ def attribute_layers(
         )
     precision = chosen_precision(precision, generator.device)
     engine = Engine(generator, predictor, batch_size=batch_size, precision=precision)
-    made_by = {"generator": fingerprint(generator), "predictor": fingerprint(predictor)}
-    settings: dict[str, Any] = {
-        "seed": int(seed),
-        "truncation_psi": float(truncation_psi),
-        "truncation_layers": None if truncation_layers is None else int(truncation_layers),
-        "precision": precision,
-        "features": str(engine.features_dtype).removeprefix("torch."),
-        "semantics": list(predictor.names),
-        **{name: str(found) for name, found in made_by.items()},
-    }
-    if generator.label_dim:
-        settings["label"] = None if label is None else int(label)
-    kept = settings  # what is reused agrees on it
-    if not all(found.complete for found in made_by.values()):
-        kept = settings | {"run": uuid.uuid4().hex}  # which nothing does
-        if out is not None:
-            warn_of_unseen(**made_by)
+    settings, kept, _ = made_by(
+        engine, predictor, precision, seed=seed, truncation_psi=truncation_psi,
+        truncation_layers=truncation_layers, label=label, keeps=out is not None,
+    )  # fmt: skip
     about = {"num": int(num), "confidence": float(confidence)}
     with contextlib.nullcontext() if out is None else only_writer(out):
         folder, result, key = None, None, key_of(settings=kept | about)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,11 +29,11 @@ from higan_fast.checks import (
 from higan_fast.engine.engine import Engine
 from higan_fast.engine.precision import WISHES, Wish, chosen_precision
 from higan_fast.files import only_writer, remove_leftovers
-from higan_fast.fingerprint import fingerprint, warn_of_unseen
 from higan_fast.generators.base import Generator, check_generator
 from higan_fast.predictors.base import LogitsOf, Predictor, check_predictor
 from higan_fast.probing.effect_files import hash_of, key_of, name_of
 from higan_fast.probing.fixed import measure_fixed
+from higan_fast.probing.made_by import made_by
 from higan_fast.probing.measurement import Measurement
 from higan_fast.probing.null import directions_of
 from higan_fast.probing.result_files import ResultFiles
@@ -198,28 +197,13 @@ def verify(
     scorer = LogitsOf(predictor) if any(predictor.has_logits) else predictor
     engine = Engine(generator, scorer, batch_size=batch_size, precision=precision)
     measurement = Measurement(engine, seed, space, step, truncation_psi, truncation_layers, label)
-    made_by = {"generator": fingerprint(generator), "predictor": fingerprint(predictor)}
+    settings, kept, networks = made_by(
+        engine, predictor, precision, seed=seed, truncation_psi=truncation_psi,
+        truncation_layers=truncation_layers, label=label, keeps=out is not None, step=float(step),
+        step_unit=step_unit, space=space,
+    )  # fmt: skip
     for boundary in chosen:
-        check_origin(boundary, **made_by)
-    settings: dict[str, Any] = {
-        "step": float(step),
-        "step_unit": step_unit,
-        "seed": int(seed),
-        "space": space,
-        "truncation_psi": float(truncation_psi),
-        "truncation_layers": None if truncation_layers is None else int(truncation_layers),
-        "precision": precision,
-        "features": str(engine.features_dtype).removeprefix("torch."),
-        "semantics": list(predictor.names),
-        **{name: str(found) for name, found in made_by.items()},
-    }
-    if generator.label_dim:
-        settings["label"] = None if label is None else int(label)
-    kept = settings  # what is reused agrees on it
-    if not all(found.complete for found in made_by.values()):
-        kept = settings | {"run": uuid.uuid4().hex}  # which nothing does
-        if out is not None:
-            warn_of_unseen(**made_by)
+        check_origin(boundary, **networks)
     one_layer = space != "z" and generator.num_layers == 1
     goal: Goal | None = None
     if num is None:
