@@ -335,8 +335,18 @@ def as_codes(codes: Any, generator: Generator) -> Tensor:
 
 
 def prepare(generator: Generator, predictor: Predictor | None = None) -> None:
-    """Puts the networks into evaluation mode: batch statistics or dropout would make scores random."""
+    """Puts the networks into evaluation mode: batch statistics or dropout would make scores random.
+
+    Raises:
+        TypeError: if they are no generator and no predictor.
+        ValueError: if the generator draws new noise for every image.
+    """
     check_generator(generator)
+    if getattr(generator, "noise_mode", None) == "random":
+        raise ValueError(
+            "generator: its noise_mode is 'random', so that codes do not decide an image; set "
+            "generator.noise_mode = 'const' (the stored noise) or 'none'"
+        )
     generator.eval()
     if predictor is not None:
         check_predictor(predictor)

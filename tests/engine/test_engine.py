@@ -325,3 +325,13 @@ def test_codes_come_from_numpy_and_torch_and_are_checked(generator):
     codes[1, 2, 3] = np.nan
     with pytest.raises(ValueError, match="sample 1 has a code that is not finite"):
         as_codes(codes, generator)
+
+
+def test_random_noise_is_refused():
+    """An image must be a function of its codes: a sample would not come back, and an effect be noise."""
+    generator = StyleGAN2(StyleGAN2Config(channels={4: 4, 8: 4}, latent_dim=4, code_dim=4, mapping_depth=1))
+    generator.noise_mode = "random"
+    with pytest.raises(ValueError, match=r"noise_mode is 'random'.* set generator\.noise_mode = 'const'"):
+        Engine(generator)
+    generator.noise_mode = "none"
+    Engine(generator)
