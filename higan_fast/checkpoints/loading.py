@@ -69,8 +69,8 @@ def load_generator(
             moves to a GPU unasked.
         config: the architecture, or a JSON file with it, for formats that do not store it.
         map_file: leave the weights of a file of our own in the file, mapped into memory, instead of copying
-            them (0.1 s for 130 MB). Several processes then share them; but the file must not change while one
-            of them uses it: who truncates it kills them.
+            them (0.15 s for 130 MB). Several processes then share them; but the file must not change while
+            one of them uses it: who truncates it kills them.
 
     Raises:
         FileNotFoundError: if there is no such file.
