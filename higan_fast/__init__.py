@@ -10,11 +10,25 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from higan_fast import generators, ops
     from higan_fast.checkpoints import load_generator
-    from higan_fast.predictors import load_predictor
-    from higan_fast.probing import attribute_layers, fit_boundaries, jitter, manipulate, sample, verify
+    from higan_fast.predictors import Semantic, load_predictor
+    from higan_fast.probing import (
+        Boundaries,
+        Samples,
+        Verification,
+        attribute_layers,
+        fit_boundaries,
+        jitter,
+        manipulate,
+        sample,
+        verify,
+    )
     from higan_fast.report import write_report
 
 __all__ = [
+    "Boundaries",
+    "Samples",
+    "Semantic",
+    "Verification",
     "attribute_layers",
     "fit_boundaries",
     "generators",
@@ -30,6 +44,10 @@ __all__ = [
 _HOME = {
     "load_generator": "higan_fast.checkpoints",
     "load_predictor": "higan_fast.predictors",
+    "Semantic": "higan_fast.predictors",
+    "Samples": "higan_fast.probing",
+    "Boundaries": "higan_fast.probing",
+    "Verification": "higan_fast.probing",
     "sample": "higan_fast.probing",
     "fit_boundaries": "higan_fast.probing",
     "verify": "higan_fast.probing",

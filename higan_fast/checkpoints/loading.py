@@ -180,6 +180,10 @@ def _format_of(content: Content) -> Format:
     for kind in FORMATS:
         if kind.recognises(content):
             return kind
+    if "higan_fast" in content.metadata:
+        raise ValueError(
+            f"{content.path}: holds boundaries, and no generator; higan-fast inspect its run folder instead"
+        )
     refuse_unknown(content.path, content.value, *(content.value.values() if content.keys else ()))
     raise ValueError(
         f"{content.path}: holds {_found(content)}, which is no generator of a format that can be read; these "

@@ -152,7 +152,11 @@ class Generator(torch.nn.Module, abc.ABC):
             label: class indices ``[N]`` (int64) or one-hot ``[N, c_dim]``, for conditional generators.
             truncation_psi: 1 leaves the codes as they are, 0 gives the average image.
             truncation_layers: number of layers to truncate, counted from the first; None: all.
+
+        Raises:
+            ValueError: if an argument has another shape or range.
         """
+        self.check_truncation(truncation_psi, truncation_layers)
         return self.layer_codes(self.mapping(z, label), truncation_psi, truncation_layers)
 
     @abc.abstractmethod
@@ -239,7 +243,9 @@ class Generator(torch.nn.Module, abc.ABC):
         check_truncation(truncation_psi, truncation_layers, self.num_layers)
 
     def check_latents(self, z: Tensor) -> None:
-        """Raises ValueError if the latents do not have this generator's shape."""
+        """Raises ValueError if the latents are no tensor of this generator's shape."""
+        if not isinstance(z, Tensor):
+            raise ValueError(f"z: got a {type(z).__name__}, expected a tensor [N, {self.latent_dim}]")
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
             raise ValueError(f"z: got shape {tuple(z.shape)}, expected [N, {self.latent_dim}]")
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from higan_fast import Boundaries
 from higan_fast.checkpoints import convert, describe, load_generator, loading, read_header
 from higan_fast.checkpoints.formats import FORMATS
 from tests.checkpoints.samples import SAMPLES
@@ -99,6 +100,12 @@ def test_what_no_format_recognises_is_told(tmp_path, name):
     assert all(kind.NAME in str(raised.value) for kind in FORMATS)
     with pytest.raises(ValueError, match="no generator of a format"):
         load_generator(tmp_path / "a.pkl")
+
+
+def test_a_file_of_boundaries_is_called_so(tmp_path):
+    Boundaries((), {}, {}).save(tmp_path / "a.safetensors")
+    with pytest.raises(ValueError, match=r"a\.safetensors: holds boundaries, and no generator"):
+        load_generator(tmp_path / "a.safetensors")
 
 
 def test_a_reader_that_stumbles_is_a_damaged_file(tmp_path, monkeypatch):

@@ -162,6 +162,20 @@ def test_mapping_normalises_and_truncation_goes_to_the_average(generator):
     torch.testing.assert_close(generator.map(z, truncation_psi=0.0)[3, 5], center)
 
 
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"truncation_psi": float("nan")}, "truncation_psi.*got nan, expected a finite number"),
+        ({"truncation_psi": torch.ones(2)}, "truncation_psi.*expected a finite number"),
+        ({"truncation_layers": 99}, "truncation_layers.*got 99, expected 0 to 6"),
+        ({"z": [[0.0] * 16]}, r"z: got a list, expected a tensor \[N, 16\]"),
+    ],
+)
+def test_what_cannot_be_mapped_is_told(generator, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        generator.map(**{"z": torch.randn(2, 16).double()} | wrong)
+
+
 def test_noise_modes(generator):
     codes = torch.randn(2, 6, 20).double()
     generator.noise_mode = "random"
