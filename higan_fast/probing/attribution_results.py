@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from higan_fast.files import DamagedError, read_arrays, write_arrays
+from higan_fast.files import DamagedError, read_arrays
 from higan_fast.generators.base import Layer
 from higan_fast.predictors.base import LEVELS, Semantic
 from higan_fast.probing.effect_files import load_arrays
 from higan_fast.probing.layers import format_layers
+from higan_fast.probing.result_files import fields_in, write_fields
 from higan_fast.tables import Table, shown
 
 Array = NDArray[np.float64]
@@ -146,12 +146,7 @@ class Attribution:
 
     def save(self, path: str | Path, key: str = "") -> None:
         """Writes an .npz file with every field, and a key."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
-        rest = {name: value for name, value in values.items() if name not in arrays}
-        for name in ("semantics", "layers"):
-            rest[name] = [asdict(entry) for entry in rest[name]]
-        write_arrays(path, {"key": np.array(key), "json": np.array(json.dumps(rest)), **arrays})
+        write_fields(path, self, key)
 
     @classmethod
     def load(cls, path: str | Path) -> Attribution:
@@ -181,10 +176,7 @@ class Attribution:
     @classmethod
     def _from(cls, arrays: dict[str, Any]) -> Attribution:
         arrays.pop("key", None)
-        rest = json.loads(str(arrays.pop("json")))
-        rest["semantics"] = tuple(Semantic(**entry) for entry in rest["semantics"])
-        rest["layers"] = tuple(Layer(**entry) for entry in rest["layers"])
-        return cls(**arrays, **rest)
+        return cls(**fields_in(arrays))
 
 
 def top_in_words(found: Attribution, name: str) -> str:

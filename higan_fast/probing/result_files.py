@@ -1,4 +1,4 @@
-"""Files of verifications: every field of one as an .npz file, and all those that a run folder keeps."""
+"""Files of results: every field of one as an .npz file, and all the verifications that a run folder keeps."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from higan_fast.predictors.base import Semantic
 from higan_fast.probing.effect_files import load_arrays, name_of, stored_keys
 
 if TYPE_CHECKING:
+    from higan_fast.probing.attribution_results import Attribution
     from higan_fast.probing.results import Verification
 
 
@@ -38,7 +39,7 @@ class ResultFiles:
     def find(self, key: str) -> dict[str, Any] | None:
         """Returns the fields of a verification; None where it is missing, damaged or of another version."""
         arrays = load_arrays(self._path(key), key)
-        found = None if arrays is None else _fields(arrays)
+        found = None if arrays is None else fields_in(arrays)
         return found if found is not None and found.keys() == _names() else None
 
     def keep(self, verification: Verification, key: str) -> None:
@@ -72,9 +73,9 @@ class ResultFiles:
         return self.folder / f"{name_of(key)}.npz"
 
 
-def write_fields(path: str | Path, verification: Verification, key: str = "") -> None:
-    """Writes the arrays of a verification as they are, its other fields as JSON text, and a key."""
-    values = {field.name: getattr(verification, field.name) for field in fields(verification)}
+def write_fields(path: str | Path, result: Verification | Attribution, key: str = "") -> None:
+    """Writes the arrays of a result as they are, its other fields as JSON text, and a key."""
+    values = {field.name: getattr(result, field.name) for field in fields(result)}
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
     rest = {name: value for name, value in values.items() if name not in arrays}
     for name in ("semantics", "layers"):
@@ -90,7 +91,7 @@ def read_fields(path: str | Path) -> dict[str, Any]:
     """
     arrays = _read(path)
     arrays.pop("key")
-    return _fields(arrays)
+    return fields_in(arrays)
 
 
 def _names() -> set[str]:
@@ -117,10 +118,10 @@ def _read(path: str | Path) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def _fields(arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
-    """The fields of a verification from what ``write_fields`` made of them."""
+def fields_in(arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    """Returns the fields of a result from what ``write_fields`` made of them, without the key."""
     rest = json.loads(str(arrays.pop("json")))
     rest["semantics"] = tuple(Semantic(**entry) for entry in rest["semantics"])
-    rest["boundary_names"], rest["order"] = tuple(rest["boundary_names"]), tuple(rest["order"])
     rest["layers"] = tuple(Layer(**entry) for entry in rest["layers"])
+    rest |= {name: tuple(rest[name]) for name in ("boundary_names", "order") if name in rest}
     return {**arrays, **rest}
