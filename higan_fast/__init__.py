@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from higan_fast import generators, ops
+    from higan_fast import compat, generators, ops
     from higan_fast.checkpoints import load_generator
     from higan_fast.predictors import Semantic, load_predictor
     from higan_fast.probing import (
@@ -30,6 +30,7 @@ __all__ = [
     "Semantic",
     "Verification",
     "attribute_layers",
+    "compat",
     "fit_boundaries",
     "generators",
     "jitter",
@@ -57,7 +58,7 @@ _HOME = {
     "write_report": "higan_fast.report",
 }
 
-_PARTS = ("generators", "ops")
+_PARTS = ("compat", "generators", "ops")
 
 
 def __getattr__(name: str) -> Any:

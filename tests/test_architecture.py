@@ -35,6 +35,7 @@ MAY_KNOW = {
     "generators": {"ops"} | TOOLS,
     "predictors": {"ops", "weights"} | TOOLS,
     "checkpoints": {"generators", "ops", "weights"} | TOOLS,
+    "compat": {"checkpoints", "generators", "ops"} | TOOLS,
     "statistics": set() | TOOLS,
     "engine": {"generators", "predictors", "ops"} | TOOLS,
     "sampling": {"engine", "generators", "predictors"} | TOOLS,
@@ -45,7 +46,7 @@ MAY_KNOW = {
     "environment": {"_native", "ops"},
     "run_folder": {"checkpoints", "predictors", "generators", "probing", *PROBE, "environment"} | TOOLS,
     "cli": {"run_folder", "report", "probing", *PROBE, "checkpoints", "environment", "weights"} | TOOLS,
-    "__init__": {"report", "probing", "predictors", "checkpoints", "generators", "ops"},
+    "__init__": {"report", "probing", "predictors", "checkpoints", "generators", "ops", "compat"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -29,28 +29,35 @@ class WeightCache:
 
     The key includes the weight's address and its version, which every in-place change increments. So an
     optimizer step, ``load_state_dict`` or a move to another device invalidates the cache. Nothing is cached
-    while a gradient is needed, or for inference tensors, which have no version.
+    while a gradient is needed, or for inference tensors, which have no version; nor while a compiler or a
+    tracer watches, whose graph must read the weight itself.
     """
 
     def __init__(self) -> None:
-        self._key: tuple[object, ...] | None = None
-        self._prepared: Prepared | None = None
+        self._last: tuple[tuple[object, ...], Prepared] | None = None  # replaced as a whole: threads share it
 
     def get(self, weight: Tensor, dtype: torch.dtype, up: int) -> Prepared:
         """Returns the form for features of ``dtype``, laid out for a convolution with this ``up``."""
-        if weight.is_inference() or (torch.is_grad_enabled() and weight.requires_grad):
-            return _prepare(weight, dtype, up)
+        if is_watched() or weight.is_inference() or (torch.is_grad_enabled() and weight.requires_grad):
+            return prepare(weight, dtype, up)
         key = (weight.data_ptr(), weight._version, weight.shape, weight.dtype, weight.device, dtype, up)
-        if self._prepared is None or key != self._key:
+        last = self._last
+        if last is None or key != last[0]:
             with torch.inference_mode(False), torch.no_grad():
-                self._key, self._prepared = key, _prepare(weight.detach(), dtype, up)
-        return self._prepared
+                last = self._last = (key, prepare(weight.detach(), dtype, up))
+        return last[1]
 
     def __getstate__(self) -> dict[str, object]:
-        return {"_key": None, "_prepared": None}  # a copied module starts with an empty cache
+        return {"_last": None}  # a copied module starts with an empty cache
 
 
-def _prepare(weight: Tensor, dtype: torch.dtype, up: int) -> Prepared:
+def is_watched() -> bool:
+    """Whether what runs now becomes a graph that runs again later, perhaps with other weights."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+
+
+def prepare(weight: Tensor, dtype: torch.dtype, up: int) -> Prepared:
+    """Returns a weight ``[O, I, k, k]`` in the form for features of ``dtype``, laid out for this ``up``."""
     square, gain, kernel = square_weight(weight), None, weight
     if dtype == torch.float16:
         kernel, gain = normalize_weight(weight)

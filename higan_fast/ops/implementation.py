@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, get_args
@@ -15,7 +16,8 @@ Impl = Literal["auto", "reference", "native"]
 
 # (op, device) → why its kernel is disabled, after a failed self-test.
 _disabled: dict[tuple[str, torch.device], str] = {}
-_only_reference = False
+# The user turns kernels off for a whole process, or ``only_reference`` for a while.
+_only_reference = os.environ.get("HIGAN_FAST_DISABLE", "") == "1"
 
 
 # Tests a device's kernels before the first of them runs. ``ops/__init__.py`` sets it: the test needs all ops.
@@ -45,16 +47,27 @@ def use_native(op: str, impl: Impl, *tensors: Tensor | None) -> bool:
         RuntimeError: if ``impl`` is ``"native"`` and the kernel cannot run here; the message says why.
     """
     check_impl(impl)
+    if impl == "reference":
+        return False
+    if impl == "auto":
+        return not why_reference(op, *tensors)
     x = tensors[0]
     assert x is not None
-    if impl == "reference" or (impl == "auto" and _only_reference):
-        return False
-    if impl == "auto" and torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
-        return False
     problem = why_not_native(op, x.device, x.dtype)
-    if problem and impl == "native":
+    if problem:
         raise RuntimeError(f"{op}: impl='native' cannot run: {problem}. impl='auto' uses the reference here")
-    return not problem
+    return True
+
+
+def why_reference(op: str, *tensors: Tensor | None) -> str:
+    """Returns why ``impl="auto"`` runs the reference on these tensors; empty: it runs the kernel."""
+    x = tensors[0]
+    assert x is not None
+    if _only_reference:
+        return "kernels are turned off"
+    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
+        return "a gradient is needed"
+    return why_not_native(op, x.device, x.dtype)
 
 
 @torch.compiler.assume_constant_result

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from higan_fast import _native
 from higan_fast.ops.arrays import takes_arrays
-from higan_fast.ops.bias_act import ACTIVATIONS, bias_act, tail_numbers
+from higan_fast.ops.bias_act import ACTIVATIONS, bias_act, check_activation, tail_numbers
 from higan_fast.ops.implementation import Impl, use_native
 from higan_fast.ops.layout import small
 from higan_fast.ops.registration import register
@@ -82,10 +82,11 @@ def modulated_conv2d(
         ``[N·P, O, H·up, W·up]`` in ``x``'s dtype.
 
     Raises:
-        ValueError: if shapes do not match, or ``up`` is 2 without a filter.
+        ValueError: if shapes do not match, ``up`` is 2 without a filter, or the activation is unknown.
     """
     native = use_native("modulated_conv2d", impl, x, weight, styles, noise, bias, next_styles)
     _check(x, weight, styles, up, resample_filter, next_styles, modulated, convolution)
+    check_activation(activation)
     if demodulate and demod is None:
         if weight_square is None:
             weight_square = square_weight(weight, weight_gain)
