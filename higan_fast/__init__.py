@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from higan_fast import compat, generators, ops
     from higan_fast.checkpoints import load_generator
+    from higan_fast.compat import patch, patch_namespace
     from higan_fast.predictors import Semantic, load_predictor
     from higan_fast.probing import (
         Boundaries,
@@ -38,6 +39,8 @@ __all__ = [
     "load_predictor",
     "manipulate",
     "ops",
+    "patch",
+    "patch_namespace",
     "sample",
     "verify",
     "write_report",
@@ -45,6 +48,8 @@ __all__ = [
 _HOME = {
     "load_generator": "higan_fast.checkpoints",
     "load_predictor": "higan_fast.predictors",
+    "patch": "higan_fast.compat",
+    "patch_namespace": "higan_fast.compat",
     "Semantic": "higan_fast.predictors",
     "Samples": "higan_fast.probing",
     "Boundaries": "higan_fast.probing",

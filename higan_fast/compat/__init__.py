@@ -1,12 +1,23 @@
 """Our ops under code that people already have.
 
-``nvlabs_sg2``, ``nvlabs_sg3`` and ``rosinality`` have the functions of those codebases, with their names,
-arguments, orders and defaults. ``report`` says by what they were served.
+``patch`` and ``patch_namespace`` put them there. ``nvlabs_sg2``, ``nvlabs_sg3`` and ``rosinality`` have the
+functions of those codebases, with their names, arguments, orders and defaults; ``report`` says by what they
+were served.
 """
 
 from __future__ import annotations
 
 from higan_fast.compat import nvlabs_sg2, nvlabs_sg3, rosinality
+from higan_fast.compat.patching import Handle, patch, patch_namespace
 from higan_fast.compat.tally import Report, report
 
-__all__ = ["Report", "nvlabs_sg2", "nvlabs_sg3", "report", "rosinality"]
+__all__ = [
+    "Handle",
+    "Report",
+    "nvlabs_sg2",
+    "nvlabs_sg3",
+    "patch",
+    "patch_namespace",
+    "report",
+    "rosinality",
+]

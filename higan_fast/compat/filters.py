@@ -67,7 +67,7 @@ def for_ops(f: Tensor | None, x: Tensor) -> Tensor:
 
 
 def taps_of(f: Tensor) -> Tensor | None:
-    """Returns the taps ``[k]`` whose product with themselves is ``f`` ``[k, k]``; None: there are none.
+    """Returns the taps ``[k]`` whose product with themselves is ``f`` ``[…, k, k]``; None: there are none.
 
     The result is kept while the filter lives and does not change, because finding it reads the filter's
     values. A compiler or a tracer sees no values: there it is None.
@@ -86,7 +86,7 @@ def taps_of(f: Tensor) -> Tensor | None:
 
 @torch.no_grad()
 def _taps_of(f: Tensor) -> Tensor | None:
-    values = f.detach().to("cpu", torch.float64)
+    values = f.detach().reshape(f.shape[-2:]).to("cpu", torch.float64)
     total = values.sum().item()
     if values.shape[0] != values.shape[1] or not total > 0:
         return None

@@ -1,0 +1,226 @@
+"""``patch``: our ops in one model of someone else's code; ``patch_namespace``: in a module of it."""
+
+from __future__ import annotations
+
+import os
+import types
+from collections.abc import Callable, Collection
+from typing import Any, Literal, get_args
+
+from torch import nn
+
+from higan_fast.compat.functions import OURS, part_for, served_globals
+from higan_fast.compat.layers import KINDS, NETWORKS, Kind
+from higan_fast.compat.patched import Part, Policy, give_class, original_class, restore
+from higan_fast.compat.tally import Report
+
+Check = Literal["first_call", "never"]
+Gradients = Literal["ours", "original"]
+LAYERS = "layers"
+
+
+class Handle:
+    """What ``patch`` gives: says what was served by what, and puts everything back.
+
+    As a context manager it puts everything back at the end of the block.
+
+    Attributes:
+        families: the codebases whose layers or functions were found.
+    """
+
+    def __init__(self, policy: Policy, families: Collection[str], undo: Callable[[], None]) -> None:
+        self.families = tuple(families)
+        self._policy, self._undo = policy, undo
+
+    def report(self) -> Report:
+        """By what the calls so far were served, and why some had to be served by the original."""
+        return self._policy.tally.report()
+
+    def unpatch(self) -> None:
+        """Puts back exactly what was there, in copies of the model too. A second time does nothing."""
+        self._undo()
+
+    def __enter__(self) -> Handle:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.unpatch()
+
+
+def patch(
+    model: nn.Module,
+    ops: Literal["auto"] | Collection[str] = "auto",
+    check: Check = "first_call",
+    gradients: Gradients = "ours",
+) -> Handle:
+    """Lets our ops serve a model of stylegan2-ada-pytorch, stylegan3, rosinality, genforce or higan.
+
+    What can be served is recognised by signatures and attributes, wherever the classes come from: a pickle of
+    NVlabs' brings its own module along. Whole layers are replaced where they are known (with their noise,
+    bias and activation in one op), single functions elsewhere. Only this instance changes, and its weights
+    never do; copies of it are patched like it, and pickles of it hold the original.
+
+    Args:
+        model: a generator, a discriminator, or a part of one.
+        ops: what may be served: ``"auto"``, all that is known; or some of ``"layers"`` and the names of
+            single functions, such as ``"bias_act"``.
+        check: ``"first_call"``: each layer and function is compared with its original once, from the same
+            random numbers, and where it differs, the original is put back with a warning; ``"never"``: it
+            is not.
+        gradients: who serves calls that record a gradient. ``"ours"``: on CPUs our references do, which have
+            derivatives of any order; on CUDA the originals. ``"original"``: the originals everywhere, bit for
+            bit: in float32 a leaky ReLU takes its other slope where rounding moves a value across 0, so that
+            derivatives through ours differ by about the root of that rounding, 1e-4 to 1e-3.
+
+    Raises:
+        ValueError: if nothing in the model is known, it is patched already, or an argument is not as stated.
+    """
+    wanted = _wanted(ops)
+    for name, value, known in (("check", check, Check), ("gradients", gradients, Gradients)):
+        if value not in get_args(known):
+            raise ValueError(f"{name}: got {value!r}, expected one of {list(get_args(known))}")
+    policy = Policy(check == "first_call", gradients == "ours")
+    if is_turned_off():
+        return Handle(policy, (), lambda: None)
+    if any(original_class(module) is not type(module) for module in model.modules()):
+        raise ValueError("model: it is patched already; call unpatch() of its handle first")
+    patcher = _Patcher(policy, wanted)
+    families = patcher.patch(model)
+    if not families:
+        raise ValueError(
+            f"model: got a {type(model).__name__}, in which no layer and no function is known; expected a "
+            "network of stylegan2-ada-pytorch, stylegan3, rosinality's stylegan2-pytorch, genforce or higan"
+        )
+
+    def undo() -> None:
+        for module in list(policy.modules):
+            restore(module, policy)
+
+    return Handle(policy, families, undo)
+
+
+def patch_namespace(
+    module: types.ModuleType, check: Check = "first_call", gradients: Gradients = "ours"
+) -> Handle:
+    """Lets our functions serve all code of a module, such as ``training.networks``: everyone who uses it.
+
+    Its functions, and those of modules that it has imported, are replaced in its own namespace where their
+    names and arguments are known. Instances unpickled by NVlabs' code live in other modules: ``patch`` those.
+
+    Raises:
+        ValueError: if the module has no function that is known.
+    """
+    policy = Policy(check == "first_call", gradients == "ours")
+    if is_turned_off():
+        return Handle(policy, (), lambda: None)
+    namespace = vars(module)
+    replaced = served_globals(namespace, set(namespace), part_for(policy))
+    if not replaced:
+        raise ValueError(
+            f"module: {module.__name__} has no function that is known; expected one of "
+            f"{', '.join(sorted(OURS))}, with the arguments of stylegan2-ada-pytorch, stylegan3 or rosinality"
+        )
+    before = {name: namespace[name] for name in replaced}
+    namespace.update(replaced)
+
+    def undo() -> None:
+        for name, value in replaced.items():
+            if namespace.get(name) is value:
+                namespace[name] = before[name]
+
+    return Handle(policy, (module.__name__,), undo)
+
+
+def is_turned_off() -> bool:
+    """Whether the user has turned everything off, with ``HIGAN_FAST_DISABLE=1``."""
+    return os.environ.get("HIGAN_FAST_DISABLE", "") == "1"
+
+
+def _wanted(ops: str | Collection[str]) -> set[str]:
+    known = {LAYERS, *OURS}
+    if ops == "auto":
+        return known
+    wanted = {ops} if isinstance(ops, str) else set(ops)
+    if not wanted <= known or not wanted:
+        raise ValueError(f"ops: got {ops!r}, expected 'auto' or some of {', '.join(sorted(known))}")
+    return wanted
+
+
+class _Patcher:
+    def __init__(self, policy: Policy, wanted: set[str]) -> None:
+        self.policy, self.wanted = policy, wanted
+        self.make_part = part_for(policy)
+
+    def patch(self, model: nn.Module) -> list[str]:
+        """Patches all modules that are known, and returns the families they are of."""
+        families: list[str] = []
+        kinds = {
+            module: next((kind for kind in KINDS if kind.recognises(module)), None)
+            for module in model.modules()
+        }
+        in_known = {
+            child
+            for module in model.modules()
+            if any(is_network(module) for is_network in NETWORKS)
+            for child in module.modules()
+        }
+        for module, kind in kinds.items():
+            if kind is not None and LAYERS in self.wanted:
+                self._patch_layer(module, kind, keeps_layout=module not in in_known)
+                families.append(kind.family)
+            elif self._patch_functions(module):
+                families.append("single functions")
+        return sorted(set(families))
+
+    def _patch_layer(self, module: nn.Module, kind: Kind, keeps_layout: bool) -> None:
+        original, first = type(module), Part(kind.name, self.policy, kind.why_not, kind.serve)
+
+        def methods(of: nn.Module) -> dict[str, Any]:
+            kept = kind.keep(of)
+            kept.keeps_layout = keeps_layout
+            part = first.twin(
+                lambda module, *args, **kwargs: kind.why_not(kept, module, *args, **kwargs),
+                lambda module, *args, **kwargs: kind.serve(kept, module, *args, **kwargs),
+            )
+
+            def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+                return part(original.forward, self, (self, *args), kwargs)
+
+            return {"forward": forward}
+
+        give_class(module, methods, self.policy)
+
+    def _patch_functions(self, module: nn.Module) -> bool:
+        """Gives a module methods whose globals have our functions; returns whether it uses any."""
+        made: dict[str, Any] = {}
+        for name, function in _methods(type(module)).items():
+            used = set(function.__code__.co_names)
+            replaced = served_globals(function.__globals__, used, self._part)
+            if replaced:
+                copied = types.FunctionType(
+                    function.__code__,
+                    {**function.__globals__, **replaced},
+                    function.__name__,
+                    function.__defaults__,
+                    function.__closure__,
+                )
+                copied.__kwdefaults__ = function.__kwdefaults__
+                made[name] = copied
+        if made:
+            give_class(module, lambda _: made, self.policy)
+        return bool(made)
+
+    def _part(self, name: str, ours: Callable[..., Any]) -> Part | None:
+        return self.make_part(name, ours) if name in self.wanted else None
+
+
+def _methods(of: type) -> dict[str, types.FunctionType]:
+    """The plain methods of a class and of those it is derived from, up to torch's."""
+    found: dict[str, types.FunctionType] = {}
+    for base in of.__mro__:
+        if base is nn.Module:
+            break
+        for name, value in vars(base).items():
+            if isinstance(value, types.FunctionType) and not name.startswith("__"):
+                found.setdefault(name, value)
+    return found
