@@ -20,7 +20,7 @@ from higan_fast.files import DamagedError, json_checksum, write_whole
 from higan_fast.fingerprint import check_same, fingerprint, first_difference
 from higan_fast.generators.base import Generator
 from higan_fast.predictors import Predictor, load_predictor
-from higan_fast.probing import Attribution, Boundaries, Samples, Verification
+from higan_fast.probing import Attribution, Boundaries, Comparison, Samples, Verification
 from higan_fast.probing.result_files import ResultFiles
 from higan_fast.sampling.samples import STORE
 
@@ -73,7 +73,8 @@ class RunFolder:
     ``run.json`` settings and versions; ``samples.zarr`` the samples; ``boundaries.safetensors``;
     ``verification/`` what was measured, and the result of every verification; ``verification.npz`` the
     current one; ``attribution/`` scores with one layer's code replaced, and ``attribution.npz`` what they say
-    of layers; ``report.html`` with ``report.csv`` and ``report.layers.csv``.
+    of layers; ``comparison/`` effects of the boundaries of several methods, and ``comparison.npz`` how the
+    methods compare; ``report.html`` with ``report.csv``, ``report.layers.csv`` and ``report.methods.csv``.
     """
 
     def __init__(self, path: str | Path, settings: Settings) -> None:
@@ -221,6 +222,21 @@ class RunFolder:
         made_from = {name: self.samples.settings.get(name) for name in ("generator", "predictor", *DRAWN)}
         self._check_made_from(self.attribution_file, attribution.settings, made_from, "layers")
         return attribution
+
+    @property
+    def comparison_file(self) -> Path:
+        return self.path / "comparison.npz"
+
+    @cached_property
+    def comparison(self) -> Comparison | None:
+        """How methods compare, if that was measured; with the boundaries and samples that there are."""
+        if not self.comparison_file.exists():
+            return None
+        comparison = Comparison.load(self.comparison_file)
+        made_from = {name: self.samples.settings.get(name) for name in ("generator", "predictor", *DRAWN)}
+        made_from["boundaries"] = fingerprint_of(self.boundaries)
+        self._check_made_from(self.comparison_file, comparison.settings, made_from, "methods")
+        return comparison
 
     def _check_made_from(
         self, file: Path, settings: dict[str, Any], expected: dict[str, Any], stage: str

@@ -19,7 +19,7 @@ def test_effects_are_paired_and_measured_once(effects):
     moves = 0.5 * generator.directions.double().numpy()
     found = effects.of("toy", moves)
     assert found.shape == (16, 5, 5)
-    codes = effects.codes
+    codes = effects.drawn.codes
     shift = 0.5 * generator.directions[0]
     forth, back = (predictor(generator.synthesize(codes + sign * shift).clamp(-1, 1)) for sign in (1, -1))
     np.testing.assert_allclose(found[:, 0], ((forth - back) / 2).detach().numpy(), atol=1e-5)

@@ -1,44 +1,36 @@
 """Compares the methods of finding boundaries on the embedded world: ``python -m benchmarks.boundaries``.
 
-Each is fitted to disjoint sets of samples, as large as the demo's, and all are moved by the same step on the
-same fresh codes. What counts is what a boundary moves; how well it separates held-out samples says little of
-that. With ``--shuffled`` it asks the opposite question: how often a boundary that was fitted to shuffled
-scores would pass for a real one, against random directions of two kinds.
+``hf.compare_methods`` does the work, for disjoint sets of samples, each as large as the demo's; the table has
+the means over these sets. What counts is what a boundary moves; how well it separates held-out samples says
+little of that. With ``--shuffled`` it asks the opposite question: how often a boundary that was fitted to
+shuffled scores would pass for a real one, against random directions of two kinds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 import higan_fast as hf
 from benchmarks.boundaries.effects import Effects
 from benchmarks.boundaries.shuffled import claims_of_shuffled
 from higan_fast.boundaries.boundary import StepUnit
-from higan_fast.boundaries.fitting import Weight
-from higan_fast.boundaries.linear import covariance
+from higan_fast.boundaries.methods import parse_method
 from higan_fast.engine.engine import Engine
 from higan_fast.memory import keep_freed_memory
-from higan_fast.probing import Boundaries, Samples
-from higan_fast.sampling.store import Held
-
-Array = NDArray[np.float64]
-Method = tuple[Any, Weight | None]
+from higan_fast.probing import Comparison
 
 SAMPLES, CHOSEN = 6_000, 1_000  # as in the demo
-METHODS: tuple[Method, ...] = (
-    *(("svm", weight) for weight in (1.0, 1e-1, 1e-2, 1e-3)),
-    *(("logistic", weight) for weight in (1.0, 1e-1, 1e-2, 1e-3, 1e-4)),
-    *(("ridge", weight) for weight in (1.0, 1e-2)),
-    *(("lda", weight) for weight in (1.0, 1e-3)),
-    *((method, "auto") for method in ("svm", "logistic")),
-    *(("difference", None), ("pattern", 1.0), ("gradient", None)),
+METHODS = (
+    *(f"svm={weight:g}" for weight in (1, 1e-1, 1e-2, 1e-3)),
+    *(f"logistic={weight:g}" for weight in (1, 1e-1, 1e-2, 1e-3, 1e-4)),
+    *("ridge=1", "ridge=0.01", "lda=1", "lda=0.001", "svm=auto", "logistic=auto"),
+    *("difference", "pattern=1", "gradient"),
 )
 
 
@@ -65,61 +57,50 @@ def main(
     keep_freed_memory()
     if threads:
         torch.set_num_threads(threads)
-    chosen = [method for method in METHODS if not only or {method[0], _named(method)} & set(only)]
+    chosen = [name for name in METHODS if not only or {name, parse_method(name)[0]} & set(only)]
     generator, predictor = hf.load_generator("scenes"), hf.load_predictor("scenes")
     whole = hf.sample(generator, predictor, SAMPLES * refits, out=out)
-    parts = [_part(whole, SAMPLES * part) for part in range(refits)]
-    effects = Effects(Engine(generator, predictor), out / "effects", codes)
+    parts = [whole.part(SAMPLES * part, SAMPLES * (part + 1)) for part in range(refits)]
     if shuffled:
-        for method, weight in chosen:
+        effects = Effects(Engine(generator, predictor), out / "effects", codes)
+        for name in chosen:
+            method, weight = parse_method(name)
             if method != "gradient":  # which has no labels to shuffle
                 found = claims_of_shuffled(effects, parts[0], method, weight, shuffled, step)
-                click.echo(f"{_named((method, weight)):16} {found}")
+                click.echo(f"{name:16} {found}")
         return
-    networks: dict[str, Any] = {"generator": generator, "predictor": predictor}
-    deviation, names = whole.deviation, [semantic.name for semantic in whole.semantics]
-    spread = covariance(parts[0].w)
-    click.echo("| method | held-out accuracy | cosine of refits | step in SD | effect | off target | "
+    compared = [
+        hf.compare_methods(
+            generator, predictor, part, hf.fit_boundaries(part, chosen_num=CHOSEN, progress=False), chosen,
+            codes=codes, step=step, step_unit=unit, out=out,
+        )
+        for part in parts
+    ]  # fmt: skip
+    names = compared[0].boundary_names
+    click.echo("| method | held-out accuracy | cosine of refits | step in SD | effect | moves | off target | "
                + " | ".join(names) + " |")  # fmt: skip
-    click.echo("|---|" + "---:|" * (5 + len(names)))
-    for method, weight in chosen:
-        num = 1 if method == "gradient" else refits  # which is fitted to no samples
-        fitted = [
-            hf.fit_boundaries(part, method=method, C=weight, chosen_num=CHOSEN, progress=False,
-                              **(networks if method == "gradient" or weight == "auto" else {}))
-            for part in parts[:num]
-        ]  # fmt: skip
-        moves = np.stack([step * each.per_step(unit) for fit in fitted for each in fit.values()])
-        measured = effects.of(_named((method, weight)), moves).mean(axis=0)
-        measured = measured.reshape(num, len(names), len(names)).mean(axis=0)  # [B, S]
-        click.echo(_row(_named((method, weight)), fitted, measured / deviation, spread, moves, measured))
+    click.echo("|---|" + "---:|" * 4 + "---|" + "---:|" * (1 + len(names)))
+    for place, name in enumerate(compared[0].methods):
+        click.echo(_row(name, place, compared))
 
 
-def _named(method: Method) -> str:
-    name, weight = method
-    return name if weight is None else f"{name}={weight}" if weight == "auto" else f"{name}={weight:g}"
+def _row(name: str, place: int, compared: Sequence[Comparison]) -> str:
+    """A line of the table: means over the sets; effects on single semantics in the scores' units."""
 
+    def mean(of: Callable[[Comparison], Any]) -> Any:
+        return np.mean([of(found) for found in compared], axis=0)
 
-def _part(samples: Samples, start: int) -> Samples:
-    rows = slice(start, start + SAMPLES)
-    arrays = {name: getattr(samples, name)[rows] for name in ("z", "w", "codes", "scores")}
-    return Samples(Held(samples.settings, arrays), SAMPLES)
-
-
-def _row(
-    name: str, fitted: Sequence[Boundaries], relative: Array, spread: Array, moves: Array, measured: Array
-) -> str:
-    """A line of the table; ``relative``: effects ``[B, S]`` in standard deviations of the scores."""
-    accuracy = np.mean([boundary.accuracy for fit in fitted for boundary in fit.values()])
-    pairs = [(a, b) for i, a in enumerate(fitted) for b in fitted[:i]]
-    cosines = [a[key].normal @ b[key].normal for a, b in pairs for key in a]
-    units = moves / np.linalg.norm(moves, axis=1, keepdims=True)
-    lengths = np.linalg.norm(moves, axis=1) / np.sqrt(np.einsum("md,de,me->m", units, spread, units))
-    own = np.diag(relative)
-    off = np.abs(relative[~np.eye(len(relative), dtype=bool)])
-    figures: list[Any] = [f"{accuracy:.3f}", f"{np.mean(cosines):.2f}" if cosines else "–"]
-    figures += [f"{lengths.mean():.1f}", f"{own.mean():.3f}", f"{off.mean():.3f}"]
-    figures += [f"{effect:+.3f}" for effect in np.diag(measured)]
+    verdicts = [{1: "more", -1: "less", 0: "–"}[found.moves(place)] for found in compared]
+    cosine = mean(lambda found: found.mean_of("cosine", place))
+    figures = [
+        f"{mean(lambda found: found.mean_of('accuracy', place)):.3f}",
+        f"{cosine:.2f}" if np.isfinite(cosine) else "–",
+        f"{mean(lambda found: found.mean_of('step_in_sd', place)):.1f}",
+        f"{mean(lambda found: found.mean_effect[place]):.3f}",
+        ", ".join(dict.fromkeys(verdicts)),
+        f"{mean(lambda found: found.mean_off_target[place]):.3f}",
+        *(f"{effect:+.3f}" for effect in mean(lambda found: found.effect[place] * found.deviation)),
+    ]
     return f"| {name} | " + " | ".join(figures) + " |"
 
 

@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from higan_fast.boundaries.displacement import displacements
+from higan_fast.boundaries.effects import paired_effects
 from higan_fast.engine.engine import Engine
-from higan_fast.engine.plan import Plan
 from higan_fast.files import write_whole
 from higan_fast.progress import progress
 from higan_fast.sampling.latents import VERIFICATION, make_codes
@@ -36,7 +35,7 @@ class Effects:
         self.engine, self.folder, self.num = engine, folder, num
         folder.mkdir(parents=True, exist_ok=True)
         with torch.inference_mode():
-            self.codes = make_codes(engine.generator, SEED, 0, num, stream=VERIFICATION).codes
+            self.drawn = make_codes(engine.generator, SEED, 0, num, stream=VERIFICATION)
 
     def of(self, what: str, moves: Array) -> Array:
         """Half the difference of each score between ``moves`` ``[M, D]`` forth and back: ``[num, M, S]``."""
@@ -55,19 +54,5 @@ class Effects:
         seen = np.ascontiguousarray(moves).tobytes() + repr((self.num, SEED)).encode()
         return hashlib.sha256(seen).hexdigest()[:24]
 
-    @torch.inference_mode()
     def _measured(self, moves: Array, advance: Any) -> Array:
-        generator, predictor = self.engine.generator, self.engine.predictor
-        assert predictor is not None
-        plan = Plan(
-            displacements(generator, "w", list(moves)),
-            (tuple(range(generator.num_layers)),),
-            torch.tensor([1.0, -1.0], dtype=torch.float64),
-            np.ones((len(moves), 1), np.bool_),
-        )
-        effects = np.zeros((self.num, len(moves), predictor.num_semantics))
-        for found in self.engine.perturbed_scores(self.codes, plan):
-            scores = found.values.double().cpu().numpy()  # [n, m, 2, S]
-            effects[found.samples, found.directions.numpy()] = (scores[:, :, 0] - scores[:, :, 1]) / 2
-            advance(scores[..., 0].size)
-        return effects
+        return paired_effects(self.engine, self.drawn, "w", list(moves), advance=advance)

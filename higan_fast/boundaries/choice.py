@@ -4,30 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import stdtr
-from torch import Tensor
 
 from higan_fast.boundaries.boundary import Boundaries, Boundary
-from higan_fast.boundaries.displacement import displacements
+from higan_fast.boundaries.effects import paired_effects
 from higan_fast.boundaries.gradient import check_networks
 from higan_fast.engine.engine import Engine
-from higan_fast.engine.plan import Plan
 from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import Predictor
 from higan_fast.progress import progress as show_progress
-from higan_fast.sampling.latents import (
-    CHOICE,
-    labelled_latents,
-    labelled_moves,
-    make_codes,
-    map_labelled_latents,
-)
+from higan_fast.sampling.latents import CHOICE, make_codes
 
 Array = NDArray[np.float64]
 
@@ -101,27 +92,16 @@ def _effects(
     columns: Sequence[int],
     progress: bool,
 ) -> Array:
-    """Half the change of a score from a step back to a step forth, on all layers: ``[M, n]``."""
+    """The effect of each boundary on its own score, on all layers: ``[M, n]``."""
     psi, truncated, label = settings["truncation_psi"], settings["truncation_layers"], settings.get("label")
     drawn = make_codes(generator, settings["seed"], 0, NUM_CODES, psi, truncated, CHOICE, label)
-    normals, steps = [one.normal for one in boundaries], torch.tensor([STEP, -STEP], dtype=torch.float64)
-    base, sets, to_codes = drawn.codes, (tuple(range(generator.num_layers)),), None
-    moves: Tensor
-    if (space := boundaries[0].space) == "z":
-        base, sets, moves = labelled_latents(generator, drawn), ((),), labelled_moves(generator, normals)
-        to_codes = partial(map_labelled_latents, generator, truncation_psi=psi, truncation_layers=truncated)
-    else:
-        moves = displacements(generator, space, normals, truncation_psi=psi, truncation_layers=truncated)
-    plan = Plan(moves, sets, steps, np.ones((len(normals), 1), np.bool_))
-    effects = np.zeros((len(normals), NUM_CODES))
-    total = 2 * NUM_CODES * len(normals)
-    with show_progress("choosing C", total, enabled=progress) as advance:
-        for found in Engine(generator, predictor).perturbed_scores(base, plan, to_codes):
-            scores = found.values.double().cpu().numpy()  # [n, m, 2, S]
-            for place, row in enumerate(found.directions.tolist()):
-                own = scores[:, place, :, columns[row]]
-                effects[row, found.samples] = (own[:, 0] - own[:, 1]) / 2
-            advance(scores[..., 0].size)
+    moves = [STEP * one.normal for one in boundaries]
+    with show_progress("choosing C", 2 * NUM_CODES * len(moves), enabled=progress) as advance:
+        found = paired_effects(
+            Engine(generator, predictor), drawn, boundaries[0].space, moves,
+            truncation_psi=psi, truncation_layers=truncated, advance=advance,
+        )  # fmt: skip
+    effects = found[:, range(len(moves)), columns].T
     if not np.isfinite(effects).all():
         raise ValueError("scores: the predictor gave NaN or infinity on moved images, so C cannot be chosen")
     return effects

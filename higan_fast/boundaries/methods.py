@@ -19,6 +19,7 @@ threshold has to be chosen, a probability stays about what it is, and the unit o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -58,6 +59,43 @@ IN_WORDS: dict[str, str] = {
 def is_recipe(settings: Mapping[str, Any]) -> bool:
     """Whether boundaries with these settings were fitted as HiGAN fits them."""
     return (settings.get("method"), settings.get("C"), settings.get("loss")) == ("svm", 1.0, "hinge")
+
+
+def parse_method(text: str) -> tuple[Method, float | Literal["auto"] | None]:
+    """``"svm=0.01"`` → a method and its C; without ``=``, 1 where it has one, else None.
+
+    Raises:
+        ValueError: when there is no such method, its C is no positive number and not "auto", or it has none.
+    """
+    name, equals, weight = text.strip().partition("=")
+    method = next((known for known in METHODS if known == name), None)
+    if method is None:
+        raise ValueError(
+            f"methods (--methods): got {text!r}, expected one of {', '.join(METHODS)}, with C "
+            "behind '=', such as svm=0.01"
+        )
+    if method not in REGULARISED:
+        if equals:
+            raise ValueError(
+                f"methods (--methods): got {text!r}, but {method!r} has nothing to regularise; write {method}"
+            )
+        return method, None
+    if weight == "auto":
+        return method, "auto"
+    try:
+        found = float(weight) if equals else 1.0
+    except ValueError:
+        found = math.nan
+    if not 0 < found < math.inf:
+        raise ValueError(
+            f"methods (--methods): got {text!r}, expected a positive C behind '=', such as {method}=0.01"
+        )
+    return method, found
+
+
+def method_name(method: str, C: float | str | None) -> str:  # noqa: N803 (the field's name for it)
+    """What ``parse_method`` reads: ``"svm=0.01"``, ``"svm=auto"``, ``"difference"``."""
+    return method if C is None else f"{method}={C}" if isinstance(C, str) else f"{method}={C:g}"
 
 
 class Task(NamedTuple):

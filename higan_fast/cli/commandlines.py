@@ -18,6 +18,8 @@ def command_of(run: RunFolder) -> str:
     if run.boundaries:
         words += _verifying(run.verification.settings)
     words += ["--layer-samples", str(run.attribution.samples if run.attribution else 0)]
+    if (compared := run.comparison) is not None:
+        words += ["--methods", ",".join(compared.settings["methods"]), "--codes", str(compared.codes)]
     return shlex.join(words)
 
 

@@ -13,10 +13,12 @@ from higan_fast.cli.options import (
     AS_JSON,
     ATTRIBUTED,
     BATCH,
+    CODES_HELP,
     CONFIG,
     DEVICE,
     ELSEWHERE,
     FITTING,
+    METHODS_HELP,
     NETWORKS,
     PATH,
     PRECISION,
@@ -120,12 +122,44 @@ def layers(run: Path, as_json: bool, as_csv: bool, **options: Any) -> None:
 
 @main.command()
 @RUN
+@click.option("--methods", help=f"{METHODS_HELP}.  [default: ten, of all kinds]")
+@option("--codes", default=128, help=CODES_HELP)
+@option("--gradients", "num_gradients", default=256, help="Fresh samples that gradient takes the mean over.")
+@option("--step", default=2.0, help="How far along each boundary.")
+@STEP_UNIT
+@option("--confidence", default=0.99, help="Of all differences together.")
+@PRECISION
+@BATCH
+@ELSEWHERE
+@QUIET
+@AS_JSON
+@click.option("--csv", "as_csv", is_flag=True, help="Print a row for each method, and for its semantics.")
+def methods(run: Path, as_json: bool, as_csv: bool, methods: str | None, **options: Any) -> None:
+    """Compare methods of finding boundaries: how much a step along those of each moves, and what else.
+
+    They are fitted to the samples in RUN, and compared with the method of its boundaries.
+    """
+    from higan_fast.cli import stages
+
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv: got both, expected one of them")
+    comparison = stages.methods(run, methods=methods, **options)
+    if as_json:
+        click.echo(json.dumps(comparison.to_json(), indent=2))
+    elif as_csv:
+        click.echo(comparison.to_csv(), nl=False)
+    else:
+        click.echo(comparison)
+
+
+@main.command()
+@RUN
 @AS_JSON
 @click.option(
     "--csv", "as_csv", is_flag=True, help="Print a row for each boundary, set of layers and semantic."
 )
 def show(run: Path, as_json: bool, as_csv: bool) -> None:
-    """Print what verify and layers found in RUN, and earlier verifications that are kept; measures nothing.
+    """Print what verify, layers and methods found in RUN, and earlier verifications; measures nothing.
 
     The boundaries of one verify command are corrected for together, and those of another apart.
     """
@@ -135,15 +169,16 @@ def show(run: Path, as_json: bool, as_csv: bool) -> None:
 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv: got both, expected one of them")
-    current, beside, attribution = stages.show(run)
+    current, beside, attribution, comparison = stages.show(run)
     if as_json:
         others: dict[str, Any] = {"kept_beside": [verification.to_json() for verification in beside]}
         others["attribution"] = attribution and attribution.to_json()
+        others["comparison"] = comparison and comparison.to_json()
         click.echo(json.dumps(current.to_json() | others, indent=2))
     elif as_csv:
         click.echo(to_csv([current, *beside]), nl=False)
     else:
-        print_results(current, beside, attribution)
+        print_results(current, beside, attribution, comparison)
 
 
 @main.command()
@@ -163,13 +198,25 @@ def report(run: Path, quiet: bool, places: dict[str, str | None]) -> None:
 @FITTING
 @VERIFYING
 @option("--layer-samples", default=1000, help=f"{ATTRIBUTED}; 0: leave that out.")
+@click.option("--methods", help=f"Methods to compare. {METHODS_HELP}.  [default: none]")
+@option("--codes", default=128, help=f"For --methods. {CODES_HELP}")
 @BATCH
 @QUIET
-def probe(out: Path, num: int, batch: int | None, layer_samples: int, quiet: bool, **options: Any) -> None:
+def probe(
+    out: Path,
+    num: int,
+    batch: int | None,
+    layer_samples: int,
+    methods: str | None,
+    codes: int,
+    quiet: bool,
+    **options: Any,
+) -> None:
     """Sample, fit, verify, attribute to layers and report: the whole job in one run folder."""
     from higan_fast.cli import stages
 
-    stages.probe(out, num, batch, layer_samples, options, quiet=quiet)
+    comparing = None if methods is None else {"methods": methods, "codes": codes}
+    stages.probe(out, num, batch, layer_samples, options, comparing=comparing, quiet=quiet)
 
 
 @main.command()

@@ -231,5 +231,7 @@ VERIFYING = options(
 )
 ATTRIBUTED = "Samples to attribute scores to layers with; each takes an image, and one more for every layer"
 BATCH = click.option("--batch", type=int, help="Images at once.  [default: as many as are worth it]")
+METHODS_HELP = "Commas between them, C behind '=' where there is one: svm=0.01,difference"
+CODES_HELP = "Fresh codes to move; each takes two images for every method and semantic."
 QUIET = click.option("--quiet", is_flag=True, help="Print results and errors alone: no progress.")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -11,7 +11,7 @@ from higan_fast.wording import LONGEST_MESSAGE, printable
 
 if TYPE_CHECKING:
     from higan_fast.checkpoints import Description
-    from higan_fast.probing import Attribution, Boundaries, Verification
+    from higan_fast.probing import Attribution, Boundaries, Comparison, Verification
 
 
 def echo_line(text: str = "") -> None:
@@ -91,12 +91,15 @@ def _print_hierarchy(verification: Verification) -> None:
 
 
 def print_results(
-    current: Verification, beside: Sequence[Verification], attribution: Attribution | None
+    current: Verification,
+    beside: Sequence[Verification],
+    attribution: Attribution | None,
+    comparison: Comparison | None,
 ) -> None:
-    """The current verification, the layers, and then each other one under a line that says what it is of."""
+    """The current verification, layers, methods; then the other verifications, each below a line."""
     print_ranking(current)
-    if attribution is not None:
-        click.echo(attribution)
+    for found in filter(None, (attribution, comparison)):
+        click.echo(found)
     for other in beside:
         same = set(other.boundary_names) == set(current.boundary_names)
         whose = "the same semantics" if same else ", ".join(other.boundary_names)

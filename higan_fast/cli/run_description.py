@@ -16,6 +16,9 @@ from higan_fast.report import made_from
 from higan_fast.run_folder import RunFolder
 
 COMPLETE, PARTIAL, STALE, MISSING = "complete", "partial", "stale", "missing"
+PARTS = (
+    "network", "predictor", "samples", "boundaries", "verification", "attribution", "comparison", "report"
+)  # fmt: skip
 Part = dict[str, Any]
 
 
@@ -29,9 +32,9 @@ def describe_run(path: Path) -> dict[str, Any]:
 
     Returns:
         JSON values. ``settings`` and ``made_with`` as in ``run.json``; ``network``, ``predictor``,
-        ``samples``, ``boundaries``, ``verification``, ``attribution`` and ``report``: each with a ``state``
-        ("complete", "partial", "stale" or "missing"), ``what`` it is in words, its figures, and any
-        ``problem``;
+        ``samples``, ``boundaries``, ``verification``, ``attribution``, ``comparison`` and ``report``: each
+        with a ``state`` ("complete", "partial", "stale" or "missing"), ``what`` it is in words, its figures,
+        and any ``problem``;
         ``next``: the command to run, None when all is complete.
 
     Raises:
@@ -58,6 +61,9 @@ def describe_run(path: Path) -> dict[str, Any]:
     found["attribution"] = _part(lambda: _attribution(run), run.attribution_file)
     if found["attribution"]["state"] == MISSING:
         found["attribution"] = _no_attribution(run)
+    found["comparison"] = _part(lambda: _comparison(run), run.comparison_file)
+    if found["comparison"]["state"] == MISSING:
+        found["comparison"] = _no_comparison(run)
     report = path / "report.html"
     found["report"] = _part(lambda: _report(run, report, bool(needed)), report)
     return found | {"next": _next(run, found)}
@@ -74,7 +80,7 @@ def print_run(found: dict[str, Any]) -> None:
         if name not in ("network", "predictor")
     ]
     echo_line(f"{'settings':13} {', '.join(shown)}")
-    for name in ("network", "predictor", "samples", "boundaries", "verification", "attribution", "report"):
+    for name in PARTS:
         part = found[name]
         state = "" if part["state"] == COMPLETE else f"{part['state']}: "
         text = part.get("problem") or part["what"]
@@ -178,22 +184,43 @@ def _no_attribution(run: RunFolder) -> Part:
     return {"state": MISSING, "what": f"none; {stage_command('layers', run)} makes one"}
 
 
+def _comparison(run: RunFolder) -> Part:
+    found = run.comparison
+    assert found is not None  # its file is there
+    more = [name for place, name in enumerate(found.methods) if found.moves(place) > 0]
+    compared = f"{len(found.methods)} methods, {len(more)} surely move more than {found.methods[0]}"
+    return {
+        "what": f"{compared}; {found.images:,} images, precision {found.settings['precision']}",
+        "methods": list(found.methods),
+        "move_more": more,
+        "images": found.images,
+        "settings": found.settings,
+    }
+
+
+def _no_comparison(run: RunFolder) -> Part:
+    """Why there is none; it need not be there."""
+    if (run.path / "comparison").exists():
+        return {"state": PARTIAL, "what": "begun, and not finished"}
+    return {"state": MISSING, "what": f"none; {stage_command('methods', run)} makes one"}
+
+
 def _report(run: RunFolder, file: Path, verified: bool) -> Part:
     """A page says in its head what it was made from."""
-    results = run.verification if verified else None, run.attribution
+    results = run.verification if verified else None, run.attribution, run.comparison
     if made_from(run.samples, run.boundaries, *results) not in file.read_text(errors="replace"):
         raise ValueError(f"{file}: is of other results; run {stage_command('report', run)}")
     return {"what": str(file)}
 
 
 def _next(run: RunFolder, found: dict[str, Any]) -> str | None:
-    """The first stage that is not complete; the ones after it follow from it. Layers need not be measured."""
+    """The first stage that is not complete; the ones after it follow from it. Some need not be there."""
     samples = found["samples"]
     if samples["state"] != COMPLETE:
         return sampling_command(run, samples.get("num_asked"))
-    stages = {"boundaries": "fit", "verification": "verify", "attribution": "layers", "report": "report"}
-    for name, stage in stages.items():
+    stages = {"boundaries": "fit", "verification": "verify", "attribution": "layers", "comparison": "methods"}
+    for name, stage in (stages | {"report": "report"}).items():
         state = found[name]["state"]
-        if state != COMPLETE and (name, state) != ("attribution", MISSING):
+        if state != COMPLETE and (state != MISSING or name not in ("attribution", "comparison")):
             return stage_command(stage, run)
     return None

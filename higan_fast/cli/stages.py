@@ -8,14 +8,16 @@ from typing import Any
 import click
 
 from higan_fast import probing
+from higan_fast.boundaries.boundary import StepUnit
 from higan_fast.boundaries.fitting import check_fitting
 from higan_fast.checks import check_count
 from higan_fast.cli.commandlines import command_of
 from higan_fast.cli.printing import print_boundaries, print_ranking
 from higan_fast.devices import describe_device, usable_device
 from higan_fast.engine.precision import Precision, Wish, chosen_precision
-from higan_fast.probing import Attribution, Boundaries, Verification
+from higan_fast.probing import Attribution, Boundaries, Comparison, Verification
 from higan_fast.probing.attribution import check_attributing
+from higan_fast.probing.comparison import METHODS_COMPARED, check_comparing
 from higan_fast.probing.verification import check_verifying
 from higan_fast.progress import say, stage
 from higan_fast.report import write_report
@@ -43,32 +45,45 @@ def probe(
     layer_samples: int,
     options: dict[str, Any],
     *,
+    comparing: dict[str, Any] | None = None,
     quiet: bool,
 ) -> None:
-    """All stages; ``options``: of the sampling, the fitting and the verification."""
+    """All stages.
+
+    Args:
+        options: of the sampling, the fitting and the verification.
+        comparing: methods and codes of a comparison; None: there is to be none.
+    """
     fitting = {name: options.pop(name) for name in FITTING}
     verifying = {name: options.pop(name) for name in VERIFYING} | {"recipe": fitting["recipe"]}
     attributing = {name: verifying[name] for name in ("confidence", "precision")}
+    if comparing is not None:
+        comparing |= attributing | {name: verifying[name] for name in ("step", "step_unit")}
+        _check_comparing(batch=batch, **comparing)
+    num_stages = 5 if comparing is None else 6
     places = {name: options.get(name) for name in PLACES}
     check_fitting(**fitting)
     _check_verifying(None, batch=batch, space=fitting["space"], **verifying)
     if layer_samples != 0:
         check_count("layer_samples (--layer-samples)", layer_samples, 2)
-    with stage(1, of=5):
+    with stage(1, of=num_stages):
         sample(out, num, batch, options, quiet=quiet)
-    with stage(2, of=5):
+    with stage(2, of=num_stages):
         boundaries = fit(out, fitting, places, quiet=quiet)
     if boundaries:
-        with stage(3, of=5):
+        with stage(3, of=num_stages):
             verification = verify(out, places=places, batch=batch, quiet=quiet, **verifying)
         print_ranking(verification)
-    with stage(4, of=5):
+    with stage(4, of=num_stages):
         if RunFolder.open(out).samples.settings["num_layers"] == 1:
             if not quiet:
                 say("attributing to layers: there is one, which decides all that its code decides")
         elif layer_samples != 0:
             click.echo(layers(out, num=layer_samples, places=places, batch=batch, quiet=quiet, **attributing))
-    with stage(5, of=5):
+    if comparing is not None and boundaries:
+        with stage(5, of=num_stages):
+            click.echo(methods(out, places=places, batch=batch, quiet=quiet, **comparing))
+    with stage(num_stages, of=num_stages):
         report(out, places, quiet=quiet)
 
 
@@ -146,10 +161,47 @@ def layers(
     )  # fmt: skip
 
 
-def show(out: Path) -> tuple[Verification, list[Verification], Attribution | None]:
-    """The current verification, all others that are kept, and the layers; reads and nothing else."""
+def methods(
+    out: Path,
+    *,
+    methods: str | None,
+    codes: int,
+    step: float,
+    step_unit: StepUnit,
+    confidence: float,
+    num_gradients: int = 256,
+    batch: int | None,
+    precision: Wish,
+    places: dict[str, str | None],
+    quiet: bool,
+) -> Comparison:
+    run = RunFolder.open(out, **places)
+    _check_comparing(
+        methods=methods, codes=codes, step=step, step_unit=step_unit, confidence=confidence, batch=batch,
+        precision=precision, num_gradients=num_gradients,
+    )  # fmt: skip
+    precision = chosen_precision(precision, run.generator.device)
+    say_where("comparing methods", run, quiet, precision)
+    return probing.compare_methods(
+        run.generator, run.predictor, run.samples, run.boundaries, _names_in(methods), codes=codes, step=step,
+        step_unit=step_unit, confidence=confidence, num_gradients=num_gradients, precision=precision,
+        batch_size=batch, out=out, progress=not quiet,
+    )  # fmt: skip
+
+
+def _check_comparing(*, methods: str | None, batch: int | None, **options: Any) -> None:
+    check_comparing(_names_in(methods), batch_size=batch, **options)
+
+
+def _names_in(methods: str | None) -> tuple[str, ...]:
+    """``"svm=1, difference"`` → its names; those of the library where there is no list."""
+    return METHODS_COMPARED if methods is None else tuple(name.strip() for name in methods.split(","))
+
+
+def show(out: Path) -> tuple[Verification, list[Verification], Attribution | None, Comparison | None]:
+    """The current verification, all others, the layers, and how methods compare; reads and nothing else."""
     run = RunFolder.open(out)
-    return run.verification, run.kept_beside, run.attribution
+    return run.verification, run.kept_beside, run.attribution, run.comparison
 
 
 def _check_verifying(
@@ -175,6 +227,7 @@ def report(out: Path, places: dict[str, str | None], *, quiet: bool) -> None:
         boundaries=run.boundaries,
         verification=run.verification if run.boundaries else None,
         attribution=run.attribution,
+        comparison=run.comparison,
         progress=not quiet,
     )
     click.echo(path)

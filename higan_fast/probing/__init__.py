@@ -5,6 +5,7 @@ from higan_fast.boundaries.deviations import measured_on
 from higan_fast.boundaries.files import export_boundary, import_boundary, read_boundary_list
 from higan_fast.boundaries.fitting import fit_boundaries
 from higan_fast.probing.attribution import Attribution, attribute_layers
+from higan_fast.probing.comparison import Comparison, compare_methods
 from higan_fast.probing.layers import format_layers, parse_layers
 from higan_fast.probing.manipulation import jitter, manipulate
 from higan_fast.probing.verification import Verification, verify
@@ -14,9 +15,11 @@ __all__ = [
     "Attribution",
     "Boundaries",
     "Boundary",
+    "Comparison",
     "Samples",
     "Verification",
     "attribute_layers",
+    "compare_methods",
     "export_boundary",
     "fit_boundaries",
     "format_layers",

@@ -79,7 +79,7 @@ class Measurement:
         scorer = engine.predictor
         of_scores = scorer.predictor if isinstance(scorer, LogitsOf) else scorer
         has_logits = of_scores.has_logits if of_scores and of_scores is not scorer else ()
-        self.ranges = _ranges(of_scores)
+        self.ranges = ranges_of(of_scores)
         self.logits = tuple(column for column, has in enumerate(has_logits) if has)
         self._rate: Rate | None = None
         self._base: dict[range, Tensor] = {}  # scores of base samples, [n, S]
@@ -277,8 +277,12 @@ def _kept(folder: Path, settings: dict[str, Any], num: int) -> dict[str, Effects
     return found
 
 
-def _ranges(predictor: Predictor | None) -> Array:
-    """Raises a ValueError when the ranges that a predictor states are none."""
+def ranges_of(predictor: Predictor | None) -> Array:
+    """Between what each score lies, ``[S, 2]``; −inf and inf where it is not known.
+
+    Raises:
+        ValueError: when a range that a predictor states is none.
+    """
     ranges = () if predictor is None else predictor.score_ranges
     ends = np.array([(-np.inf, np.inf) if each is None else each for each in ranges], np.float64)
     bad = [] if predictor is None else [i for i, (low, high) in enumerate(ends) if not low < high]

@@ -17,7 +17,12 @@ from higan_fast.probing.effect_files import load_arrays, name_of, stored_keys
 
 if TYPE_CHECKING:
     from higan_fast.probing.attribution_results import Attribution
+    from higan_fast.probing.comparison_results import Comparison
     from higan_fast.probing.results import Verification
+
+
+# Of what kind the entries of these fields are.
+_KINDS: dict[str, Any] = {"semantics": Semantic, "layers": Layer}
 
 
 class ResultFiles:
@@ -73,12 +78,12 @@ class ResultFiles:
         return self.folder / f"{name_of(key)}.npz"
 
 
-def write_fields(path: str | Path, result: Verification | Attribution, key: str = "") -> None:
+def write_fields(path: str | Path, result: Verification | Attribution | Comparison, key: str = "") -> None:
     """Writes the arrays of a result as they are, its other fields as JSON text, and a key."""
     values = {field.name: getattr(result, field.name) for field in fields(result)}
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
     rest = {name: value for name, value in values.items() if name not in arrays}
-    for name in ("semantics", "layers"):
+    for name in _KINDS.keys() & rest.keys():
         rest[name] = [asdict(entry) for entry in rest[name]]
     write_arrays(path, {"key": np.array(key), "json": np.array(json.dumps(rest)), **arrays})
 
@@ -121,7 +126,7 @@ def _read(path: str | Path) -> dict[str, NDArray[Any]]:
 def fields_in(arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
     """Returns the fields of a result from what ``write_fields`` made of them, without the key."""
     rest = json.loads(str(arrays.pop("json")))
-    rest["semantics"] = tuple(Semantic(**entry) for entry in rest["semantics"])
-    rest["layers"] = tuple(Layer(**entry) for entry in rest["layers"])
-    rest |= {name: tuple(rest[name]) for name in ("boundary_names", "order") if name in rest}
+    for name in _KINDS.keys() & rest.keys():
+        rest[name] = tuple(_KINDS[name](**entry) for entry in rest[name])
+    rest |= {name: tuple(rest[name]) for name in ("boundary_names", "order", "methods") if name in rest}
     return {**arrays, **rest}

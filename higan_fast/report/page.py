@@ -21,9 +21,11 @@ from higan_fast.fingerprint import fingerprint
 from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import LEVELS
 from higan_fast.probing.attribution import Attribution
+from higan_fast.probing.comparison import Comparison
 from higan_fast.probing.tables import to_csv
 from higan_fast.probing.verification import Verification
 from higan_fast.report.attribution import attributed
+from higan_fast.report.comparison import methods
 from higan_fast.report.drawing import contact_sheet
 from higan_fast.report.entanglement import entanglement, large_even_parts
 from higan_fast.report.findings import economy, finding, order, wrecks
@@ -48,13 +50,15 @@ def write_report(
     boundaries: Boundaries,
     verification: Verification | None,
     attribution: Attribution | None = None,
+    comparison: Comparison | None = None,
     progress: bool = True,
 ) -> Path:
     """Writes the report of a probe, with pictures that the generator makes for it, and its figures beside it.
 
     Args:
         path: the HTML file; the figures are written to the same name with ".csv", in the columns of
-            ``higan-fast show --csv``, and those of the attribution with ".layers.csv".
+            ``higan-fast show --csv``; those of the attribution with ".layers.csv", of the comparison with
+            ".methods.csv".
         title: of the page.
         settings: what was run; ``network`` and ``predictor`` also stand at the top, and ``command``, which
             repeats the run, gets a button that copies it.
@@ -63,6 +67,7 @@ def write_report(
         boundaries: those that were fitted; of those that were not, the reasons.
         verification: their effects; None when there is no boundary.
         attribution: to layers, without a direction; None where that was not measured.
+        comparison: of methods with the one of these boundaries; None where that was not measured.
         progress: whether to show it.
 
     Returns:
@@ -70,19 +75,23 @@ def write_report(
 
     Raises:
         ValueError: when the samples are another generator's, the boundaries were not fitted to them, or the
-            verification or the attribution is of other boundaries, networks, semantics or truncation.
+            verification, the attribution or the comparison is of other boundaries, networks, semantics or
+            truncation.
         OSError: when a file cannot be written.
     """
-    _check_that_they_belong_together(generator, samples, boundaries, verification, attribution)
+    _check_that_they_belong_together(generator, samples, boundaries, verification, attribution, comparison)
     path = Path(path)
     figures, layer_figures = path.with_suffix(".csv"), path.with_suffix(".layers.csv")
+    method_figures = path.with_suffix(".methods.csv")
+    results = verification, attribution, comparison
     context: dict[str, Any] = {
         "title": title,
         "figures": (quote(figures.name), figures.name),
         "layer_figures": (quote(layer_figures.name), layer_figures.name),
-        "made_from": made_from(samples, boundaries, verification, attribution),
+        "method_figures": (quote(method_figures.name), method_figures.name),
+        "made_from": made_from(samples, boundaries, *results),
         "today": date.today(),
-        "about": about(settings, generator, samples, verification, attribution),
+        "about": about(settings, generator, samples, *results),
         "finding": finding(verification),
         "order": order(verification),
         "economy": economy(verification),
@@ -93,10 +102,12 @@ def write_report(
         "is_recipe": is_recipe(boundaries.settings),
         "levels": LEVELS,
         "command": settings.get("command"),
-        "settings": described(settings, samples, boundaries, verification, attribution),
+        "settings": described(settings, samples, boundaries, *results),
         "verification": verification,
         "attribution": attribution,
         "attributed": attribution and attributed(attribution, verification),
+        "comparison": comparison,
+        "methods": comparison and methods(comparison),
         "heat_map": None,
         "distinct": DISTINCT,
         "established": ESTABLISHED,
@@ -127,10 +138,11 @@ def write_report(
     page = _environment().get_template("page.html").render(context)
     with write_whole(figures) as file:
         file.write(to_csv([verification] if verification else []).encode())
-    layer_figures.unlink(missing_ok=True)
-    if attribution is not None:
-        with write_whole(layer_figures) as file:
-            file.write(attribution.to_csv().encode())
+    for result, place in ((attribution, layer_figures), (comparison, method_figures)):
+        place.unlink(missing_ok=True)
+        if result is not None:
+            with write_whole(place) as file:
+                file.write(result.to_csv().encode())
     with write_whole(path) as file:
         file.write(page.encode())
     return path
@@ -141,6 +153,7 @@ def made_from(
     boundaries: Boundaries,
     verification: Verification | None,
     attribution: Attribution | None,
+    comparison: Comparison | None = None,
 ) -> str:
     """Returns a hash of what a report shows; the page carries it in its head."""
     digest = hashlib.sha256(json.dumps([len(samples), samples.settings, boundaries.settings]).encode())
@@ -152,6 +165,9 @@ def made_from(
     if attribution is not None:
         digest.update(json.dumps(attribution.settings).encode())
         digest.update(np.ascontiguousarray(attribution.index).data)
+    if comparison is not None:
+        digest.update(json.dumps(comparison.settings).encode())
+        digest.update(np.ascontiguousarray(comparison.effect).data)
     return digest.hexdigest()[:32]
 
 
@@ -173,6 +189,7 @@ def _check_that_they_belong_together(
     boundaries: Boundaries,
     verification: Verification | None,
     attribution: Attribution | None,
+    comparison: Comparison | None,
 ) -> None:
     """A strip of one network beside the effects of another would be a false report."""
     network = fingerprint(generator)
@@ -185,12 +202,17 @@ def _check_that_they_belong_together(
             )
     if verification and verification.settings.get("boundaries") != fingerprint_of(boundaries):
         raise ValueError("verification: it is of other boundaries; verify these (higan-fast verify RUN)")
-    for what, result in (("verification", verification), ("attribution", attribution)):
+    if comparison and comparison.settings.get("boundaries") != fingerprint_of(boundaries):
+        raise ValueError("comparison: is with other boundaries; compare with these (higan-fast methods RUN)")
+    results = {"verification": verification, "attribution": attribution, "comparison": comparison}
+    for what, result in results.items():
         if result is not None:
             _check_is_of(what, result, network, samples)
 
 
-def _check_is_of(what: str, result: Verification | Attribution, network: str, samples: Samples) -> None:
+def _check_is_of(
+    what: str, result: Verification | Attribution | Comparison, network: str, samples: Samples
+) -> None:
     """Raises ValueError where a result is not of the samples' networks, truncation and class."""
     if result.settings["generator"] != network:
         raise ValueError(f"{what}: it is of another generator; give the one that was probed")

@@ -8,6 +8,7 @@ from typing import Any
 from higan_fast.boundaries.boundary import Boundaries
 from higan_fast.generators.base import Generator
 from higan_fast.probing.attribution import Attribution
+from higan_fast.probing.comparison import Comparison
 from higan_fast.probing.verification import Verification
 from higan_fast.report.numerals import count
 from higan_fast.sampling.samples import Samples
@@ -31,10 +32,11 @@ def about(
     samples: Samples,
     verification: Verification | None,
     attribution: Attribution | None,
+    comparison: Comparison | None = None,
 ) -> list[tuple[str, str, str]]:
     """Returns what was probed, in a few words: label, value, detail."""
     size, layers = f"{generator.resolution}²", count(generator.num_layers, "layer")
-    images = len(samples) + sum(result.images for result in (verification, attribution) if result)
+    images = len(samples) + sum(result.images for result in (verification, attribution, comparison) if result)
     most = int(verification.samples.max()) if verification else 0
     fresh = f"and {most:,} fresh ones to verify" if verification else "none verified"
     saved = verification.images_fixed - verification.images if verification else 0
@@ -68,6 +70,7 @@ def described(
     boundaries: Boundaries,
     verification: Verification | None,
     attribution: Attribution | None,
+    comparison: Comparison | None = None,
 ) -> list[tuple[str, list[tuple[str, str]]]]:
     """Returns the settings of every stage as texts, without those that stand elsewhere on the page."""
     stages = {
@@ -76,6 +79,7 @@ def described(
         "Boundaries": boundaries.settings,
         "Verification": verification.settings if verification else {},
         "Layers without a direction": attribution.settings if attribution else {},
+        "Methods": comparison.settings if comparison else {},
     }
     with_classes = "label_dim" in samples.settings
     return [(stage, _flat(values, with_classes)) for stage, values in stages.items() if values]

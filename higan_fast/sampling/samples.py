@@ -49,8 +49,8 @@ class Samples:
         num_asked: how many were asked for; more than there are where the sampling was interrupted.
     """
 
-    def __init__(self, store: Store | Held, num: int, num_asked: int | None = None) -> None:
-        self._store, self._num = store, num
+    def __init__(self, store: Store | Held, num: int, num_asked: int | None = None, start: int = 0) -> None:
+        self._store, self._num, self._start = store, num, start
         self.num_asked = num if num_asked is None else num_asked
         self.settings = settings = store.settings
         self.semantics = tuple(Semantic(name, level) for name, level in settings["semantics"])
@@ -99,6 +99,12 @@ class Samples:
     def labels(self) -> NDArray[np.int64] | None:
         return self._read("labels") if "labels" in self._store.shapes else None
 
+    def part(self, start: int, stop: int) -> Samples:
+        """The samples ``start`` to ``stop - 1`` of these, as if there were no others."""
+        if not 0 <= start < stop <= len(self):
+            raise ValueError(f"part: got {start} to {stop}, expected 0 <= start < stop <= {len(self)}")
+        return Samples(self._store, stop - start, start=self._start + start)
+
     def __len__(self) -> int:
         return self._num
 
@@ -118,7 +124,7 @@ class Samples:
         return Table(f"{len(self):,} samples, seed {self.settings['seed']}", head, rows).html()
 
     def _read(self, name: str) -> NDArray[Any]:
-        return self._store.read(name, 0, self._num)
+        return self._store.read(name, self._start, self._start + self._num)
 
 
 def deviation_of(scores: NDArray[Any]) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 import higan_fast as hf
 from higan_fast.boundaries import linear, logistic
 from higan_fast.boundaries.logistic import fit_logistic
-from higan_fast.boundaries.methods import METHODS, REGULARISED
+from higan_fast.boundaries.methods import METHODS, REGULARISED, method_name, parse_method
 from higan_fast.probing import Boundaries, fit_boundaries
 from tests.boundaries.test_fitting import make_samples, noisy_samples
 from tests.toy import CODE_DIM, LAYER_OF, NUM_LAYERS, ToyPredictor, toy
@@ -248,3 +248,23 @@ def test_the_recipe_of_higan_is_a_machine_with_c_of_1(samples):
     spelt = fit_boundaries(samples, "view", method="svm", C=1.0, chosen_num=200, **QUIET)
     np.testing.assert_array_equal(named["view"].normal, spelt["view"].normal)
     assert named.settings == spelt.settings
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed", "name"),
+    [
+        ("svm", ("svm", 1.0), "svm=1"),
+        (" svm=0.010 ", ("svm", 0.01), "svm=0.01"),
+        ("logistic=auto", ("logistic", "auto"), "logistic=auto"),
+        ("difference", ("difference", None), "difference"),
+    ],
+)
+def test_a_method_with_its_weight_has_one_name(text, parsed, name):
+    assert parse_method(text) == parsed and method_name(*parsed) == name
+    assert parse_method(name) == parsed
+
+
+@pytest.mark.parametrize("text", ["", "svn", "svm=", "svm=-1", "svm=nan", "svm=inf", "lda=x", "gradient=1"])
+def test_what_is_no_method_is_refused(text):
+    with pytest.raises(ValueError, match=r"^methods \(--methods\): got "):
+        parse_method(text)

@@ -253,3 +253,15 @@ def test_a_second_writer_is_refused(tmp_path):
 
 def test_settings_are_plain_json(reference):
     assert json.loads(json.dumps(reference.settings)) == reference.settings
+
+
+def test_a_part_of_them_is_as_if_there_were_no_others(tmp_path):
+    for out in (None, tmp_path):
+        whole = sample(*toy(), 130, out, progress=False)
+        part = whole.part(50, 120).part(10, 20)
+        assert len(part) == part.num_asked == 10 and part.settings == whole.settings
+        for name in ("z", "w", "codes", "scores"):
+            np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[60:70])
+    for start, stop in ((-1, 3), (3, 3), (0, 131)):
+        with pytest.raises(ValueError, match="expected 0 <= start < stop <= 130"):
+            whole.part(start, stop)
