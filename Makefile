@@ -32,8 +32,9 @@ $(READY): pyproject.toml setup.py constraints.txt $(SOURCES)
 demo: setup
 	$(BIN)/higan-fast demo --out runs/demo
 
+# A file's tests stay together, and so do their fixtures. More than eight would wait for the longest file.
 test: setup emulated
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
 
 # The CUDA kernels compiled for the host, for the tests.
 emulated: setup

@@ -1,19 +1,36 @@
-"""The toy world and one set of its samples and boundaries, shared by the tests."""
+"""How tests share a machine; and the toy world with one set of its samples and boundaries, for all tests."""
+
+import fcntl
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+# Of every process, and of those that it starts: jobs are small, and where tests run side by side on all
+# cores, threads spend their time waiting for one another. OpenMP and BLAS read it when they are loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
-import torch
 
 import higan_fast.probing as probing
 from tests.toy import ToyGenerator, ToyPredictor, of_anyone, toy
 
-# Their jobs are small: a second thread would only wait for the first.
-ON_ONE_THREAD = {"engine", "sampling", "boundaries", "statistics", "probing"}
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """A test for the GPU has it to itself, whatever runs beside it."""
+    if item.get_closest_marker("gpu") is None:
+        return (yield)
+    with the_gpu():
+        return (yield)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread(request):
-    if request.path.parent.name in ON_ONE_THREAD:
-        torch.set_num_threads(1)
+@contextmanager
+def the_gpu():
+    """Waits until no other process of this user is within it."""
+    with (Path(tempfile.gettempdir()) / f"higan-fast-gpu-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture

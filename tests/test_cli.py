@@ -1,9 +1,9 @@
 """The command line, stage by stage, on small networks with random weights."""
 
 import json
+import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 
@@ -19,6 +19,7 @@ from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from higan_fast.predictors.scenes import ScenePredictor, save_scene_predictor
 from higan_fast.probing import Samples
 from higan_fast.scenes.factors import CONTINUOUS, SEMANTICS
+from tests.processes import ended, start
 from tests.report.page import Page
 
 
@@ -205,28 +206,23 @@ def test_a_probe_with_too_few_samples_still_reports(files, tmp_path):
     assert "Layers without a direction" in Page((tmp_path / "report.html").read_text()).text
 
 
+def as_a_command(arguments):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.argv[1:] = arguments
+    main()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_job_says_how_to_go_on(files, tmp_path, number):
-    network, predictor = files
-    program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    program += "from higan_fast.cli import main; main()"
-    arguments = [
-        "sample",
-        "--network",
-        network,
-        "--predictor",
-        predictor,
-        "--out",
-        tmp_path,
-        "--num",
-        "1000000",
-    ]
-    job = subprocess.Popen([sys.executable, "-c", program, *arguments], stderr=subprocess.PIPE, text=True)
-    while job.poll() is None and not (tmp_path / "samples.zarr/scores/c/0/0").exists():
-        time.sleep(0.1)
-    job.send_signal(number)
-    _, message = job.communicate(timeout=60)
-    assert job.returncode == 130
+    network, predictor = map(str, files)
+    out, log = tmp_path / "run", tmp_path / "log"
+    arguments = ["sample", "--network", network, "--predictor", predictor, "--out", str(out)]
+    job = start(as_a_command, [*arguments, "--num", "100000"], log=log)
+    while job.is_alive() and not (out / "samples.zarr/scores/c/0/0").exists():
+        time.sleep(0.02)
+    os.kill(job.pid, number)
+    assert ended(job) == 130
+    message = log.read_text()
     assert message.rstrip().endswith("run the same command again to go on from here")
     assert "Traceback" not in message
-    assert len(Samples.open(tmp_path)) >= 256
+    assert len(Samples.open(out)) >= 256

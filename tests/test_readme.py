@@ -7,8 +7,8 @@ import torch
 
 README = Path(__file__).parent.parent / "README.md"
 SMALLER = {
-    "num=20_000": "num=512",
-    "predictor, boundaries, out": "predictor, boundaries, num=4, num_null=4, out",
+    "num=20_000": "num=256",
+    "predictor, boundaries, out": "predictor, boundaries, num=2, num_null=2, out",
     "attribute_layers(generator, predictor, out": "attribute_layers(generator, predictor, num=8, out",
 }
 

@@ -152,11 +152,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("filter", nargs="?", default="")
     parser.add_argument("--pad", type=float, default=0, metavar="MB")
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     outcomes = main(options.filter, int(options.pad * 1e6))
-    if options.json:
-        print(json.dumps([asdict(outcome) for outcome in outcomes]))
-    else:
-        print(table(outcomes))
-        print(*(f"\n{o.name}: {'; '.join(o.wrong)}" for o in outcomes if o.wrong), sep="")
+    print(table(outcomes))
+    print(*(f"\n{o.name}: {'; '.join(o.wrong)}" for o in outcomes if o.wrong), sep="")

@@ -1,25 +1,26 @@
 import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
+from dataclasses import asdict
 
 import pytest
 
+from tests.checkpoints.exhaustion import main
 from tests.checkpoints.hostile import HOSTILE
 from tests.checkpoints.sprawling import KINDS
+from tests.processes import exit_code
+
+
+def read_all(to):
+    to.write_text(json.dumps([asdict(outcome) for outcome in main()]))
 
 
 @pytest.fixture(scope="module")
-def outcomes():
-    """What one process, which imports torch once, says of all hostile files."""
-    command = [sys.executable, "-m", "tests.checkpoints.exhaustion", "--json"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    root = Path(__file__).parents[2]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=root, env=environment)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return {outcome["name"]: outcome for outcome in json.loads(done.stdout)}
+def outcomes(tmp_path_factory):
+    """What a process with nothing else in it says of all hostile files."""
+    folder = tmp_path_factory.mktemp("outcomes")
+    code = exit_code(read_all, folder / "outcomes.json", log=folder / "log")
+    assert code == 0, (folder / "log").read_text()[-2000:]
+    return {outcome["name"]: outcome for outcome in json.loads((folder / "outcomes.json").read_text())}
 
 
 @pytest.mark.parametrize("name", [*HOSTILE, *KINDS])

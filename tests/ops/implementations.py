@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import importlib.util
 import subprocess
@@ -68,7 +69,9 @@ def emulated():
         "--target",
         "higan_fast_emulated",
     ]
-    done = subprocess.run(command, capture_output=True, text=True)
+    with (build / "tests.lock").open("w") as lock:  # two builds in one folder would tear each other's files
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     [path] = (build / "emulation").glob("higan_fast_emulated*.so")
     spec = importlib.util.spec_from_file_location("higan_fast_emulated", path)

@@ -38,13 +38,19 @@ def capture(case: Case, layout: str, monkeypatch):
     ids=str,
 )
 def test_opcheck(case, layout, monkeypatch):
-    """Schema, fake tensors (shape, dtype, strides), autograd's registration, tracing with dynamic shapes."""
+    """Schema, fake tensors (shape, dtype, strides), autograd's registration, tracing with dynamic shapes.
+
+    In the other layouts, whose strides the first three see, the shapes of the trace are fixed: that takes a
+    tenth of the time.
+    """
     op, args = capture(case, layout, monkeypatch)
     args = tuple(
         arg.detach().requires_grad_() if isinstance(arg, torch.Tensor) and arg.is_floating_point() else arg
         for arg in args
     )
-    torch.library.opcheck(op._opoverload, args, rtol=1e-4, atol=1e-4)
+    traced = "dynamic" if layout == "channels_last" else "static"
+    utils = ("test_schema", "test_autograd_registration", "test_faketensor", f"test_aot_dispatch_{traced}")
+    torch.library.opcheck(op._opoverload, args, test_utils=utils, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("case", SEEN, ids=str)

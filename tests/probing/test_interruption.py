@@ -1,6 +1,5 @@
 """Sampling that is killed at any moment, and resumed, gives the store of an uninterrupted run."""
 
-import multiprocessing
 import random
 import signal
 import time
@@ -11,13 +10,10 @@ import pytest
 
 from higan_fast.probing import Samples, sample
 from tests.kills import die_at_write
+from tests.processes import ended, exit_code, start
 from tests.toy import toy
 
 NUM, SHARD = 300, 64
-
-# A server that has imported the packages, but run nothing, forks a process in no time.
-context = multiprocessing.get_context("forkserver")
-context.set_forkserver_preload(["higan_fast.probing", "tests.toy"])
 
 
 def sample_slowly(folder: Path) -> None:
@@ -53,13 +49,12 @@ def test_sigkill_at_random_moments(tmp_path):
     moments = random.Random(0)
     killed = 0
     for _ in range(8):
-        child = context.Process(target=sample_slowly, args=(tmp_path,))
-        child.start()
+        child = start(sample_slowly, tmp_path)
         child.join(moments.uniform(0.05, 0.4))
         if child.is_alive():
             child.kill()
             killed += 1
-        child.join()
+        ended(child)
     assert killed >= 3
     generator, predictor = toy()
     predictor.identity = "toy"
@@ -69,10 +64,7 @@ def test_sigkill_at_random_moments(tmp_path):
 
 @pytest.mark.parametrize("write", [1, 4, 7, 10, 13, 14])
 def test_sigkill_at_a_write(tmp_path, write):
-    child = context.Process(target=sample_and_die, args=(tmp_path, write))
-    child.start()
-    child.join()
-    assert child.exitcode == -signal.SIGKILL
+    assert exit_code(sample_and_die, tmp_path, write) == -signal.SIGKILL
     store = tmp_path / "samples.zarr"
     complete = len(Samples.open(tmp_path)) if list(store.glob("scores/c/*/0")) else 0
     assert complete % SHARD == 0

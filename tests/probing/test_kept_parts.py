@@ -1,16 +1,15 @@
 """A verification that is stopped anywhere goes on after the last part that it kept, to the same bits."""
 
-import multiprocessing
 import signal
 
 import numpy as np
 import pytest
-import torch
 
 from higan_fast.probing import verify
 from higan_fast.probing.measurement import SAMPLES_AT_ONCE
 from tests.kills import die_at_write
 from tests.probing.same import same
+from tests.processes import exit_code
 from tests.toy import NUM_LAYERS, toy_by_name
 
 FIXED = {"num": 200, "num_null": 8, "progress": False}
@@ -73,18 +72,12 @@ def test_a_long_round_goes_on_in_its_middle(boundaries, tmp_path):
 
 def verify_and_die(folder, boundaries, write):
     """Verifies until a given file is about to be renamed, and is killed there."""
-    torch.set_num_threads(1)
     die_at_write(write, lambda: verify(*toy_by_name(), boundaries, out=folder, **FIXED))
 
 
 def test_sigkill_at_a_write(boundaries, fixed, tmp_path):
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["higan_fast.probing", "tests.toy"])
     for write in (1, 3):
-        child = context.Process(target=verify_and_die, args=(tmp_path, boundaries, write))
-        child.start()
-        child.join()
-        assert child.exitcode == -signal.SIGKILL
+        assert exit_code(verify_and_die, tmp_path, boundaries, write) == -signal.SIGKILL
     *networks, seen = counted()
     same(verify(*networks, boundaries, out=tmp_path, **FIXED), fixed)
     assert sum(seen) < IMAGES - 2 * SAMPLES_AT_ONCE * 8 * 2 * (1 + NUM_LAYERS) + FIXED["num"]

@@ -1,7 +1,6 @@
 """Sequential verification: the same findings on fewer images, and nothing lost when it is killed."""
 
 import json
-import multiprocessing
 import signal
 from dataclasses import replace
 
@@ -14,10 +13,12 @@ from higan_fast.predictors.base import ModulePredictor
 from higan_fast.probing import Boundaries, Boundary, Verification, fit_boundaries, sample, verify
 from higan_fast.probing.sequential import LAYER_NULL_SAMPLES
 from tests.kills import die_at_write
+from tests.processes import exit_code
 from tests.toy import CODE_DIM, LAYER_OF, NUM_LAYERS, SEMANTICS, toy
 
 NAMES = [semantic.name for semantic in SEMANTICS]
 OPTIONS = {"num_null": 32, "max_samples": 400, "confidence": 0.95, "progress": False}
+FIXED = 200  # samples for everything
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +34,21 @@ def mixed(boundaries):
 
 
 @pytest.fixture(scope="module")
-def found(mixed):
-    return verify(*toy(), mixed, **OPTIONS)
+def counted(mixed):
+    """What is found, and in how many rounds."""
+    with pytest.MonkeyPatch.context() as patch:
+        rounds = count_rounds(patch)
+        return verify(*toy(), mixed, **OPTIONS), len(rounds)
+
+
+@pytest.fixture(scope="module")
+def found(counted):
+    return counted[0]
 
 
 @pytest.fixture(scope="module")
 def exhaustive(mixed):
-    return verify(*toy(), mixed, num=400, num_null=32, confidence=0.95, progress=False)
+    return verify(*toy(), mixed, num=FIXED, num_null=32, confidence=0.95, progress=False)
 
 
 def same(one: Verification, other: Verification) -> None:
@@ -68,7 +77,8 @@ def test_the_findings_are_those_of_a_fixed_number_of_samples(found, exhaustive):
 
 def test_it_takes_few_images_and_says_how_many(found, exhaustive):
     assert found.images < found.images_fixed / 6
-    assert found.images_fixed == exhaustive.images
+    each = 1 + 2 * (5 + 32) * (1 + NUM_LAYERS)
+    assert (found.images_fixed, exhaustive.images) == (400 * each, FIXED * each)
     measured = 2 * int(found.samples.sum())
     null = found.images - measured - int(found.samples.max())  # random directions: all layers, and each alone
     assert null == 2 * 32 * (256 + NUM_LAYERS * LAYER_NULL_SAMPLES)
@@ -83,7 +93,7 @@ def test_what_was_measured_agrees_and_what_was_not_is_missing(found, exhaustive)
     missing = np.isnan(found.effect)
     np.testing.assert_array_equal(missing.any(axis=2), found.samples == 0)
     covered = (found.low <= exhaustive.effect) & (exhaustive.effect <= found.high)
-    # confidence sequences of 95 %, and the truth as well as 400 samples tell it
+    # confidence sequences of 95 %, and the truth as well as 200 samples tell it
     assert covered[~missing].mean() > 0.95
     assert (found.low[~missing] <= found.effect[~missing]).all()
     everything = verify(*toy(), {"view": along_the_first_axis()}, num=32, num_null=2, progress=False)
@@ -153,12 +163,9 @@ def count_rounds(monkeypatch, stop_after=None):
     return rounds
 
 
-def test_an_interrupted_verification_goes_on_and_gives_the_same_answer(mixed, found, tmp_path, monkeypatch):
-    rounds = count_rounds(monkeypatch)
-    verify(*toy(), mixed, **OPTIONS)
-    total = len(rounds)
+def test_an_interrupted_verification_goes_on_and_gives_the_same_answer(mixed, counted, tmp_path, monkeypatch):
+    found, total = counted
     assert total > 6
-    monkeypatch.undo()
     count_rounds(monkeypatch, stop_after=4)
     with pytest.raises(KeyboardInterrupt):
         verify(*toy(), mixed, out=tmp_path, **OPTIONS)
@@ -174,24 +181,21 @@ def test_an_interrupted_verification_goes_on_and_gives_the_same_answer(mixed, fo
     assert rounds == []
     verify(*toy(), mixed, out=tmp_path, **OPTIONS | {"max_samples": 300})
     assert len(rounds) < total, "a round is the same whatever the question"
-    rounds.clear()
-    verify(*toy(), mixed, out=tmp_path, step=1.0, **OPTIONS)
-    assert len(rounds) >= 6, "other settings, other rounds"
+    monkeypatch.undo()
+    rounds = count_rounds(monkeypatch, stop_after=4)
+    with pytest.raises(KeyboardInterrupt):
+        verify(*toy(), mixed, out=tmp_path, step=1.0, **OPTIONS)
+    assert len(rounds) == 4, "other settings, other rounds"
 
 
 def verify_and_die(folder, mixed, write):
     """Verifies until a given file is about to be renamed, and is killed there."""
-    torch.set_num_threads(1)
     die_at_write(write, lambda: verify(*toy(), mixed, out=folder, **OPTIONS))
 
 
 def test_sigkill_at_a_write(mixed, found, tmp_path):
-    context = multiprocessing.get_context("forkserver")
     for write in (1, 3):
-        child = context.Process(target=verify_and_die, args=(tmp_path, mixed, write))
-        child.start()
-        child.join()
-        assert child.exitcode == -signal.SIGKILL
+        assert exit_code(verify_and_die, tmp_path, mixed, write) == -signal.SIGKILL
     same(verify(*toy(), mixed, out=tmp_path, **OPTIONS), found)
     assert not list(tmp_path.rglob("*.partial"))
 

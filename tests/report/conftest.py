@@ -5,18 +5,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
 
 from higan_fast.boundaries.fitting import fit_boundaries
 from higan_fast.probing.verification import verify
 from higan_fast.report import write_report
 from higan_fast.sampling.samples import sample
 from tests.toy import toy
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

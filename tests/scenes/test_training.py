@@ -12,6 +12,7 @@ from higan_fast.scenes.dataset import SceneDataset
 from higan_fast.scenes.factors import SEMANTICS
 from higan_fast.scenes.quality import frechet_distance
 from higan_fast.scenes.train_generator import Trainer
+from tests.processes import ended, start
 
 CHANNELS = {4: 16, 8: 16, 16: 8}
 
@@ -62,7 +63,6 @@ def test_a_resumed_run_equals_one_without_a_break(rooms, tmp_path):
 
 def train_one_of_two(rank, folder):
     """A process with a batch of its own; leaves its networks in a file."""
-    torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
     ours = trainer()
     torch.manual_seed(rank)
@@ -74,7 +74,8 @@ def train_one_of_two(rank, folder):
 
 
 def test_processes_with_batches_of_their_own_stay_the_same_network(tmp_path):
-    torch.multiprocessing.spawn(train_one_of_two, (tmp_path,), nprocs=2)
+    for process in [start(train_one_of_two, rank, tmp_path) for rank in range(2)]:
+        assert ended(process) == 0
     one, two = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     assert one["images_seen"] == two["images_seen"] == 2 * 2 * 8
     for part in ("generator", "discriminator"):
