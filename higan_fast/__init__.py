@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         jitter,
         manipulate,
         sample,
+        sweep_steps,
         verify,
     )
     from higan_fast.report import write_report
@@ -44,6 +45,7 @@ __all__ = [
     "patch",
     "patch_namespace",
     "sample",
+    "sweep_steps",
     "verify",
     "write_report",
 ]
@@ -59,6 +61,7 @@ _HOME = {
     "sample": "higan_fast.probing",
     "fit_boundaries": "higan_fast.probing",
     "verify": "higan_fast.probing",
+    "sweep_steps": "higan_fast.probing",
     "attribute_layers": "higan_fast.probing",
     "compare_methods": "higan_fast.probing",
     "manipulate": "higan_fast.probing",

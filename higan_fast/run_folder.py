@@ -20,8 +20,9 @@ from higan_fast.files import DamagedError, json_checksum, write_whole
 from higan_fast.fingerprint import check_same, fingerprint, first_difference
 from higan_fast.generators.base import Generator
 from higan_fast.predictors import Predictor, load_predictor
-from higan_fast.probing import Attribution, Boundaries, Comparison, Samples, Verification
+from higan_fast.probing import Attribution, Boundaries, Comparison, Samples, Sweep, Verification
 from higan_fast.probing.result_files import ResultFiles
+from higan_fast.probing.sweep import acting_layers
 from higan_fast.sampling.samples import STORE
 
 # Where the networks are, and where they run: what may differ when a folder has travelled. The names beside
@@ -34,6 +35,8 @@ PLACES: dict[str, tuple[str, ...]] = {
 }
 # What run.json and the samples both say of how these were drawn.
 DRAWN = ("seed", "truncation_psi", "truncation_layers", "label")
+# What a stale result is of, where the values tell nobody anything.
+OTHERS = {"boundaries": "other boundaries", "acting": "layers that act by another verification"}
 
 
 class Settings(BaseModel):
@@ -74,7 +77,9 @@ class RunFolder:
     ``verification/`` what was measured, and the result of every verification; ``verification.npz`` the
     current one; ``attribution/`` scores with one layer's code replaced, and ``attribution.npz`` what they say
     of layers; ``comparison/`` effects of the boundaries of several methods, and ``comparison.npz`` how the
-    methods compare; ``report.html`` with ``report.csv``, ``report.layers.csv`` and ``report.methods.csv``.
+    methods compare; ``sweep/`` scores at many steps, and ``sweep.npz`` what they say, which ``dose.csv``,
+    ``dose.json`` and ``dose.svg`` show; ``report.html`` with ``report.csv``, ``report.layers.csv``,
+    ``report.methods.csv`` and ``report.dose.csv``.
     """
 
     def __init__(self, path: str | Path, settings: Settings) -> None:
@@ -238,6 +243,24 @@ class RunFolder:
         self._check_made_from(self.comparison_file, comparison.settings, made_from, "methods")
         return comparison
 
+    @property
+    def sweep_file(self) -> Path:
+        return self.path / "sweep.npz"
+
+    @cached_property
+    def sweep(self) -> Sweep | None:
+        """The dose-response of boundaries, if it was measured; as the samples are drawn and verified."""
+        if not self.sweep_file.exists():
+            return None
+        sweep = Sweep.load(self.sweep_file)
+        made_from = {name: self.samples.settings.get(name) for name in ("generator", "predictor", *DRAWN)}
+        made_from["boundaries"] = fingerprint_of(self.boundaries)
+        self._check_made_from(self.sweep_file, sweep.settings, made_from, "dose")
+        if sweep.settings["acting"] is not None:
+            acting = acting_layers(self.verification, dict.fromkeys(sweep.boundary_names))
+            self._check_made_from(self.sweep_file, sweep.settings, {"acting": acting}, "dose")
+        return sweep
+
     def _check_made_from(
         self, file: Path, settings: dict[str, Any], expected: dict[str, Any], stage: str
     ) -> None:
@@ -245,7 +268,7 @@ class RunFolder:
         for name, value in expected.items():
             found = settings.get(name)
             if found != value:
-                what = f"other {name}" if name == "boundaries" else f"{name} = {found!r}, not {value!r}"
+                what = OTHERS.get(name, f"{name} = {found!r}, not {value!r}")
                 raise ValueError(f"{file}: is of {what}; run higan-fast {stage} {self.path}")
 
     def _check_network(self, name: str, setting: str, network: Generator | Predictor) -> None:

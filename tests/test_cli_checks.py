@@ -53,6 +53,12 @@ LAYERS = [
     ("--confidence", 99, "confidence (--confidence): got 99.0, expected a number between 0 and 1; did you"),
     ("--batch", 0, "batch_size (--batch): got 0, expected a whole number of at least 1"),
 ]
+DOSE = [
+    ("--num", 1, "num (--num): got 1, expected a whole number of at least 2"),
+    ("--steps", "1,1", "steps (--steps): got 1, 1; expected different steps, one of them other than 0"),
+    ("--part", 2, "part (--part): got 2.0, expected a number between 0 and 1, such as 0.25"),
+]
+DOSE_SAMPLES = ("--dose-samples", 1, "num (--num): got 1, expected a whole number of at least 2")
 LAYER_SAMPLES = ("--layer-samples", 1, "layer_samples (--layer-samples): got 1, expected a whole number of")
 NEEDS_NETWORKS = [
     ("--trunc-layers", 99, "truncation_layers (--trunc-layers): got 99, expected 0 to 6, or none for all"),
@@ -77,7 +83,7 @@ def no_networks(monkeypatch):
 @pytest.mark.parametrize(
     ("command", "option", "value", "message"),
     [("sample", *case) for case in SAMPLING]
-    + [("probe", *case) for case in [*SAMPLING, *FITTING, *VERIFYING, LAYER_SAMPLES]],
+    + [("probe", *case) for case in [*SAMPLING, *FITTING, *VERIFYING, LAYER_SAMPLES, DOSE_SAMPLES]],
 )
 def test_options_are_checked_before_networks_are_loaded(
     no_networks, tmp_path, monkeypatch, command, option, value, message
@@ -122,6 +128,7 @@ def test_a_file_is_no_run_folder(no_networks, tmp_path, out):
     [("fit", *case) for case in FITTING]
     + [("verify", *case) for case in VERIFYING]
     + [("layers", *case) for case in LAYERS]
+    + [("dose", *case) for case in DOSE]
     + [
         ("verify", "--semantic", "cellar", "semantics (--semantic): 'cellar' is not one that this set of"),
         ("manipulate", "--steps", "-1,nan", "steps (--steps): got nan, expected finite numbers"),

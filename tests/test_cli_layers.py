@@ -1,4 +1,4 @@
-"""``higan-fast layers``: measures once, prints in three ways, and what inspect and the report make of it."""
+"""``higan-fast layers`` and ``dose``: measure once, and what show, inspect and the report make of it."""
 
 import csv
 import io
@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from higan_fast.probing import Attribution
+from higan_fast.probing import Attribution, Sweep
 from higan_fast.scenes.factors import SEMANTICS
 from tests.report.page import Page
 from tests.test_cli import files, probed, run
@@ -84,3 +84,47 @@ def test_what_is_of_other_samples_is_refused_with_its_remedy(out, name):
     assert inspected(out)["next"] == f"higan-fast layers {out}"
     run("layers", out, "--num", 10, "--quiet")
     assert inspected(out)["next"] is None
+
+
+DOSE = ("--steps=-1..1", "--num", 4)
+
+
+def test_a_dose_is_written_as_a_table_twice_and_as_a_picture(out):
+    text = run("dose", out, *DOSE, "--quiet").stdout
+    assert text.startswith("Dose-response of ") and "(4 samples, " in text
+    found = json.loads(run("dose", out, *DOSE, "--json").stdout)
+    assert json.loads((out / "dose.json").read_text()) == found and found["steps"] == [-1, 0, 1]
+    assert (found["settings"]["truncation_psi"], found["settings"]["seed"]) == (0.8, 3)
+    rows = list(csv.DictReader(io.StringIO((out / "dose.csv").read_text())))
+    assert len(rows) == len(found["curves"]) * 3 * len(NAMES)
+    assert float(rows[0]["change"]) == found["curves"][0]["scores"][NAMES[0]][0]["change"]
+    picture = Page((out / "dose.svg").read_text())
+    charts = [each for each in picture.find("svg", role="img") if "viewBox" in each or "viewbox" in each]
+    assert len(charts) == 1 + len(found["curves"])
+    assert json.loads(run("show", out, "--json").stdout)["sweep"] == found
+    assert (
+        "expected numbers with commas, such as -3,0,3, or -6..6"
+        in run("dose", out, "--steps", "few", code=2).output
+    )
+    assert "expected at most 1000 steps" in run("dose", out, "--steps", "0..9999", code=2).output
+
+
+def test_a_dose_of_another_verification_is_stale(out):
+    assert inspected(out)["sweep"]["what"] == f"none; higan-fast dose {out} makes one"
+    run("dose", out, *DOSE, "--quiet")
+    found = inspected(out)
+    assert found["sweep"]["state"] == "complete" and found["next"] == f"higan-fast report {out}"
+    run("report", out, "--quiet")
+    page = Page((out / "report.html").read_text())
+    assert page.find("section", id="dose") and "--dose-samples 4 --dose-steps=-1,0,1" in page.text
+    assert inspected(out)["next"] is None
+    sweep = Sweep.load(out / "sweep.npz")
+    sweep.settings["acting"] = {sweep.boundary_names[0]: "0-1"}
+    sweep.save(out / "sweep.npz")
+    refused = run("report", out, code=1).stderr.strip().splitlines()[-1]
+    assert "sweep.npz: is of layers that act by another verification; run higan-fast dose" in refused
+    assert inspected(out)["next"] == f"higan-fast dose {out}"
+    (out / "sweep.npz").unlink()
+    assert inspected(out)["sweep"]["state"] == "partial"
+    shutil.rmtree(out / "sweep")
+    assert inspected(out)["next"] == f"higan-fast report {out}"

@@ -9,6 +9,7 @@ README = Path(__file__).parent.parent / "README.md"
 SMALLER = {
     "num=20_000": "num=256",
     "predictor, boundaries, out": "predictor, boundaries, num=2, num_null=2, out",
+    "boundaries, verification=verification": "boundaries, (-1, 1), num=2, verification=verification",
     "attribute_layers(generator, predictor, out": "attribute_layers(generator, predictor, num=8, out",
 }
 
@@ -24,6 +25,7 @@ def test_the_example(tmp_path, monkeypatch):
     assert names["images"].shape == (4, 3, 3, 64, 64)
     assert len(names["verification"].rank()) >= 8
     assert names["attribution"].samples == 8 and (tmp_path / "runs/scenes/attribution.npz").is_file()
+    assert names["sweep"].samples == 2 and (tmp_path / "runs/scenes/sweep.npz").is_file()
     assert (tmp_path / "runs/scenes/samples.zarr").is_dir()
     assert list((tmp_path / "runs/scenes/verification").rglob("*.npz")), "the verification can go on, too"
 

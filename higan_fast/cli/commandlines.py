@@ -20,6 +20,9 @@ def command_of(run: RunFolder) -> str:
     words += ["--layer-samples", str(run.attribution.samples if run.attribution else 0)]
     if (compared := run.comparison) is not None:
         words += ["--methods", ",".join(compared.settings["methods"]), "--codes", str(compared.codes)]
+    if run.sweep is not None:
+        steps = ",".join(f"{step:g}" for step in run.sweep.steps)
+        words += ["--dose-samples", str(run.sweep.samples), f"--dose-steps={steps}"]
     return shlex.join(words)
 
 

@@ -16,6 +16,7 @@ from higan_fast.cli.options import (
     CODES_HELP,
     CONFIG,
     DEVICE,
+    DOSED,
     ELSEWHERE,
     FITTING,
     METHODS_HELP,
@@ -30,6 +31,7 @@ from higan_fast.cli.options import (
     VERIFYING,
     FriendlyGroup,
     indices,
+    numbers,
     option,
 )
 
@@ -154,12 +156,39 @@ def methods(run: Path, as_json: bool, as_csv: bool, methods: str | None, **optio
 
 @main.command()
 @RUN
+@option("--steps", default="-6..6", help="A range of whole numbers, or a list such as -6,-3,0,3,6.")
+@click.option(
+    "--step-unit", type=click.Choice(["norm", "sd"]), help="Of steps.  [default: the verification's]"
+)
+@option("--num", default=128, help=f"{DOSED}.")
+@option("--part", default=0.25, help="Of the rise of a curve, that counts as nothing.")
+@option("--confidence", default=0.99, help="Of each interval, and of all claims together.")
+@click.option("--semantic", "semantics", multiple=True, help="Only this one; may be repeated.")
+@PRECISION
+@BATCH
+@ELSEWHERE
+@QUIET
+@AS_JSON
+def dose(run: Path, as_json: bool, steps: str, semantics: tuple[str, ...], **options: Any) -> None:
+    """Measure every score at many steps along each boundary in RUN: does it rise, saturate, or move others?
+
+    All layers move, and then those alone that verify found to act. Writes RUN/dose.csv, RUN/dose.json and the
+    curves as a picture, RUN/dose.svg.
+    """
+    from higan_fast.cli import stages
+
+    sweep = stages.dose(run, steps=numbers("--steps", steps), semantics=semantics or None, **options)
+    click.echo(json.dumps(sweep.to_json(), indent=2) if as_json else sweep)
+
+
+@main.command()
+@RUN
 @AS_JSON
 @click.option(
     "--csv", "as_csv", is_flag=True, help="Print a row for each boundary, set of layers and semantic."
 )
 def show(run: Path, as_json: bool, as_csv: bool) -> None:
-    """Print what verify, layers and methods found in RUN, and earlier verifications; measures nothing.
+    """Print what verify, layers, methods and dose found in RUN, and earlier verifications; measures nothing.
 
     The boundaries of one verify command are corrected for together, and those of another apart.
     """
@@ -169,16 +198,17 @@ def show(run: Path, as_json: bool, as_csv: bool) -> None:
 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv: got both, expected one of them")
-    current, beside, attribution, comparison = stages.show(run)
+    current, beside, attribution, comparison, sweep = stages.show(run)
     if as_json:
         others: dict[str, Any] = {"kept_beside": [verification.to_json() for verification in beside]}
         others["attribution"] = attribution and attribution.to_json()
         others["comparison"] = comparison and comparison.to_json()
+        others["sweep"] = sweep and sweep.to_json()
         click.echo(json.dumps(current.to_json() | others, indent=2))
     elif as_csv:
         click.echo(to_csv([current, *beside]), nl=False)
     else:
-        print_results(current, beside, attribution, comparison)
+        print_results(current, beside, attribution, comparison, sweep)
 
 
 @main.command()
@@ -200,6 +230,8 @@ def report(run: Path, quiet: bool, places: dict[str, str | None]) -> None:
 @option("--layer-samples", default=1000, help=f"{ATTRIBUTED}; 0: leave that out.")
 @click.option("--methods", help=f"Methods to compare. {METHODS_HELP}.  [default: none]")
 @option("--codes", default=128, help=f"For --methods. {CODES_HELP}")
+@option("--dose-samples", default=0, help=f"{DOSED}; 0: leave that out.")
+@option("--dose-steps", default="-6..6", help="As --steps of dose.")
 @BATCH
 @QUIET
 def probe(
@@ -209,6 +241,8 @@ def probe(
     layer_samples: int,
     methods: str | None,
     codes: int,
+    dose_samples: int,
+    dose_steps: str,
     quiet: bool,
     **options: Any,
 ) -> None:
@@ -216,7 +250,9 @@ def probe(
     from higan_fast.cli import stages
 
     comparing = None if methods is None else {"methods": methods, "codes": codes}
-    stages.probe(out, num, batch, layer_samples, options, comparing=comparing, quiet=quiet)
+    doses = numbers("--dose-steps", dose_steps)
+    dosing = {"num": dose_samples, "steps": doses} if dose_samples else None
+    stages.probe(out, num, batch, layer_samples, options, comparing=comparing, dosing=dosing, quiet=quiet)
 
 
 @main.command()
@@ -242,7 +278,9 @@ def demo(out: Path, device: str, precision: str, quiet: bool) -> None:
         "screening": 8,
     }
     fitting = {"chosen_num": 1_000, "space": "w", "method": "svm", "C": 1.0, "recipe": None}
-    stages.probe(out, 6_000, None, 1_000, settings | truncation | fitting | verifying, quiet=quiet)
+    options = settings | truncation | fitting | verifying
+    dosing = {"num": 64, "steps": [-6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0]}
+    stages.probe(out, 6_000, None, 1_000, options, dosing=dosing, quiet=quiet)
 
 
 @main.command()
@@ -251,7 +289,7 @@ def demo(out: Path, device: str, precision: str, quiet: bool) -> None:
     "--semantic", "names", multiple=True, required=True, help="Repeat it to move along several at once."
 )
 @option("--layers", default="all", help="Such as 6-7 or 0,2-4.")
-@option("--steps", default="-3,0,3", help="Comma-separated.")
+@option("--steps", default="-3,0,3", help="Comma-separated, or a range of whole numbers such as -3..3.")
 @STEP_UNIT
 @click.option("--num", type=int, help="How many samples, from the first on.  [default: 8]")
 @click.option("--samples", help="Which samples instead, such as 3,17 or 0-3,8.")
@@ -287,22 +325,13 @@ def manipulate(
         run,
         names,
         layers,
-        steps=_numbers(steps),
+        steps=numbers("--steps", steps),
         num=8 if num is None else num,
         chosen=None if samples is None else indices("--samples", samples),
         variants=variants,
         picture=out,
         **options,
     )
-
-
-def _numbers(text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise click.UsageError(
-            f"--steps: got {text!r}, expected numbers with commas, such as -3,0,3"
-        ) from None
 
 
 @main.command()

@@ -19,6 +19,7 @@ from higan_fast.wording import LONGEST_MESSAGE, printable
 Command = Callable[..., Any]
 
 INTERRUPTED = 130
+MOST_STEPS = 1000
 
 
 class SomePath(click.Path):
@@ -115,6 +116,26 @@ def indices(option: str, text: str) -> list[int]:
     if not found:
         raise click.UsageError(f"{option}: got {text!r}, which runs backwards; expected such as 0-3")
     return sorted(found)
+
+
+def numbers(option: str, text: str) -> list[float]:
+    """``"-3,0,1.5"`` → ``[-3.0, 0.0, 1.5]``; ``"-6..6"`` → every whole number from −6 to 6.
+
+    Raises:
+        click.UsageError: when the text cannot be read.
+    """
+    found: list[float] = []
+    try:
+        for part in text.split(","):
+            first, dots, last = part.partition("..")
+            if dots and len(run := range(int(first), int(last) + 1)) > MOST_STEPS:
+                raise click.UsageError(f"{option}: got {part!r}, expected at most {MOST_STEPS} steps")
+            found += map(float, run if dots else [first])
+    except ValueError:
+        raise click.UsageError(
+            f"{option}: got {text!r}, expected numbers with commas, such as -3,0,3, or -6..6"
+        ) from None
+    return found
 
 
 RUN = click.argument("run", type=PATH)
@@ -230,6 +251,7 @@ VERIFYING = options(
     option("--screening", default=0, help="Samples for profiles by gradients, beside."),
 )
 ATTRIBUTED = "Samples to attribute scores to layers with; each takes an image, and one more for every layer"
+DOSED = "Samples of the dose-response; each takes an image for every boundary and step"
 BATCH = click.option("--batch", type=int, help="Images at once.  [default: as many as are worth it]")
 METHODS_HELP = "Commas between them, C behind '=' where there is one: svm=0.01,difference"
 CODES_HELP = "Fresh codes to move; each takes two images for every method and semantic."

@@ -11,7 +11,7 @@ from higan_fast.wording import LONGEST_MESSAGE, printable
 
 if TYPE_CHECKING:
     from higan_fast.checkpoints import Description
-    from higan_fast.probing import Attribution, Boundaries, Comparison, Verification
+    from higan_fast.probing import Attribution, Boundaries, Comparison, Sweep, Verification
 
 
 def echo_line(text: str = "") -> None:
@@ -95,10 +95,11 @@ def print_results(
     beside: Sequence[Verification],
     attribution: Attribution | None,
     comparison: Comparison | None,
+    sweep: Sweep | None,
 ) -> None:
-    """The current verification, layers, methods; then the other verifications, each below a line."""
+    """The current verification, layers, methods, sweep; then the other verifications, each below a line."""
     print_ranking(current)
-    for found in filter(None, (attribution, comparison)):
+    for found in filter(None, (attribution, comparison, sweep)):
         click.echo(found)
     for other in beside:
         same = set(other.boundary_names) == set(current.boundary_names)

@@ -17,9 +17,11 @@ from higan_fast.run_folder import RunFolder
 
 COMPLETE, PARTIAL, STALE, MISSING = "complete", "partial", "stale", "missing"
 PARTS = (
-    "network", "predictor", "samples", "boundaries", "verification", "attribution", "comparison", "report"
-)  # fmt: skip
+    *("network", "predictor", "samples", "boundaries", "verification"),
+    *("attribution", "comparison", "sweep", "report"),
+)
 Part = dict[str, Any]
+OPTIONAL = (("attribution", MISSING), ("comparison", MISSING), ("sweep", MISSING))
 
 
 def is_run(path: Path) -> bool:
@@ -32,9 +34,9 @@ def describe_run(path: Path) -> dict[str, Any]:
 
     Returns:
         JSON values. ``settings`` and ``made_with`` as in ``run.json``; ``network``, ``predictor``,
-        ``samples``, ``boundaries``, ``verification``, ``attribution``, ``comparison`` and ``report``: each
-        with a ``state`` ("complete", "partial", "stale" or "missing"), ``what`` it is in words, its figures,
-        and any ``problem``;
+        ``samples``, ``boundaries``, ``verification``, ``attribution``, ``comparison``, ``sweep`` and
+        ``report``: each with a ``state`` ("complete", "partial", "stale" or "missing"), ``what`` it is in
+        words, its figures, and any ``problem``;
         ``next``: the command to run, None when all is complete.
 
     Raises:
@@ -64,6 +66,9 @@ def describe_run(path: Path) -> dict[str, Any]:
     found["comparison"] = _part(lambda: _comparison(run), run.comparison_file)
     if found["comparison"]["state"] == MISSING:
         found["comparison"] = _no_comparison(run)
+    found["sweep"] = _part(lambda: _sweep(run), run.sweep_file)
+    if found["sweep"]["state"] == MISSING:
+        found["sweep"] = _no_sweep(run, bool(needed))
     report = path / "report.html"
     found["report"] = _part(lambda: _report(run, report, bool(needed)), report)
     return found | {"next": _next(run, found)}
@@ -205,22 +210,49 @@ def _no_comparison(run: RunFolder) -> Part:
     return {"state": MISSING, "what": f"none; {stage_command('methods', run)} makes one"}
 
 
+def _sweep(run: RunFolder) -> Part:
+    found = run.sweep
+    assert found is not None  # its file is there
+    names = list(dict.fromkeys(found.boundary_names))
+    rising = [found.boundary_names[curve] for curve in found.curves() if found.rises[curve]]
+    confidence = f"{100 * found.settings['confidence']:g} %"
+    what = f"dose-response at {confidence}: {len(rising)} of {len(names)} surely rise"
+    how = f"{found.images:,} images, precision {found.settings['precision']}"
+    return {
+        "what": f"{what}; {how}",
+        "names": names,
+        "rising": rising,
+        "images": found.images,
+        "settings": found.settings,
+    }
+
+
+def _no_sweep(run: RunFolder, verified: bool) -> Part:
+    """Why there is none; it need not be there."""
+    if (run.path / "sweep").exists():
+        return {"state": PARTIAL, "what": "begun, and not finished"}
+    if not verified:
+        return {"state": COMPLETE, "what": "none: there is no boundary to move along"}
+    return {"state": MISSING, "what": f"none; {stage_command('dose', run)} makes one"}
+
+
 def _report(run: RunFolder, file: Path, verified: bool) -> Part:
     """A page says in its head what it was made from."""
-    results = run.verification if verified else None, run.attribution, run.comparison
+    results = run.verification if verified else None, run.attribution, run.comparison, run.sweep
     if made_from(run.samples, run.boundaries, *results) not in file.read_text(errors="replace"):
         raise ValueError(f"{file}: is of other results; run {stage_command('report', run)}")
     return {"what": str(file)}
 
 
 def _next(run: RunFolder, found: dict[str, Any]) -> str | None:
-    """The first stage that is not complete; the ones after it follow from it. Some need not be there."""
+    """The first stage that is not complete; the ones after it follow from it. Not all need be measured."""
     samples = found["samples"]
     if samples["state"] != COMPLETE:
         return sampling_command(run, samples.get("num_asked"))
     stages = {"boundaries": "fit", "verification": "verify", "attribution": "layers", "comparison": "methods"}
-    for name, stage in (stages | {"report": "report"}).items():
+    stages |= {"sweep": "dose", "report": "report"}
+    for name, stage in stages.items():
         state = found[name]["state"]
-        if state != COMPLETE and (state != MISSING or name not in ("attribution", "comparison")):
+        if state != COMPLETE and (name, state) not in OPTIONAL:
             return stage_command(stage, run)
     return None

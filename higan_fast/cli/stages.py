@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,14 @@ from higan_fast.cli.commandlines import command_of
 from higan_fast.cli.printing import print_boundaries, print_ranking
 from higan_fast.devices import describe_device, usable_device
 from higan_fast.engine.precision import Precision, Wish, chosen_precision
-from higan_fast.probing import Attribution, Boundaries, Comparison, Verification
+from higan_fast.files import write_whole
+from higan_fast.probing import Attribution, Boundaries, Comparison, Sweep, Verification
 from higan_fast.probing.attribution import check_attributing
 from higan_fast.probing.comparison import METHODS_COMPARED, check_comparing
+from higan_fast.probing.sweep import PART, check_sweeping
 from higan_fast.probing.verification import check_verifying
 from higan_fast.progress import say, stage
-from higan_fast.report import write_report
+from higan_fast.report import dose_figure, write_report
 from higan_fast.run_folder import PLACES, RunFolder, Settings
 from higan_fast.sampling.samples import check_sampling
 
@@ -46,6 +50,7 @@ def probe(
     options: dict[str, Any],
     *,
     comparing: dict[str, Any] | None = None,
+    dosing: dict[str, Any] | None = None,
     quiet: bool,
 ) -> None:
     """All stages.
@@ -53,6 +58,7 @@ def probe(
     Args:
         options: of the sampling, the fitting and the verification.
         comparing: methods and codes of a comparison; None: there is to be none.
+        dosing: number of samples and steps of a sweep; None likewise.
     """
     fitting = {name: options.pop(name) for name in FITTING}
     verifying = {name: options.pop(name) for name in VERIFYING} | {"recipe": fitting["recipe"]}
@@ -60,12 +66,15 @@ def probe(
     if comparing is not None:
         comparing |= attributing | {name: verifying[name] for name in ("step", "step_unit")}
         _check_comparing(batch=batch, **comparing)
-    num_stages = 5 if comparing is None else 6
+    num_stages = 5 + (comparing is not None) + (dosing is not None)
     places = {name: options.get(name) for name in PLACES}
     check_fitting(**fitting)
     _check_verifying(None, batch=batch, space=fitting["space"], **verifying)
     if layer_samples != 0:
         check_count("layer_samples (--layer-samples)", layer_samples, 2)
+    if dosing is not None:
+        dosing |= attributing | {"part": PART}
+        check_sweeping(batch_size=batch, **dosing)
     with stage(1, of=num_stages):
         sample(out, num, batch, options, quiet=quiet)
     with stage(2, of=num_stages):
@@ -83,6 +92,9 @@ def probe(
     if comparing is not None and boundaries:
         with stage(5, of=num_stages):
             click.echo(methods(out, places=places, batch=batch, quiet=quiet, **comparing))
+    if dosing is not None and boundaries:
+        with stage(num_stages - 1, of=num_stages):
+            click.echo(dose(out, semantics=None, places=places, batch=batch, quiet=quiet, **dosing))
     with stage(num_stages, of=num_stages):
         report(out, places, quiet=quiet)
 
@@ -198,10 +210,47 @@ def _names_in(methods: str | None) -> tuple[str, ...]:
     return METHODS_COMPARED if methods is None else tuple(name.strip() for name in methods.split(","))
 
 
-def show(out: Path) -> tuple[Verification, list[Verification], Attribution | None, Comparison | None]:
-    """The current verification, all others, the layers, and how methods compare; reads and nothing else."""
+def dose(
+    out: Path,
+    *,
+    steps: Sequence[float],
+    num: int,
+    part: float,
+    confidence: float,
+    semantics: Sequence[str] | None,
+    batch: int | None,
+    precision: Wish,
+    places: dict[str, str | None],
+    quiet: bool,
+    step_unit: StepUnit | None = None,
+) -> Sweep:
+    run = RunFolder.open(out, **places)
+    check_sweeping(
+        steps=steps, num=num, part=part, confidence=confidence, precision=precision, batch_size=batch,
+        step_unit=step_unit,
+    )  # fmt: skip
+    verification = run.verification
+    precision = chosen_precision(precision, run.generator.device)
+    say_where("sweeping", run, quiet, precision)
+    found = probing.sweep_steps(
+        run.generator, run.predictor, run.boundaries, steps, num=num, verification=verification,
+        semantics=semantics, part=part, confidence=confidence, step_unit=step_unit, seed=run.settings.seed,
+        label=run.settings.label, precision=precision, batch_size=batch, out=out, progress=not quiet,
+        **run.settings.truncation,
+    )  # fmt: skip
+    texts = {"csv": found.to_csv(), "json": json.dumps(found.to_json(), indent=2), "svg": dose_figure(found)}
+    for ending, text in texts.items():
+        with write_whole(out / f"dose.{ending}") as file:
+            file.write(text.encode())
+    return found
+
+
+def show(
+    out: Path,
+) -> tuple[Verification, list[Verification], Attribution | None, Comparison | None, Sweep | None]:
+    """The current verification, all others, the layers, methods and sweep; reads and nothing else."""
     run = RunFolder.open(out)
-    return run.verification, run.kept_beside, run.attribution, run.comparison
+    return run.verification, run.kept_beside, run.attribution, run.comparison, run.sweep
 
 
 def _check_verifying(
@@ -228,6 +277,7 @@ def report(out: Path, places: dict[str, str | None], *, quiet: bool) -> None:
         verification=run.verification if run.boundaries else None,
         attribution=run.attribution,
         comparison=run.comparison,
+        sweep=run.sweep,
         progress=not quiet,
     )
     click.echo(path)

@@ -8,6 +8,7 @@ from higan_fast.probing.attribution import Attribution, attribute_layers
 from higan_fast.probing.comparison import Comparison, compare_methods
 from higan_fast.probing.layers import format_layers, parse_layers
 from higan_fast.probing.manipulation import jitter, manipulate
+from higan_fast.probing.sweep import Sweep, sweep_steps
 from higan_fast.probing.verification import Verification, verify
 from higan_fast.sampling.samples import Samples, sample
 
@@ -17,6 +18,7 @@ __all__ = [
     "Boundary",
     "Comparison",
     "Samples",
+    "Sweep",
     "Verification",
     "attribute_layers",
     "compare_methods",
@@ -30,5 +32,6 @@ __all__ = [
     "parse_layers",
     "read_boundary_list",
     "sample",
+    "sweep_steps",
     "verify",
 ]

@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from higan_fast.files import DamagedError, read_arrays
 from higan_fast.generators.base import Layer
 from higan_fast.predictors.base import LEVELS, Semantic
-from higan_fast.probing.effect_files import load_arrays
 from higan_fast.probing.layers import format_layers
-from higan_fast.probing.result_files import fields_in, write_fields
+from higan_fast.probing.result_files import kept_result, load_result, write_fields
 from higan_fast.tables import Table, shown
 
 Array = NDArray[np.float64]
@@ -155,28 +153,12 @@ class Attribution:
         Raises:
             DamagedError: when the file does not hold an attribution of this version, or is damaged.
         """
-        try:
-            return cls._from(read_arrays(path))
-        except (DamagedError, KeyError, TypeError, ValueError) as error:
-            cause = str(error).removeprefix(f"{path}: ")
-            raise DamagedError(
-                f"{path}: not a file of an attribution of this version, or a damaged one ({cause}); run "
-                "higan-fast layers again"
-            ) from error
+        return load_result(cls, path, "an attribution", "layers")
 
     @classmethod
     def kept(cls, path: Path, key: str) -> Attribution | None:
         """Reads what was saved under a key; returns None where that is missing, or of another version."""
-        arrays = load_arrays(path, key)
-        try:
-            return None if arrays is None else cls._from(arrays)
-        except (KeyError, TypeError):  # a field is missing, or unknown
-            return None
-
-    @classmethod
-    def _from(cls, arrays: dict[str, Any]) -> Attribution:
-        arrays.pop("key", None)
-        return cls(**fields_in(arrays))
+        return kept_result(cls, path, key)
 
 
 def top_in_words(found: Attribution, name: str) -> str:

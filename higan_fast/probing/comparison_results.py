@@ -12,10 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from higan_fast.files import DamagedError, read_arrays
 from higan_fast.predictors.base import Semantic
-from higan_fast.probing.effect_files import load_arrays
-from higan_fast.probing.result_files import fields_in, write_fields
+from higan_fast.probing.result_files import kept_result, load_result, write_fields
 from higan_fast.tables import Table, shown
 
 Array = NDArray[np.float64]
@@ -194,28 +192,12 @@ class Comparison:
         Raises:
             DamagedError: when the file does not hold a comparison of this version, or is damaged.
         """
-        try:
-            return cls._from(read_arrays(path))
-        except (DamagedError, KeyError, TypeError, ValueError) as error:
-            cause = str(error).removeprefix(f"{path}: ")
-            raise DamagedError(
-                f"{path}: not a file of a comparison of this version, or a damaged one ({cause}); run "
-                "higan-fast methods again"
-            ) from error
+        return load_result(cls, path, "a comparison", "methods")
 
     @classmethod
     def kept(cls, path: Path, key: str) -> Comparison | None:
         """Reads what was saved under a key; returns None where that is missing, or of another version."""
-        arrays = load_arrays(path, key)
-        try:
-            return None if arrays is None else cls._from(arrays)
-        except (KeyError, TypeError):  # a field is missing, or unknown
-            return None
-
-    @classmethod
-    def _from(cls, arrays: dict[str, Any]) -> Comparison:
-        arrays.pop("key", None)
-        return cls(**fields_in(arrays))
+        return kept_result(cls, path, key)
 
 
 def in_words(name: str) -> str:

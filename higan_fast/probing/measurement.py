@@ -231,14 +231,7 @@ class Measurement:
                 f"on images moved along {directions[row].name}; what was measured before is kept"
             )
         lowest, highest = (part.double().cpu().numpy() for part in (tally.lowest, tally.highest))
-        for column, ends in enumerate(self.ranges):
-            spare = 1e-6 * (ends[1] - ends[0])  # for float32
-            if lowest[column] < ends[0] - spare or highest[column] > ends[1] + spare:
-                raise ValueError(
-                    f"scores: the predictor gave {lowest[column]:g} to {highest[column]:g} for semantic "
-                    f"{predictor.names[column]!r}, which is said to lie between {ends[0]:g} and {ends[1]:g}; "
-                    "give the true range of the scores, or none"
-                )
+        check_ranges(predictor.names, lowest, highest, self.ranges)
         return effects
 
     def _base_scores(self, samples: range, codes: Tensor) -> Tensor:
@@ -277,11 +270,23 @@ def _kept(folder: Path, settings: dict[str, Any], num: int) -> dict[str, Effects
     return found
 
 
+def check_ranges(names: Sequence[str], lowest: Array, highest: Array, ranges: Array) -> None:
+    """Raises ValueError when the least and greatest scores ``[S]`` are not within their ranges ``[S, 2]``."""
+    for column, ends in enumerate(ranges):
+        spare = 1e-6 * (ends[1] - ends[0])  # for float32
+        if lowest[column] < ends[0] - spare or highest[column] > ends[1] + spare:
+            raise ValueError(
+                f"scores: the predictor gave {lowest[column]:g} to {highest[column]:g} for semantic "
+                f"{names[column]!r}, which is said to lie between {ends[0]:g} and {ends[1]:g}; "
+                "give the true range of the scores, or none"
+            )
+
+
 def ranges_of(predictor: Predictor | None) -> Array:
-    """Between what each score lies, ``[S, 2]``; −inf and inf where it is not known.
+    """Returns between what each score lies, ``[S, 2]``; −inf and inf where that is not known.
 
     Raises:
-        ValueError: when a range that a predictor states is none.
+        ValueError: when a range that the predictor states is none.
     """
     ranges = () if predictor is None else predictor.score_ranges
     ends = np.array([(-np.inf, np.inf) if each is None else each for each in ranges], np.float64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from higan_fast.probing.attribution_results import Attribution
     from higan_fast.probing.comparison_results import Comparison
     from higan_fast.probing.results import Verification
+    from higan_fast.probing.sweep_results import Sweep
+
+    Single = TypeVar("Single", Attribution, Comparison, Sweep)  # results of which a run folder keeps one
 
 
 # Of what kind the entries of these fields are.
@@ -78,7 +81,9 @@ class ResultFiles:
         return self.folder / f"{name_of(key)}.npz"
 
 
-def write_fields(path: str | Path, result: Verification | Attribution | Comparison, key: str = "") -> None:
+def write_fields(
+    path: str | Path, result: Verification | Attribution | Comparison | Sweep, key: str = ""
+) -> None:
     """Writes the arrays of a result as they are, its other fields as JSON text, and a key."""
     values = {field.name: getattr(result, field.name) for field in fields(result)}
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
@@ -97,6 +102,39 @@ def read_fields(path: str | Path) -> dict[str, Any]:
     arrays = _read(path)
     arrays.pop("key")
     return fields_in(arrays)
+
+
+def load_result(kind: type[Single], path: str | Path, what: str, stage: str) -> Single:
+    """Reads what ``write_fields`` wrote.
+
+    Args:
+        kind: of the result.
+        path: the file.
+        what: names the kind, with an article.
+        stage: the command that makes it anew.
+
+    Raises:
+        DamagedError: when the file does not hold such a result of this version, or is damaged.
+    """
+    try:
+        arrays = read_arrays(path)
+        arrays.pop("key", None)
+        return kind(**fields_in(arrays))
+    except (DamagedError, KeyError, TypeError, ValueError) as error:
+        cause = str(error).removeprefix(f"{path}: ")
+        raise DamagedError(
+            f"{path}: not a file of {what} of this version, or a damaged one ({cause}); run "
+            f"higan-fast {stage} again"
+        ) from error
+
+
+def kept_result(kind: type[Single], path: Path, key: str) -> Single | None:
+    """Reads what was saved under a key; returns None where that is missing, or of another version."""
+    arrays = load_arrays(path, key)
+    try:
+        return None if arrays is None else kind(**fields_in(arrays))
+    except (KeyError, TypeError):  # a field is missing, or unknown
+        return None
 
 
 def _names() -> set[str]:

@@ -22,7 +22,6 @@ from higan_fast.checks import (
     check_count,
     check_folder,
     check_label,
-    check_names,
     check_number,
     check_seed,
 )
@@ -31,6 +30,7 @@ from higan_fast.engine.precision import WISHES, Wish, chosen_precision
 from higan_fast.files import only_writer, remove_leftovers
 from higan_fast.generators.base import Generator, check_generator
 from higan_fast.predictors.base import LogitsOf, Predictor, check_predictor
+from higan_fast.probing.choosing import choose, chosen_names
 from higan_fast.probing.effect_files import hash_of, key_of, name_of
 from higan_fast.probing.fixed import measure_fixed
 from higan_fast.probing.made_by import made_by
@@ -88,7 +88,7 @@ def check_verifying(
     if recipe is not None:
         _check_recipe(recipe, boundaries, decide, step, step_unit)
     if boundaries is not None:
-        space = boundaries[_names(boundaries, semantics)[0]].space
+        space = boundaries[chosen_names(boundaries, semantics)[0]].space
     if num is None and decide == "top-layer" and space == "z":
         raise ValueError(
             "decide (--decide): got 'top-layer', but a boundary in z moves all layers, so it has no top "
@@ -181,7 +181,8 @@ def verify(
     )  # fmt: skip
     if recipe == "higan" and num is None:
         num = max_samples
-    chosen = _choose(boundaries, semantics, generator, predictor)
+    chosen = choose(boundaries, semantics, generator, predictor)
+    _check_lengths(chosen)
     space = chosen[0].space
     seed, truncation_psi, truncation_layers, label = drawn_as(
         chosen,
@@ -315,38 +316,13 @@ def _accuracies(values: Iterable[float | None]) -> NDArray[np.float64]:
     return np.array([math.nan if value is None else value for value in values])
 
 
-def _names(boundaries: Mapping[str, Boundary], semantics: str | Sequence[str] | None) -> tuple[str, ...]:
-    """Which boundaries to verify: at least one."""
-    names = (
-        (semantics,) if isinstance(semantics, str) else tuple(boundaries if semantics is None else semantics)
-    )
-    check_names(names, tuple(boundaries), "this set of boundaries")
-    if not names:
-        raise ValueError("boundaries: got none; fit some first, and see boundaries.skipped for what was not")
-    return names
-
-
-def _choose(
-    boundaries: Mapping[str, Boundary],
-    semantics: str | Sequence[str] | None,
-    generator: Generator,
-    predictor: Predictor,
-) -> list[Boundary]:
-    """The boundaries to verify; checks that they fit each other and the networks."""
-    chosen = [boundaries[name] for name in _names(boundaries, semantics)]
-    check_names(tuple(boundary.name for boundary in chosen), predictor.names, "the predictor")
+def _check_lengths(chosen: Sequence[Boundary]) -> None:
+    """Raises ValueError where boundaries cannot share random directions."""
     first = chosen[0]
     for boundary in chosen:
-        boundary.check_fits(generator)
-        if (boundary.space, boundary.normal.shape) != (first.space, first.normal.shape):
-            raise ValueError(
-                f"boundaries: {boundary.name!r} was fitted in {boundary.space} and {first.name!r} in "
-                f"{first.space}; verify one space at a time"
-            )
         if not np.allclose(boundary.layer_lengths, first.layer_lengths, rtol=0, atol=1e-6):
             raise ValueError(
                 f"boundaries: a step along {boundary.name!r} moves the layers by other lengths than one "
                 f"along {first.name!r}, so each needs random directions of its own; verify one at a time, "
                 f"as with semantics={first.name!r}"
             )
-    return chosen

@@ -22,10 +22,12 @@ from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import LEVELS
 from higan_fast.probing.attribution import Attribution
 from higan_fast.probing.comparison import Comparison
+from higan_fast.probing.sweep import Sweep
 from higan_fast.probing.tables import to_csv
 from higan_fast.probing.verification import Verification
 from higan_fast.report.attribution import attributed
 from higan_fast.report.comparison import methods
+from higan_fast.report.dose import PLOT, dosed, placed
 from higan_fast.report.drawing import contact_sheet
 from higan_fast.report.entanglement import entanglement, large_even_parts
 from higan_fast.report.findings import economy, finding, order, wrecks
@@ -51,6 +53,7 @@ def write_report(
     verification: Verification | None,
     attribution: Attribution | None = None,
     comparison: Comparison | None = None,
+    sweep: Sweep | None = None,
     progress: bool = True,
 ) -> Path:
     """Writes the report of a probe, with pictures that the generator makes for it, and its figures beside it.
@@ -58,7 +61,7 @@ def write_report(
     Args:
         path: the HTML file; the figures are written to the same name with ".csv", in the columns of
             ``higan-fast show --csv``; those of the attribution with ".layers.csv", of the comparison with
-            ".methods.csv".
+            ".methods.csv", and of the sweep with ".dose.csv".
         title: of the page.
         settings: what was run; ``network`` and ``predictor`` also stand at the top, and ``command``, which
             repeats the run, gets a button that copies it.
@@ -68,6 +71,7 @@ def write_report(
         verification: their effects; None when there is no boundary.
         attribution: to layers, without a direction; None where that was not measured.
         comparison: of methods with the one of these boundaries; None where that was not measured.
+        sweep: of the boundaries, the dose-response; None likewise.
         progress: whether to show it.
 
     Returns:
@@ -75,20 +79,21 @@ def write_report(
 
     Raises:
         ValueError: when the samples are another generator's, the boundaries were not fitted to them, or the
-            verification, the attribution or the comparison is of other boundaries, networks, semantics or
-            truncation.
+            verification, the attribution, the comparison or the sweep is of other boundaries, networks,
+            semantics or truncation.
         OSError: when a file cannot be written.
     """
-    _check_that_they_belong_together(generator, samples, boundaries, verification, attribution, comparison)
+    results = verification, attribution, comparison, sweep
+    _check_that_they_belong_together(generator, samples, boundaries, *results)
     path = Path(path)
     figures, layer_figures = path.with_suffix(".csv"), path.with_suffix(".layers.csv")
-    method_figures = path.with_suffix(".methods.csv")
-    results = verification, attribution, comparison
+    method_figures, dose_figures = path.with_suffix(".methods.csv"), path.with_suffix(".dose.csv")
     context: dict[str, Any] = {
         "title": title,
         "figures": (quote(figures.name), figures.name),
         "layer_figures": (quote(layer_figures.name), layer_figures.name),
         "method_figures": (quote(method_figures.name), method_figures.name),
+        "dose_figures": (quote(dose_figures.name), dose_figures.name),
         "made_from": made_from(samples, boundaries, *results),
         "today": date.today(),
         "about": about(settings, generator, samples, *results),
@@ -108,6 +113,10 @@ def write_report(
         "attributed": attribution and attributed(attribution, verification),
         "comparison": comparison,
         "methods": comparison and methods(comparison),
+        "sweep": sweep,
+        "dosed": sweep and dosed(sweep),
+        "dose_unit": sweep and UNITS[sweep.settings["step_unit"]],
+        "plot": PLOT,
         "heat_map": None,
         "distinct": DISTINCT,
         "established": ESTABLISHED,
@@ -131,14 +140,14 @@ def write_report(
             "other_strips": [strip for strip in pictured if not strip.beats_null],
             "not_pictured": len(verification.boundary_names) - len(pictured),
             "steps": [number(step, 1 if step % 1 else 0, signed=True) for step in STEPS],
-            "step_unit": UNITS[verification.settings["step_unit"]],
+            "strip_unit": UNITS[verification.settings["step_unit"]],
             "num_on_strips": NUM_SAMPLES,
             "entanglement": entanglement(verification),
         }
     page = _environment().get_template("page.html").render(context)
     with write_whole(figures) as file:
         file.write(to_csv([verification] if verification else []).encode())
-    for result, place in ((attribution, layer_figures), (comparison, method_figures)):
+    for result, place in ((attribution, layer_figures), (comparison, method_figures), (sweep, dose_figures)):
         place.unlink(missing_ok=True)
         if result is not None:
             with write_whole(place) as file:
@@ -148,12 +157,27 @@ def write_report(
     return path
 
 
+def dose_figure(sweep: Sweep) -> str:
+    """Returns the curves of a sweep as an SVG picture that needs no other file."""
+    found = dosed(sweep)
+    places, (width, height) = placed([*found.charts, *found.acting])
+    subtitle = (
+        "Mean change in standard deviations of each score (SD), with intervals of the target at "
+        f"{100 * sweep.settings['confidence']:g} %, against the step in "
+        f"{UNITS[sweep.settings['step_unit']]}; {count(sweep.samples, 'sample')}"
+    )
+    title = f"Dose-response of {count(len(found.charts), 'boundary', 'boundaries')}"
+    context = {"placed": places, "width": width, "height": height, "plot": PLOT}
+    return _environment().get_template("dose.svg").render(context, title=title, subtitle=subtitle)
+
+
 def made_from(
     samples: Samples,
     boundaries: Boundaries,
     verification: Verification | None,
     attribution: Attribution | None,
     comparison: Comparison | None = None,
+    sweep: Sweep | None = None,
 ) -> str:
     """Returns a hash of what a report shows; the page carries it in its head."""
     digest = hashlib.sha256(json.dumps([len(samples), samples.settings, boundaries.settings]).encode())
@@ -168,6 +192,9 @@ def made_from(
     if comparison is not None:
         digest.update(json.dumps(comparison.settings).encode())
         digest.update(np.ascontiguousarray(comparison.effect).data)
+    if sweep is not None:
+        digest.update(json.dumps([sweep.settings, sweep.boundary_names]).encode())
+        digest.update(np.ascontiguousarray(sweep.change).data)
     return digest.hexdigest()[:32]
 
 
@@ -190,6 +217,7 @@ def _check_that_they_belong_together(
     verification: Verification | None,
     attribution: Attribution | None,
     comparison: Comparison | None,
+    sweep: Sweep | None,
 ) -> None:
     """A strip of one network beside the effects of another would be a false report."""
     network = fingerprint(generator)
@@ -204,14 +232,21 @@ def _check_that_they_belong_together(
         raise ValueError("verification: it is of other boundaries; verify these (higan-fast verify RUN)")
     if comparison and comparison.settings.get("boundaries") != fingerprint_of(boundaries):
         raise ValueError("comparison: is with other boundaries; compare with these (higan-fast methods RUN)")
-    results = {"verification": verification, "attribution": attribution, "comparison": comparison}
+    if sweep and sweep.settings["boundaries"] != fingerprint_of(boundaries):
+        raise ValueError("sweep: it is of other boundaries; sweep these (higan-fast dose RUN)")
+    results: dict[str, Verification | Attribution | Comparison | Sweep | None] = {
+        "verification": verification,
+        "attribution": attribution,
+        "comparison": comparison,
+        "sweep": sweep,
+    }
     for what, result in results.items():
         if result is not None:
             _check_is_of(what, result, network, samples)
 
 
 def _check_is_of(
-    what: str, result: Verification | Attribution | Comparison, network: str, samples: Samples
+    what: str, result: Verification | Attribution | Comparison | Sweep, network: str, samples: Samples
 ) -> None:
     """Raises ValueError where a result is not of the samples' networks, truncation and class."""
     if result.settings["generator"] != network:

@@ -9,6 +9,7 @@ from higan_fast.boundaries.boundary import Boundaries
 from higan_fast.generators.base import Generator
 from higan_fast.probing.attribution import Attribution
 from higan_fast.probing.comparison import Comparison
+from higan_fast.probing.sweep import Sweep
 from higan_fast.probing.verification import Verification
 from higan_fast.report.numerals import count
 from higan_fast.sampling.samples import Samples
@@ -23,7 +24,7 @@ UNSET = {
 }
 
 # What stands elsewhere on the page; "samples" are those to which boundaries were fitted.
-ELSEWHERE = ("semantics", "command", "samples", "code_deviations")
+ELSEWHERE = ("semantics", "command", "samples", "code_deviations", "acting")
 
 
 def about(
@@ -33,10 +34,13 @@ def about(
     verification: Verification | None,
     attribution: Attribution | None,
     comparison: Comparison | None = None,
+    sweep: Sweep | None = None,
 ) -> list[tuple[str, str, str]]:
     """Returns what was probed, in a few words: label, value, detail."""
     size, layers = f"{generator.resolution}²", count(generator.num_layers, "layer")
-    images = len(samples) + sum(result.images for result in (verification, attribution, comparison) if result)
+    images = len(samples)
+    images += sum(result.images for result in (verification, attribution) if result)
+    images += sum(result.images for result in (comparison, sweep) if result)
     most = int(verification.samples.max()) if verification else 0
     fresh = f"and {most:,} fresh ones to verify" if verification else "none verified"
     saved = verification.images_fixed - verification.images if verification else 0
@@ -71,6 +75,7 @@ def described(
     verification: Verification | None,
     attribution: Attribution | None,
     comparison: Comparison | None = None,
+    sweep: Sweep | None = None,
 ) -> list[tuple[str, list[tuple[str, str]]]]:
     """Returns the settings of every stage as texts, without those that stand elsewhere on the page."""
     stages = {
@@ -80,6 +85,7 @@ def described(
         "Verification": verification.settings if verification else {},
         "Layers without a direction": attribution.settings if attribution else {},
         "Methods": comparison.settings if comparison else {},
+        "Dose-response": sweep.settings if sweep else {},
     }
     with_classes = "label_dim" in samples.settings
     return [(stage, _flat(values, with_classes)) for stage, values in stages.items() if values]

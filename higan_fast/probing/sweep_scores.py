@@ -1,0 +1,195 @@
+"""The scores of a sweep: samples moved by every step along curves, part by part, each kept as it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from higan_fast.boundaries.boundary import Boundary
+from higan_fast.boundaries.displacement import displacements
+from higan_fast.engine.engine import Engine
+from higan_fast.engine.estimate import Rate
+from higan_fast.engine.plan import Plan
+from higan_fast.probing.effect_files import hash_of, key_of, load_arrays, name_of, save_arrays
+from higan_fast.probing.layers import parse_layers
+from higan_fast.progress import progress as show_progress
+from higan_fast.progress import say
+from higan_fast.sampling.latents import (
+    DOSE,
+    labelled_latents,
+    labelled_moves,
+    make_codes,
+    map_labelled_latents,
+)
+
+Array = NDArray[np.float64]
+
+# So many samples are moved along so many curves, and then what they gave is kept.
+SAMPLES_AT_ONCE, CURVES_AT_ONCE = 32, 8
+
+
+class Scores(NamedTuple):
+    """Scores of n samples as they are, ``[n, S]``, and moved by T steps along C curves, ``[n, C, T, S]``.
+
+    The T steps are those other than 0.
+    """
+
+    base: NDArray[Any]
+    moved: NDArray[Any]
+
+    @classmethod
+    def load(cls, path: Path | None, key: str) -> Scores | None:
+        """Reads what was kept under a key; returns None where there is no such file."""
+        arrays = load_arrays(path, key) if path else None
+        return None if arrays is None else cls(arrays["base"], arrays["moved"])
+
+    def ends(self) -> tuple[Array, Array]:
+        """The least and the greatest of each score, ``[S]`` each."""
+        parts = [self.base, self.moved.reshape(-1, self.base.shape[1])]
+        return (
+            np.min([part.min(axis=0) for part in parts], axis=0).astype(np.float64),
+            np.max([part.max(axis=0) for part in parts], axis=0).astype(np.float64),
+        )
+
+
+class Curves:
+    """Boundaries on all layers, and then those that are moved on some layers too.
+
+    Attributes:
+        names: the boundary of each curve.
+        moved: which layers each moves, ``[C, L]``; in z ``[C, 0]``.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        boundaries: Sequence[Boundary],
+        acting: Mapping[str, str],
+        settings: Mapping[str, Any],
+    ) -> None:
+        """
+        Args:
+            acting: names of boundaries → layers, as text, on which they are moved too.
+            settings: as the result has them.
+        """
+        assert engine.predictor is not None
+        self.engine, self.generator, self.semantics = engine, engine.generator, engine.predictor.semantics
+        self.settings = settings
+        self._boundaries = [*boundaries, *(boundary for boundary in boundaries if boundary.name in acting)]
+        self.names = tuple(boundary.name for boundary in self._boundaries)
+        num_layers = 0 if settings["space"] == "z" else self.generator.num_layers
+        self.moved = np.ones((len(self.names), num_layers), np.bool_)
+        for curve in range(len(boundaries), len(self.names)):
+            layers = parse_layers(acting[self.names[curve]], num_layers)
+            self.moved[curve] = np.isin(np.arange(num_layers), layers)
+        self._steps = torch.tensor([step for step in settings["steps"] if step], dtype=torch.float64)
+
+    def measure(self, num: int, folder: Path | None, kept: dict[str, Any], progress: bool) -> Scores:
+        """Scores the first ``num`` samples of the stream, part by part.
+
+        Args:
+            folder: keeps each part as it is done.
+            kept: says what the parts are of.
+
+        Raises:
+            ValueError: when a score is not finite.
+        """
+        work: list[list[tuple[range, range, str, Path | None, Scores | None]]] = []
+        for first in range(0, num, SAMPLES_AT_ONCE):
+            samples = range(first, min(first + SAMPLES_AT_ONCE, num))
+            row = []
+            for start in range(0, len(self.names), CURVES_AT_ONCE):
+                curves = range(start, min(start + CURVES_AT_ONCE, len(self.names)))
+                key = self._key(samples, curves, kept)
+                path = folder / f"{name_of(key)}.npz" if folder else None
+                row.append((samples, curves, key, path, Scores.load(path, key)))
+            work.append(row)
+        each = len(self._steps)
+        missing = [part for row in work for part in row if part[-1] is None]
+        total = num * len(self.names) * each
+        done = total - sum(len(samples) * len(curves) * each for samples, curves, *_ in missing)
+        if progress and missing:
+            say(f"sweeping: {self._estimate(missing)}")
+        rows = []
+        with show_progress("sweeping", total, done=done, enabled=progress) as advance:
+            for row in work:
+                parts = []
+                for samples, curves, key, path, found in row:
+                    if found is None:
+                        found = self._score(samples, curves, advance)
+                        if path is not None:
+                            save_arrays(path, key, **found._asdict())
+                    parts.append(found)
+                rows.append(Scores(parts[0].base, np.concatenate([part.moved for part in parts], axis=1)))
+        return Scores(*(np.concatenate(arrays) for arrays in zip(*rows, strict=True)))
+
+    def _score(self, samples: range, curves: range, advance: Callable[[int], None]) -> Scores:
+        """Scores some samples as they are, and along some curves."""
+        settings, generator = self.settings, self.generator
+        truncation = settings["truncation_psi"], settings["truncation_layers"]
+        drawn = make_codes(
+            generator, settings["seed"], samples.start, samples.stop, *truncation, DOSE, settings.get("label")
+        )
+        base, plan = self.engine.scores(drawn.codes), self._plan(curves)
+        start = labelled_latents(generator, drawn) if plan.in_latents else drawn.codes
+        to_codes = partial(
+            map_labelled_latents, generator, truncation_psi=truncation[0], truncation_layers=truncation[1]
+        )
+        moved = base.new_empty(len(samples), len(curves), len(self._steps), base.shape[1])
+        for found in self.engine.perturbed_scores(start, plan, to_codes):
+            moved[found.samples, found.directions.to(moved.device)] = found.values
+            advance(found.values[..., 0].numel())
+        self._check_finite(base, moved, samples, curves)
+        return Scores(base.cpu().numpy(), moved.cpu().numpy())
+
+    def _check_finite(self, base: Tensor, moved: Tensor, samples: range, curves: range) -> None:
+        for scores, where in ((base, None), (moved, curves)):
+            broken = (~scores.isfinite()).nonzero()
+            if len(broken):
+                row, *place, column = broken[0].tolist()
+                how = ""
+                if where is not None:
+                    how = f", moved by {float(self._steps[place[1]]):g} along {self.names[where[place[0]]]}"
+                raise ValueError(
+                    "scores: the predictor gave NaN or infinity for semantic "
+                    f"{self.semantics[column].name!r} at sample {samples.start + row}{how}; what was "
+                    "measured before is kept"
+                )
+
+    def _plan(self, curves: range) -> Plan:
+        """Every step along some curves, each on the layers that it moves."""
+        settings = self.settings
+        normals = [self._boundaries[curve].per_step(settings["step_unit"]) for curve in curves]
+        if settings["space"] == "z":
+            return Plan(labelled_moves(self.generator, normals), ((),), self._steps)
+        moves = displacements(
+            self.generator, settings["space"], normals,
+            truncation_psi=settings["truncation_psi"], truncation_layers=settings["truncation_layers"],
+        )  # fmt: skip
+        sets = [tuple(map(int, np.flatnonzero(self.moved[curve]))) for curve in curves]
+        different = tuple(sorted(set(sets)))
+        chosen = np.array([[own == each for each in different] for own in sets])
+        return Plan(moves, different, self._steps, chosen)
+
+    def _key(self, samples: range, curves: range, kept: dict[str, Any]) -> str:
+        """What a part is of: also which curves are measured together, which decides how sums are rounded."""
+        unit = self.settings["step_unit"]
+        normals = [hash_of(self._boundaries[curve].per_step(unit)) for curve in curves]
+        layers = [np.flatnonzero(self.moved[curve]).tolist() for curve in curves]
+        of_curves = {"normals": normals, "layers": layers}
+        return key_of(settings=kept, first=samples.start, last=samples.stop - 1, **of_curves)
+
+    def _estimate(self, missing: Sequence[tuple[range, range, Any, Any, Any]]) -> str:
+        """What is missing takes: images, and time by a short probe of the machine."""
+        rate, found = Rate(self.engine), None
+        for samples, curves, *_ in missing:
+            part = rate.estimate(self._plan(curves), len(samples))
+            found = part if found is None else found.plus(part)
+        return str(found)
