@@ -20,7 +20,8 @@ def sentences(found: Sweep) -> tuple[str, ...]:
     for acting in (False, True):
         if curves := found.curves(acting):
             result += _of_curves(found, curves, "On the layers that act alone" if acting else "On all layers")
-    how = " (≈: with scores whose range is not known, as samples grow many)" if found.asymptotic.any() else ""
+    unknown = " (where the range of a score is not known: as samples grow many)"
+    how = unknown if found.asymptotic.any() else ""
     result.append(
         f"This is what {found.samples:,} samples establish, with {confidence} confidence for all of it "
         f"together{how}; what is not said may be so too."
