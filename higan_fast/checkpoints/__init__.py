@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from higan_fast.checkpoints.formats.native import Header, save_generator
+from higan_fast.checkpoints.live import from_model
 from higan_fast.checkpoints.loading import (
     Description,
     convert,
@@ -17,6 +18,7 @@ __all__ = [
     "Header",
     "convert",
     "describe",
+    "from_model",
     "generator_file",
     "load_generator",
     "read_header",

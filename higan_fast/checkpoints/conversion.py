@@ -20,6 +20,9 @@ from higan_fast.generators.base import Generator
 from higan_fast.generators.settings import MOST_LAYERS
 from higan_fast.wording import printable
 
+# In the place of a file: tensors of a model in memory, which are shared instead of copied. None of them can
+# claim to be larger than it is.
+LIVE = Path("<live model>")
 FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 # Values of one image in a layer, besides as many as the file has bytes. A network for 1024² pixels has as
@@ -84,7 +87,7 @@ def assemble(
     _check_size(path, generator, from_file, [tensors[name] for name in dict.fromkeys(wanted)])
     with one_thread():
         state = {
-            ours: _made(path, tensors, sources[ours], place.shape, ours, copy)
+            ours: _made(path, tensors, sources[ours], place.shape, ours, copy and path != LIVE)
             for ours, place in expected.items()
         }
     generator.load_state_dict(state, assign=True)
@@ -245,6 +248,8 @@ def _check_size(path: Path, generator: Generator, values: int, stored: Iterable[
         values: how many of its values come from the file.
         stored: the file's tensors.
     """
+    if path == LIVE:
+        return
     files = path.iterdir() if path.is_dir() else [path]
     size = sum(file.stat().st_size for file in files if file.is_file())
     values = max(values, sum(math.prod(getattr(value, "shape", ())) for value in stored))

@@ -163,7 +163,7 @@ def _read(
     generator = generator.to(device)
     # What a GPU's driver complains of is not the file's fault.
     with refusing(path, "drawing an image with it") if device.type == "cpu" else nullcontext():
-        _check_image(path, generator)
+        check_image(path, generator)
     return generator, kind, content
 
 
@@ -192,7 +192,7 @@ def _format_of(content: Content) -> Format:
 
 
 @torch.inference_mode()
-def _check_image(path: Path, generator: Generator) -> None:
+def check_image(path: Path, generator: Generator) -> None:
     """Raises ValueError if an image of a fixed latent is not finite, or not of the generator's resolution."""
     z = torch.randn(1, generator.latent_dim, generator=torch.Generator().manual_seed(0))
     label = torch.zeros(1, dtype=torch.int64) if generator.label_dim else None

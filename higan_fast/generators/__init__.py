@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from higan_fast.generators.base import Generator
@@ -12,7 +13,7 @@ from higan_fast.generators.stylegan import StyleGAN, StyleGANConfig
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from higan_fast.generators.wrapped import wrap
 
-__all__ = ["FAMILIES", "Generator", "wrap"]
+__all__ = ["FAMILIES", "Generator", "from_model", "wrap"]
 
 # name → the class, and the dataclass of its architecture
 FAMILIES: dict[str, tuple[type[Generator], Any]] = {
@@ -25,3 +26,12 @@ FAMILIES: dict[str, tuple[type[Generator], Any]] = {
         (BigGANDeep, BigGANDeepConfig),
     )
 }
+
+
+def from_model(model: Any) -> Generator:
+    """A live generator of public code as one of ours: see ``higan_fast.checkpoints.from_model``.
+
+    Its readers know this package and are not known here: they are imported by name when someone asks.
+    """
+    generator: Generator = importlib.import_module("higan_fast.checkpoints").from_model(model)
+    return generator

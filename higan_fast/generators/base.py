@@ -281,7 +281,8 @@ def check_generator(generator: object) -> None:
     """Raises TypeError, naming the call to write instead, if ``generator`` is not a ``Generator``."""
     if not isinstance(generator, Generator):
         raise TypeError(
-            f"generator: got a {type(generator).__name__}, expected a Generator; use load_generator, or "
+            f"generator: got a {type(generator).__name__}, expected a Generator; use load_generator, "
+            "higan_fast.generators.from_model(it), or "
             "higan_fast.generators.wrap(it, num_layers, code_dim, resolution, map=...)"
         )
 

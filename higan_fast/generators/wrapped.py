@@ -70,7 +70,7 @@ def wrap(
         raise TypeError(
             f"network: got {network!r}, expected a module, or a function from layer codes to images"
         )
-    found = _of_karras(network) if _is_karras(network) else _Found(network, map)
+    found = _of_karras(network) if is_karras(network) else _Found(network, map)
     sizes = {
         "num_layers": found.num_layers if num_layers is None else num_layers,
         "code_dim": found.code_dim if code_dim is None else code_dim,
@@ -286,7 +286,8 @@ class _KarrasMap(nn.Module):
 KARRAS = ("mapping", "synthesis", "num_ws", "w_dim", "z_dim", "img_resolution")
 
 
-def _is_karras(network: object) -> bool:
+def is_karras(network: object) -> bool:
+    """Whether it is a module with the interface of NVlabs' generators."""
     return isinstance(network, nn.Module) and all(hasattr(network, name) for name in KARRAS)
 
 

@@ -36,16 +36,21 @@ class FusedLeakyReLU(torch.nn.Module):
 
 
 class EqualLinear(torch.nn.Module):
-    def __init__(self, inputs, outputs, bias_init=0.0, activation=None):
+    def __init__(self, inputs, outputs, bias_init=0.0, activation=None, lr_mul=1):
         super().__init__()
-        self.weight = torch.nn.Parameter(torch.randn(outputs, inputs))
+        self.weight = torch.nn.Parameter(torch.randn(outputs, inputs) / lr_mul)
         self.bias = torch.nn.Parameter(torch.full([outputs], float(bias_init)))
-        self.activation, self.scale, self.lr_mul = activation, inputs**-0.5, 1
+        self.activation, self.scale, self.lr_mul = activation, inputs**-0.5 * lr_mul, lr_mul
 
     def forward(self, input):
         if self.activation:
-            return fused_leaky_relu(F.linear(input, self.weight * self.scale), self.bias)
+            return fused_leaky_relu(F.linear(input, self.weight * self.scale), self.bias * self.lr_mul)
         return F.linear(input, self.weight * self.scale, self.bias)
+
+
+class PixelNorm(torch.nn.Module):
+    def forward(self, input):
+        return input * torch.rsqrt(input.pow(2).mean(1, keepdim=True) + 1e-8)
 
 
 class Filter(torch.nn.Module):
@@ -135,8 +140,8 @@ class Generator(torch.nn.Module):
         super().__init__()
         self.style_dim, self.n_latent, self.size = style_dim, 2 * len(widths), 4 * 2 ** (len(widths) - 1)
         self.style = torch.nn.Sequential(
-            torch.nn.Identity(),
-            *(EqualLinear(style_dim, style_dim, activation="fused_lrelu") for _ in range(2)),
+            PixelNorm(),
+            *(EqualLinear(style_dim, style_dim, activation="fused_lrelu", lr_mul=0.01) for _ in range(2)),
         )
         self.input = ConstantInput(widths[0])
         self.conv1 = StyledConv(widths[0], widths[0], style_dim)
