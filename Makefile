@@ -8,14 +8,16 @@ PIP := PIP_CONSTRAINT="$(CURDIR)/constraints.txt" $(BIN)/python -m pip install -
 NATIVE := build/native
 SOURCES := $(shell find csrc -type f)
 
-.PHONY: help setup demo test lint emulated kernel-report clean
+.PHONY: help setup demo test lint compilers emulated kernel-report clean
 
 help:
 	@echo "make demo           set up, probe the embedded generator, write runs/demo/report.html"
 	@echo "make test           set up, run all the tests"
-	@echo "make lint           set up, ruff and mypy"
+	@echo "make lint           set up, ruff, mypy, and the C++ sources without a warning"
+	@echo "make compilers      the C++ sources under every g++ and clang++ of PATH (minutes for each)"
 	@echo "make kernel-report  registers, shared memory and spills of every CUDA kernel (needs nvcc)"
 	@echo "make clean          remove the environment, what was built, and the demo's run folder"
+	@echo "HIGAN_FAST_WERROR=ON makes warnings errors, as in CI"
 	@echo "HIGAN_FAST_CUDA=0|1 builds without CUDA, or insists on it; HIGAN_FAST_CUDA_ARCHS says for which GPUs"
 
 setup: $(READY)
@@ -25,8 +27,8 @@ $(READY): pyproject.toml setup.py constraints.txt $(SOURCES)
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "higan_fast needs Python 3.11 or newer"'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(PIP) setuptools cmake ninja pybind11
-	HIGAN_FAST_WERROR=ON $(BIN)/python setup.py --quiet build_ext --inplace
-	HIGAN_FAST_WERROR=ON $(PIP) --no-build-isolation --editable '.[dev]'
+	$(BIN)/python setup.py --quiet build_ext --inplace
+	$(PIP) --no-build-isolation --editable '.[dev]'
 	touch $(READY)
 
 demo: setup
@@ -47,6 +49,10 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python csrc/compilers.py --syntax c++
+
+compilers: setup
+	$(BIN)/python csrc/compilers.py
 
 clean:
 	rm -rf .venv build runs/demo higan_fast/_extension.*

@@ -12,6 +12,7 @@ import torch
 from higan_fast.environment import environment
 
 RESULTS = Path(__file__).parent / "results"
+QUICK = Path(__file__).parent.parent / "build" / "quick"  # rows of a few rounds, which nothing quotes
 
 # ms: median time of one call. ratio: speed relative to the case's first backend. roofline_share: the least
 # time that the bytes or products take, as a share of ms. max_error: as a share of the exact result's largest
@@ -28,14 +29,14 @@ WIDTHS = {
 TEXTS = ("case", "dtype", "backend")
 
 
-def append(row: dict[str, object], machine: str) -> None:
-    """Appends one row to the machine's file; a new file starts with a header.
+def append(row: dict[str, object], machine: str, folder: Path | None = None) -> None:
+    """Appends one row to the machine's file in ``folder`` (None: ``RESULTS``); a new one gets a header.
 
     Raises:
         ValueError: if the file has different columns.
     """
-    path = RESULTS / f"{machine}.csv"
-    path.parent.mkdir(exist_ok=True)
+    path = (folder or RESULTS) / f"{machine}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
         with path.open(newline="") as file:
             header = next(csv.reader(file), [])

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import click
@@ -32,15 +33,17 @@ from higan_fast import _native
 from higan_fast.environment import environment
 from higan_fast.memory import keep_freed_memory
 
-# name → the cases for (device, peers)
-CASES: dict[str, Callable[[str, Peers], Iterable[Case]]] = {
-    "render": lambda device, peers: [render_rooms()],
+# name → the cases for (device, peers, quick)
+CASES: dict[str, Callable[[str, Peers, bool], Iterable[Case]]] = {
+    "render": lambda device, peers, quick: [render_rooms()],
     "verify": verify_cases,
-    "fit": lambda device, peers: fit_cases(device),
-    "checkpoints": lambda device, peers: checkpoint_cases(),
-    "ops": lambda device, peers: itertools.chain(op_cases(device), generator_cases(device, peers)),
+    "fit": lambda device, peers, quick: fit_cases(device, quick),
+    "checkpoints": lambda device, peers, quick: checkpoint_cases(**SMALL if quick else {}),
+    "ops": lambda *given: itertools.chain(op_cases(given[0], given[2]), generator_cases(*given)),
     "generator": generator_cases,
 }
+SMALL = {"resolution": 256, "base": 8192}
+SECONDS = 10.0  # --quick: no backend of a case begins after so long
 KERNELS = {"ops", "generator"}  # these run native kernels, on the CPU or on CUDA
 DEFAULT = {"cpu": ("ops", "render", "verify"), "cuda": ("ops", "verify")}
 ON_CUDA = {*KERNELS, "fit", "verify"}
@@ -58,8 +61,20 @@ ON_CUDA = {*KERNELS, "fit", "verify"}
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Checkout of stylegan2-ada-pytorch or genforce/higan, to time in the same run.",
 )
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="Fewer shapes, each row at once, about 10 s a case; the rows go to build/quick.",
+)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the rows.")
 def main(
-    names: tuple[str, ...], repeats: int, threads: int | None, device: str, checkouts: tuple[Path, ...]
+    names: tuple[str, ...],
+    repeats: int,
+    threads: int | None,
+    device: str,
+    checkouts: tuple[Path, ...],
+    quick: bool,
+    out: Path | None,
 ) -> None:
     """Time cases, check that their backends agree, and append one row per backend.
 
@@ -78,11 +93,13 @@ def main(
         raise click.UsageError(f"--peer: {problem}") from problem
     ceilings = _prepare(device, names)
     click.echo(rows.header())
+    out = out or (rows.QUICK if quick else None)
     problems = []
     for name in names:
         try:
-            for case in CASES[name](device, peers):
-                new = _run(case, ceilings, repeats, device)
+            for case in CASES[name](device, peers, quick):
+                run = partial(_run_quickly, case) if quick else partial(_run, case, repeats=repeats)
+                new = run(ceilings=ceilings, device=device, out=out)
                 problems += new
                 click.echo("".join(f"{problem}\n" for problem in new), nl=False)
         except ImportError as missing:
@@ -126,7 +143,9 @@ def _prepare(device: str, names: tuple[str, ...]) -> Ceilings | None:
     return ceilings
 
 
-def _run(case: Case, ceilings: Ceilings | None, repeats: int, device: str) -> list[str]:
+def _run(
+    case: Case, ceilings: Ceilings | None, repeats: int, device: str, out: Path | None = None
+) -> list[str]:
     """Checks, times and records one case; returns the problems of the backends that have no row."""
     if sys.stdout.isatty():
         click.echo(f"{case.name} …\r", nl=False)
@@ -135,10 +154,36 @@ def _run(case: Case, ceilings: Ceilings | None, repeats: int, device: str) -> li
     good = [backend for backend in case.backends if backend.label in found]
     seconds |= in_turn({b.label: b.run for b in good if not b.once}, repeats, device)
     for backend in good:
-        row = _measured(case, backend, seconds, found[backend.label], ceilings)
-        click.echo(rows.line(row))
-        rows.append({**_circumstances(), **row}, rows.machine(device))
+        _record(_measured(case, backend, seconds, found[backend.label], ceilings), device, out)
     return problems
+
+
+def _run_quickly(case: Case, ceilings: Ceilings | None, device: str, out: Path | None = None) -> list[str]:
+    """As ``_run``, but one backend after the other, none of which begins after ``SECONDS``.
+
+    So drift of the machine is in the ratios, and what is slow keeps no row waiting.
+    """
+    begin, problems = time.perf_counter(), []
+    seconds: dict[str, float] = {}
+    exact: list[Tensor] | None = None
+    for backend in case.backends:
+        if time.perf_counter() - begin > SECONDS:
+            click.echo(f"{case.name}: {backend.label}: left out, for the case took {SECONDS:g} s before it")
+            continue
+        exact = exact_result(case) if exact is None else exact
+        off, problem = _checked_alone(case, backend, exact, seconds)
+        if off is None:
+            problems.append(problem)
+            continue
+        if not backend.once:
+            seconds |= in_turn({backend.label: backend.run}, 1, device)
+        _record(_measured(case, backend, seconds, off, ceilings), device, out)
+    return problems
+
+
+def _record(row: dict[str, object], device: str, out: Path | None) -> None:
+    click.echo(rows.line(row))
+    rows.append({**_circumstances(), **row}, rows.machine(device), out)
 
 
 def _checked(case: Case, seconds: dict[str, float]) -> tuple[dict[str, float], list[str]]:
@@ -149,19 +194,28 @@ def _checked(case: Case, seconds: dict[str, float]) -> tuple[dict[str, float], l
     exact = exact_result(case)
     found, problems = {}, []
     for backend in case.backends:
-        try:
-            off = _checked_once(backend, exact, seconds) if backend.once else error(case, backend, exact)
-        except RuntimeError as problem:  # one kernel failed; the others go on
-            problems.append(f"{case.name}: {backend.label}: {problem}")
-            continue
-        if off <= backend.tolerance:
+        off, problem = _checked_alone(case, backend, exact, seconds)
+        if off is None:
+            problems.append(problem)
+        else:
             found[backend.label] = off
-        else:  # NaN too
-            problems.append(
-                f"{case.name}: {backend.label} differs by {off:.3g} of the largest magnitude, "
-                f"tolerated {backend.tolerance:.3g} ({case.reason})"
-            )
     return found, problems
+
+
+def _checked_alone(
+    case: Case, backend: Backend, exact: list[Tensor], seconds: dict[str, float]
+) -> tuple[float | None, str]:
+    """Returns the error of one backend, or None and what is wrong with it."""
+    try:
+        off = _checked_once(backend, exact, seconds) if backend.once else error(case, backend, exact)
+    except RuntimeError as problem:  # one kernel failed; the others go on
+        return None, f"{case.name}: {backend.label}: {problem}"
+    if off <= backend.tolerance:
+        return off, ""
+    return None, (  # NaN too
+        f"{case.name}: {backend.label} differs by {off:.3g} of the largest magnitude, "
+        f"tolerated {backend.tolerance:.3g} ({case.reason})"
+    )
 
 
 def _checked_once(backend: Backend, exact: list[Tensor], seconds: dict[str, float]) -> float:

@@ -13,6 +13,8 @@ import torch
 # Short jobs run more rounds than requested, until SECONDS have passed or MOST times as many have run.
 SECONDS = 0.3
 MOST = 20
+# Before each call on CUDA at least so many bytes are overwritten, so that L2 holds nothing of the last one.
+FLUSHED = 2**28
 
 
 def in_turn(backends: dict[str, Callable[[], Any]], repeats: int, device: str = "cpu") -> dict[str, float]:
@@ -50,5 +52,7 @@ def seconds_of(run: Callable[[], Any], device: str = "cpu") -> float:
 
 @functools.cache
 def _larger_than_l2(device: str) -> torch.Tensor:
+    """Returns memory to overwrite, which later calls use again, in and out of inference mode."""
     size = 4 * torch.cuda.get_device_properties(device).L2_cache_size
-    return torch.empty(max(size, 2**28), dtype=torch.int8, device=device)
+    with torch.inference_mode(False):  # an inference tensor could not be overwritten outside of the mode
+        return torch.empty(max(size, FLUSHED), dtype=torch.int8, device=device)

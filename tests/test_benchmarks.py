@@ -43,7 +43,7 @@ def made(name, *backends, **options):
 
 
 def invoke(monkeypatch, *cases):
-    monkeypatch.setitem(run.CASES, "render", lambda device, peers: cases)
+    monkeypatch.setitem(run.CASES, "render", lambda device, peers, quick: cases)
     return CliRunner().invoke(run.main, ["render", "--repeats", "1", "--threads", "1"])
 
 

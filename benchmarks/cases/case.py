@@ -69,14 +69,15 @@ class Case:
 
 def exact_result(case: Case) -> list[Tensor]:
     """Returns the result with which the case's backends are compared."""
-    return _tensors((case.exact or case.backends[0].run)())
+    with _without_search():
+        return _tensors((case.exact or case.backends[0].run)())
 
 
 def error(case: Case, backend: Backend, exact: list[Tensor]) -> float:
     """Runs a backend; returns its error as a share of the exact result's largest magnitude."""
     if case.exact is None and backend is case.backends[0]:
         return 0.0
-    with _poisoned_memory():
+    with _poisoned_memory(), _without_search():
         return error_of(backend, backend.run(), exact)
 
 
@@ -99,6 +100,16 @@ def _error(found: Tensor, exact: Tensor) -> float:
     largest = exact.abs().max().item()
     difference = (found.to(exact.dtype) - exact).abs().max().item()
     return difference / largest if difference else 0.0
+
+
+@contextmanager
+def _without_search() -> Iterator[None]:
+    """Context in which cuDNN does not search for its fastest algorithm: a check would wait for it longest."""
+    before, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from higan_fast.ops import implementation
 
 BATCHES = {"cpu": (8, 1), "cuda": (64, 8, 1)}
 DTYPES = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "float16", "bfloat16")}
+BEST = {"cpu": "bfloat16", "cuda": "float16"}
 # As shares of the image's largest magnitude. float32: thirteen convolutions, summed in another order. 16
 # bits: thirteen layers round three times each (ten times in the reference). The worst of a million pixels is
 # off by two to five roundings; ten leave a margin for other weights.
@@ -30,16 +31,21 @@ REASON = "float32 sums in another order; in 16 bits, thirteen layers that round 
 
 
 def generator_cases(
-    device: str, peers: Peers, channel_bases: tuple[int, ...] | None = None, resolution: int = 256
+    device: str,
+    peers: Peers,
+    quick: bool = False,
+    channel_bases: tuple[int, ...] | None = None,
+    resolution: int = 256,
 ) -> Iterator[Case]:
     """Yields a case for each number of channels and each batch size, with all dtypes.
 
     Ratios are relative to the first backend: the peer if there is one, otherwise our reference.
+    ``quick``: no reference, and only the dtype that the device is best at.
     """
     for base in channel_bases or CHANNEL_BASES[device]:
         network = Network(_generators(device, base, resolution), base, peers.get(ADA))
         for batch in BATCHES[device]:
-            yield network.case(batch, device)
+            yield network.case(batch, device, (BEST[device],) if quick else DTYPES[device], not quick)
 
 
 class Network:
@@ -75,7 +81,7 @@ class Network:
             name += ", without its plugins"
         self.peers[name, dtype] = run
 
-    def case(self, batch: int, device: str) -> Case:
+    def case(self, batch: int, device: str, dtypes: tuple[str, ...], with_reference: bool) -> Case:
         exact, resolution = self.exact, self.exact.resolution
         random = torch.Generator(device).manual_seed(batch)
         # A different code at each layer, so that swapped codes are detected.
@@ -92,8 +98,10 @@ class Network:
         backends: list[Backend] = []
         for (name, dtype), run in self.peers.items():
             add(name, dtype, partial(run, codes))
-        for dtype, generator in self.generators.items():
-            add("reference", dtype, partial(_by_reference, generator, codes))
+        for dtype in dtypes:
+            generator = self.generators[dtype]
+            if with_reference:
+                add("reference", dtype, partial(_by_reference, generator, codes))
             add("native", dtype, partial(generator.synthesize, codes))
             if device == "cuda":
                 add("native, CUDA graph", dtype, _Graph(generator, codes))
@@ -148,8 +156,11 @@ class _Graph:
         return self.images
 
     def _record(self) -> None:
+        # The check fills memory with NaN, and searches for no fast algorithm: neither is to be recorded.
         deterministic = torch.are_deterministic_algorithms_enabled()
-        torch.use_deterministic_algorithms(False)  # the check enables it; its NaN fills would be recorded
+        searching = torch.backends.cudnn.benchmark
+        torch.use_deterministic_algorithms(False)
+        torch.backends.cudnn.benchmark = True
         try:
             stream = torch.cuda.Stream()
             stream.wait_stream(torch.cuda.current_stream())
@@ -162,3 +173,4 @@ class _Graph:
             self.graph = graph
         finally:
             torch.use_deterministic_algorithms(deterministic, warn_only=True)
+            torch.backends.cudnn.benchmark = searching

@@ -115,25 +115,36 @@ def _bytes(tensors: Any) -> int:
     return sum(x.untyped_storage().nbytes() for x in tensors if x is not None)
 
 
-def op_cases(device: str, batch: int | None = None, resolution: int = 256) -> Iterator[Case]:
-    """Yields all cases, dtype by dtype; each allocates its tensors only when it is reached."""
+def op_cases(
+    device: str, quick: bool = False, batch: int | None = None, resolution: int = 256
+) -> Iterator[Case]:
+    """Yields all cases, dtype by dtype; each allocates its tensors only when it is reached.
+
+    ``quick``: one dtype, one network, and a low, a middle and the highest resolution.
+    """
     batch = batch or BATCH[device]
+    bases, dtypes = CHANNEL_BASES[device], DTYPES[device]
+    kept = {8, resolution // 4, resolution} if quick else {4 * 2**power for power in range(9)}
+    if quick:
+        bases, dtypes = bases[:1], dtypes[:1]
     layers = dict.fromkeys(
-        layer for base in CHANNEL_BASES[device] for layer in stylegan2(widths(base, resolution))
+        layer for base in bases for layer in stylegan2(widths(base, resolution)) if layer.resolution in kept
     )
     convs = [layer for layer in layers if isinstance(layer, Conv)]
     rgbs = [layer for layer in layers if isinstance(layer, Rgb)]
-    for dtype in DTYPES[device]:
+    for dtype in dtypes:
         make = Maker(device, dtype)
         yield from (convolution(make, layer, batch) for layer in convs)
         high = [layer for layer in convs if layer.resolution >= resolution // 4]
-        for num in (batch, 1):
+        for num in (batch,) if quick else (batch, 1):
             yield from (tail(make, layer, num) for layer in high)
         yield from (rgb(make, layer, batch) for layer in rgbs)
         yield from (modulation(make, layer, batch) for layer in convs if layer.up == 2)
         yield from (activation(make, layer, batch) for layer in convs if layer.up == 1)
-        yield from (instance_norm(make, *item, batch) for item in widths(16384, resolution).items())
-        yield from (batch_norm(make, *item, batch) for item in biggan() if item[1] * item[2] <= resolution)
+        planes = [item for item in widths(bases[0], resolution).items() if item[0] in kept]
+        yield from (instance_norm(make, *item, batch) for item in planes)
+        blocks = [item for item in biggan() if item[1] * item[2] <= resolution and item[1] in kept]
+        yield from (batch_norm(make, *item, batch) for item in blocks)
     make = Maker(device, "float32")  # RGB, images and styles are float32 beside features of any dtype
     yield from (skip(make, layer.resolution, batch) for layer in rgbs if layer.resolution > 4)
     yield scorer_input(make, batch, resolution)

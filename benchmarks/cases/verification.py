@@ -42,9 +42,19 @@ TOLERANCE = {"loop": 0.05, "float32": 2e-3, "float16": 0.05, "bfloat16": 0.15}
 REASON = "Pillow rounds to bytes, float32 sums in another order, and 16 bits round"
 
 
-def verify_cases(device: str, peers: Peers) -> Iterator[Case]:
-    """Yields a case on the embedded generator, then one on a random StyleGAN2 at 256² (see ``at_256``)."""
+def verify_cases(device: str, peers: Peers, quick: bool = False) -> Iterator[Case]:
+    """Yields a case on the embedded generator, then one on a random StyleGAN2 at 256² (see ``at_256``).
+
+    ``quick``: without the published loop, and with fewer samples; decisions and 256² only on CUDA.
+    """
     num, num_at_256 = (16, 4) if device == "cpu" else (64, 64)
+    if quick:
+        judged = None if device == "cpu" else 64
+        yield verify_layers(embedded(device, 1000), num // 4, num_null=8, reference_num=judged, loops=False)
+        if device != "cpu":
+            world = at_256(device, {})
+            yield verify_layers(world, num_at_256, num_null=8, reference_num=16, loops=False)
+        return
     yield verify_layers(embedded(device), num, num_null=32, reference_num=500)
     yield verify_layers(at_256(device, peers), num_at_256, num_null=8, reference_num=32, loops_once=True)
 
@@ -81,13 +91,13 @@ class World:
         return {f"HiGAN's loop, {name}": PublishedLoop(way, *arguments) for name, way in ways.items()}
 
 
-def embedded(device: str = "cpu") -> World:
-    """Returns the world of the package's own generator of rooms."""
+def embedded(device: str = "cpu", num: int = 4000) -> World:
+    """Returns the world of the package's own generator of rooms; boundaries come of ``num`` samples."""
     generator, predictor = hf.load_generator("scenes").to(device), hf.load_predictor("scenes").to(device)
     assert isinstance(generator, StyleGAN2)
     network = _Function(lambda x: _of_logits(predictor, predictor.head(predictor.body(x))))
-    samples = hf.sample(generator, predictor, 4000, progress=False)
-    fitted = hf.fit_boundaries(samples, chosen_num=800, progress=False)
+    samples = hf.sample(generator, predictor, num, progress=False)
+    fitted = hf.fit_boundaries(samples, chosen_num=num // 5, progress=False)
     names = sorted(fitted, key=lambda name: -fitted[name].accuracy)[:6]
     boundaries = {name: fitted[name] for name in names}
     return World("64²", generator, predictor, network, 64, (0.5,) * 3, (0.25,) * 3, boundaries, {})
@@ -141,7 +151,12 @@ def _along_gradients(generator: StyleGAN2, predictor: Predictor) -> dict[str, Bo
 
 
 def verify_layers(
-    world: World, num: int, num_null: int, reference_num: int, loops_once: bool = False
+    world: World,
+    num: int,
+    num_null: int,
+    reference_num: int | None,
+    loops_once: bool = False,
+    loops: bool = True,
 ) -> Case:
     """Times score changes of ``num`` samples: two boundaries, one step, on all layers and on each.
 
@@ -153,8 +168,9 @@ def verify_layers(
         world: the networks and boundaries.
         num: number of samples.
         num_null: number of random directions with which the last backend compares the boundaries.
-        reference_num: number of samples on which its decisions are checked, in float32.
+        reference_num: number of samples on which its decisions are checked, in float32; None: leaves it out.
         loops_once: whether the published loop takes minutes, so that it is run only once.
+        loops: whether it is run at all.
     """
     generator, predictor = world.generator, world.predictor
     codes = make_codes(generator, SEED, 0, num, stream=VERIFICATION).codes
@@ -163,7 +179,7 @@ def verify_layers(
     full = torch.inference_mode()(partial(_full_forwards, generator, predictor, codes, moves))
     backends = [
         Backend(name, partial(loop.differences, codes, moves), tolerance=TOLERANCE["loop"], once=loops_once)
-        for name, loop in world.loops().items()
+        for name, loop in (world.loops().items() if loops else ())
     ]
     backends.append(Backend("full forwards", full, tolerance=TOLERANCE["float32"]))
     for precision in get_args(Precision):
@@ -171,7 +187,8 @@ def verify_layers(
         dtype = str(engine.features_dtype).removeprefix("torch.")
         run = torch.inference_mode()(partial(_by_engine, engine, codes, moves))
         backends.append(Backend(f"engine, {precision}", run, dtype, TOLERANCE[dtype]))
-    backends.append(_until_decided(world, dtype, num_null, reference_num))
+    if reference_num is not None:
+        backends.append(_until_decided(world, dtype, num_null, reference_num))
     return Case(
         f"verify {world.name}", tuple(backends), REASON, num * len(moves) * world.images_per_sample, full
     )

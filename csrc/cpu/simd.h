@@ -228,10 +228,15 @@ ALWAYS_INLINE Vector<S> round_down(Vector<S> x) {
 // halves the number of vectors: two folded vectors fit into one.
 template <class S, int BLOCK, std::size_t... I>
 ALWAYS_INLINE Vector<S> fold(const Vector<S>& x, const Vector<S>& y, std::index_sequence<I...>) {
+#ifdef __clang__  // which lacks __builtin_shuffle; GCC before 12 lacks __builtin_shufflevector
+    return __builtin_shufflevector(x, y, int(I / BLOCK * 2 * BLOCK + I % BLOCK)...) +
+           __builtin_shufflevector(x, y, int(I / BLOCK * 2 * BLOCK + I % BLOCK + BLOCK)...);
+#else
     using Integer = std::conditional_t<sizeof(S) == 4, std::int32_t, std::int64_t>;
     using Places = typename VectorType<Integer>::type;
     const Places low = {Integer(I / BLOCK * 2 * BLOCK + I % BLOCK)...};
     return __builtin_shuffle(x, y, low) + __builtin_shuffle(x, y, low + BLOCK);
+#endif
 }
 
 template <class S, int BLOCK = LANES<S> / 2>

@@ -24,7 +24,7 @@ class EmulatedTape:
         self.room = 2**40
         self.is_ready, self.problem = True, None
         self.recorded = self.replayed = self.forgotten = 0
-        self._all: list[_Ops] = []
+        self._all: list[RecordedOps] = []
 
     def ready(self) -> bool:
         return self.is_ready
@@ -36,7 +36,7 @@ class EmulatedTape:
         return run()
 
     def record(self, run: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
-        ops = _Ops()
+        ops = RecordedOps()
         with ops:
             output = run()
         if self.problem is not None:
@@ -60,7 +60,7 @@ class EmulatedTape:
         self._all.clear()
 
 
-class _Ops(TorchDispatchMode):
+class RecordedOps(TorchDispatchMode):
     """The ops that run within it, and what they made: the first tensor on each piece of memory."""
 
     def __init__(self) -> None:
