@@ -55,4 +55,4 @@ def samples() -> probing.Samples:
 
 @pytest.fixture(scope="session")
 def boundaries(samples) -> probing.Boundaries:
-    return of_anyone(probing.fit_boundaries(samples, chosen_num=800, progress=False))
+    return of_anyone(probing.fit_boundaries(samples, method="svm", chosen_num=800, progress=False))

@@ -48,7 +48,7 @@ def probed(files, tmp_path_factory):
     result = run(
         "probe", "--network", network, "--predictor", predictor, "--out", out, "--num", 256, "--seed", 3,
         "--trunc", 0.8, "--trunc-layers", 4, "--chosen-num", 0.4, "--exhaustive", "--max-samples", 4,
-        "--null", 4, "--layer-samples", 10,
+        "--num-null", 4, "--layer-samples", 10,
     )  # fmt: skip
     return out, result
 
@@ -72,7 +72,8 @@ def test_probe_leaves_everything(probed):
     assert begun["made_with"]["torch"].startswith("2.")
     command = (
         "--num 256 --seed 3 --trunc 0.8 --trunc-layers 4 --chosen-num 0.4 --space w --boundary svm --C 1 "
-        "--step 2 --step-unit norm --confidence 0.99 --exhaustive --max-samples 4 --null 4 --precision exact "
+        "--step 2 --step-unit norm --confidence 0.99 --exhaustive --max-samples 4 --null both "
+        "--num-null 4 --precision exact "
         "--screening 0 --layer-samples 10"
     )
     assert command in Page((out / "report.html").read_text()).text
@@ -83,10 +84,10 @@ def test_stages_one_by_one_give_the_same(files, probed, tmp_path):
     common = ("--network", network, "--predictor", predictor, "--out", tmp_path, "--seed", 3)
     run("sample", *common, "--num", 256, "--trunc", 0.8, "--trunc-layers", 4, "--batch", 7)
     run("fit", tmp_path, "--chosen-num", 0.4)
-    result = run("verify", tmp_path, "--exhaustive", "--max-samples", 4, "--null", 4, "--json")
+    result = run("verify", tmp_path, "--exhaustive", "--max-samples", 4, "--num-null", 4, "--json")
     found = json.loads(result.stdout)
     expected = json.loads(
-        run("verify", probed[0], "--exhaustive", "--max-samples", 4, "--null", 4, "--json").stdout
+        run("verify", probed[0], "--exhaustive", "--max-samples", 4, "--num-null", 4, "--json").stdout
     )
     assert [row["name"] for row in found["semantics"]] == [row["name"] for row in expected["semantics"]]
     # the scores differ by rounding between batch sizes, and so the boundaries do a little
@@ -110,7 +111,7 @@ def test_verify_only_some(probed):
         "--exhaustive",
         "--max-samples",
         4,
-        "--null",
+        "--num-null",
         4,
         "--semantic",
         SEMANTICS[4].name,
@@ -121,7 +122,7 @@ def test_verify_only_some(probed):
 
 def test_verify_stops_when_its_question_is_answered(files, probed, tmp_path):
     shutil.copytree(probed[0], tmp_path / "run")
-    options = ("verify", tmp_path / "run", "--max-samples", 40, "--null", 4)
+    options = ("verify", tmp_path / "run", "--max-samples", 40, "--num-null", 4)
     assert "were not needed to decide" in run(*options, "--precision", "fast", "--screening", 2).output
     found = json.loads(run(*options, "--decide", "effect", "--json").stdout)
     assert found["settings"]["decide"] == "effect" and found["settings"]["max_samples"] == 40

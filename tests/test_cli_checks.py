@@ -44,7 +44,7 @@ VERIFYING = [
     ("--confidence", 99, "confidence (--confidence): got 99.0, expected a number between 0 and 1; did you"),
     ("--confidence", 1, "confidence (--confidence): got 1.0, expected a number between 0 and 1, such as"),
     ("--max-samples", 1, "max_samples (--max-samples): got 1, expected a whole number of at least 2"),
-    ("--null", 1, "num_null (--null): got 1, expected a whole number of at least 2"),
+    ("--num-null", 1, "num_null (--num-null): got 1, expected a whole number of at least 2"),
     ("--screening", -1, "screening (--screening): got -1, expected a whole number of at least 0"),
     ("--batch", -1, "batch_size (--batch): got -1, expected a whole number of at least 1"),
 ]

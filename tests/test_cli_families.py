@@ -71,7 +71,7 @@ def probed(request, tmp_path_factory):
     network = write(folder, request.param)
     result = run(
         "probe", "--network", network, "--predictor", "color", "--out", folder / "run", "--num", 192,
-        "--trunc", 0.8, "--chosen-num", 0.3, "--max-samples", 34, "--null", 4, "--confidence", 0.8,
+        "--trunc", 0.8, "--chosen-num", 0.3, "--max-samples", 34, "--num-null", 4, "--confidence", 0.8,
         "--layer-samples", 20,
     )  # fmt: skip
     return SimpleNamespace(name=request.param, network=network, out=folder / "run", result=result)
@@ -120,7 +120,7 @@ def test_codes_hold_all_that_an_image_depends_on(probed):
 
 @pytest.mark.parametrize("question", ["effect", "top-layer", "ranking"])
 def test_every_question_can_be_asked(probed, question):
-    options = ("--decide", question, "--max-samples", 34, "--null", 4, "--screening", 2, "--json")
+    options = ("--decide", question, "--max-samples", 34, "--num-null", 4, "--screening", 2, "--json")
     found = json.loads(run("verify", probed.out, *options, "--confidence", 0.8).stdout)
     assert found["settings"]["decide"] == question
     layers = EXPECTED[probed.name][0]
@@ -134,7 +134,7 @@ def test_every_question_can_be_asked(probed, question):
 
 def test_an_exhaustive_verification_and_a_strip(probed, tmp_path):
     found = json.loads(
-        run("verify", probed.out, "--exhaustive", "--max-samples", 3, "--null", 2, "--json").stdout
+        run("verify", probed.out, "--exhaustive", "--max-samples", 3, "--num-null", 2, "--json").stdout
     )
     layers, num = EXPECTED[probed.name][0], len(found["semantics"])
     sets = 1 if layers == 1 else 1 + layers
@@ -149,7 +149,7 @@ def test_a_probe_in_z(probed, tmp_path):
     out = tmp_path / "run"
     shutil.copytree(probed.out, out)
     run("fit", out, "--chosen-num", 0.3, "--space", "z")
-    found = json.loads(run("verify", out, "--max-samples", 8, "--null", 2, "--json").stdout)
+    found = json.loads(run("verify", out, "--max-samples", 8, "--num-null", 2, "--json").stdout)
     assert found["settings"]["decide"] == "effect" and found["semantics"][0]["profile"] == []
     run("report", out)
     assert "These boundaries were fitted in z" in (out / "report.html").read_text()
@@ -159,7 +159,7 @@ def test_a_probe_of_biggan_in_w(tmp_path):
     network, out = write(tmp_path, "biggan"), tmp_path / "run"
     run(
         "probe", "--network", network, "--predictor", "color", "--out", out, "--num", 192, "--trunc", 0.8,
-        "--chosen-num", 0.3, "--space", "w", "--max-samples", 8, "--null", 2,
+        "--chosen-num", 0.3, "--space", "w", "--max-samples", 8, "--num-null", 2,
         "--layer-samples", 0,
     )  # fmt: skip
     found = Boundaries.load(out / "boundaries.safetensors")
@@ -198,14 +198,14 @@ def test_one_class_alone(tmp_path):
     common = ("--network", network, "--predictor", "color", "--out", out, "--num", 192, "--class", 2)
     run(
         "probe", *common, "--trunc", 0.5, "--chosen-num", 0.3, "--exhaustive", "--max-samples", 3,
-        "--null", 2, "--layer-samples", 4,
+        "--num-null", 2, "--layer-samples", 4,
     )  # fmt: skip
     assert Attribution.load(out / "attribution.npz").settings["label"] == 2
     assert set(Samples.open(out).labels) == {2}
     page = Page((out / "report.html").read_text()).text
     assert "--trunc 0.5 --class 2 --chosen-num" in page and "4 layers, class 2" in page
     assert json.loads((out / "run.json").read_text())["settings"]["label"] == 2
-    verified = run("verify", out, "--exhaustive", "--max-samples", 3, "--null", 2, "--json").stdout
+    verified = run("verify", out, "--exhaustive", "--max-samples", 3, "--num-null", 2, "--json").stdout
     assert json.loads(verified)["settings"]["label"] == 2
     other = run("sample", *common[:-1], 1, "--trunc", 0.5, code=1)
     assert "was made with label = 2, and this run has 1" in other.output
@@ -262,7 +262,7 @@ def test_what_a_format_does_not_store_is_given_in_a_file(tmp_path, hierarchical,
         0.3,
         "--max-samples",
         8,
-        "--null",
+        "--num-null",
         2,
         "--layer-samples",
         20,

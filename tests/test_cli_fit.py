@@ -48,7 +48,7 @@ def test_the_weight_is_recorded(sampled):
 
 def test_steps_can_be_given_in_standard_deviations(sampled):
     run("fit", sampled, "--chosen-num", 0.4)
-    options = ("--exhaustive", "--max-samples", 4, "--null", 2, "--step", 1.5, "--step-unit", "sd")
+    options = ("--exhaustive", "--max-samples", 4, "--num-null", 2, "--step", 1.5, "--step-unit", "sd")
     found = json.loads(run("verify", sampled, "--semantic", "sofa", *options, "--json").stdout)
     assert (found["settings"]["step"], found["settings"]["step_unit"]) == (1.5, "sd")
     assert found["semantics"][0]["step_in_sd"] == 1.5
@@ -68,7 +68,7 @@ def test_the_weight_can_be_chosen_by_what_moves(sampled):
 
 def test_the_recipe_of_higan_fits_measures_and_ranks_as_higan_does(sampled):
     run("fit", sampled, "--chosen-num", 0.4, "--recipe", "higan")
-    options = ("--recipe", "higan", "--max-samples", 4, "--null", 2)
+    options = ("--recipe", "higan", "--max-samples", 4, "--num-null", 2)
     found = json.loads(run("verify", sampled, *options, "--json").stdout)
     assert (found["settings"]["num"], found["settings"]["step"], found["settings"]["step_unit"]) == (
         4,

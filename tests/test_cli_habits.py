@@ -13,7 +13,7 @@ from higan_fast.cli import main, stages
 from tests.test_cli import files, run
 
 __all__ = ["files"]
-SHORT = ("--exhaustive", "--max-samples", 4, "--null", 4)
+SHORT = ("--exhaustive", "--max-samples", 4, "--num-null", 4)
 QUIET = ("sample", "fit", "verify", "layers", "report", "probe", "demo")
 
 

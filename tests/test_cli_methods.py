@@ -22,7 +22,7 @@ def compared(files, tmp_path_factory):
     network, predictor = files
     result = run(
         "probe", "--network", network, "--predictor", predictor, "--out", out, "--num", 256, "--trunc", 0.8,
-        "--chosen-num", 0.4, "--exhaustive", "--max-samples", 4, "--null", 4, "--layer-samples", 0, *SOME,
+        "--chosen-num", 0.4, "--exhaustive", "--max-samples", 4, "--num-null", 4, "--layer-samples", 0, *SOME,
     )  # fmt: skip
     return out, result
 
@@ -73,7 +73,7 @@ def test_inspect_says_what_is_there(out):
 
 def test_what_is_with_other_boundaries_is_refused_with_its_remedy(out):
     run("fit", out, "--chosen-num", 0.4, "--boundary", "difference", "--quiet")
-    run("verify", out, "--exhaustive", "--max-samples", 4, "--null", 4, "--quiet")
+    run("verify", out, "--exhaustive", "--max-samples", 4, "--num-null", 4, "--quiet")
     for command in ("show", "report"):
         refused = run(command, out, code=1).stderr.strip().splitlines()[-1]
         assert "comparison.npz: is of other boundaries" in refused

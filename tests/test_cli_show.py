@@ -12,7 +12,7 @@ from higan_fast.scenes.factors import SEMANTICS
 from tests.test_cli import files, probed, run
 
 __all__ = ["files", "probed"]
-SHORT = ("--exhaustive", "--max-samples", 4, "--null", 4)
+SHORT = ("--exhaustive", "--max-samples", 4, "--num-null", 4)
 ONE = SEMANTICS[4].name
 
 

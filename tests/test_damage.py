@@ -16,7 +16,7 @@ from tests.damage import DAMAGES
 from tests.test_run_folder import write_networks
 
 FITTING = ("--chosen-num", "60")
-VERIFYING = ("--max-samples", "8", "--null", "2", "--semantic", "view")
+VERIFYING = ("--max-samples", "8", "--num-null", "2", "--semantic", "view")
 # Which stages read a part of a run folder; the last of them mends it.
 READERS = {
     "run.json": ("show", "fit", "verify", "sample"),

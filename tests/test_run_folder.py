@@ -15,7 +15,7 @@ from higan_fast.predictors.scenes import ScenePredictor, save_scene_predictor
 from higan_fast.probing import Samples
 from higan_fast.scenes.factors import CONTINUOUS, SEMANTICS
 
-LITTLE = ("--exhaustive", "--max-samples", 2, "--null", 2)
+LITTLE = ("--exhaustive", "--max-samples", 2, "--num-null", 2)
 NAME = SEMANTICS[0].name
 
 

@@ -3,7 +3,8 @@
 ``hf.compare_methods`` does the work, for disjoint sets of samples, each as large as the demo's; the table has
 the means over these sets. What counts is what a boundary moves; how well it separates held-out samples says
 little of that. With ``--shuffled`` it asks the opposite question: how often a boundary that was fitted to
-shuffled scores would pass for a real one, against random directions of two kinds.
+shuffled scores would pass for a real one, against random directions of two kinds; and with ``--random`` how
+often a random direction would.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ import numpy as np
 import torch
 
 import higan_fast as hf
+from benchmarks.boundaries.claims import claims_of_random, claims_of_shuffled
 from benchmarks.boundaries.effects import Effects
-from benchmarks.boundaries.shuffled import claims_of_shuffled
 from higan_fast.boundaries.boundary import StepUnit
 from higan_fast.boundaries.methods import parse_method
 from higan_fast.engine.engine import Engine
@@ -42,6 +43,7 @@ METHODS = (
 @click.option("--unit", default="norm", show_default=True, type=click.Choice(["norm", "sd"]))
 @click.option("--only", multiple=True, help="Of the methods, such as svm or logistic=0.001; may be repeated.")
 @click.option("--shuffled", default=0, help="Instead: so many boundaries of shuffled scores, each method.")
+@click.option("--random", default=0, help="Instead: so many random directions of each kind as boundaries.")
 @click.option("--threads", type=int, help="CPU threads.")
 def main(
     out: Path,
@@ -51,6 +53,7 @@ def main(
     unit: StepUnit,
     only: tuple[str, ...],
     shuffled: int,
+    random: int,
     threads: int | None,
 ) -> None:
     """Compare the methods of finding boundaries at equal displacement."""
@@ -61,6 +64,11 @@ def main(
     generator, predictor = hf.load_generator("scenes"), hf.load_predictor("scenes")
     whole = hf.sample(generator, predictor, SAMPLES * refits, out=out)
     parts = [whole.part(SAMPLES * part, SAMPLES * (part + 1)) for part in range(refits)]
+    if random:
+        effects = Effects(Engine(generator, predictor), out / "effects", codes)
+        for kind in ("isotropic", "covariance"):
+            click.echo(f"{kind:16} {claims_of_random(effects, parts[0], kind, random, step)}")
+        return
     if shuffled:
         effects = Effects(Engine(generator, predictor), out / "effects", codes)
         for name in chosen:
@@ -71,7 +79,8 @@ def main(
         return
     compared = [
         hf.compare_methods(
-            generator, predictor, part, hf.fit_boundaries(part, chosen_num=CHOSEN, progress=False), chosen,
+            generator, predictor, part,
+            hf.fit_boundaries(part, method="svm", chosen_num=CHOSEN, progress=False), chosen,
             codes=codes, step=step, step_unit=unit, out=out,
         )
         for part in parts

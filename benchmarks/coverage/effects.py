@@ -130,10 +130,12 @@ def _measure(parts: list[Path], folder: Path) -> None:
     generator, predictor = hf.load_generator("scenes"), hf.load_predictor("scenes")
     assert isinstance(predictor, ScenePredictor)
     samples = hf.sample(generator, predictor, SAMPLES, out=folder / "samples")
-    boundaries = hf.fit_boundaries(samples, chosen_num=CHOSEN)
+    boundaries = hf.fit_boundaries(samples, method="svm", chosen_num=CHOSEN)
     chosen = [boundaries[name] for name in predictor.names]
     normals = [boundary.normal for boundary in chosen]
-    normals += list(null_directions(chosen, NUM_NULL, SEED, make_codes(generator, SEED, 0, BLOCK)))
+    normals += list(
+        null_directions(chosen, "isotropic", NUM_NULL, SEED, make_codes(generator, SEED, 0, BLOCK))
+    )
     plan_of = np.zeros((len(normals), 1 + generator.num_layers), np.bool_)
     plan_of[:, 0] = plan_of[: len(chosen)] = True
     moves = displacements(generator, chosen[0].space, normals)

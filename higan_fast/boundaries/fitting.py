@@ -21,10 +21,13 @@ from higan_fast.boundaries.methods import (
     ON_ALL,
     RECIPES,
     REGULARISED,
+    WEIGHTS,
     Method,
     Recipe,
     Task,
     fit_planes,
+    is_chosen,
+    method_of,
 )
 from higan_fast.boundaries.origin import Origin
 from higan_fast.boundaries.sides import CannotFitError, Sides, choose_sides
@@ -51,7 +54,7 @@ def check_fitting(
     recipe: Recipe | None = None,
     held_out: float = 0.3,
     loss: Loss = "hinge",
-    num_gradients: int = 256,
+    num_gradients: int = 1024,
     seed: int = 0,
 ) -> None:
     """Raises ValueError when ``fit_boundaries`` would refuse these arguments, whatever the samples are."""
@@ -78,7 +81,7 @@ def check_fitting(
                 f"recipe (--recipe): 'higan' is the method 'svm' with C = 1 and the hinge, and got method "
                 f"{method!r}, C = {C!r}, loss {loss!r}; leave those out, or the recipe"
             )
-    elif C is not None and (method or "svm") not in REGULARISED:
+    elif C is not None and method_of(method, recipe) not in REGULARISED:
         raise ValueError(
             f"C (--C): got {C!r}, but {method!r} has nothing to regularise; leave it out, or choose one of "
             f"{', '.join(REGULARISED)}"
@@ -98,7 +101,7 @@ def fit_boundaries(
     loss: Loss = "hinge",
     generator: Generator | None = None,
     predictor: Predictor | None = None,
-    num_gradients: int = 256,
+    num_gradients: int = 1024,
     seed: int = 0,
     progress: bool = True,
 ) -> Boundaries:
@@ -106,17 +109,20 @@ def fit_boundaries(
 
     The samples with the highest and the lowest scores are the two sides, a part of which is held out, as
     HiGAN does (arXiv 1911.09267), and a method finds the direction from one to the other (``methods.py``
-    lists them). The default is HiGAN's: a linear support vector machine. All directions are fitted at once,
-    in float64. A solver that iterates says how near each normal comes to the exact one; a boundary for which
-    that is not near enough is not ``converged``, and named in a warning.
+    lists them). All directions are fitted at once, in float64. A solver that iterates says how near each
+    normal comes to the exact one; a boundary for which that is not near enough is not ``converged``, and
+    named in a warning.
 
     Args:
         semantics: names, or one name; None: all that the samples have scores for.
-        method: "svm", "logistic", "ridge", "lda", "difference", "pattern" or "gradient". None: "svm".
+        method: "svm", "logistic", "ridge", "lda", "difference", "pattern" or "gradient". None: "logistic",
+            which moves what it names further than HiGAN's "svm"; "gradient" moves it furthest where the score
+            can be differentiated (``python -m benchmarks.boundaries``).
         C: the weight of the data, or of its loss, against ½‖w‖²: the smaller, the more regularised, and the
             nearer the direction comes to "difference". "auto": the one of four strengths with which the
             boundaries move their semantics most, on 64 fresh codes that serve nothing else; 1 unless another
-            surely moves more (see ``choice.py``). None: 1. "difference" and "gradient" have none.
+            surely moves more (see ``choice.py``). None: for "logistic" "auto" where both networks are given,
+            and else 0.1; for the others 1, as HiGAN's. "difference" and "gradient" have none.
         recipe: "higan": the method, C and loss of HiGAN, whatever the defaults are. None: the defaults.
         chosen_num: samples per side: a count, or a ratio of all in (0, 1]. At most half of all.
         space: "w" and "z" give normals ``[D]``; "layers" gives one normal per layer, ``[L, D]``. None: "w"
@@ -124,10 +130,10 @@ def fit_boundaries(
             in w moves each layer by the part of w that it reads.
         held_out: the part of each side on which the accuracy is measured.
         loss: "hinge" or "squared_hinge", of the machines of "svm" and "pattern".
-        generator: the one that made the samples; for "gradient", and where C is "auto".
+        generator: the one that made the samples; for "gradient", and to choose C.
         predictor: the one that scored them; likewise. For "gradient" its scores must be differentiable.
-        num_gradients: over how many fresh samples "gradient" takes the mean; each costs a pass forth, and a
-            pass back for every semantic.
+        num_gradients: over how many fresh samples "gradient" takes the mean at most; fewer where a direction
+            is known before (see ``gradient.py``). Each costs a pass forth, and one back for every semantic.
         seed: of the shuffle.
         progress: whether to show it.
 
@@ -144,14 +150,16 @@ def fit_boundaries(
         chosen_num=chosen_num, space=space, method=method, C=C, recipe=recipe, held_out=held_out, loss=loss,
         num_gradients=num_gradients, seed=seed,
     )  # fmt: skip
-    method = method or "svm"
+    method = method_of(method, recipe)
+    if C is None and is_chosen(method) and generator is not None and predictor is not None:
+        C = "auto"  # noqa: N806
     if C == "auto":
         networks = _given(generator, predictor, "to choose C, images are made and scored")
         options: dict[str, Any] = {"chosen_num": chosen_num, "space": space, "held_out": held_out}
         options |= {"method": method, "loss": loss, "seed": seed, "progress": progress}
         fits = [fit_boundaries(samples, names, C=strength, **options) for strength in STRENGTHS]
         return choose_regularisation(fits, *networks, samples.settings, progress)
-    weight = (1.0 if C is None else float(C)) if method in REGULARISED else None
+    weight = (WEIGHTS[method] if C is None else float(C)) if method in REGULARISED else None
     num = _num_per_side(chosen_num, len(samples))
     space = space or ("w" if samples.settings.get("shares_code", True) else "layers")
     codes, scores = codes_in(samples, space), samples.scores

@@ -45,7 +45,8 @@ def _verifying(verified: dict[str, Any]) -> list[str]:
         words += ["--exhaustive", "--max-samples", str(verified["num"])]
     else:
         words += ["--decide", verified["decide"], "--max-samples", str(verified["max_samples"])]
-    words += ["--null", str(verified["num_null"]), "--precision", verified["precision"]]
+    words += ["--null", verified["null"], "--num-null", str(verified["num_null"])]
+    words += ["--precision", verified["precision"]]
     return [*words, "--screening", str(verified["screening"])]
 
 

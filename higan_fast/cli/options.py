@@ -217,14 +217,16 @@ FITTING = options(
         "--boundary",
         "method",
         type=click.Choice(["svm", "logistic", "ridge", "lda", "difference", "pattern", "gradient"]),
-        help="How to find each direction; gradient needs scores that can be differentiated.  [default: svm]",
+        help="How to find each direction; gradient needs scores that can be differentiated.  "
+        "[default: logistic]",
     ),
     click.option(
         "--C",
         "C",
         type=Weight(),
         metavar="FLOAT|auto",
-        help="Weight of the data: the smaller, the more regularised; auto: by what moves most.  [default: 1]",
+        help="Weight of the data: the smaller, the more regularised; auto: by what moves "
+        "most.  [default: auto for logistic, 1 for svm]",
     ),
     RECIPE,
     option("--chosen-num", default=2000.0, help="Samples per side; in (0, 1]: a ratio; at most half."),
@@ -246,7 +248,14 @@ VERIFYING = options(
     option("--confidence", default=0.99, help="Of the decisions and of the intervals."),
     option("--max-samples", default=2000, help="Where to stop at the latest (HiGAN's K)."),
     option("--exhaustive", is_flag=True, help="Measure everything on all of --max-samples, as HiGAN does."),
-    option("--null", "num_null", default=32, help="Random directions."),
+    option(
+        "--null",
+        default="both",
+        type=click.Choice(["both", "isotropic", "covariance", "shuffled"]),
+        help="Random directions that an effect must be beyond: even in all directions, with the codes' "
+        "covariance, or both; or boundaries that are fitted to shuffled scores.",
+    ),
+    option("--num-null", default=32, help="Random directions of each kind."),
     PRECISION,
     option("--screening", default=0, help="Samples for profiles by gradients, beside."),
 )

@@ -12,6 +12,7 @@ import click
 from higan_fast import probing
 from higan_fast.boundaries.boundary import StepUnit
 from higan_fast.boundaries.fitting import check_fitting
+from higan_fast.boundaries.methods import is_chosen, method_of
 from higan_fast.checks import check_count
 from higan_fast.cli.commandlines import command_of
 from higan_fast.cli.printing import print_boundaries, print_ranking
@@ -22,7 +23,7 @@ from higan_fast.probing import Attribution, Boundaries, Comparison, Sweep, Verif
 from higan_fast.probing.attribution import check_attributing
 from higan_fast.probing.comparison import METHODS_COMPARED, check_comparing
 from higan_fast.probing.sweep import PART, check_sweeping
-from higan_fast.probing.verification import check_verifying
+from higan_fast.probing.verification_checks import check_verifying
 from higan_fast.progress import say, stage
 from higan_fast.report import dose_figure, write_report
 from higan_fast.run_folder import PLACES, RunFolder, Settings
@@ -36,6 +37,7 @@ VERIFYING = (
     "confidence",
     "max_samples",
     "exhaustive",
+    "null",
     "num_null",
     "precision",
     "screening",
@@ -118,7 +120,9 @@ def fit(out: Path, fitting: dict[str, Any], places: dict[str, str | None], *, qu
     check_fitting(**fitting)
     run = RunFolder.open(out, **places)
     networks: dict[str, Any] = {}
-    if fitting["method"] == "gradient" or fitting["C"] == "auto":
+    method = method_of(fitting["method"], fitting["recipe"])
+    chosen = fitting["C"] == "auto" or (fitting["C"] is None and is_chosen(method))
+    if method == "gradient" or chosen:
         networks = {"generator": run.generator, "predictor": run.predictor}
         say_where("fitting", run, quiet)
     boundaries = probing.fit_boundaries(run.samples, progress=not quiet, **networks, **fitting)
@@ -146,9 +150,10 @@ def verify(
     precision = chosen_precision(precision, run.generator.device)
     say_where("verifying", run, quiet, precision)
     return probing.verify(
-        run.generator, run.predictor, run.boundaries, num=max_samples if exhaustive else None,
-        max_samples=max_samples, batch_size=batch, seed=run.settings.seed, label=run.settings.label, out=out,
-        precision=precision, progress=not quiet, **run.settings.truncation, **options,
+        run.generator, run.predictor, run.boundaries, samples=run.samples,
+        num=max_samples if exhaustive else None, max_samples=max_samples, batch_size=batch,
+        seed=run.settings.seed, label=run.settings.label, out=out, precision=precision, progress=not quiet,
+        **run.settings.truncation, **options,
     )  # fmt: skip
 
 

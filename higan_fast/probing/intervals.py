@@ -13,7 +13,7 @@ from higan_fast.probing.tally import Effects
 from higan_fast.statistics.confidence import bounds_by_moments
 from higan_fast.statistics.corrections import holm
 from higan_fast.statistics.effects import standard_error
-from higan_fast.statistics.nulls import null_band, null_p_values, null_scale
+from higan_fast.statistics.nulls import NullGeometry, null_band, null_scale
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -31,26 +31,32 @@ class Intervals:
         effects: Effects,
         ranges: Array,
         logits: Sequence[int],
-        num: int,
+        columns: Sequence[int],
         confidence: float,
         *,
         fixed: bool,
+        null_kinds: int = 1,
     ) -> None:
         """
         Args:
-            effects: of the boundaries, and then of random directions.
+            effects: of the boundaries, and then of random directions, as many of each kind.
             ranges: between what each score lies, ``[S, 2]``; infinite: not known.
             logits: which semantics have them.
-            num: how many boundaries there are.
+            columns: the semantic of each boundary.
             confidence: of each interval, and of the band.
             fixed: whether the number of samples was fixed beforehand.
+            null_kinds: how many kinds of random directions there are.
         """
-        self.all, self.num, self.confidence, self.logits = effects, num, confidence, list(logits)
+        num, self.columns = len(columns), list(columns)
+        self.confidence, self.logits = confidence, list(logits)
         self.own = effects.of(slice(num))
         self.width = ranges[:, 1] - ranges[:, 0]  # [S]
         self.count = np.broadcast_to(self.own.num[:, :, None], self.own.mean.shape)
         self._bounds = partial(bounds_by_moments, fixed=fixed)
-        self.null_scale = null_scale(self._measured(effects.mean[num:], effects.num[num:]))  # [1 + L, S]
+        self.num_null = (len(effects.num) - num) // null_kinds  # of each kind
+        of_null = self._measured(effects.mean[num:], effects.num[num:])
+        self.null_effects = of_null[:, :, self.columns].swapaxes(1, 2)  # [K R, B, 1 + L]
+        self.null_scale = null_scale(of_null, null_kinds)  # [1 + L, S]
 
     def bounds(self, level: float) -> tuple[Array, Array]:
         """Of the effects, ``[B, 1 + L, S]`` each; see ``ConfidenceSequence.bounds``."""
@@ -75,12 +81,30 @@ class Intervals:
             arrays[name][..., self.logits] = part
         return arrays
 
-    def even_sure(self) -> BoolArray:
-        """Whether the even part of all layers together is surely not 0, ``[B, S]``.
+    @property
+    def side_level(self) -> float:
+        """Of one end of the intervals that side effects are judged by.
 
-        Its interval is corrected for the number of them.
+        All side effects together have the probability 1 − confidence of a wrong claim. It is shared by the
+        effects on other semantics and the even parts, B · S of each, with two ends.
         """
-        low, high = self.even_bounds((1 - self.confidence) / 2 / self.own.even[:, 0].size)
+        return (1 - self.confidence) / 4 / self.own.even[:, 0].size
+
+    def off_target(self) -> tuple[Array, Array]:
+        """Ends of the effects on other semantics at ``side_level``, ``[B, S]``; 0 for a boundary's own."""
+        low, high = (ends[:, 0].copy() for ends in self.bounds(self.side_level))
+        own = range(len(self.columns)), self.columns
+        low[own] = high[own] = 0.0
+        return low, high
+
+    def moves(self) -> BoolArray:
+        """Whether all layers together surely move another semantic, ``[B, S]``."""
+        low, high = self.off_target()
+        return np.asarray((low > 0) | (high < 0))
+
+    def even_sure(self) -> BoolArray:
+        """Whether the even part of all layers together is surely not 0, ``[B, S]``."""
+        low, high = self.even_bounds(self.side_level)
         return np.asarray((low > 0) | (high < 0))[:, 0]
 
     def signs(self, level: float) -> NDArray[np.int8]:
@@ -92,7 +116,7 @@ class Intervals:
         """Those of a ``Verification``; NaN where nothing was measured."""
         level, own, of_own = (1 - self.confidence) / 2, self.own, self.own.num
         (low, high), (even_low, even_high) = self.bounds(level), self.even_bounds(level)
-        null_low, null_high = null_band(self.null_scale, len(self.all.num) - self.num, self.confidence)
+        null_low, null_high = null_band(self.null_scale, self.num_null, self.confidence)
         arrays = {
             "effect": own.mean,
             "standard_error": standard_error(self.count, own.m2),
@@ -107,6 +131,7 @@ class Intervals:
         }
         return {
             **{name: self._measured(array, of_own) for name, array in arrays.items()},
+            "moves": self.moves(),
             "even_sure": self.even_sure(),
             "null_low": null_low,
             "null_high": null_high,
@@ -124,7 +149,7 @@ def sign_level(level: float, num: int, num_layers: int) -> float:
 
 
 def layers_that_act(
-    effects: Array, scale: Array, num_null: int, signs: NDArray[np.int8], level: float
+    effects: Array, random: Array, geometry: NullGeometry, signs: NDArray[np.int8], level: float
 ) -> BoolArray:
     """Which layers alone change a score, up or down, and by more than the null does: ``[B, L]``.
 
@@ -135,9 +160,9 @@ def layers_that_act(
 
     Args:
         effects: of each layer alone; NaN where there is none to be tested.
-        scale: of the null's effects on the same samples, ``[B, L]``.
-        num_null: how many random directions there were.
+        random: effects of the random directions on the same samples, ``[K R, B, L]``.
+        geometry: of these, of each layer.
         signs: of the effects, where they are sure at ``sign_level``.
     """
-    p_values = null_p_values(np.nan_to_num(effects), scale, num_null)
+    p_values = geometry.p_values(np.nan_to_num(effects), random)
     return holm(np.where(np.isnan(effects) | (signs == 0), 1.0, p_values)) <= level

@@ -32,6 +32,7 @@ from higan_fast.sampling.latents import (
     map_labelled_latents,
 )
 from higan_fast.sampling.samples import deviation_of
+from higan_fast.statistics.nulls import NullGeometry
 
 Array = NDArray[np.float64]
 
@@ -154,6 +155,13 @@ class Measurement:
         if self._rate is None:
             self._rate = Rate(self.engine)
         return self._rate.estimate(self._plan(directions, chosen), num)
+
+    def geometry(self, directions: Sequence[Direction], num: int, kinds: int) -> NullGeometry:
+        """How random directions lie to the first ``num``, which are boundaries, on each set of layers."""
+        moves = self._moves(directions).double().cpu().numpy()  # [M, L, D], or [M, D] in z
+        parts = [moves[:, list(layers)] if layers else moves for layers in self.layer_sets]
+        each = [NullGeometry.of(part.reshape(len(moves), -1), num, kinds) for part in parts]
+        return NullGeometry._make(np.stack(values, axis=-1) for values in zip(*each, strict=True))
 
     def each(
         self,

@@ -58,8 +58,10 @@ class Verification:
         even_error: standard error of the even part, ``[B, 1 + L, S]``.
         even_low: lower end of the even part's interval, of the same kind as the effect's, ``[B, 1 + L, S]``.
         even_high: upper end, ``[B, 1 + L, S]``.
-        even_sure: whether the even part of all layers together is surely not 0, by an interval that is
-            corrected for the number of these, ``[B, S]``.
+        even_sure: whether the even part of all layers together is surely not 0, ``[B, S]``, after the same
+            correction.
+        moves: whether all layers together surely move a semantic other than the boundary's own, ``[B, S]``,
+            after correction for all of them and for the even parts.
         higan_delta: HiGAN's one-sided clipped mean, ``[B, 1 + L, S]``.
         logit_effect: the effect on the logit of a score that has one, ``[B, 1 + L, S]``; NaN for others. A
             probability that is near 0 or 1 in most samples hardly moves there; its logit does.
@@ -113,6 +115,7 @@ class Verification:
     even_low: Array
     even_high: Array
     even_sure: BoolArray
+    moves: BoolArray
     higan_delta: Array
     logit_effect: Array
     logit_error: Array
@@ -334,6 +337,7 @@ class Verification:
             **figures,
             "asymptotic": self.asymptotic.tolist(),
             "even_sure": self.even_sure.tolist(),
+            "moves": self.moves.tolist(),
             "samples": self.samples[:, 0].tolist(),
         }
 

@@ -13,24 +13,23 @@ from higan_fast.probing.effect_files import Measured, hash_of, key_of, name_of
 from higan_fast.probing.intervals import Intervals, layers_that_act, sign_level
 from higan_fast.probing.measurement import Direction, Measurement
 from higan_fast.probing.outlook import LAYER_NULL_SAMPLES, outlook
+from higan_fast.probing.side_effects import SIDE_SAMPLES, open_rows
 from higan_fast.probing.tally import Effects
 from higan_fast.progress import overall, say
 from higan_fast.progress import progress as show_progress
 from higan_fast.statistics.decisions import Decisions, Goal, Verdict
 from higan_fast.statistics.decisions import rounds as count_rounds
-from higan_fast.statistics.effects import LARGE_EVEN, in_deviations
+from higan_fast.statistics.nulls import NullGeometry
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
-
-# A large even part is worth going on for, on so many samples at most.
-EVEN_SAMPLES = 256
 
 
 def measure_until_decided(
     measurement: Measurement,
     directions: Sequence[Direction],
     columns: Sequence[int],
+    geometry: NullGeometry,
     goal: Goal,
     confidence: float,
     max_samples: int,
@@ -47,6 +46,7 @@ def measure_until_decided(
     Args:
         directions: the boundaries, and then the random ones.
         columns: the semantic of each boundary.
+        geometry: of the random directions with each boundary, on each set of layers.
         deviation: of each score, ``[S]``, in which effects and even parts are compared.
 
     Raises:
@@ -59,6 +59,7 @@ def measure_until_decided(
         num,
         sets - 1,
         num_null,
+        geometry=geometry.on(0),
         confidence=confidence,
         max_samples=max_samples,
         reach=(measurement.ranges[:, 1] - measurement.ranges[:, 0])[list(columns)] / 2,
@@ -80,7 +81,7 @@ def measure_until_decided(
             report(decided, f"{what}{samples.stop:,} of at most {max_samples:,} samples")
             if samples.start == 0 and chosen[:num, 1:].any():
                 on_first = own[: len(first), :, 1:].mean(axis=0)
-        _settle_even_parts(rounds, decisions, columns, confidence, max_samples, deviation)
+        _settle_side_effects(rounds, decisions, columns, confidence, max_samples, deviation)
     verdict = decisions.verdict()
     known = verdict.has_effect if goal == "top-layer" else np.zeros(num, np.bool_)
     if known.any():
@@ -88,7 +89,7 @@ def measure_until_decided(
         chosen[num:, 1:] = True
         rounds.measure(first, chosen)
     assert rounds.effects is not None  # there is a first round
-    figures = _figures(rounds.effects, columns, decisions, known, on_first, measurement, confidence)
+    figures = _figures(rounds.effects, columns, geometry, decisions, known, on_first, measurement, confidence)
     return figures | {
         "undecided": _undecided(goal, verdict),
         "images": rounds.num_base + 2 * int(rounds.effects.num.sum()),
@@ -143,6 +144,7 @@ class _Rounds:
 def _figures(
     effects: Effects,
     columns: Sequence[int],
+    geometry: NullGeometry,
     decisions: Decisions,
     known: BoolArray,
     on_first: Array,
@@ -159,7 +161,10 @@ def _figures(
         on_first: ... by their effects on the first samples, ``[B, L]``.
     """
     verdict, shape = decisions.verdict(), decisions.active.shape
-    found = Intervals(effects, measurement.ranges, measurement.logits, len(columns), confidence, fixed=False)
+    found = Intervals(
+        effects, measurement.ranges, measurement.logits, columns, confidence, fixed=False,
+        null_kinds=len(geometry.degrees),
+    )  # fmt: skip
     figures, own = found.figures(), (range(len(columns)), slice(None), columns)
     for name, end in zip(("low", "high"), decisions.effects.bounds((1 - confidence) / 2), strict=True):
         figures[name][own] = np.where(figures["samples"] == 0, np.nan, end.reshape(shape))
@@ -168,8 +173,9 @@ def _figures(
         level = decisions.acting_level
         signs = decisions.effects.signs(sign_level(level, *on_first.shape)).reshape(shape)[:, 1:]
         tested = np.where(known[:, None], on_first, np.nan)
-        scale = found.null_scale[1:, columns].T  # [B, L]
-        acting = layers_that_act(tested, scale, len(effects.num) - len(columns), signs, level)
+        acting = layers_that_act(
+            tested, found.null_effects[:, :, 1:], geometry.on(slice(1, None)), signs, level
+        )
     return figures | {
         "sign": verdict.sign,
         "p_values": verdict.p_values,
@@ -183,7 +189,7 @@ def _figures(
     }
 
 
-def _settle_even_parts(
+def _settle_side_effects(
     rounds: _Rounds,
     decisions: Decisions,
     columns: Sequence[int],
@@ -191,18 +197,17 @@ def _settle_even_parts(
     max_samples: int,
     deviation: Array,
 ) -> None:
-    """Goes on with boundaries that have a large even part, until it is surely one.
+    """Goes on, on all layers together, with boundaries whose side effects are open.
 
-    What is sure of an effect after a few samples leaves open whether the boundary wrecks something else.
+    What is sure of an effect after a few samples leaves open what else the boundary moves or wrecks.
     """
-    measurement, num, stops = rounds.measurement, len(columns), count_rounds(min(EVEN_SAMPLES, max_samples))
+    measurement, num, stops = rounds.measurement, len(columns), count_rounds(min(SIDE_SAMPLES, max_samples))
     while rounds.effects is not None:
-        count, even = rounds.effects.num[:num, 0], rounds.effects.even[:num, 0]
-        large = np.abs(in_deviations(even, deviation)) >= LARGE_EVEN  # NaN is not
+        count, shown = rounds.effects.num[:num, 0], decisions.verdict().has_effect
         found = Intervals(
-            rounds.effects, measurement.ranges, measurement.logits, num, confidence, fixed=False
+            rounds.effects, measurement.ranges, measurement.logits, columns, confidence, fixed=False
         )
-        open_ones = (large & ~found.even_sure()).any(axis=1) & (count < stops[-1])
+        open_ones = open_rows(found, deviation, shown) & (count < stops[-1])
         if not open_ones.any():
             return
         start = int(count[open_ones].min())

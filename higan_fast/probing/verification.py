@@ -12,90 +12,31 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from higan_fast.boundaries.boundary import STEP_UNITS, Boundary, Space, StepUnit, fingerprint_of
-from higan_fast.boundaries.methods import RECIPES, Recipe
+from higan_fast.boundaries.boundary import Boundary, StepUnit, fingerprint_of
+from higan_fast.boundaries.methods import Recipe
 from higan_fast.boundaries.origin import Label, check_origin, drawn_as
-from higan_fast.checks import (
-    check_batch_size,
-    check_choice,
-    check_confidence,
-    check_count,
-    check_folder,
-    check_label,
-    check_number,
-    check_seed,
-)
+from higan_fast.checks import check_label, check_seed
 from higan_fast.engine.engine import Engine
-from higan_fast.engine.precision import WISHES, Wish, chosen_precision
+from higan_fast.engine.precision import Wish, chosen_precision
 from higan_fast.files import only_writer, remove_leftovers
 from higan_fast.generators.base import Generator, check_generator
 from higan_fast.predictors.base import LogitsOf, Predictor, check_predictor
-from higan_fast.probing.choosing import choose, chosen_names
+from higan_fast.probing.choosing import choose
 from higan_fast.probing.effect_files import hash_of, key_of, name_of
 from higan_fast.probing.fixed import measure_fixed
 from higan_fast.probing.made_by import made_by
 from higan_fast.probing.measurement import Measurement
-from higan_fast.probing.null import directions_of
+from higan_fast.probing.null import Null, directions_of, kinds_of
 from higan_fast.probing.result_files import ResultFiles
 from higan_fast.probing.results import Verification
 from higan_fast.probing.screening import screen
 from higan_fast.probing.sequential import measure_until_decided
-from higan_fast.statistics.decisions import GOALS, Goal
+from higan_fast.probing.shuffled import shuffled_directions
+from higan_fast.probing.verification_checks import check_lengths, check_verifying
+from higan_fast.sampling.samples import Samples
+from higan_fast.statistics.decisions import Goal
 
 __all__ = ["Verification", "verify"]
-
-
-def check_verifying(
-    boundaries: Mapping[str, Boundary] | None,
-    *,
-    num: int | None,
-    decide: Goal | None,
-    confidence: float,
-    max_samples: int,
-    step: float,
-    num_null: int,
-    precision: Wish,
-    screening: int,
-    batch_size: int | None,
-    step_unit: StepUnit = "norm",
-    recipe: Recipe | None = None,
-    semantics: str | Sequence[str] | None = None,
-    space: Space | None = None,
-    out: str | Path | None = None,
-) -> None:
-    """Raises when ``verify`` would refuse these arguments, whatever the networks are.
-
-    Args:
-        boundaries: None: they are still to be fitted.
-        space: where they will be fitted; None: not known yet, or the boundaries tell.
-
-    Raises:
-        ValueError: when an argument is out of range.
-        OSError: when ``out`` cannot be written to.
-    """
-    check_count("max_samples (--max-samples)", max_samples, 2)
-    if num is not None:
-        check_count("num", num, 2)
-    if decide is not None:
-        check_choice("decide (--decide)", decide, GOALS)
-    check_confidence(confidence)
-    check_number("step (--step)", step, "a positive number", above=0)
-    check_choice("step_unit (--step-unit)", step_unit, STEP_UNITS)
-    check_count("num_null (--null)", num_null, 2)
-    check_choice("precision (--precision)", precision, WISHES)
-    check_count("screening (--screening)", screening, 0)
-    check_batch_size(batch_size)
-    if recipe is not None:
-        _check_recipe(recipe, boundaries, decide, step, step_unit)
-    if boundaries is not None:
-        space = boundaries[chosen_names(boundaries, semantics)[0]].space
-    if num is None and decide == "top-layer" and space == "z":
-        raise ValueError(
-            "decide (--decide): got 'top-layer', but a boundary in z moves all layers, so it has no top "
-            "layer; decide 'effect' or 'ranking', or fit in w or layers"
-        )
-    if out is not None:
-        check_folder(out)
 
 
 @torch.inference_mode()
@@ -112,7 +53,9 @@ def verify(
     step_unit: StepUnit = "norm",
     recipe: Recipe | None = None,
     semantics: str | Sequence[str] | None = None,
+    null: Null = "both",
     num_null: int = 32,
+    samples: Samples | None = None,
     seed: int | None = None,
     truncation_psi: float | None = None,
     truncation_layers: int | None = None,
@@ -128,9 +71,9 @@ def verify(
     It goes on, round by round, until its question is answered for sure, and measures only what still bears on
     the answer, or shows that a boundary wrecks something (see ``Verification.even``). With ``num`` it
     measures everything on so many samples instead, as HiGAN does. Every boundary is compared with random
-    directions of the same norm, and every effect is paired: the same sample, one step forth and one step
-    back. The base samples are drawn from another stream than those of ``sample``: a boundary that fits
-    chance in its own samples would look better on them than it is. Both networks are put into evaluation
+    directions that are as long on each layer, and every effect is paired: the same sample, one step forth and
+    one step back. The base samples are drawn from another stream than those of ``sample``: a boundary that
+    fits chance in its own samples would look better on them than it is. Both networks are put into evaluation
     mode.
 
     Args:
@@ -147,7 +90,12 @@ def verify(
         recipe: "higan": as HiGAN re-scores. Everything is measured on ``max_samples`` samples (its K), with a
             step of 2 in norm, and ``rank`` is by ``higan_delta``. None: as the other arguments say.
         semantics: which boundaries to verify, names or one name; None: all.
-        num_null: how many random directions.
+        null: with which random directions to compare. "isotropic": drawn evenly from all directions.
+            "covariance": drawn with the covariance of the codes, so that they point where codes vary. "both":
+            an effect counts only if it is beyond each of these; in z they are one kind. "shuffled": fitted in
+            the same way as the boundaries, but to shuffled scores.
+        num_null: how many of each kind.
+        samples: to which the boundaries were fitted; for "shuffled".
         seed: of the base samples and of the random directions. None: as the samples that the boundaries were
             fitted to; 1 for boundaries from files.
         truncation_psi: see ``Generator.map``. None: as those samples; 1 for boundaries from files.
@@ -176,13 +124,13 @@ def verify(
     check_predictor(predictor)
     check_verifying(
         boundaries, num=num, decide=decide, confidence=confidence, max_samples=max_samples, step=step,
-        step_unit=step_unit, recipe=recipe, semantics=semantics, num_null=num_null, precision=precision,
-        screening=screening, batch_size=batch_size, out=out,
+        step_unit=step_unit, recipe=recipe, semantics=semantics, null=null, num_null=num_null,
+        precision=precision, screening=screening, batch_size=batch_size, out=out,
     )  # fmt: skip
     if recipe == "higan" and num is None:
         num = max_samples
     chosen = choose(boundaries, semantics, generator, predictor)
-    _check_lengths(chosen)
+    check_lengths(chosen)
     space = chosen[0].space
     seed, truncation_psi, truncation_layers, label = drawn_as(
         chosen,
@@ -210,7 +158,13 @@ def verify(
     if num is None:
         goal = decide or ("effect" if space == "z" or one_layer else "top-layer")
     until = {"max_samples": int(max_samples)} if num is None else {"num": int(num)}
-    about: dict[str, Any] = {"num_null": int(num_null), "confidence": confidence, "decide": goal, **until}
+    about: dict[str, Any] = {
+        "null": null,
+        "num_null": int(num_null),
+        "confidence": confidence,
+        "decide": goal,
+    }
+    about |= until
     about |= {"screening": int(screening)} | ({"recipe": recipe} if recipe else {})
     about["boundaries"] = fingerprint_of(boundaries)
     about["code_deviations"] = {
@@ -218,12 +172,17 @@ def verify(
     }
     names = tuple(boundary.name for boundary in chosen)
     columns = [predictor.names.index(name) for name in names]
-    directions = directions_of(chosen, step_unit, num_null, seed, measurement.draw)
+    kinds, shuffled = kinds_of(null, space), []
+    if null == "shuffled":
+        shuffled = shuffled_directions(boundaries, names, samples, num_null, step_unit, seed)
+    directions = directions_of(chosen, step_unit, kinds, num_null, seed, measurement.draw, shuffled)
+    geometry = measurement.geometry(directions, len(chosen), len(kinds))
     with contextlib.nullcontext() if out is None else only_writer(out):
         folder, results = None, None if out is None else ResultFiles(out)
         promised = {"ranges": [str(ends) for ends in measurement.ranges.tolist()]}  # which decides intervals
         moved = {b.name: hash_of(b.per_step(step_unit)) for b in chosen}
-        key = key_of(settings=kept | about | promised, boundaries=moved)
+        of_shuffled = {"shuffled": hash_of(*shuffled)} if shuffled else {}
+        key = key_of(settings=kept | about | promised, boundaries=moved, **of_shuffled)
         if results:
             remove_leftovers(results.current)
             remove_leftovers(results.folder.parent)
@@ -233,13 +192,15 @@ def verify(
             folder = results.folder.parent / name_of(key_of(settings=kept))
         deviation = measurement.deviation(boundaries, num or max_samples)
         if num is not None:
-            figures = measure_fixed(measurement, directions, columns, num, confidence, folder, kept, progress)
+            figures = measure_fixed(
+                measurement, directions, columns, geometry, num, confidence, folder, kept, progress
+            )
         else:
             assert goal is not None
             asked: Goal = "effect" if one_layer and goal == "top-layer" else goal
             figures = measure_until_decided(
-                measurement, directions, columns, asked, confidence, max_samples, deviation, folder, kept,
-                progress,
+                measurement, directions, columns, geometry, asked, confidence, max_samples, deviation,
+                folder, kept, progress,
             )  # fmt: skip
         if one_layer:
             figures |= _of_the_one_layer(figures)
@@ -288,41 +249,6 @@ def _of_the_one_layer(figures: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _check_recipe(
-    recipe: Recipe,
-    boundaries: Mapping[str, Boundary] | None,
-    decide: Goal | None,
-    step: float,
-    step_unit: StepUnit,
-) -> None:
-    """Raises ValueError where something else than the recipe is asked for, or boundaries are of another."""
-    check_choice("recipe (--recipe)", recipe, RECIPES)
-    if (decide, step, step_unit) != (None, 2, "norm"):
-        raise ValueError(
-            f"recipe (--recipe): 'higan' measures all on a fixed number of samples, with a step of 2 in "
-            f"norm, and got decide {decide!r}, step {step:g} in {step_unit}; leave those out, or the recipe"
-        )
-    for boundary in () if boundaries is None else boundaries.values():
-        origin = boundary.origin
-        if origin is not None and (origin.method, origin.C) not in ((None, None), ("svm", 1.0)):
-            raise ValueError(
-                f"recipe (--recipe): 'higan' is of linear SVMs with C = 1, and boundary {boundary.name!r} "
-                f"was fitted otherwise ({origin.described}); fit with this recipe too"
-            )
-
-
 def _accuracies(values: Iterable[float | None]) -> NDArray[np.float64]:
     """NaN where one is not known."""
     return np.array([math.nan if value is None else value for value in values])
-
-
-def _check_lengths(chosen: Sequence[Boundary]) -> None:
-    """Raises ValueError where boundaries cannot share random directions."""
-    first = chosen[0]
-    for boundary in chosen:
-        if not np.allclose(boundary.layer_lengths, first.layer_lengths, rtol=0, atol=1e-6):
-            raise ValueError(
-                f"boundaries: a step along {boundary.name!r} moves the layers by other lengths than one "
-                f"along {first.name!r}, so each needs random directions of its own; verify one at a time, "
-                f"as with semantics={first.name!r}"
-            )

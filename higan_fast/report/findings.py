@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import get_args
 
 from higan_fast.predictors.base import LEVELS
+from higan_fast.probing.side_effects import SMALL, EvenPart, SideEffect
 from higan_fast.probing.verification import Verification
-from higan_fast.report.entanglement import EvenPart
 from higan_fast.report.numerals import count, decimals, listing, number, p_value
 from higan_fast.statistics.effects import LARGE_EVEN
 from higan_fast.statistics.hierarchy import Claim, Hierarchy
@@ -80,18 +80,30 @@ def economy(verification: Verification | None) -> str:
     return sentence
 
 
+def beside(effects: Sequence[SideEffect]) -> str:
+    """Which other semantics the boundaries surely move; empty where none is moved by much."""
+    if not effects:
+        return ""
+    return (
+        f"Beside their own, boundaries surely move other semantics by {number(SMALL, 2)} standard deviations "
+        f"or more: {_pairs(effects)}."
+    )
+
+
 def wrecks(parts: Sequence[EvenPart]) -> str:
     """Which boundaries change a score whichever way they go; empty where none surely does by much."""
     if not parts:
         return ""
-    pairs = [f"{p.boundary} → {p.semantic} ({number(p.size, 1, signed=True)})" for p in parts]
-    more = len(pairs) - NUM_PAIRS
-    if more > 0:
-        pairs = [*pairs[:NUM_PAIRS], f"{more} more"]
     return (
         f"Steps in both directions change these scores alike, by {number(LARGE_EVEN, 1)} standard deviations "
-        f"or more, which no effect shows: {listing(pairs)}."
+        f"or more, which no effect shows: {_pairs(parts)}."
     )
+
+
+def _pairs(effects: Sequence[SideEffect | EvenPart]) -> str:
+    pairs = [f"{e.boundary} → {e.semantic} ({number(e.size, 1, signed=True)})" for e in effects]
+    more = len(pairs) - NUM_PAIRS
+    return listing([*pairs[:NUM_PAIRS], f"{more} more"] if more > 0 else pairs)
 
 
 def _order(found: Hierarchy) -> str:

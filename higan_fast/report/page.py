@@ -22,6 +22,9 @@ from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import LEVELS
 from higan_fast.probing.attribution import Attribution
 from higan_fast.probing.comparison import Comparison
+from higan_fast.probing.null import IN_WORDS as NULLS_IN_WORDS
+from higan_fast.probing.null import kinds_of
+from higan_fast.probing.side_effects import SIDE_SAMPLES, SMALL, large_even_parts, side_effects
 from higan_fast.probing.sweep import Sweep
 from higan_fast.probing.tables import to_csv
 from higan_fast.probing.verification import Verification
@@ -29,11 +32,11 @@ from higan_fast.report.attribution import attributed
 from higan_fast.report.comparison import methods
 from higan_fast.report.dose import PLOT, dosed, placed
 from higan_fast.report.drawing import contact_sheet
-from higan_fast.report.entanglement import entanglement, large_even_parts
-from higan_fast.report.findings import economy, finding, order, wrecks
+from higan_fast.report.entanglement import entanglement
+from higan_fast.report.findings import beside, economy, finding, order, wrecks
 from higan_fast.report.histograms import histograms
 from higan_fast.report.layers import heat_map
-from higan_fast.report.numerals import count, number, p_value, percent
+from higan_fast.report.numerals import count, listing, number, p_value, percent
 from higan_fast.report.ranking import ranking
 from higan_fast.report.settings import about, described
 from higan_fast.report.strips import NUM_SAMPLES, STEPS, UNITS, anchors, strips
@@ -100,6 +103,7 @@ def write_report(
         "finding": finding(verification),
         "order": order(verification),
         "economy": economy(verification),
+        "beside": beside(side_effects(verification) if verification else ()),
         "wrecks": wrecks(large_even_parts(verification) if verification else ()),
         "samples": samples,
         "boundaries": boundaries,
@@ -119,6 +123,10 @@ def write_report(
         "plot": PLOT,
         "heat_map": None,
         "distinct": DISTINCT,
+        "nulls": "",
+        "nulls_each": False,
+        "small": SMALL,
+        "side_samples": SIDE_SAMPLES,
         "established": ESTABLISHED,
         "suggested": SUGGESTED,
         "least_members": LEAST_MEMBERS,
@@ -128,9 +136,12 @@ def write_report(
     }
     if verification is not None:
         pictured = strips(generator, boundaries, verification, progress)
+        kinds = kinds_of(verification.settings["null"], verification.settings["space"])
         links = anchors(pictured)
         context |= {
             "ranking": ranking(verification, boundaries),
+            "nulls": listing([NULLS_IN_WORDS[kind] for kind in kinds]),
+            "nulls_each": len(kinds) > 1,
             "to": {name: place for (name, layer), place in links.items() if layer is None},
             "heat_map": heat_map(verification, links) if verification.layers else None,
             "trends": list(

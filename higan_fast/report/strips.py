@@ -13,10 +13,10 @@ from torch import Tensor
 from higan_fast.boundaries.boundary import Boundaries, Boundary
 from higan_fast.generators.base import Generator
 from higan_fast.probing.manipulation import manipulate, manipulate_each_layer
+from higan_fast.probing.side_effects import large_even_parts
 from higan_fast.probing.verification import Verification
 from higan_fast.progress import progress as show_progress
 from higan_fast.report.drawing import Picture, largest_side, picture
-from higan_fast.report.entanglement import large_even_parts
 from higan_fast.report.numerals import interval, listing, number
 from higan_fast.report.ranking import layer_name, places_of
 from higan_fast.sampling.latents import (

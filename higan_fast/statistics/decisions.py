@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from higan_fast.checks import check_confidence, check_count
 from higan_fast.statistics.confidence import confidence_sequence
 from higan_fast.statistics.effect_test import EffectTest
+from higan_fast.statistics.nulls import NullGeometry
 from higan_fast.statistics.sequence import ConfidenceSequence
 
 Goal = Literal["effect", "top-layer", "ranking"]
@@ -115,6 +116,7 @@ class Decisions:
         margin: float = 0.1,
         reach: ArrayLike | None = None,
         unit: ArrayLike = 1.0,
+        geometry: NullGeometry | None = None,
     ) -> None:
         """Nothing is measured yet.
 
@@ -129,6 +131,8 @@ class Decisions:
                 where the score lies in [low, high]; inf where that is not known. None: of none.
             unit: in which the boundaries' effects are compared with each other for their order, a positive
                 number or one per boundary, such as the standard deviation of its score.
+            geometry: of the random directions, which may be of several kinds: an effect must be beyond each.
+                None: they are of one kind, in very many dimensions.
 
         Raises:
             ValueError: when an argument is out of range.
@@ -153,7 +157,8 @@ class Decisions:
         self.active[:, 0] = True
         self._done = 0
         self._rounds = rounds(max_samples)
-        self._test = EffectTest(*shape, num_null, max_samples, level, 1 - confidence)
+        geometry = geometry or NullGeometry.unknown(1, num_null, (num_boundaries,))
+        self._test = EffectTest(*shape, geometry, max_samples, level, 1 - confidence)
         self._top = _TopLayer(*shape, margin, level / 2, reaches) if goal == "top-layer" else None
         self._unit = np.broadcast_to(np.asarray(unit, np.float64), shape[0])
         self._order = _Order(*shape, margin, level, reaches, self._unit) if goal == "ranking" else None
@@ -176,8 +181,8 @@ class Decisions:
         Args:
             own: of each boundary on its own semantic, ``[n, B, 1 + L]``: all layers together, then each
                 alone. What is not ``active`` is not read.
-            null: of the random directions on the semantic of each boundary, ``[n, R, B]``; not read unless
-                ``null_active``.
+            null: of the random directions on the semantic of each boundary, ``[n, R, B]``, one kind after
+                the other; not read unless ``null_active``.
 
         Raises:
             ValueError: when a shape is another, or an effect is not finite or beyond the reach.

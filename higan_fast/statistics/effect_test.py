@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from higan_fast.statistics.confidence import ConfidenceSequence
 from higan_fast.statistics.corrections import holm
-from higan_fast.statistics.nulls import null_p_values, null_scale
+from higan_fast.statistics.nulls import NullGeometry
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -43,9 +43,9 @@ class EffectTest:
     """Whether effects on all layers together are above 0, and beyond those of random directions.
 
     A random direction passes the second test with a probability within the level at any number of samples,
-    since that is about the directions. So half of the level goes to the looks, shared as ``null_looks`` says;
-    in a look by Holm's rule over all boundaries that have not passed yet. The other half goes to the B signs.
-    Giving up early makes no error more likely.
+    since that is about the directions. Only a rise is claimed, so the test has one side. Half of the level
+    goes to the looks, shared as ``null_looks`` says; in a look by Holm's rule over all boundaries that have
+    not passed yet. The other half goes to the B signs. Giving up early makes no error more likely.
 
     Attributes:
         rises: surely above 0, ``[B]``.
@@ -60,13 +60,24 @@ class EffectTest:
     """
 
     def __init__(
-        self, num: int, sets: int, num_null: int, max_samples: int, level: float, band_level: float
+        self,
+        num: int,
+        sets: int,
+        geometry: NullGeometry,
+        max_samples: int,
+        level: float,
+        band_level: float,
     ) -> None:
-        """``band_level``: the probability that a random direction lies outside the null's band."""
+        """
+        Args:
+            geometry: of the random directions; an effect must be beyond each kind.
+            band_level: the probability that a random direction lies outside the null's band.
+        """
         self.rises, self.falls, self.beyond, self.given_up, self.out_of_looks = np.zeros((5, num), np.bool_)
         self.p_values, self.p_adjusted, self.p_required = np.ones((3, num))
         self.tested_on = np.zeros(num, np.int64)
-        self.null_total = np.zeros((num_null, num))
+        self.geometry = geometry
+        self.null_total = np.zeros((geometry.cosines[..., 0].size, num))
         self.null_samples = 0
         self.rows = np.arange(num) * sets  # the entries of all layers together
         self.sign_level, self.band_level = level / 2 / num, band_level
@@ -106,8 +117,7 @@ class EffectTest:
 
     def _look(self, own: Array, tested: BoolArray, done: int) -> None:
         level, waiting = self.look_levels[done], ~self.beyond
-        scale = null_scale(self.null_total / self.null_samples)
-        p_values = null_p_values(own, scale, len(self.null_total))
+        p_values = self.geometry.p_values(own, self.null_total / self.null_samples, one_sided=True)
         adjusted = np.ones_like(p_values)
         # Those that fell or were given up count in Holm's rule, though they cannot pass.
         adjusted[waiting] = holm(np.where(tested, p_values, 1.0)[waiting])
@@ -116,6 +126,6 @@ class EffectTest:
         self.p_required[seen], self.tested_on[seen] = level, done
         self.beyond |= seen & (adjusted <= level)
         if done >= GIVING_UP_FROM:
-            self.given_up |= seen & ~self.beyond & (p_values > self.band_level)
+            self.given_up |= seen & ~self.beyond & (2 * p_values > self.band_level)
         if done == max(self.look_levels):
             self.out_of_looks |= seen & ~self.beyond & ~self.given_up

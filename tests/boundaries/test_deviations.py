@@ -71,12 +71,12 @@ def test_random_directions_are_as_many_standard_deviations_long(samples, view):
     def draw(start, stop):
         return make_codes(generator, 0, start, stop, stream=VERIFICATION)
 
-    _, *random = directions_of([view], "sd", 6, 3, draw)
+    _, *random = directions_of([view], "sd", ("isotropic", "covariance"), 6, 3, draw)
     for direction in random:
         unit = direction.normal / np.linalg.norm(direction.normal)
         # Of 1,024 codes, whose own deviation has a standard error of 2 %, more with their heavy tails.
         assert np.linalg.norm(direction.normal) == pytest.approx((codes @ unit).std(), rel=0.12)
-    shorter = directions_of([view], "norm", 6, 3, draw)
+    shorter = directions_of([view], "norm", ("isotropic",), 6, 3, draw)
     assert [np.linalg.norm(direction.normal) for direction in shorter] == pytest.approx([1] * 7)
 
 

@@ -12,6 +12,11 @@ from tests.bounds import seconds_below
 from tests.toy import LAYER_OF, toy
 
 
+def fit(samples, semantics=None, **options):
+    """Fits as HiGAN does, unless told otherwise."""
+    return fit_boundaries(samples, semantics, **{"method": "svm"} | options)
+
+
 def make_samples(w, scores, codes=None):
     """Samples around given codes ``[N, D]`` and scores ``[N, S]``."""
     names = [[f"s{column}", "attribute"] for column in range(scores.shape[1])]
@@ -47,7 +52,7 @@ def test_a_constant_semantic_is_skipped_with_its_reason(boundaries):
 @pytest.mark.parametrize("noise", [0.3, 1.0])
 def test_the_normal_is_that_of_a_linear_svm(noise):
     samples = noisy_samples(2000, 24, noise)
-    fitted = fit_boundaries(samples, chosen_num=400, held_out=0.3, progress=False)["s0"]
+    fitted = fit(samples, chosen_num=400, held_out=0.3, progress=False)["s0"]
     order = np.argsort(samples.scores[:, 0], kind="stable")
     # The same split, drawn as HiGAN draws it: each side shuffled, its first part held out.
     random = np.random.default_rng(0)
@@ -67,7 +72,7 @@ def test_the_normal_is_that_of_a_linear_svm(noise):
 
 def test_held_out_accuracy_is_honest_on_pure_noise():
     samples = noisy_samples(2000, 24, noise=1000.0)
-    fitted = fit_boundaries(samples, chosen_num=500, progress=False)["s0"]
+    fitted = fit(samples, chosen_num=500, progress=False)["s0"]
     # 300 held-out coin flips: a standard deviation of 0.029.
     assert abs(fitted.accuracy - 0.5) < 4 * 0.029
 
@@ -77,21 +82,21 @@ def test_layers_get_a_normal_each():
     codes = random.normal(size=(2000, 3, 8)).astype(np.float32)
     scores = (codes[:, 1, 4] + 0.1 * codes[:, 2, 0])[:, None]
     samples = make_samples(codes[:, 0], scores, codes)
-    fitted = fit_boundaries(samples, chosen_num=400, space="layers", progress=False)["s0"]
+    fitted = fit(samples, chosen_num=400, space="layers", progress=False)["s0"]
     assert fitted.normal.shape == (3, 8)
     assert fitted.normal[1, 4] > 0.99
     assert 0.5 < fitted.accuracy < 0.9  # a mean over layers, of which only one knows
 
 
 def test_a_code_that_all_layers_share_is_fitted_once(samples, boundaries):
-    fitted = fit_boundaries(samples, chosen_num=800, space="layers", progress=False)
+    fitted = fit(samples, chosen_num=800, space="layers", progress=False)
     for name in boundaries:
         assert np.ptp(fitted[name].normal, axis=0).max() == 0
         np.testing.assert_allclose(fitted[name].normal[0], boundaries[name].normal, atol=1e-3)
 
 
 def test_z_can_be_fitted(samples):
-    fitted = fit_boundaries(samples, "view", chosen_num=800, space="z", progress=False)["view"]
+    fitted = fit(samples, "view", chosen_num=800, space="z", progress=False)["view"]
     assert fitted.normal.shape == (12,)
     assert fitted.accuracy > 0.9
 
@@ -101,7 +106,7 @@ def test_z_can_be_fitted(samples):
 )
 def test_chosen_num_is_a_count_or_a_ratio_of_at_most_half(chosen_num, expected):
     samples = noisy_samples(1000, 6, 0.1)
-    fitted = fit_boundaries(samples, chosen_num=chosen_num, progress=False)["s0"]
+    fitted = fit(samples, chosen_num=chosen_num, progress=False)["s0"]
     assert fitted.num_per_side == expected
     assert (fitted.remaining_accuracy is None) == (expected == 500)
 
@@ -112,15 +117,15 @@ def test_what_cannot_be_fitted_is_reported():
     scores = np.zeros((200, 3), np.float32)
     scores[:, 0] = w[:, 0]
     scores[:60, 1] = 1  # 60 positives, and 140 that are all alike
-    few = fit_boundaries(make_samples(w, scores), chosen_num=40, progress=False)
+    few = fit(make_samples(w, scores), chosen_num=40, progress=False)
     assert len(few) == 0
     assert few.skipped["s0"] == "40 samples a side, and at least 50 are needed"
-    enough = fit_boundaries(make_samples(w, scores), chosen_num=80, progress=False)
+    enough = fit(make_samples(w, scores), chosen_num=80, progress=False)
     assert list(enough) == ["s0"]
     assert "not separated: both of 80 samples reach the score 0" in enough.skipped["s1"]
     assert enough.skipped["s2"] == "all samples have the same score, 0"
-    assert list(fit_boundaries(make_samples(w, scores), chosen_num=60, progress=False)) == ["s0", "s1"]
-    same = fit_boundaries(
+    assert list(fit(make_samples(w, scores), chosen_num=60, progress=False)) == ["s0", "s1"]
+    same = fit(
         make_samples(np.zeros_like(w) + np.arange(5, dtype=np.float32), scores[:, :1]),
         chosen_num=80,
         progress=False,
@@ -132,7 +137,7 @@ def test_what_does_not_converge_is_recorded_and_named_in_a_warning(monkeypatch):
     samples = noisy_samples(2000, 24, noise=1.0, num_semantics=2)
     monkeypatch.setattr(svm, "MAX_ITERATIONS", 6)
     with pytest.warns(RuntimeWarning, match="did not converge for s0, s1; a smaller C"):
-        fitted = fit_boundaries(samples, chosen_num=500, progress=False)
+        fitted = fit(samples, chosen_num=500, progress=False)
     assert [boundary.converged for boundary in fitted.values()] == [False, False]
     assert all(np.linalg.norm(boundary.normal) == pytest.approx(1) for boundary in fitted.values())
 
@@ -141,29 +146,28 @@ def test_sides_that_nothing_tells_apart_are_reported():
     w = np.ones((200, 5), np.float32)
     w[80:120, 2] = np.arange(40)  # only samples between the sides have codes of their own
     scores = np.arange(200, dtype=np.float32)[:, None]
-    fitted = fit_boundaries(make_samples(w, scores), chosen_num=80, progress=False)
+    fitted = fit(make_samples(w, scores), chosen_num=80, progress=False)
     assert fitted.skipped == {"s0": "the two sides cannot be told apart"}
 
 
 def test_the_squared_hinge_can_be_chosen():
     samples = noisy_samples(2000, 24, noise=0.3)
     hinge, squared = (
-        fit_boundaries(samples, chosen_num=400, loss=loss, progress=False)
-        for loss in ("hinge", "squared_hinge")
+        fit(samples, chosen_num=400, loss=loss, progress=False) for loss in ("hinge", "squared_hinge")
     )
     assert (hinge.settings["loss"], squared.settings["loss"]) == ("hinge", "squared_hinge")
     assert 0.9 < hinge["s0"].normal @ squared["s0"].normal < 0.99999
 
 
 def test_progress_counts_normals(samples, capsys):
-    fit_boundaries(samples, ["view", "hue"], chosen_num=100, space="layers")
+    fit(samples, ["view", "hue"], chosen_num=100, space="layers")
     assert capsys.readouterr().err.startswith("fitting: 2 of 2 normals, ")
 
 
 def test_boundaries_of_real_samples_are_those_of_a_linear_svm():
     generator, predictor = hf.load_generator("scenes"), hf.load_predictor("scenes")
     samples = hf.sample(generator, predictor, 256, progress=False)
-    fitted = fit_boundaries(samples, chosen_num=128, held_out=0.01, progress=False)
+    fitted = fit(samples, chosen_num=128, held_out=0.01, progress=False)
     assert len(fitted) == len(samples.semantics)
     for name, column in zip(fitted, samples.scores.T, strict=True):
         order = np.argsort(column, kind="stable")
@@ -188,7 +192,7 @@ def test_boundaries_of_real_samples_are_those_of_a_linear_svm():
 )
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
-        fit_boundaries(noisy_samples(200, 4, 0.1), **{"progress": False} | arguments)
+        fit(noisy_samples(200, 4, 0.1), **{"progress": False} | arguments)
 
 
 @pytest.mark.parametrize(("array", "what"), [("w", "the codes in w"), ("scores", "the scores")])
@@ -196,11 +200,11 @@ def test_samples_that_are_not_finite_are_refused(array, what):
     samples = noisy_samples(200, 4, 0.1)
     getattr(samples, array)[3, 0] = np.nan
     with pytest.raises(ValueError, match=f"{what} are not all finite"):
-        fit_boundaries(samples, progress=False)
+        fit(samples, progress=False)
 
 
 def test_a_whole_set_is_fitted_in_seconds():
     samples = noisy_samples(20_000, 128, noise=0.5, num_semantics=14)
     with seconds_below(10):
-        fitted = fit_boundaries(samples, progress=False)
+        fitted = fit(samples, progress=False)
     assert len(fitted) == 14

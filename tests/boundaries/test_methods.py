@@ -132,8 +132,9 @@ def test_a_pattern_points_where_codes_change_and_a_filter_away_from_what_disturb
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_finds_the_directions_of_the_toy(samples, method, tmp_path):
     generator, predictor = toy()
+    weight = 1.0 if method in REGULARISED else None
     fitted = fit_boundaries(
-        samples, method=method, chosen_num=800, generator=generator, predictor=predictor, **QUIET
+        samples, method=method, C=weight, chosen_num=800, generator=generator, predictor=predictor, **QUIET
     )
     directions = generator.directions.double().numpy()
     assert set(fitted) == set(LAYER_OF)
@@ -146,7 +147,7 @@ def test_every_method_finds_the_directions_of_the_toy(samples, method, tmp_path)
         assert boundary.normal @ directions[layer] > 0.2 and boundary.accuracy > 0.8
         assert boundary.converged and (boundary.origin.method, boundary.origin.C) == (
             method,
-            1.0 if method in REGULARISED else None,
+            weight,
         )
         codes = samples.w.astype(np.float64) @ boundary.normal
         assert boundary.code_deviations == pytest.approx((codes.std(),), rel=1e-9)

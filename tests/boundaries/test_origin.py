@@ -21,7 +21,7 @@ LITTLE = {"num": 4, "num_null": 2, **QUIET}
 @pytest.fixture(scope="module")
 def fitted():
     samples = hf.sample(*toy(), 300, **DRAWN, **QUIET)
-    return hf.fit_boundaries(samples, "view", chosen_num=60, **QUIET)
+    return hf.fit_boundaries(samples, "view", method="svm", chosen_num=60, **QUIET)
 
 
 def test_the_origin_is_kept_in_the_file(fitted, tmp_path):

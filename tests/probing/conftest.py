@@ -8,4 +8,4 @@ from tests.toy import toy
 
 @pytest.fixture(scope="session")
 def verification(boundaries):
-    return verify(*toy(), boundaries, num=64, confidence=0.9, progress=False)
+    return verify(*toy(), boundaries, num=64, null="isotropic", confidence=0.9, progress=False)

@@ -156,7 +156,7 @@ def test_one_layer_is_all_layers_and_measured_once(one_layer, space):
     boundaries = fitted(one_layer, space=space)
     num, num_null = 32, 16
     found = verify(*one_layer_toy(), boundaries, num=num, num_null=num_null, confidence=0.95, **QUIET)
-    assert found.images == num + 2 * num * (len(boundaries) + num_null)
+    assert found.images == num + 2 * num * (len(boundaries) + 2 * num_null)
     assert found.effect.shape == (4, 2, len(SEMANTICS)) and found.null_high.shape == (2, len(SEMANTICS))
     np.testing.assert_array_equal(found.effect[:, 0], found.effect[:, 1])
     np.testing.assert_array_equal(found.layer_beats_null[:, 0], found.beats_null)

@@ -12,9 +12,10 @@ from tests.probing.same import same
 from tests.processes import exit_code
 from tests.toy import NUM_LAYERS, toy_by_name
 
-FIXED = {"num": 200, "num_null": 8, "progress": False}
+FIXED = {"num": 200, "null": "isotropic", "num_null": 8, "progress": False}
 IMAGES = 200 * (1 + (4 + 8) * 2 * (1 + NUM_LAYERS))
-SEQUENTIAL = {"num_null": 32, "max_samples": 400, "confidence": 0.95, "progress": False}
+ISOTROPIC = {"null": "isotropic", "num_null": 32, "progress": False}
+SEQUENTIAL = ISOTROPIC | {"max_samples": 400, "confidence": 0.95}
 
 
 def counted(stop_after=None):
@@ -85,7 +86,7 @@ def test_sigkill_at_a_write(boundaries, fixed, tmp_path):
 
 
 def test_screening_goes_on_where_it_was(boundaries, tmp_path):
-    options = {"num": 32, "num_null": 32, "confidence": 0.9, "screening": 40, "progress": False}
+    options = ISOTROPIC | {"num": 32, "confidence": 0.9, "screening": 40}
     measured = 32 * (1 + (4 + 32) * 2 * (1 + NUM_LAYERS))
     expected = verify(*toy_by_name(), boundaries, **options)
     assert np.isfinite(expected.screening).all()

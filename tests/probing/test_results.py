@@ -98,7 +98,7 @@ def test_json_is_what_the_design_says(verification, boundaries):
     matrix = found["entanglement"]
     assert (matrix["rows"], matrix["columns"]) == (list(verification.boundary_names), NAMES)
     assert matrix["samples"] == [64] * 4 and matrix["deviation"] == verification.deviation.tolist()
-    others = {"rows", "columns", "samples", "even_sure", "asymptotic", "deviation"}
+    others = {"rows", "columns", "samples", "even_sure", "moves", "asymptotic", "deviation"}
     assert set(matrix) - others == figures
     for name in figures:
         expected = getattr(verification, name)[:, 0]  # infinite: a score that never changes has no interval

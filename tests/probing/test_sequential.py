@@ -17,7 +17,7 @@ from tests.processes import exit_code
 from tests.toy import CODE_DIM, LAYER_OF, NUM_LAYERS, SEMANTICS, toy
 
 NAMES = [semantic.name for semantic in SEMANTICS]
-OPTIONS = {"num_null": 32, "max_samples": 400, "confidence": 0.95, "progress": False}
+OPTIONS = {"null": "isotropic", "num_null": 32, "max_samples": 400, "confidence": 0.95, "progress": False}
 FIXED = 200  # samples for everything
 
 
@@ -48,7 +48,7 @@ def found(counted):
 
 @pytest.fixture(scope="module")
 def exhaustive(mixed):
-    return verify(*toy(), mixed, num=FIXED, num_null=32, confidence=0.95, progress=False)
+    return verify(*toy(), mixed, num=FIXED, null="isotropic", confidence=0.95, progress=False)
 
 
 def same(one: Verification, other: Verification) -> None:

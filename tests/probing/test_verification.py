@@ -162,7 +162,7 @@ def test_ranking_puts_what_beats_the_null_first(boundaries):
     relative = found.in_deviations()
     own = [relative[found.boundary_names.index(n), 0, NAMES.index(n)] for n in found.rank()[:-1]]
     assert own == sorted(own, reverse=True)
-    assert found.p_values[-1] == 1
+    assert found.p_values[-1] == 0.5  # of one side: it moves nothing
     assert verify(*toy(), mixed, semantics=["hue", "bed"], num=8, progress=False).boundary_names == (
         "hue",
         "bed",
@@ -190,7 +190,7 @@ def count_measured(monkeypatch, stop_after=None):
 
 
 def test_a_run_resumes_with_the_directions_that_are_missing(boundaries, verification, tmp_path, monkeypatch):
-    options = {"num": 64, "confidence": 0.9, "out": tmp_path, "progress": False}
+    options = {"num": 64, "null": "isotropic", "confidence": 0.9, "out": tmp_path, "progress": False}
     monkeypatch.setattr(measurement, "DIRECTIONS_AT_ONCE", 4)
     count_measured(monkeypatch, stop_after=8)
     with pytest.raises(KeyboardInterrupt):
@@ -203,7 +203,7 @@ def test_a_run_resumes_with_the_directions_that_are_missing(boundaries, verifica
     leftover.write_bytes(b"left by a dead writer")
     measured = count_measured(monkeypatch)
     resumed = verify(*toy(), boundaries, **options)
-    assert measured == [f"random direction {index}" for index in range(4, 32)]
+    assert measured == [f"random direction {index} (isotropic)" for index in range(4, 32)]
     # directions go through the networks in other company, so that float32 sums round differently
     np.testing.assert_allclose(resumed.effect, verification.effect, rtol=0, atol=1e-6)
     np.testing.assert_allclose(resumed.null_high, verification.null_high, rtol=0, atol=1e-6)
@@ -222,7 +222,7 @@ def test_a_run_resumes_with_the_directions_that_are_missing(boundaries, verifica
     [{"step": 1.0}, {"num": 8}, {"seed": 2}, {"truncation_psi": 0.7}, {"precision": "fast"}],
 )
 def test_results_of_other_settings_are_not_used(boundaries, tmp_path, monkeypatch, change):
-    options = {"num": 4, "num_null": 2, "out": tmp_path, "progress": False}
+    options = {"num": 4, "null": "isotropic", "num_null": 2, "out": tmp_path, "progress": False}
     verify(*toy(), boundaries, **options)
     measured = count_measured(monkeypatch)
     verify(*toy(), boundaries, **options | change)
@@ -230,7 +230,7 @@ def test_results_of_other_settings_are_not_used(boundaries, tmp_path, monkeypatc
 
 
 def test_results_of_other_networks_and_boundaries_are_not_used(boundaries, tmp_path, monkeypatch):
-    options = {"num": 4, "num_null": 2, "out": tmp_path, "progress": False}
+    options = {"num": 4, "null": "isotropic", "num_null": 2, "out": tmp_path, "progress": False}
     verify(*toy(), boundaries, **options)
     measured = count_measured(monkeypatch)
     freed = {name: boundaries[name] for name in boundaries}
@@ -259,7 +259,7 @@ def test_names_of_semantics_make_safe_file_names(boundaries, tmp_path):
     ("arguments", "message"),
     [
         ({"num": 1}, "num: got 1, expected a whole number of at least 2"),
-        ({"num_null": 0}, r"num_null \(--null\): got 0"),
+        ({"num_null": 0}, r"num_null \(--num-null\): got 0"),
         ({"batch_size": 0}, r"batch_size \(--batch\): got 0"),
         (
             {"precision": "rough"},
@@ -310,8 +310,8 @@ def test_a_score_that_is_no_number_is_named(boundaries):
 
 
 def test_what_it_will_take_is_said_before(boundaries, capfd):
-    verify(*toy(), boundaries, num=4, num_null=2)
-    verify(*toy(), boundaries, decide="effect", max_samples=8, num_null=2)
+    verify(*toy(), boundaries, num=4, null="isotropic", num_null=2)
+    verify(*toy(), boundaries, decide="effect", max_samples=8, null="isotropic", num_null=2)
     lines = capfd.readouterr().err.splitlines()
     assert lines[0].startswith(f"verifying: {4 * (1 + 2 * 6 * (1 + NUM_LAYERS))} images, 0.0 TFLOP, about ")
     assert re.fullmatch(rf"verifying: at most \d+ s \({8 * (1 + 2 * 6)} images\)", lines[2])

@@ -17,9 +17,16 @@ from tests.toy import toy
 def run() -> SimpleNamespace:
     generator, predictor = toy()
     samples = sample(generator, predictor, 1500, progress=False)
-    boundaries = fit_boundaries(samples, chosen_num=600, progress=False)
+    boundaries = fit_boundaries(samples, method="svm", chosen_num=600, progress=False)
     verification = verify(
-        generator, predictor, boundaries, num=60, num_null=32, confidence=0.95, progress=False
+        generator,
+        predictor,
+        boundaries,
+        num=60,
+        null="isotropic",
+        num_null=48,
+        confidence=0.95,
+        progress=False,
     )
     return SimpleNamespace(
         generator=generator,

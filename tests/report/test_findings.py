@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from higan_fast.report.entanglement import EvenPart
-from higan_fast.report.findings import NUM_PAIRS, _order, economy, wrecks
+from higan_fast.probing.side_effects import EvenPart, SideEffect
+from higan_fast.report.findings import NUM_PAIRS, _order, beside, economy, wrecks
 from higan_fast.statistics.hierarchy import Member, hierarchy
 
 LAYERS = {"layout": (1.0, 1.1), "object": (3.0, 3.1), "attribute": (5.0, 5.1), "color": (8.0, 8.1)}
@@ -76,6 +76,14 @@ def test_what_the_stop_rule_saved_in_words():
     )
     assert economy(None) == ""
     assert economy(SimpleNamespace(settings={"decide": None})) == ""
+
+
+def test_what_is_moved_beside_is_named():
+    assert beside([]) == ""
+    assert beside([SideEffect("bed", "table", -0.74), SideEffect("view", "lamp", 0.3)]) == (
+        "Beside their own, boundaries surely move other semantics by 0.25 standard deviations or more: "
+        "bed → table (−0.7) and view → lamp (+0.3)."
+    )
 
 
 def test_boundaries_that_wreck_something_are_named():

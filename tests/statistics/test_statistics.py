@@ -7,7 +7,7 @@ import torch
 
 from higan_fast.statistics.corrections import holm
 from higan_fast.statistics.effects import Moments, higan_rise, paired_effect, standard_error, student_interval
-from higan_fast.statistics.nulls import null_band, null_p_values, null_scale, random_directions
+from higan_fast.statistics.nulls import random_directions
 
 
 def merge_all(parts):
@@ -59,44 +59,6 @@ def test_intervals_cover_at_their_confidence():
     low, high = student_interval(moments.mean.numpy(), standard_error(30, moments.m2.numpy()), 30, 0.95)
     covered = np.mean((low <= 0.25) & (high >= 0.25))
     assert abs(covered - 0.95) < 4 * np.sqrt(0.95 * 0.05 / 4000)
-
-
-def simulate(random, runs, num_boundaries, num_null, dim):
-    """Effects of random boundaries on scores with fixed gradients, one each, and the scale of the null."""
-    gradient = random.normal(size=(num_boundaries, dim)) * np.linspace(0.1, 3, num_boundaries)[:, None]
-    directions = random.normal(size=(runs, num_boundaries + num_null, dim))
-    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
-    own = np.einsum("rbd,bd->rb", directions[:, :num_boundaries], gradient)
-    null = np.einsum("rnd,bd->nrb", directions[:, num_boundaries:], gradient)
-    return own, null_scale(null)
-
-
-def test_under_the_null_p_values_are_uniform_and_holm_holds_the_family():
-    runs, num_boundaries, num_null = 4000, 8, 16
-    own, scale = simulate(np.random.default_rng(0), runs, num_boundaries, num_null, dim=64)
-    p = null_p_values(own, scale, num_null)
-    for level in (0.05, 0.3):
-        # 32,000 p-values; those of one run share no direction, so their rate varies like independent ones'.
-        # A direction of length 1 has lighter tails than a Gaussian one, by a little.
-        assert np.mean(p < level) < level + 4 * np.sqrt(level / p.size)
-        assert np.mean(p < level) > 0.85 * level
-    family = np.mean([(holm(row) <= 0.05).any() for row in p])
-    assert family < 0.05 + 3 * np.sqrt(0.05 * 0.95 / runs)
-    assert family > 0.02  # and it is no test that never rejects
-    low, high = null_band(scale, num_null, 0.95)
-    np.testing.assert_array_equal((own < low) | (own > high), p < 0.05)
-
-
-def test_a_direction_along_the_gradient_beats_the_null():
-    _, scale = simulate(np.random.default_rng(1), 200, 8, 16, dim=64)
-    along = np.linalg.norm(np.random.default_rng(1).normal(size=(8, 64)), axis=1) * np.linspace(0.1, 3, 8)
-    adjusted = np.stack([holm(row) for row in null_p_values(along, scale, 16)])
-    assert (adjusted < 1e-3).all()
-
-
-def test_p_values_are_students_and_sure_where_nothing_random_moves():
-    p = null_p_values([2.0, -2.0, 0.0, 0.0, 1e-9], [1.0, 1.0, 1.0, 0.0, 0.0], 10)
-    np.testing.assert_allclose(p, [*[2 * scipy.stats.t.sf(2, 10)] * 2, 1, 1, 0])
 
 
 def test_holm_by_hand():

@@ -1,0 +1,89 @@
+"""What a boundary does beside what it is named for: which other semantics it moves, and what it wrecks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from higan_fast.probing.intervals import Intervals
+from higan_fast.statistics.effects import LARGE_EVEN, in_deviations
+
+if TYPE_CHECKING:
+    from higan_fast.probing.results import Verification
+
+Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+# Side effects are measured on so many samples at most ...
+SIDE_SAMPLES = 256
+
+# ... or until each on another semantic is surely not 0, or surely smaller than so many standard deviations.
+SMALL = 0.25
+
+
+class SideEffect(NamedTuple):
+    """An effect on another semantic that is surely not 0, in standard deviations of its score."""
+
+    boundary: str
+    semantic: str
+    size: float
+
+
+class EvenPart(NamedTuple):
+    """What a step along a boundary changes whichever way it goes, in standard deviations of the score."""
+
+    boundary: str
+    semantic: str
+    size: float
+
+
+def open_rows(found: Intervals, deviation: Array, shown: BoolArray) -> BoolArray:
+    """Boundaries of which more samples may tell more side effects, ``[B]``.
+
+    An even part is open where it is large and not sure. What a boundary moves is asked only where its own
+    effect is ``shown``: an effect on another semantic is open while it may be 0 and may be ``SMALL``.
+    """
+    even = np.abs(in_deviations(found.own.even[:, 0], deviation))
+    is_open = (even >= LARGE_EVEN) & ~found.even_sure()  # NaN is not
+    low, high = (in_deviations(ends, deviation) for ends in found.off_target())
+    is_open |= shown[:, None] & (low <= 0) & (high >= 0) & ((low < -SMALL) | (high > SMALL))
+    return np.asarray(is_open.any(axis=1))
+
+
+def side_effects(verification: Verification, at_least: float = SMALL) -> list[SideEffect]:
+    """What the boundaries whose own effect was shown surely move beside, largest first.
+
+    Args:
+        at_least: so many standard deviations of the score.
+    """
+    relative = verification.in_deviations()[:, 0]
+    found = verification.moves & verification.beats_null[:, None] & (np.abs(relative) >= at_least)
+    effects = [
+        SideEffect(
+            verification.boundary_names[row],
+            verification.semantics[column].name,
+            float(relative[row, column]),
+        )
+        for row, column in np.argwhere(found)
+    ]
+    return sorted(effects, key=lambda effect: -abs(effect.size))
+
+
+def large_even_parts(verification: Verification) -> list[EvenPart]:
+    """The even parts that are surely not 0 and of at least ``LARGE_EVEN`` standard deviations, largest first.
+
+    They are those of all layers together, and of other semantics as well as the boundary's own.
+    """
+    relative = verification.in_deviations("even")[:, 0]
+    found = verification.even_sure & (np.abs(relative) >= LARGE_EVEN)  # NaN is not
+    parts = [
+        EvenPart(
+            verification.boundary_names[row],
+            verification.semantics[column].name,
+            float(relative[row, column]),
+        )
+        for row, column in np.argwhere(found)
+    ]
+    return sorted(parts, key=lambda part: -abs(part.size))
