@@ -71,7 +71,7 @@ def test_probe_leaves_everything(probed):
     assert begun["settings"]["truncation_psi"] == 0.8 and begun["settings"]["seed"] == 3
     assert begun["made_with"]["torch"].startswith("2.")
     command = (
-        "--num 256 --seed 3 --trunc 0.8 --trunc-layers 4 --chosen-num 0.4 --space w --boundary svm --C 1 "
+        "--num 256 --seed 3 --trunc 0.8 --trunc-layers 4 --chosen-num 0.4 --space w --boundary logistic --C auto "
         "--step 2 --step-unit norm --confidence 0.99 --exhaustive --max-samples 4 --null both "
         "--num-null 4 --precision exact "
         "--screening 0 --layer-samples 10"
@@ -126,7 +126,7 @@ def test_verify_stops_when_its_question_is_answered(files, probed, tmp_path):
     assert "were not needed to decide" in run(*options, "--precision", "fast", "--screening", 2).output
     found = json.loads(run(*options, "--decide", "effect", "--json").stdout)
     assert found["settings"]["decide"] == "effect" and found["settings"]["max_samples"] == 40
-    assert found["images"] <= found["images_fixed"] == 40 * (1 + 2 * (len(found["semantics"]) + 4))
+    assert found["images"] <= found["images_fixed"] == 40 * (1 + 2 * (len(found["semantics"]) + 2 * 4))
     assert all(row["best_layer"] is None for row in found["semantics"])
     run("report", tmp_path / "run")
     page = Page((tmp_path / "run" / "report.html").read_text())

@@ -81,7 +81,7 @@ def test_a_probe_runs_from_end_to_end(probed):
     layers, space, question = EXPECTED[probed.name]
     assert "mean layer, color" in probed.result.output
     page = Page((probed.out / "report.html").read_text()).text
-    assert f"--trunc 0.8 --chosen-num 0.3 --space {space} --boundary svm --C 1 --step 2" in page
+    assert f"--trunc 0.8 --chosen-num 0.3 --space {space} --boundary logistic --C auto --step 2" in page
     assert f"--decide {question} --max-samples 34" in page
     assert ("Layers without a direction" in page) == (layers > 1) == (probed.out / "attribution.npz").exists()
     if layers == 1:
@@ -138,7 +138,7 @@ def test_an_exhaustive_verification_and_a_strip(probed, tmp_path):
     )
     layers, num = EXPECTED[probed.name][0], len(found["semantics"])
     sets = 1 if layers == 1 else 1 + layers
-    assert found["images"] == 3 * (1 + 2 * sets * (num + 2))
+    assert found["images"] == 3 * (1 + 2 * sets * (num + 2 * 2))
     name, out = found["semantics"][0]["name"], tmp_path / "strip.png"
     run("manipulate", probed.out, "--semantic", name, "--layers", "0", "--num", 2, "--out", out)
     with Image.open(out) as picture:

@@ -23,7 +23,7 @@ def test_every_method_can_be_chosen(sampled, method):
     options = ("--chosen-num", 0.4, "--space", "w")
     found = run("fit", sampled, "--boundary", method, *options)
     fitted = Boundaries.load(sampled / "boundaries.safetensors")
-    weight = fitted.settings["C"]
+    weight = next(iter(fitted.values())).origin.C
     assert fitted.settings["method"] == method and len(fitted) > 0
     assert f"  {method}{'' if weight is None else f', C = {weight:g}'}\n" in found.stdout
     assert ("differentiating" in found.stderr) == (method == "gradient")

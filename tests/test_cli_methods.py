@@ -22,7 +22,8 @@ def compared(files, tmp_path_factory):
     network, predictor = files
     result = run(
         "probe", "--network", network, "--predictor", predictor, "--out", out, "--num", 256, "--trunc", 0.8,
-        "--chosen-num", 0.4, "--exhaustive", "--max-samples", 4, "--num-null", 4, "--layer-samples", 0, *SOME,
+        "--boundary", "svm", "--chosen-num", 0.4, "--exhaustive", "--max-samples", 4, "--num-null", 4,
+        "--layer-samples", 0, *SOME,
     )  # fmt: skip
     return out, result
 

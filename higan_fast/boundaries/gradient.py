@@ -43,9 +43,9 @@ def mean_gradients(
     """The mean over fresh samples of the gradient of each score, in ``w``, in ``z`` or in each layer code.
 
     Scores that jump have gradients that differ much from sample to sample, and others need few. So samples
-    come in rounds of 64, and a score is done when the mean gradients of both halves have a cosine of 0.9 after
-    two rounds in turn. That of all together then has a squared cosine of about 2 · 0.9 / 1.9 = 0.95 with the
-    mean over all samples that there could be (Spearman and Brown's formula for twice as long a test).
+    come in rounds of 64, and a score is done when the mean gradients of both halves have a cosine of 0.9
+    after two rounds in turn. That of all together then has a squared cosine of about 2 · 0.9 / 1.9 = 0.95
+    with the mean over all samples there could be (Spearman and Brown's formula for twice as long a test).
 
     The samples are drawn as those with ``settings`` were, from a stream of their own: neither those that the
     accuracies are measured on nor those of the verification. Both networks are put into evaluation mode.

@@ -25,7 +25,7 @@ FEW = {"codes": 24, "num_gradients": 8, **QUIET}
 
 @pytest.fixture(scope="module")
 def fitted(samples):
-    return fit_boundaries(samples, chosen_num=400, **QUIET)
+    return fit_boundaries(samples, method="svm", chosen_num=400, **QUIET)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def test_shown_as_text_html_json_and_csv(found, tmp_path):
 
 
 def test_it_goes_on_where_it_was_and_more_adds(by_name, tmp_path):
-    samples, fitted = by_name, fit_boundaries(by_name, chosen_num=300, **QUIET)
+    samples, fitted = by_name, fit_boundaries(by_name, method="svm", chosen_num=300, **QUIET)
     options = {"codes": 100, "out": tmp_path, **QUIET}
     each = 2 * len(fitted)
     *networks, seen = counted(2.5 * 64 * each)
@@ -137,7 +137,7 @@ def test_it_goes_on_where_it_was_and_more_adds(by_name, tmp_path):
 @pytest.mark.parametrize("space", ["layers", "z"])
 @pytest.mark.parametrize("unit", ["norm", "sd"])
 def test_in_every_space_and_unit(samples, space, unit):
-    fitted = fit_boundaries(samples, chosen_num=300, space=space, **QUIET)
+    fitted = fit_boundaries(samples, method="svm", chosen_num=300, space=space, **QUIET)
     found = compare_methods(*toy(), samples, fitted, ("difference",), step_unit=unit, step=1.5, **FEW)
     assert np.isfinite(found.effect).all() and (found.mean_effect > 0.3).all()
     assert np.isfinite(found.cosine).all() and (found.cosine <= 1 + 1e-9).all()
@@ -147,7 +147,7 @@ def test_in_every_space_and_unit(samples, space, unit):
 def test_a_conditional_generator_and_fast_precision():
     networks = conditional_toy()
     samples = sample(*networks, 600, label=2, truncation_psi=0.7, **QUIET)
-    fitted = fit_boundaries(samples, chosen_num=200, **QUIET)
+    fitted = fit_boundaries(samples, method="svm", chosen_num=200, **QUIET)
     found = compare_methods(*networks, samples, fitted, ("difference",), precision="fast", **FEW)
     assert found.settings["label"] == 2 and found.settings["precision"] == "fast"
     assert np.isfinite(found.effect).all()
@@ -159,7 +159,7 @@ def test_a_score_that_cannot_be_differentiated_leaves_gradient_out(samples):
         lambda images: predictor(images).detach(), predictor.semantics, identity="detached"
     )
     samples = sample(generator, detached, 600, **QUIET)
-    fitted = fit_boundaries(samples, chosen_num=200, **QUIET)
+    fitted = fit_boundaries(samples, method="svm", chosen_num=200, **QUIET)
     found = compare_methods(generator, detached, samples, fitted, ("difference", "gradient"), **FEW)
     assert found.methods == ("svm=1", "difference") and "carry no gradient" in found.skipped["gradient"]
     with pytest.raises(ValueError, match="nothing is left to compare svm=1 with"):
@@ -205,7 +205,7 @@ def test_what_is_not_fitted_to_these_samples_is_refused(samples, fitted):
 
 def test_a_score_that_is_not_finite_is_named(by_name):
     generator, predictor = toy_by_name()
-    fitted, forward, seen = fit_boundaries(by_name, chosen_num=300, **QUIET), predictor.forward, []
+    fitted, forward, seen = fit_boundaries(by_name, method="svm", chosen_num=300, **QUIET), predictor.forward, []
 
     def broken(images):
         scores = forward(images)
