@@ -205,7 +205,11 @@ def test_what_is_not_fitted_to_these_samples_is_refused(samples, fitted):
 
 def test_a_score_that_is_not_finite_is_named(by_name):
     generator, predictor = toy_by_name()
-    fitted, forward, seen = fit_boundaries(by_name, method="svm", chosen_num=300, **QUIET), predictor.forward, []
+    fitted, forward, seen = (
+        fit_boundaries(by_name, method="svm", chosen_num=300, **QUIET),
+        predictor.forward,
+        [],
+    )
 
     def broken(images):
         scores = forward(images)
