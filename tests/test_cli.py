@@ -72,8 +72,8 @@ def test_probe_leaves_everything(probed):
     assert begun["made_with"]["torch"].startswith("2.")
     command = (
         "--num 256 --seed 3 --trunc 0.8 --trunc-layers 4 --chosen-num 0.4 --space w "
-        "--boundary logistic --C auto --step 2 --step-unit norm --confidence 0.99 --exhaustive --max-samples 4 --null both "
-        "--num-null 4 --precision exact "
+        "--boundary logistic --C auto --step 2 --step-unit norm --confidence 0.99 --exhaustive "
+        "--max-samples 4 --null both --num-null 4 --precision exact "
         "--screening 0 --layer-samples 10"
     )
     assert command in Page((out / "report.html").read_text()).text
