@@ -39,7 +39,9 @@ CASES: dict[str, Callable[[str, Peers, bool], Iterable[Case]]] = {
     "verify": verify_cases,
     "fit": lambda device, peers, quick: fit_cases(device, quick),
     "checkpoints": lambda device, peers, quick: checkpoint_cases(**SMALL if quick else {}),
-    "ops": lambda *given: itertools.chain(op_cases(given[0], given[2]), generator_cases(*given)),
+    "ops": lambda device, peers, quick: itertools.chain(
+        op_cases(device, quick), () if quick else generator_cases(device, peers)
+    ),
     "generator": generator_cases,
 }
 SMALL = {"resolution": 256, "base": 8192}
@@ -79,9 +81,9 @@ def main(
     """Time cases, check that their backends agree, and append one row per backend.
 
     CASE is render, verify (compared with HiGAN's published loop), fit (boundaries), checkpoints (loading),
-    ops (each op at the shapes of real layers, then the generator) or generator (a whole StyleGAN2). The
-    default is ops, render and verify; on CUDA, ops and verify. An interrupted run keeps the rows that it has
-    printed.
+    ops (each op at the shapes of real layers, then, unless --quick, the generator) or generator (a whole
+    StyleGAN2). The default is ops, render and verify; on CUDA, ops and verify. An interrupted run keeps the
+    rows that it has printed.
     """
     keep_freed_memory()  # as the command line does; a peer on the CPU runs in a process of its own
     names = names or DEFAULT[device]

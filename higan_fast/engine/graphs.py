@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from functools import partial
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial, wraps
 from typing import Any, NamedTuple
 
 import torch
@@ -155,13 +156,10 @@ class Tape:
         """
         caller = torch.cuda.current_stream(self._device)
         self._stream.wait_stream(caller)
-        before = torch.cuda.get_sync_debug_mode()
-        _set_sync_debug_mode("error")
         try:
-            with torch.cuda.stream(self._stream):
+            with torch.cuda.stream(self._stream), _no_waiting():
                 result = run()
         finally:
-            _set_sync_debug_mode(before)
             caller.wait_stream(self._stream)
         return result.clone()  # in memory of the caller's stream
 
@@ -177,12 +175,26 @@ class Tape:
             try:
                 output = run()
             except BaseException:
-                with suppress(RuntimeError):
-                    graph.capture_end()
-                self._pool = torch.cuda.graph_pool_handle()
+                self._abandon(graph)
                 raise
             graph.capture_end()
         return graph.replay, output
+
+    def _abandon(self, graph: torch.cuda.CUDAGraph) -> None:
+        """Ends a capture that has failed.
+
+        If that fails too, torch before 2.12 takes the capture for one that goes on (pytorch/pytorch#180395):
+        from then on its allocator refuses to empty the cache, and the device's generator to draw numbers.
+        """
+        with suppress(RuntimeError):
+            graph.capture_end()
+        index = torch.cuda.current_device() if self._device.index is None else self._device.index
+        with suppress(RuntimeError, AttributeError):
+            torch._C._cuda_endAllocateToPool(index, self._pool)  # an error where torch has done so itself
+            torch._C._cuda_releasePool(index, self._pool)
+            generator = torch.cuda.default_generators[index]
+            generator.graphsafe_set_state(generator.clone_state())  # the clone belongs to no capture
+        self._pool = torch.cuda.graph_pool_handle()
 
     def forget(self) -> None:
         """Waits for all replays, whose memory is about to be freed, and starts a new memory pool."""
@@ -294,6 +306,34 @@ def _state_of(network: torch.nn.Module) -> object:
                     # Inference tensors have no version; nothing prepared from them is cached.
                     state += [tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version]
     return state
+
+
+@contextmanager
+def _no_waiting() -> Iterator[None]:
+    """Context in which it is a RuntimeError if this thread makes the host wait for the device.
+
+    torch's debug mode finds waits that are hidden in ops, and lets pass those that are asked for by name.
+    """
+    before, thread = torch.cuda.get_sync_debug_mode(), threading.get_ident()
+    owners: tuple[Any, ...] = (torch.cuda, torch.cuda.Stream, torch.cuda.Event)
+    with ExitStack() as stack:
+        stack.callback(_set_sync_debug_mode, before)
+        _set_sync_debug_mode("error")
+        for owner in owners:
+            wait = owner.synchronize
+            stack.callback(setattr, owner, "synchronize", wait)
+            owner.synchronize = _refusing(wait, thread)
+        yield
+
+
+def _refusing(wait: Callable[..., None], thread: int) -> Callable[..., None]:
+    @wraps(wait)
+    def synchronize(*args: Any, **options: Any) -> None:
+        if threading.get_ident() == thread:
+            raise RuntimeError("synchronize() makes the host wait for the device")
+        wait(*args, **options)
+
+    return synchronize
 
 
 def _set_sync_debug_mode(mode: str | int) -> None:

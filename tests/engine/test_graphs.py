@@ -1,6 +1,8 @@
 """Recordings never change a result: whatever changes between two calls, and whatever cannot be recorded."""
 
+import threading
 import warnings
+from functools import partial
 
 import pytest
 import torch
@@ -278,6 +280,57 @@ def test_a_network_that_waits_for_the_device_is_not_recorded(graphs, network, ta
 
 
 @torch.inference_mode()
+def test_a_wait_that_is_asked_for_by_name_is_an_error_while_rehearsing(monkeypatch):
+    modes, waited = [], []
+    monkeypatch.setattr(torch.cuda, "get_sync_debug_mode", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", modes.append)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device=None: waited.append(device))
+    before = torch.cuda.Event.synchronize
+    with cuda_graphs._no_waiting():
+        assert modes == ["error"]
+        for wait in (torch.cuda.synchronize, partial(torch.cuda.Event.synchronize, None)):
+            with pytest.raises(RuntimeError, match="wait for the device"):
+                wait()
+        other = threading.Thread(target=lambda: torch.cuda.synchronize("of another thread"))
+        other.start()
+        other.join()
+    torch.cuda.synchronize("afterwards")
+    assert waited == ["of another thread", "afterwards"] and torch.cuda.Event.synchronize is before
+    assert modes == ["error", 0]
+
+
+@pytest.mark.parametrize("has_ended", [False, True])
+def test_a_capture_that_fails_is_ended_for_the_allocator_too(monkeypatch, has_ended):
+    done = []
+
+    def end(*given):
+        done.append(("end", *given))
+        if has_ended:  # as torch 2.12 does
+            raise RuntimeError("endAllocatePool: not currently recording to mempool_id")
+
+    class Failed:
+        def capture_end(self):
+            raise RuntimeError("operation failed due to a previous error during capture")
+
+    class Random:
+        def clone_state(self):
+            return "clone"
+
+        def graphsafe_set_state(self, state):
+            done.append(state)
+
+    monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", end, raising=False)
+    release = partial(lambda *given: done.append(given), "release")
+    monkeypatch.setattr(torch._C, "_cuda_releasePool", release, raising=False)
+    monkeypatch.setattr(torch.cuda, "default_generators", (Random(),))
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 2))
+    tape = cuda_graphs.Tape.__new__(cuda_graphs.Tape)
+    tape._device, tape._pool = torch.device("cuda", 0), (0, 1)
+    tape._abandon(Failed())
+    assert done == [("end", 0, (0, 1)), *([] if has_ended else [("release", 0, (0, 1)), "clone"])]
+    assert tape._pool == (0, 2)
+
+
 def test_an_error_of_the_network_itself_is_its_own(graphs, network):
     def broken(x):
         if len(CALLS) > 0:
