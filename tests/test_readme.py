@@ -1,5 +1,6 @@
 """The README's example runs as it stands, with fewer samples."""
 
+import csv
 import re
 from pathlib import Path
 
@@ -42,3 +43,15 @@ def test_the_example_of_an_op():
     }
     exec(example, names)
     assert names["y"].shape == (2, 5, 8, 8)
+
+
+def test_every_speed_is_that_of_a_committed_row():
+    rows = []
+    for path in (README.parent / "benchmarks" / "results").glob("*.csv"):
+        rows += csv.DictReader(path.read_text().splitlines())
+    section = README.read_text().split("## How fast")[1].split("\n## ")[0]
+    quoted = re.findall(r"^\|.*\| ([\d.]+) \| ([0-9a-f]{7}) \|$", section, re.MULTILINE)
+    assert len(quoted) == 8
+    for ratio, commit in quoted:
+        found = [row for row in rows if row["commit"].startswith(commit) and row["ratio"] == ratio]
+        assert found, f"README: no row of {commit} has the ratio {ratio}"

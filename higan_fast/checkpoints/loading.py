@@ -150,6 +150,7 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+@torch.inference_mode(False)  # of weights made in it layers could keep nothing that they prepare
 def _read(
     path: Path, config: Config, device: torch.device = CPU, map_file: bool = False
 ) -> tuple[Generator, Format, Content]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -109,6 +109,16 @@ class Generator(torch.nn.Module, abc.ABC):
     @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Generator:
+        """Moves or converts all tensors, as ``to`` does; they stay out of inference mode.
+
+        What a layer prepares from its weights is kept as long as they do not change, and of tensors that were
+        made in inference mode nobody can tell.
+        """
+        with torch.inference_mode(False):
+            moved: Generator = super()._apply(fn, recurse)
+        return moved
 
     @abc.abstractmethod
     def mapping(self, z: Tensor, label: Tensor | None = None) -> Tensor:

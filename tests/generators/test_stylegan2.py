@@ -5,6 +5,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from higan_fast.checkpoints import load_generator
+from higan_fast.generators import prepared
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from higan_fast.ops import setup_filter, upfirdn2d
 from tests.generators.fork_checks import check_forks
@@ -288,3 +290,23 @@ def test_a_fork_with_random_noise_gives_every_perturbation_its_own(generator):
     codes, moves = torch.randn(1, 6, 20).double(), torch.zeros(2, 6, 20).double()
     images = network.fork(0, network.start(1), codes, moves, torch.ones(1).double())
     assert not torch.equal(images[0], images[1])
+
+
+def test_weights_that_are_loaded_and_moved_in_inference_mode_are_prepared_once(monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        prepared, "prepare", lambda *given, made=prepared.prepare: calls.append(1) or made(*given)
+    )
+    with torch.inference_mode():
+        generator = load_generator("scenes").to(torch.float64)
+        codes = generator.map(torch.randn(2, generator.latent_dim, dtype=torch.float64))
+        assert not any(parameter.is_inference() for parameter in generator.parameters())
+        calls.clear()
+        first = generator.synthesize(codes)
+        assert len(calls) == len(generator.synthesis.convs)
+        assert torch.equal(generator.synthesize(codes), first) and len(calls) == len(
+            generator.synthesis.convs
+        )
+        generator.synthesis.convs[0].weight.mul_(2)  # which is seen
+        assert not torch.equal(generator.synthesize(codes), first)
+        assert len(calls) == len(generator.synthesis.convs) + 1
