@@ -4,7 +4,7 @@
 the means over these sets. What counts is what a boundary moves; how well it separates held-out samples says
 little of that. With ``--shuffled`` it asks the opposite question: how often a boundary that was fitted to
 shuffled scores would pass for a real one, against random directions of two kinds; and with ``--random`` how
-often a random direction would.
+often a random direction would. With ``--shown`` it counts in how many refits each effect is shown.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import torch
 import higan_fast as hf
 from benchmarks.boundaries.claims import claims_of_random, claims_of_shuffled
 from benchmarks.boundaries.effects import Effects
+from benchmarks.boundaries.refits import shown_in_refits
 from higan_fast.boundaries.boundary import StepUnit
 from higan_fast.boundaries.methods import parse_method
 from higan_fast.engine.engine import Engine
@@ -44,6 +45,8 @@ METHODS = (
 @click.option("--only", multiple=True, help="Of the methods, such as svm or logistic=0.001; may be repeated.")
 @click.option("--shuffled", default=0, help="Instead: so many boundaries of shuffled scores, each method.")
 @click.option("--random", default=0, help="Instead: so many random directions of each kind as boundaries.")
+@click.option("--shown", default=0, help="Instead: in how many of so many refits each effect is shown.")
+@click.option("--samples", default=SAMPLES, show_default=True, help="Of each refit.")
 @click.option("--threads", type=int, help="CPU threads.")
 def main(
     out: Path,
@@ -54,6 +57,8 @@ def main(
     only: tuple[str, ...],
     shuffled: int,
     random: int,
+    shown: int,
+    samples: int,
     threads: int | None,
 ) -> None:
     """Compare the methods of finding boundaries at equal displacement."""
@@ -62,6 +67,12 @@ def main(
         torch.set_num_threads(threads)
     chosen = [name for name in METHODS if not only or {name, parse_method(name)[0]} & set(only)]
     generator, predictor = hf.load_generator("scenes"), hf.load_predictor("scenes")
+    if shown:
+        effects = Effects(Engine(generator, predictor), out / "effects", codes)
+        for name in chosen:
+            found = shown_in_refits(effects, *parse_method(name), shown, samples, step, out)
+            click.echo(f"{name}, shown in so many of {shown} refits: {found}")
+        return
     whole = hf.sample(generator, predictor, SAMPLES * refits, out=out)
     parts = [whole.part(SAMPLES * part, SAMPLES * (part + 1)) for part in range(refits)]
     if random:
