@@ -52,6 +52,7 @@ def print_ranking(verification: Verification) -> None:
     for row in result["semantics"]:
         if row["status"] != "shown" or row["undecided"]:
             echo_line(f"{row['name']}: {row['status']}: {row['reason']}")
+    _print_side_effects(verification)
     if any(row["asymptotic"] for row in result["semantics"]):
         echo_line(
             "≈: the range of the score is not known, so that its interval holds only as samples grow many"
@@ -60,6 +61,24 @@ def print_ranking(verification: Verification) -> None:
     saved = result["images_fixed"] - result["images"]
     if saved:
         echo_line(f"{result['images']:,} images; {saved:,} were not needed to decide")
+
+
+def _print_side_effects(verification: Verification) -> None:
+    """What each boundary surely moves beside, and what it costs to leave that alone."""
+    from higan_fast.probing.side_effects import prices, side_effects
+
+    beside: dict[str, list[str]] = {}
+    for effect in side_effects(verification):
+        beside.setdefault(effect.boundary, []).append(f"{effect.semantic} {effect.size:+.2f}")
+    for name in filter(beside.__contains__, verification.rank()):
+        echo_line(f"{name} surely moves too, in SD: {', '.join(beside[name])}")
+    for price in prices(verification):
+        own, other = price.own, price.other
+        echo_line(
+            f"{price.boundary} without {price.without}: own effect {own.before:+.2f} → {own.after:+.2f} SD "
+            f"[{own.low:+.2f}, {own.high:+.2f}], {price.without} {other.before:+.2f} → {other.after:+.2f} SD "
+            f"[{other.low:+.2f}, {other.high:+.2f}]"
+        )
 
 
 def _print_hierarchy(verification: Verification) -> None:

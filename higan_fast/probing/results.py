@@ -18,6 +18,7 @@ from higan_fast.probing.hierarchy import judged, mean_layer_error
 from higan_fast.probing.ranking_table import ranking_table
 from higan_fast.probing.result_files import read_fields, write_fields
 from higan_fast.probing.screening import profile_correlation
+from higan_fast.probing.side_effects import prices
 from higan_fast.statistics.effects import in_deviations
 from higan_fast.statistics.hierarchy import Hierarchy
 
@@ -62,6 +63,11 @@ class Verification:
             correction.
         moves: whether all layers together surely move a semantic other than the boundary's own, ``[B, S]``,
             after correction for all of them and for the even parts.
+        freed: pairs of boundaries, ``[P, 2]``: the first surely moves the semantic of the second too, by 0.25
+            standard deviations or more, and was freed of it (``Boundary.conditional_on``).
+        freed_effect: effects of the freed boundaries, as long as they were, on all layers, ``[P, S]`` ...
+        freed_low: ... lower ends of their intervals, ``[P, S]`` ...
+        freed_high: ... and upper ends, ``[P, S]``.
         higan_delta: HiGAN's one-sided clipped mean, ``[B, 1 + L, S]``.
         logit_effect: the effect on the logit of a score that has one, ``[B, 1 + L, S]``; NaN for others. A
             probability that is near 0 or 1 in most samples hardly moves there; its logit does.
@@ -116,6 +122,10 @@ class Verification:
     even_high: Array
     even_sure: BoolArray
     moves: BoolArray
+    freed: IntArray
+    freed_effect: Array
+    freed_low: Array
+    freed_high: Array
     higan_delta: Array
     logit_effect: Array
     logit_error: Array
@@ -317,6 +327,7 @@ class Verification:
         return {
             "semantics": entries,
             "entanglement": self._matrix(),
+            "freed": [price.to_json() for price in prices(self)],
             "mean_layer_by_level": self.mean_layer_by_level(),
             "hierarchy": {"order": list(LEVELS), **asdict(self.hierarchy)},
             "images": self.images,

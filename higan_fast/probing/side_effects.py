@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,39 @@ class EvenPart(NamedTuple):
     boundary: str
     semantic: str
     size: float
+
+
+class Change(NamedTuple):
+    """An effect before and after, in standard deviations of the score, with the interval of the latter."""
+
+    before: float
+    after: float
+    low: float
+    high: float
+
+
+class Price(NamedTuple):
+    """What it costs that a boundary leaves another semantic alone.
+
+    Attributes:
+        boundary: its name.
+        without: the semantic that it was freed of.
+        own: its effect on its own semantic.
+        other: its effect on the other one.
+    """
+
+    boundary: str
+    without: str
+    own: Change
+    other: Change
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; None for an end that an interval does not have."""
+        changes = {
+            name: {key: value if math.isfinite(value) else None for key, value in change._asdict().items()}
+            for name, change in (("own", self.own), ("other", self.other))
+        }
+        return {"boundary": self.boundary, "without": self.without, **changes}
 
 
 def open_rows(found: Intervals, deviation: Array, shown: BoolArray) -> BoolArray:
@@ -87,3 +121,22 @@ def large_even_parts(verification: Verification) -> list[EvenPart]:
         for row, column in np.argwhere(found)
     ]
     return sorted(parts, key=lambda part: -abs(part.size))
+
+
+def prices(verification: Verification) -> list[Price]:
+    """What each freed boundary keeps of its own effect and of the side effect; the largest of these first."""
+    names = [semantic.name for semantic in verification.semantics]
+    before = verification.in_deviations()[:, 0]
+    after, low, high = (
+        in_deviations(part, verification.deviation)
+        for part in (verification.freed_effect, verification.freed_low, verification.freed_high)
+    )
+    found = []
+    for pair, (row, other) in enumerate(verification.freed.tolist()):
+        boundary, without = verification.boundary_names[row], verification.boundary_names[other]
+        own, moved = (
+            Change(*(float(part) for part in (before[row, c], after[pair, c], low[pair, c], high[pair, c])))
+            for c in (names.index(boundary), names.index(without))
+        )
+        found.append(Price(boundary, without, own, moved))
+    return found

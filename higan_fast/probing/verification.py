@@ -24,6 +24,7 @@ from higan_fast.predictors.base import LogitsOf, Predictor, check_predictor
 from higan_fast.probing.choosing import choose
 from higan_fast.probing.effect_files import hash_of, key_of, name_of
 from higan_fast.probing.fixed import measure_fixed
+from higan_fast.probing.freed import measure_freed
 from higan_fast.probing.made_by import made_by
 from higan_fast.probing.measurement import Measurement
 from higan_fast.probing.null import Null, directions_of, kinds_of
@@ -204,6 +205,10 @@ def verify(
             )  # fmt: skip
         if one_layer:
             figures |= _of_the_one_layer(figures)
+        figures |= measure_freed(
+            measurement, chosen, columns, figures, deviation, step_unit=step_unit, at_most=num or max_samples,
+            confidence=confidence, folder=folder, settings=kept, progress=progress,
+        )  # fmt: skip
         layers = () if space == "z" else generator.layers
         found = Verification(
             semantics=predictor.semantics,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from higan_fast.predictors.base import LEVELS, Semantic
-from higan_fast.probing.side_effects import large_even_parts
+from higan_fast.probing.side_effects import large_even_parts, prices
 from higan_fast.probing.verification import Verification
 from higan_fast.report.charts import Cell, cell
 from higan_fast.report.numerals import NONE, interval, number
@@ -75,3 +76,24 @@ def entanglement(verification: Verification) -> Entanglement:
         constant=tuple(names[column] for column in columns if not verification.deviation[column] > 0),
         with_numbers=with_numbers,
     )
+
+
+class LeftAlone(NamedTuple):
+    """A boundary freed of another semantic: both effects before and after, and the interval, as texts."""
+
+    boundary: str
+    without: str
+    figures: tuple[str, ...]  # of the own effect, and of that on the other
+
+
+def left_alone(verification: Verification) -> list[LeftAlone]:
+    """What it costs to leave alone what a boundary moves beside; the largest side effects first."""
+    asymptotic = dict(zip([s.name for s in verification.semantics], verification.asymptotic, strict=True))
+    found = []
+    for price in prices(verification):
+        figures: list[str] = []
+        for name, change in ((price.boundary, price.own), (price.without, price.other)):
+            figures += [number(size, 2, signed=True) for size in (change.before, change.after)]
+            figures.append(interval(change.low, change.high, 2, bool(asymptotic[name])))
+        found.append(LeftAlone(price.boundary, price.without, tuple(figures)))
+    return found

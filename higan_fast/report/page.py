@@ -32,7 +32,7 @@ from higan_fast.report.attribution import attributed
 from higan_fast.report.comparison import methods
 from higan_fast.report.dose import PLOT, dosed, placed
 from higan_fast.report.drawing import contact_sheet
-from higan_fast.report.entanglement import entanglement
+from higan_fast.report.entanglement import entanglement, left_alone
 from higan_fast.report.findings import beside, economy, finding, order, wrecks
 from higan_fast.report.histograms import histograms
 from higan_fast.report.layers import heat_map
@@ -154,6 +154,7 @@ def write_report(
             "strip_unit": UNITS[verification.settings["step_unit"]],
             "num_on_strips": NUM_SAMPLES,
             "entanglement": entanglement(verification),
+            "left_alone": left_alone(verification),
         }
     page = _environment().get_template("page.html").render(context)
     with write_whole(figures) as file:

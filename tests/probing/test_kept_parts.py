@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from higan_fast.probing import verify
+from higan_fast.probing.freed import FREED_SAMPLES
 from higan_fast.probing.measurement import SAMPLES_AT_ONCE
 from tests.kills import die_at_write
 from tests.probing.same import same
@@ -81,7 +82,8 @@ def test_sigkill_at_a_write(boundaries, fixed, tmp_path):
         assert exit_code(verify_and_die, tmp_path, boundaries, write) == -signal.SIGKILL
     *networks, seen = counted()
     same(verify(*networks, boundaries, out=tmp_path, **FIXED), fixed)
-    assert sum(seen) < IMAGES - 2 * SAMPLES_AT_ONCE * 8 * 2 * (1 + NUM_LAYERS) + FIXED["num"]
+    parts, freed = 2 * SAMPLES_AT_ONCE * 8 * 2 * (1 + NUM_LAYERS), 2 * FREED_SAMPLES * len(fixed.freed)
+    assert sum(seen) < IMAGES - parts + freed + FIXED["num"]
     assert not list(tmp_path.rglob("*.partial"))
 
 
@@ -90,6 +92,7 @@ def test_screening_goes_on_where_it_was(boundaries, tmp_path):
     measured = 32 * (1 + (4 + 32) * 2 * (1 + NUM_LAYERS))
     expected = verify(*toy_by_name(), boundaries, **options)
     assert np.isfinite(expected.screening).all()
+    measured += 2 * 32 * len(expected.freed)
     *networks, seen = counted(measured + 24)  # in its fourth batch of 8
     with pytest.raises(KeyboardInterrupt):
         verify(*networks, boundaries, out=tmp_path, **options)

@@ -70,7 +70,7 @@ def test_entanglement_is_the_effect_of_all_layers_on_every_semantic(verification
 
 def test_json_is_what_the_design_says(verification, boundaries):
     found = json.loads(json.dumps(verification.to_json(), allow_nan=False))
-    tables = {"semantics", "entanglement", "mean_layer_by_level", "hierarchy"}
+    tables = {"semantics", "entanglement", "freed", "mean_layer_by_level", "hierarchy"}
     assert set(found) == tables | {"images", "images_fixed", "settings"}
     assert found["images"] == found["images_fixed"] == 64 + (4 + 32) * 2 * 64 * (1 + NUM_LAYERS)
     assert [entry["name"] for entry in found["semantics"]] == verification.rank()
