@@ -50,7 +50,7 @@ def measure_freed(
 
     Returns:
         Fields of a ``Verification``: ``freed`` and the effects of the freed boundaries with their intervals;
-        and the ``images`` with those that it took.
+        and the numbers of images with those that it took.
     """
     freed, rows = [], []
     for row, other in _largest(figures, columns, deviation):
@@ -62,17 +62,13 @@ def measure_freed(
         length = np.linalg.norm(step) / np.linalg.norm(rest.normal)
         freed.append(Direction(f"{rest.name} without {boundaries[other].name}", rest.normal * length))
         rows.append((row, other))
-    effects = np.full((3, len(rows), len(deviation)), np.nan)
-    images = int(figures["images"])
+    effects, num = np.full((3, len(rows), len(deviation)), np.nan), min(FREED_SAMPLES, at_most)
     if freed:
-        effects[:] = _effects(
-            measurement, freed, min(FREED_SAMPLES, at_most), confidence, folder, settings, progress
-        )
-        images += 2 * len(freed) * min(FREED_SAMPLES, at_most)
+        effects[:] = _effects(measurement, freed, num, confidence, folder, settings, progress)
     return {
         "freed": np.array(rows, np.int64).reshape(-1, 2),
         **dict(zip(("freed_effect", "freed_low", "freed_high"), effects, strict=True)),
-        "images": images,
+        **{name: figures[name] + 2 * len(freed) * num for name in ("images", "images_fixed")},
     }
 
 

@@ -72,7 +72,11 @@ def test_json_is_what_the_design_says(verification, boundaries):
     found = json.loads(json.dumps(verification.to_json(), allow_nan=False))
     tables = {"semantics", "entanglement", "freed", "mean_layer_by_level", "hierarchy"}
     assert set(found) == tables | {"images", "images_fixed", "settings"}
-    assert found["images"] == found["images_fixed"] == 64 + (4 + 32) * 2 * 64 * (1 + NUM_LAYERS)
+    assert (
+        found["images"]
+        == found["images_fixed"]
+        == 64 + (4 + 32) * 2 * 64 * (1 + NUM_LAYERS) + (2 * 64 * len(found["freed"]))
+    )
     assert [entry["name"] for entry in found["semantics"]] == verification.rank()
     figures = {"effect", "standard_error", "low", "high", "higan_delta"}
     figures |= {"even", "even_error", "even_low", "even_high"}

@@ -11,6 +11,7 @@ import torch
 import higan_fast.probing.measurement as measurement
 from higan_fast.predictors.base import ModulePredictor
 from higan_fast.probing import Boundaries, Boundary, Verification, fit_boundaries, sample, verify
+from higan_fast.probing.freed import FREED_SAMPLES
 from higan_fast.probing.sequential import LAYER_NULL_SAMPLES
 from tests.kills import die_at_write
 from tests.processes import exit_code
@@ -78,9 +79,10 @@ def test_the_findings_are_those_of_a_fixed_number_of_samples(found, exhaustive):
 def test_it_takes_few_images_and_says_how_many(found, exhaustive):
     assert found.images < found.images_fixed / 6
     each = 1 + 2 * (5 + 32) * (1 + NUM_LAYERS)
-    assert (found.images_fixed, exhaustive.images) == (400 * each, FIXED * each)
+    freed, freed_too = (2 * FREED_SAMPLES * len(one.freed) for one in (found, exhaustive))
+    assert (found.images_fixed, exhaustive.images) == (400 * each + freed, FIXED * each + freed_too)
     measured = 2 * int(found.samples.sum())
-    null = found.images - measured - int(found.samples.max())  # random directions: all layers, and each alone
+    null = found.images - freed - measured - int(found.samples.max())  # all layers, and each alone
     assert null == 2 * 32 * (256 + NUM_LAYERS * LAYER_NULL_SAMPLES)
     assert (found.samples[4, 1:] == 0).all(), "no effect, no layers"
     assert json.dumps(found.to_json(), allow_nan=False)
@@ -110,7 +112,7 @@ def test_questions_without_layers_measure_none(mixed, goal):
     assert answer.beats_null.tolist() == [True] * 4 + [False]
     assert (answer.samples[:, 1:] == 0).all() and not answer.layer_beats_null.any()
     assert answer.best_layer("view") is None and answer.mean_layer("view") is None
-    assert answer.images_fixed == 400 * (1 + 2 * (5 + 32))
+    assert answer.images_fixed == 400 * (1 + 2 * (5 + 32)) + 2 * FREED_SAMPLES * len(answer.freed)
     rows = [answer.boundary_names.index(name) for name in answer.rank()[:4]]
     own = [answer.in_deviations()[row, 0, NAMES.index(answer.boundary_names[row])] for row in rows]
     assert own == sorted(own, reverse=True)
