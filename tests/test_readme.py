@@ -6,6 +6,8 @@ from pathlib import Path
 
 import torch
 
+from tests.compat.stand_ins import ada, shaken
+
 README = Path(__file__).parent.parent / "README.md"
 SMALLER = {
     "num=20_000": "num=256",
@@ -16,7 +18,7 @@ SMALLER = {
 
 
 def test_the_example(tmp_path, monkeypatch):
-    example, _ = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    example, _, _ = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     for text, smaller in SMALLER.items():
         assert example.count(text) == 1, f"README: expected {text!r} once"
         example = example.replace(text, smaller)
@@ -31,8 +33,16 @@ def test_the_example(tmp_path, monkeypatch):
     assert list((tmp_path / "runs/scenes/verification").rglob("*.npz")), "the verification can go on, too"
 
 
+def test_the_two_lines_that_patch():
+    _, example, _ = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    names: dict = {"G": shaken(ada.Generator()), "z": torch.randn(2, 10), "torch": torch}
+    exec(example, names)
+    assert names["handle"].report().fallbacks == 0
+    assert names["images"].shape == (2, 3, 16, 16)
+
+
 def test_the_example_of_an_op():
-    _, example = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    _, _, example = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     torch.manual_seed(0)
     names: dict = {
         "x": torch.randn(2, 8, 4, 4),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import threading
 import types
 from collections.abc import Callable, Collection
 from typing import Any, Literal, get_args
+from weakref import WeakSet
 
+import torch
 from torch import nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from higan_fast.compat.functions import OURS, part_for, served_globals
 from higan_fast.compat.layers import KINDS, NETWORKS, Kind
@@ -99,6 +103,37 @@ def patch(
     return Handle(policy, families, undo)
 
 
+def patch_every_model(check: Check = "first_call", gradients: Gradients = "ours") -> Handle:
+    """Lets our ops serve every model of this process that is called, from its first call on.
+
+    Models in which nothing is known stay as they are. Arguments are as of ``patch``. The first call of a
+    layer that is called by itself, before any network that has it, is left to the original.
+    """
+    policy, seen, lock = (
+        Policy(check == "first_call", gradients == "ours"),
+        WeakSet[nn.Module](),
+        threading.RLock(),
+    )
+    if is_turned_off():
+        return Handle(policy, (), lambda: None)
+    patcher = _Patcher(policy, _wanted("auto"))
+
+    def look(module: nn.Module, _: object) -> None:
+        if module not in seen and not torch.compiler.is_compiling():
+            with lock:
+                patcher.patch(module)
+                seen.update(module.modules())
+
+    hook = register_module_forward_pre_hook(look)
+
+    def undo() -> None:
+        hook.remove()
+        for module in list(policy.modules):
+            restore(module, policy)
+
+    return Handle(policy, (), undo)
+
+
 def patch_namespace(
     module: types.ModuleType, check: Check = "first_call", gradients: Gradients = "ours"
 ) -> Handle:
@@ -165,6 +200,8 @@ class _Patcher:
             for child in module.modules()
         }
         for module, kind in kinds.items():
+            if original_class(module) is not type(module):  # patched already
+                continue
             if kind is not None and LAYERS in self.wanted:
                 self._patch_layer(module, kind, keeps_layout=module not in in_known)
                 families.append(kind.family)

@@ -7,8 +7,11 @@ In one's own copy of ``model.py``, in place of its line ``from op import …``::
 
 from __future__ import annotations
 
+import sys
+import types
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +21,7 @@ from higan_fast import ops
 from higan_fast.compat import nvlabs
 from higan_fast.compat.tally import note
 
-__all__ = ["FusedLeakyReLU", "conv2d_gradfix", "fused_leaky_relu", "upfirdn2d"]
+__all__ = ["FusedLeakyReLU", "conv2d_gradfix", "fused_leaky_relu", "upfirdn2d"]  # as ``op`` has them
 
 
 def fused_leaky_relu(
@@ -64,6 +67,22 @@ def upfirdn2d(
     """
     sides = [*pad, *pad] if len(pad) == 2 else list(pad)
     return nvlabs.upfirdn2d(input, kernel, up=up, down=down, padding=sides)
+
+
+def install() -> None:
+    """Puts these in the place of rosinality's package ``op``, which compiles kernels when it is imported.
+
+    Call it before ``import model``. An ``op`` that has been imported already stays.
+    """
+    if "op" not in sys.modules:
+        package: Any = types.ModuleType("op", __doc__)
+        for name in __all__:
+            setattr(package, name, globals()[name])
+        gradfix: Any = types.ModuleType("op.conv2d_gradfix")
+        for name in ("conv2d", "conv_transpose2d", "no_weight_gradients"):
+            setattr(gradfix, name, getattr(conv2d_gradfix, name))
+        package.conv2d_gradfix, package.__path__ = gradfix, []
+        sys.modules |= {"op": package, "op.conv2d_gradfix": gradfix}
 
 
 class conv2d_gradfix:  # noqa: N801 (theirs is a module)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from higan_fast.compat.filters import taps_of
+from higan_fast.compat.patched import original_class
 from higan_fast.compat.weights import KeptWeight
 from higan_fast.generators.prepared import is_watched
 
@@ -74,7 +75,7 @@ class Kind(NamedTuple):
 def takes(module: nn.Module, *arguments: str) -> bool:
     """Whether the module's ``forward`` takes exactly these arguments, ``**`` for all others."""
     try:
-        parameters = inspect.signature(type(module).forward).parameters.values()
+        parameters = inspect.signature(original_class(module).forward).parameters.values()
     except (TypeError, ValueError):
         return False
     names = ["**" if p.kind is p.VAR_KEYWORD else p.name for p in parameters]

@@ -1,0 +1,116 @@
+"""Prints the tables of docs/compat.md: ``python -m benchmarks.compat PEER=CHECKOUT …``."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from pathlib import Path
+
+import click
+import torch
+
+import higan_fast as hf
+from benchmarks.compat.networks import PEERS, SETTINGS, Subject
+from benchmarks.compat.training import losses
+from benchmarks.parity.row import image_difference
+from benchmarks.timing import in_turn
+
+EXACT, HALF = 1e-4, 0.03  # of the range of images, in float32 and with float16 in it
+LOSSES = 1e-3  # relative, after all steps
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("peers", nargs=-1, required=True, metavar="PEER=CHECKOUT ...")
+@click.option("--sizes", default="32,64,256", show_default=True, help="Of images, for equal images.")
+@click.option("--speed-sizes", default="64,256,1024", show_default=True, help="For speed; empty: none.")
+@click.option("--batches", default="1,8", show_default=True, help="For speed.")
+@click.option("--training-steps", default=20, show_default=True, help="0: no training.")
+@click.option("--threads", default=2, show_default=True)
+@click.option("--repeats", default=5, show_default=True, help="Rounds of each timing.")
+def main(
+    peers: tuple[str, ...],
+    sizes: str,
+    speed_sizes: str,
+    batches: str,
+    training_steps: int,
+    threads: int,
+    repeats: int,
+) -> None:
+    """Draw with public code, plain and patched, and print the differences and the speed."""
+    warnings.simplefilter("ignore")  # from peers written for older versions of their dependencies
+    torch.set_num_threads(threads)
+    bad = 0
+    for peer in peers:
+        name, _, path = peer.partition("=")
+        if name not in PEERS or not Path(path).is_dir():
+            expected = f"PEER=CHECKOUT, with a folder, and one of {', '.join(PEERS)}"
+            raise click.UsageError(f"{peer}: expected {expected}")
+        with PEERS[name](Path(path).resolve()) as subject:
+            click.echo(
+                "\n| peer | setting | size | difference | kernels | fell back |\n|---|---|---|---|---|---|"
+            )
+            for size in _numbers(sizes):
+                bad += sum(not equal(subject(size, small=True, **options)) for options in SETTINGS[name])
+            if _numbers(speed_sizes):
+                click.echo("\n| peer | setting | size | batch | plain | patched | ratio |")
+                click.echo("|---|---|---|---|---|---|---|")
+            for size in _numbers(speed_sizes):
+                for batch in _numbers(batches):
+                    speed(subject(size, **SETTINGS[name][0]), batch, repeats)
+            made = subject(64, **SETTINGS[name][0])
+            if training_steps and made.discriminator is not None:
+                bad += not training(made, training_steps)
+    if bad:
+        raise click.ClickException(f"{bad} rows differ by more than they may")
+
+
+@torch.no_grad()
+def equal(subject: Subject) -> bool:
+    """Prints how far patched images lie from plain ones; returns whether that is rounding."""
+    network, z = subject.made(), subject.latents(3)
+    expected = subject.draw(network, z)
+    with hf.patch(network) as handle:
+        found = [subject.draw(network, z), subject.draw(copy.deepcopy(network), z)]
+        report = handle.report()
+    difference = max(image_difference(images, expected) for images in found)
+    calls = sum(line.calls for line in report)
+    click.echo(
+        f"| {subject.peer} | {subject.setting} | {subject.size}² | {difference:.1e} | "
+        f"{calls - report.fallbacks} | {report.fallbacks} |"
+    )
+    return difference <= (HALF if "float16" in subject.setting else EXACT)
+
+
+@torch.no_grad()
+def speed(subject: Subject, batch: int, repeats: int) -> None:
+    """Prints the seconds of both, measured in turn."""
+    plain, z = subject.made(), subject.latents(batch)
+    patched = copy.deepcopy(plain)
+    with hf.patch(patched):
+        found = in_turn(
+            {"plain": lambda: subject.draw(plain, z), "patched": lambda: subject.draw(patched, z)}, repeats
+        )
+    click.echo(
+        f"| {subject.peer} | {subject.setting} | {subject.size}² | {batch} | {found['plain']:.3f} s | "
+        f"{found['patched']:.3f} s | {found['plain'] / found['patched']:.2f} |"
+    )
+
+
+def training(subject: Subject, steps: int, batch: int = 4) -> bool:
+    """Prints the seconds of a step and how far the losses lie apart; returns whether they agree."""
+    expected, plain = losses(subject, steps, batch, patched=False)
+    found, patched = losses(subject, steps, batch, patched=True)
+    apart = ((found - expected).abs() / expected.abs()).max().item()
+    click.echo(
+        f"\n{subject.peer}, {subject.size}², {steps} training steps of {batch}: plain {plain:.3f} s, patched "
+        f"{patched:.3f} s a step, ratio {plain / patched:.2f}; losses differ by {apart:.1e} at most"
+    )
+    return apart <= LOSSES
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",") if part]
+
+
+if __name__ == "__main__":
+    main()

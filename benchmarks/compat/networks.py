@@ -1,0 +1,187 @@
+"""Unmodified networks of each public codebase, from a checkout, with one way to call them all."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.torch_version import TorchVersion
+
+from benchmarks.parity.row import importing, randomize
+
+SMALL = 32  # width of the layers in rows on what all networks must do
+Draw = Callable[[Any, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One network.
+
+    Attributes:
+        peer: the public repository.
+        setting: what distinguishes the network.
+        size: height and width of its images.
+        make: makes it.
+        draw: ``draw(network, z)``: images from latents.
+        latent_dim: length of a latent.
+        discriminator: makes one; None: there is none.
+        judge: ``judge(discriminator, images)``: a logit each.
+    """
+
+    peer: str
+    setting: str
+    size: int
+    make: Callable[[], nn.Module]
+    draw: Draw
+    latent_dim: int = 512
+    discriminator: Callable[[], nn.Module] | None = None
+    judge: Draw = lambda discriminator, images: discriminator(images)
+
+    def made(self, seed: int = 0) -> Any:
+        """A new network, with biases and noise that are not 0."""
+        torch.manual_seed(seed)
+        network = self.make()
+        randomize(network, seed)
+        return network.eval().requires_grad_(False)
+
+    def latents(self, num: int, seed: int = 0) -> Tensor:
+        return torch.randn(num, self.latent_dim, generator=torch.Generator().manual_seed(seed))
+
+
+@contextmanager
+def stylegan2_ada(path: Path) -> Iterator[Callable[..., Subject]]:
+    with importing(path, requests=types.ModuleType("requests")):
+        networks: Any = import_module("training.networks")
+
+        def subject(
+            size: int, setting: str = "", classes: int = 0, small: bool = False, **options: Any
+        ) -> Subject:
+            options |= _narrow(size, small)
+            label = torch.eye(classes)[:1] if classes else None
+            return Subject(
+                "stylegan2-ada-pytorch", setting, size,
+                lambda: networks.Generator(512, classes, 512, size, 3, synthesis_kwargs=options),
+                lambda g, z: g(z, None if label is None else label.repeat(len(z), 1), noise_mode="const"),
+                discriminator=lambda: networks.Discriminator(0, size, 3, **_narrow(size, small)),
+                judge=lambda d, images: d(images, None),
+            )  # fmt: skip
+
+        yield subject
+
+
+@contextmanager
+def stylegan3(path: Path) -> Iterator[Callable[..., Subject]]:
+    versions: Any = types.ModuleType("pkg_resources")
+    versions.parse_version = TorchVersion
+    with importing(path, requests=types.ModuleType("requests"), pkg_resources=versions):
+        own, second = (
+            import_module("training.networks_stylegan3"),
+            import_module("training.networks_stylegan2"),
+        )
+
+        def subject(size: int, setting: str = "", small: bool = False, **options: Any) -> Subject:
+            networks: Any = second if setting.startswith("StyleGAN2") else own
+            options |= _narrow(size, small)
+            return Subject(
+                "stylegan3", setting, size,
+                lambda: networks.Generator(512, 0, 512, size, 3, **options),
+                lambda g, z: g(z, None, noise_mode="const"),
+            )  # fmt: skip
+
+        yield subject
+
+
+@contextmanager
+def rosinality_(path: Path) -> Iterator[Callable[..., Subject]]:
+    load = torch.utils.cpp_extension.load  # type: ignore[attr-defined]
+    torch.utils.cpp_extension.load = lambda *_, **__: types.SimpleNamespace()  # type: ignore[attr-defined]
+    try:
+        with importing(path):
+            model: Any = import_module("model")
+
+            def subject(size: int, setting: str = "", small: bool = False) -> Subject:
+                return Subject(
+                    "stylegan2-pytorch (rosinality)", setting, size,
+                    lambda: model.Generator(size, 512, 8, channel_multiplier=1),
+                    lambda g, z: g([z], randomize_noise=False)[0],
+                    discriminator=lambda: model.Discriminator(size, channel_multiplier=1),
+                )  # fmt: skip
+
+            yield subject
+    finally:
+        torch.utils.cpp_extension.load = load  # type: ignore[attr-defined]
+
+
+@contextmanager
+def genforce(path: Path) -> Iterator[Callable[..., Subject]]:
+    with importing(path):
+        models: Any = import_module("models.stylegan2_generator")
+
+        def subject(size: int, setting: str = "", small: bool = False, **options: Any) -> Subject:
+            widths = {"fmaps_base": SMALL * size, "fmaps_max": SMALL} if small else {"fmaps_base": 64 * size}
+            return Subject(
+                "genforce", setting, size,
+                lambda: models.StyleGAN2Generator(size, **options, **widths),
+                lambda g, z: g(z)["image"],
+            )  # fmt: skip
+
+        yield subject
+
+
+@contextmanager
+def higan(path: Path) -> Iterator[Callable[..., Subject]]:
+    with importing(path):
+        models: Any = import_module("models.stylegan2_generator_network")
+
+        def subject(size: int, setting: str = "", small: bool = False, **options: Any) -> Subject:
+            widths = {"fmaps_base": SMALL * size, "fmaps_max": SMALL} if small else {"fmaps_base": 64 * size}
+            return Subject(
+                "higan (genforce)", setting, size,
+                lambda: models.StyleGAN2GeneratorNet(size, randomize_noise=False, **options, **widths),
+                lambda g, z: g(z),
+            )  # fmt: skip
+
+        yield subject
+
+
+PEERS = {
+    "stylegan2_ada": stylegan2_ada,
+    "stylegan3": stylegan3,
+    "rosinality": rosinality_,
+    "genforce": genforce,
+    "higan": higan,
+}
+# Options of each peer's networks that the rows on equal images go through.
+HALF = {"num_fp16_res": 4, "conv_clamp": 256}
+SETTINGS: dict[str, list[dict[str, Any]]] = {
+    "stylegan2_ada": [
+        {"setting": "skip"},
+        {"setting": "orig", "architecture": "orig"},
+        {"setting": "resnet", "architecture": "resnet"},
+        {"setting": "conditional", "classes": 3},
+        {"setting": "3 taps", "resample_filter": [1, 2, 1]},
+        {"setting": "swish, no noise", "activation": "swish", "use_noise": False},
+        {"setting": "float16", **HALF},
+        {"setting": "float16, channels-last", "fp16_channels_last": True, **HALF},
+    ],
+    "stylegan3": [
+        {"setting": "StyleGAN3-T"},
+        {"setting": "StyleGAN3-R", "conv_kernel": 1, "use_radial_filters": True},
+        {"setting": "StyleGAN2", "num_fp16_res": 0},
+    ],
+    "rosinality": [{"setting": ""}],
+    "genforce": [{"setting": "skip"}, {"setting": "orig", "architecture": "origin"}],
+    "higan": [{"setting": "skip"}, {"setting": "orig", "architecture_type": "origin"}],
+}
+
+
+def _narrow(size: int, small: bool) -> dict[str, int]:
+    """Few channels; otherwise 64 at the last resolution, as all of these have at 256² by themselves."""
+    return {"channel_base": SMALL * size, "channel_max": SMALL} if small else {"channel_base": 64 * size}
