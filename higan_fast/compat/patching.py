@@ -234,9 +234,12 @@ class _Patcher:
             used = set(function.__code__.co_names)
             replaced = served_globals(function.__globals__, used, self._part)
             if replaced:
+                globals_ = {**function.__globals__, **replaced}
+                if "__name__" not in used:  # by which a compiler would look up the globals of the module
+                    globals_.pop("__name__", None)
                 copied = types.FunctionType(
                     function.__code__,
-                    {**function.__globals__, **replaced},
+                    globals_,
                     function.__name__,
                     function.__defaults__,
                     function.__closure__,

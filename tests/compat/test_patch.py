@@ -4,12 +4,18 @@ import copy
 import pickle
 import threading
 import warnings
+from collections import Counter
 
 import pytest
 import torch
 
 import higan_fast as hf
 from tests.compat.stand_ins import ada, genforce, imported_again, pickled, rosinality, shaken, stylegan3
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
 
 
 def codes(num=2, length=12, layers=6, seed=0):
@@ -259,3 +265,23 @@ def test_refusals(monkeypatch):
         assert type(network.synthesis) is ada.SynthesisNetwork
         assert not handle.report()
         assert str(handle.report()) == "no calls yet"
+
+
+def test_compiled_and_exported_without_a_break():
+    network = shaken(rosinality.Generator(widths=(6, 5)))
+    with torch.no_grad(), hf.patch(network):
+        z = latents(length=12)
+        expected = network([z], randomize_noise=False)[0]
+        compiled = torch.compile(
+            lambda z: network([z], randomize_noise=False)[0], backend="eager", fullgraph=True
+        )
+        torch.testing.assert_close(compiled(z), expected, atol=1e-5, rtol=1e-5)
+    block = shaken(ada.SynthesisBlock(5, 4, 12, 8, is_last=True))
+    arguments = (torch.randn(2, 5, 4, 4), torch.randn(2, 3, 4, 4), codes(layers=3))
+    with torch.no_grad(), hf.patch(block):
+        expected = block(*arguments, noise_mode="const")
+        program = torch.export.export(block, arguments, {"noise_mode": "const"})
+        torch.testing.assert_close(program.module()(*arguments, noise_mode="const"), expected)
+    targets = Counter(str(node.target) for node in program.graph.nodes)
+    ours = {name.split(".")[1]: num for name, num in targets.items() if name.startswith("higan_fast.")}
+    assert ours == {"bias_act": 3, "modulated_conv2d": 2, "to_rgb": 1}
