@@ -121,7 +121,7 @@ __global__ void __launch_bounds__(Columns::THREADS)
         }
         const float noise_here = noise;
         if (h + 1 < end) load(h + 1);  // overlaps with the arithmetic
-        float finished[V];
+        float finished[V] = {};
         UNROLL for (int k = 0; k < K; ++k) {  // output h + k
             UNROLL for (int v = 0; v < V; ++v) {
                 float sum = k < K - 1 ? unfinished[k][v] : 0;
