@@ -39,7 +39,7 @@ def native() -> dict[str, Any]:
     import torch
 
     from higan_fast import _native, ops
-    from higan_fast.ops.implementation import why_not_native
+    from higan_fast.ops.implementation import why_reference
 
     extension, problem = _native.load()
     found: dict[str, Any] = {"extension": problem or "loaded"}
@@ -52,7 +52,7 @@ def native() -> dict[str, Any]:
     for op in ops.OPS:
         found["ops"][op] = {}
         for device in devices:
-            reason = why_not_native(op, torch.device(device), torch.float32)
+            reason = why_reference(op, torch.empty(0, device=device))
             found["ops"][op][device] = f"reference: {reason}" if reason else "native"
     return found
 

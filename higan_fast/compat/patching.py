@@ -79,11 +79,7 @@ def patch(
     Raises:
         ValueError: if nothing in the model is known, it is patched already, or an argument is not as stated.
     """
-    wanted = _wanted(ops)
-    for name, value, known in (("check", check, Check), ("gradients", gradients, Gradients)):
-        if value not in get_args(known):
-            raise ValueError(f"{name}: got {value!r}, expected one of {list(get_args(known))}")
-    policy = Policy(check == "first_call", gradients == "ours")
+    wanted, policy = _wanted(ops), _policy(check, gradients)
     if is_turned_off():
         return Handle(policy, (), lambda: None)
     if any(original_class(module) is not type(module) for module in model.modules()):
@@ -109,11 +105,7 @@ def patch_every_model(check: Check = "first_call", gradients: Gradients = "ours"
     Models in which nothing is known stay as they are. Arguments are as of ``patch``. The first call of a
     layer that is called by itself, before any network that has it, is left to the original.
     """
-    policy, seen, lock = (
-        Policy(check == "first_call", gradients == "ours"),
-        WeakSet[nn.Module](),
-        threading.RLock(),
-    )
+    policy, seen, lock = _policy(check, gradients), WeakSet[nn.Module](), threading.RLock()
     if is_turned_off():
         return Handle(policy, (), lambda: None)
     patcher = _Patcher(policy, _wanted("auto"))
@@ -145,7 +137,7 @@ def patch_namespace(
     Raises:
         ValueError: if the module has no function that is known.
     """
-    policy = Policy(check == "first_call", gradients == "ours")
+    policy = _policy(check, gradients)
     if is_turned_off():
         return Handle(policy, (), lambda: None)
     namespace = vars(module)
@@ -169,6 +161,13 @@ def patch_namespace(
 def is_turned_off() -> bool:
     """Whether the user has turned everything off, with ``HIGAN_FAST_DISABLE=1``."""
     return os.environ.get("HIGAN_FAST_DISABLE", "") == "1"
+
+
+def _policy(check: str, gradients: str) -> Policy:
+    for name, value, known in (("check", check, Check), ("gradients", gradients, Gradients)):
+        if value not in get_args(known):
+            raise ValueError(f"{name}: got {value!r}, expected one of {list(get_args(known))}")
+    return Policy(check == "first_call", gradients == "ours")
 
 
 def _wanted(ops: str | Collection[str]) -> set[str]:

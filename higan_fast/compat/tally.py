@@ -19,7 +19,8 @@ class Line(NamedTuple):
 
     Attributes:
         what: the function or layer that was called, as ``"bias_act"`` or ``"SynthesisLayer"``.
-        served: ``"kernel"``, ``"reference"`` (ours, in PyTorch) or ``"original"``.
+        served: ``"kernel"``, ``"reference"`` (ours, in PyTorch) or ``"original"``; ``"unchecked"`` is no call
+            but says that the original could not run to be compared with.
         reason: why it was no kernel; empty where it was one.
         calls: how often.
     """
@@ -36,7 +37,7 @@ class Report(tuple[Line, ...]):
     @property
     def fallbacks(self) -> int:
         """How many calls no kernel served."""
-        return sum(line.calls for line in self if line.served != "kernel")
+        return sum(line.calls for line in self if line.served in ("reference", "original"))
 
     def __str__(self) -> str:
         rows = [("call", "served by", "calls", "because"), *((a, b, str(n), why) for a, b, why, n in self)]
