@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from higan_fast.statistics.decisions import Decisions
 
-MAX_SAMPLES = 1_000  # as in the demo
+MAX_SAMPLES = 1_000
 MARGIN = 0.1
 KEPT_AFTER = 20  # runs
 

@@ -271,7 +271,7 @@ def demo(out: Path, device: str, precision: str, quiet: bool) -> None:
         "step_unit": "norm",
         "decide": "top-layer",
         "confidence": 0.99,
-        "max_samples": 1_000,
+        "max_samples": 512,
         "exhaustive": False,
         "null": "both",
         "num_null": 32,
