@@ -73,14 +73,18 @@ def upfirdn2d(
 ) -> Tensor:
     """``torch_utils.ops.upfirdn2d.upfirdn2d``: see ``higan_fast.ops.upfirdn2d``.
 
-    A filter ``[k, k]`` that is the product of one for rows and columns runs as two passes of k taps.
+    A filter ``[k, k]`` that is the product of one for rows and columns runs as two passes of k taps, unless a
+    gradient is recorded.
 
     Raises:
         ValueError: if ``impl`` is unknown, or an argument has a shape or range that it must not have.
     """
     ours = _impl(impl)
     (up_x, up_y), (down_x, down_y) = two_factors("up", up), two_factors("down", down)
-    sides, filter_, gain = four_sides(padding), for_ops(f, x), float(gain)
+    sides, gain = four_sides(padding), float(gain)
+    # Of two passes each keeps its input for the gradient, and small filters gain nothing that pays for it.
+    is_recorded = f is not None and torch.is_grad_enabled() and x.requires_grad
+    filter_ = f if f is not None and is_recorded else for_ops(f, x)
     if up_x == up_y and down_x == down_y:
         note("upfirdn2d", "upfirdn2d", x, filter_, reason=_asked(impl))
         return ops.upfirdn2d(

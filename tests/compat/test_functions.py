@@ -123,6 +123,9 @@ def test_sizes_after_resampling():
         assert nvlabs_sg2.filter2d(x, f).shape == x.shape
         assert nvlabs_sg2.upsample2d(x, f).shape == (1, 2, 12, 16)
         assert nvlabs_sg2.downsample2d(x, f).shape == (1, 2, 3, 4)
+    f = nvlabs_sg2.setup_filter([1, 3, 3, 1])
+    recorded = nvlabs_sg2.upsample2d(x.requires_grad_(), f)  # in one pass instead of two
+    torch.testing.assert_close(recorded, nvlabs_sg2.upsample2d(x.detach(), f), atol=1e-12, rtol=1e-12)
     flat = nvlabs_sg2.upsample2d(torch.ones(1, 1, 9, 9), nvlabs_sg2.setup_filter([1, 3, 3, 1]))
     torch.testing.assert_close(flat[:, :, 3:-3, 3:-3], torch.ones(1, 1, 12, 12))  # gain included
 
