@@ -85,6 +85,15 @@ class OneLayerToy(ToyGenerator):
         return activation
 
 
+class LinearToy(ToyGenerator):
+    """Layer l paints pattern l as strongly as its code reaches along direction l."""
+
+    def layer(self, index: int, activation: Activation, code: Tensor) -> Activation:
+        strength = (code - self.w_avg) @ self.directions[index]
+        painted = torch.einsum("n,chw->nchw", strength, self.patterns[index])
+        return activation._replace(features=activation.features + painted)
+
+
 def conditional_toy() -> tuple[ConditionalToy, ToyPredictor]:
     """The same two networks, to the bit, on every call."""
     generator = ConditionalToy()

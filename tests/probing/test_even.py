@@ -6,24 +6,20 @@ import torch
 
 from higan_fast.predictors.base import ModulePredictor
 from higan_fast.probing import Boundaries, Boundary, verify
-from tests.toy import NUM_LAYERS, ToyGenerator
+from tests.toy import NUM_LAYERS
+from tests.toy_families import LinearToy
 
 STEP = 1.5
 ROUNDING = 1e-6  # the toy's directions have unit length to float32
 OPTIONS = {"step": STEP, "num_null": 8, "confidence": 0.95, "progress": False}
 
 
-class Linear(ToyGenerator):
-    """Layer l paints pattern l as strongly as its code reaches along direction l; no w reaches 0's."""
+class Linear(LinearToy):
+    """No w reaches direction 0."""
 
     def mapping(self, z, label=None):
         w, first = super().mapping(z), self.directions[0]
         return w - ((w - self.w_avg) @ first)[:, None] * first
-
-    def layer(self, index, activation, code):
-        strength = (code - self.w_avg) @ self.directions[index]
-        painted = torch.einsum("n,chw->nchw", strength, self.patterns[index])
-        return activation._replace(features=activation.features + painted)
 
 
 @pytest.fixture(scope="module")

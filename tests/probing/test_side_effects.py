@@ -11,24 +11,16 @@ from higan_fast.probing import Boundaries, Boundary, verify
 from higan_fast.probing.freed import FREED_SAMPLES, MOST_PAIRS
 from higan_fast.probing.side_effects import SIDE_SAMPLES, SMALL, prices, side_effects
 from tests.probing.same import same
-from tests.toy import CODE_DIM, NUM_LAYERS, ToyGenerator
+from tests.toy import CODE_DIM, NUM_LAYERS
+from tests.toy_families import LinearToy
 
 OPTIONS = {"decide": "effect", "null": "isotropic", "num_null": 32, "confidence": 0.95, "progress": False}
-
-
-class Shifted(ToyGenerator):
-    """Layer l paints pattern l as strongly as its code reaches along direction l."""
-
-    def layer(self, index, activation, code):
-        strength = (code - self.w_avg) @ self.directions[index]
-        painted = torch.einsum("n,chw->nchw", strength, self.patterns[index])
-        return activation._replace(features=activation.features + painted)
 
 
 @pytest.fixture(scope="module")
 def world():
     """A score of pattern 0, one of 0 and 1 together, and one of pattern 2 alone; all have a range."""
-    generator = Shifted().double()
+    generator = LinearToy().double()
     patterns = generator.patterns[:3].flatten(1)
 
     def scores(images):
