@@ -96,7 +96,7 @@ def test_stages_one_by_one_give_the_same(files, probed, tmp_path):
         [row["effect"] for row in expected["semantics"]],
         atol=1e-3,
     )
-    tables = {"semantics", "entanglement", "mean_layer_by_level", "hierarchy"}
+    tables = {"semantics", "entanglement", "freed", "mean_layer_by_level", "hierarchy"}
     assert set(found) == tables | {"images", "images_fixed", "settings"}
     first = found["semantics"][0]
     assert {"name", "level", "effect", "low", "high", "null_low", "null_high", "beats_null"} <= set(first)

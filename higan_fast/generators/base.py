@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -114,9 +115,11 @@ class Generator(torch.nn.Module, abc.ABC):
         """Moves or converts all tensors, as ``to`` does; they stay out of inference mode.
 
         What a layer prepares from its weights is kept as long as they do not change, and of tensors that were
-        made in inference mode nobody can tell.
+        made in inference mode nobody can tell. A generator that was made there stays there: of its tensors
+        torch would leave some in, and take others out.
         """
-        with torch.inference_mode(False):
+        made_there = any(tensor.is_inference() for tensor in (*self.parameters(), *self.buffers()))
+        with contextlib.nullcontext() if made_there else torch.inference_mode(False):
             moved: Generator = super()._apply(fn, recurse)
         return moved
 

@@ -97,7 +97,7 @@ def test_the_scores_of_the_demo_are_measured_once(tmp_path, monkeypatch):
     # As a plain pass scores the same sample, moved along the last boundary on all layers.
     generator, predictor = hf.load_generator("scenes"), hf.load_predictor("scenes")
     samples = hf.sample(generator, predictor, 300, out=tmp_path / "samples", progress=False)
-    boundary = hf.fit_boundaries(samples, ["bed"], chosen_num=50, progress=False)["bed"]
+    boundary = hf.fit_boundaries(samples, ["bed"], method="svm", chosen_num=50, progress=False)["bed"]
     codes = make_codes(generator, measuring.SEED, 0, 1, stream=VERIFICATION).codes
     move = torch.tensor(measuring.STEP * boundary.normal, dtype=torch.float32)
     with torch.no_grad():
