@@ -276,10 +276,21 @@ class Boundaries(Mapping[str, Boundary]):
 
 
 def fingerprint_of(boundaries: Mapping[str, Boundary]) -> str:
-    """A hash of names, spaces and normals, by which a verification knows of which boundaries it is."""
+    """A hash of all that results tell of boundaries, by which these know of which boundaries they are.
+
+    Two fits may give the same normal, as gradients do whatever the samples, and other accuracies.
+    """
     digest = hashlib.sha256()
     for name, boundary in sorted(boundaries.items()):
-        digest.update(json.dumps([name, boundary.space, boundary.normal.shape]).encode())
+        told: list[Any] = [
+            name,
+            boundary.space,
+            boundary.normal.shape,
+            boundary.num_per_side,
+            boundary.conditions,
+        ]
+        told += [boundary.accuracy, boundary.remaining_accuracy, boundary.deviation, boundary.code_deviations]
+        digest.update(json.dumps(told).encode())
         digest.update(np.ascontiguousarray(boundary.normal, np.float64).data)
     return digest.hexdigest()[:32]
 

@@ -110,7 +110,10 @@ def parse_method(text: str) -> tuple[Method, float | Literal["auto"] | None]:
 
 def method_name(method: str, C: float | str | None) -> str:  # noqa: N803 (the field's name for it)
     """What ``parse_method`` reads: ``"svm=0.01"``, ``"svm=auto"``, ``"difference"``."""
-    return method if C is None else f"{method}={C}" if isinstance(C, str) else f"{method}={C:g}"
+    if C is None or isinstance(C, str):
+        return method if C is None else f"{method}={C}"
+    short = f"{C:g}"
+    return f"{method}={short if float(short) == C else repr(float(C))}"
 
 
 class Task(NamedTuple):

@@ -131,7 +131,7 @@ def numbers(option: str, text: str) -> list[float]:
             if dots and len(run := range(int(first), int(last) + 1)) > MOST_STEPS:
                 raise click.UsageError(f"{option}: got {part!r}, expected at most {MOST_STEPS} steps")
             found += map(float, run if dots else [first])
-    except ValueError:
+    except (ValueError, OverflowError):
         raise click.UsageError(
             f"{option}: got {text!r}, expected numbers with commas, such as -3,0,3, or -6..6"
         ) from None

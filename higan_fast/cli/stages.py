@@ -72,6 +72,11 @@ def probe(
     places = {name: options.get(name) for name in PLACES}
     check_fitting(**fitting)
     _check_verifying(None, batch=batch, space=fitting["space"], **verifying)
+    if verifying["null"] == "shuffled" and fitting["method"] == "gradient":
+        raise ValueError(
+            "null (--null): got 'shuffled', which fits boundaries to shuffled scores, but a gradient is "
+            "fitted to none; take 'both', or another --boundary"
+        )
     if layer_samples != 0:
         check_count("layer_samples (--layer-samples)", layer_samples, 2)
     if dosing is not None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from higan_fast.boundaries.boundary import Boundary, StepUnit
+from higan_fast.boundaries.boundary import Boundary, StepUnit, has_unit_layers
 from higan_fast.probing.effect_files import Measured, hash_of, key_of, name_of
 from higan_fast.probing.measurement import Direction, Measurement
 from higan_fast.probing.side_effects import SMALL
@@ -40,7 +40,7 @@ def measure_freed(
     """Frees each boundary of what it surely moves beside, one at a time, and moves samples along the rest.
 
     The rest of a boundary is as long as the boundary was, so that the same step is taken: what is lost is the
-    price of leaving the other semantic alone.
+    price of leaving the other semantic alone. One that has conditions already is left as it is.
 
     Args:
         columns: the semantic of each boundary.
@@ -54,13 +54,14 @@ def measure_freed(
     """
     freed, rows = [], []
     for row, other in _largest(figures, columns, deviation):
+        if boundaries[row].conditions:
+            continue  # which a second projection would bring back
         try:
             rest = boundaries[row].conditional_on(boundaries[other])
         except ValueError:
             continue  # the same direction: nothing is left
-        step = boundaries[row].per_step(step_unit)
-        length = np.linalg.norm(step) / np.linalg.norm(rest.normal)
-        freed.append(Direction(f"{rest.name} without {boundaries[other].name}", rest.normal * length))
+        moved = as_long(rest.normal, boundaries[row].per_step(step_unit))
+        freed.append(Direction(f"{rest.name} without {boundaries[other].name}", moved))
         rows.append((row, other))
     effects, num = np.full((3, len(rows), len(deviation)), np.nan), min(FREED_SAMPLES, at_most)
     if freed:
@@ -70,6 +71,14 @@ def measure_freed(
         **dict(zip(("freed_effect", "freed_low", "freed_high"), effects, strict=True)),
         **{name: figures[name] + 2 * len(freed) * num for name in ("images", "images_fixed")},
     }
+
+
+def as_long(normal: Array, step: Array) -> Array:
+    """A normal as long as a step, on each layer where each has length 1, and else as a whole."""
+    axis = -1 if normal.ndim == 1 or has_unit_layers(normal) else None
+    lengths = (np.linalg.norm(each, axis=axis, keepdims=True) for each in (step, normal))
+    long, before = lengths
+    return np.asarray(normal * np.divide(long, before, out=np.zeros_like(long), where=before > 0))
 
 
 def _largest(figures: Mapping[str, Any], columns: Sequence[int], deviation: Array) -> list[tuple[int, int]]:

@@ -51,6 +51,8 @@ def shuffled_directions(
         raise ValueError(f"{why}how these were fitted is not known; give what fit_boundaries returned")
     if settings["method"] == "gradient":
         raise ValueError(f"{why}a gradient is fitted to no scores; take 'both'")
+    if any(boundaries[name].conditions for name in names):
+        raise ValueError(f"{why}boundaries that were freed of others have no like among these; take 'both'")
     fitted_to = settings["num_samples"], settings["samples"]
     if fitted_to[0] != len(samples) or first_difference(fitted_to[1], samples.settings) is not None:
         raise ValueError(f"{why}they were fitted to other samples; give those, or fit again")
@@ -61,6 +63,7 @@ def shuffled_directions(
     of_nothing = [[f"shuffled {i}", "attribute"] for i in range(num)]
     arrays = {name: getattr(samples, name) for name in ("z", "w", "codes")} | {"scores": scores}
     strengths = {origin.C for name in names if (origin := boundaries[name].origin) is not None}
+    strengths = strengths or {settings["C"] if isinstance(settings.get("C"), float) else None}
     fitted = fit_boundaries(
         Samples(Held(samples.settings | {"semantics": of_nothing}, arrays), len(samples)),
         method=settings["method"],

@@ -93,8 +93,9 @@ class NullGeometry(NamedTuple):
         """
         effects = np.asarray(effects, np.float64)
         each = np.asarray(random, np.float64).reshape(*self.cosines.shape[:2], *effects.shape)
-        beside = np.sqrt(np.maximum(1 - np.square(self.cosines), 1e-12))
-        left = (each - self.cosines * effects) / beside
+        # A direction that lies along the boundary leaves nothing beside it, and counts as it is.
+        share = np.where(1 - np.square(self.cosines) > 1e-6, self.cosines, 0.0)
+        left = (each - share * effects) / np.sqrt(1 - np.square(share))
         scale = (np.square(each).mean(axis=1) * np.square(left).mean(axis=1)) ** 0.25  # [K, ...]
         found = student_p_values(effects, self.widening * scale, self.degrees, one_sided=one_sided)
         return np.asarray(found.max(axis=0))

@@ -8,7 +8,7 @@ import torch
 
 from higan_fast.predictors.base import ModulePredictor
 from higan_fast.probing import Boundaries, Boundary, verify
-from higan_fast.probing.freed import FREED_SAMPLES, MOST_PAIRS
+from higan_fast.probing.freed import FREED_SAMPLES, MOST_PAIRS, as_long
 from higan_fast.probing.side_effects import SIDE_SAMPLES, SMALL, prices, side_effects
 from tests.probing.same import same
 from tests.toy import CODE_DIM, NUM_LAYERS
@@ -91,3 +91,15 @@ def test_a_direction_that_is_the_other_one_cannot_be_freed_of_it(world):
     found = verify(generator, predictor, twins, num=80, **OPTIONS | {"decide": None})
     assert len(side_effects(found)) == 2 and found.freed.shape == (0, 2) and prices(found) == []
     assert len(boundaries["alone"].normal) == CODE_DIM
+
+
+def test_a_freed_boundary_takes_steps_as_long_on_each_layer():
+    random = np.random.default_rng(0)
+    normal, step = random.normal(size=(2, 3, 4))
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    np.testing.assert_allclose(np.linalg.norm(as_long(normal, step), axis=1), np.linalg.norm(step, axis=1))
+    whole = normal * np.array([[0.9], [0.4], [0.0]])  # a W+ direction keeps its profile
+    whole /= np.linalg.norm(whole)
+    found = as_long(whole, 2.5 * whole)
+    np.testing.assert_allclose(found, 2.5 * whole)
+    np.testing.assert_allclose(np.linalg.norm(as_long(normal[0], step[0])), np.linalg.norm(step[0]))

@@ -108,3 +108,9 @@ def test_the_band_holds_the_share_that_it_says():
     low, high = null_band(scale, 16, 0.95)
     inside = np.mean((null[:, 0] > low) & (null[:, 0] < high))
     assert abs(inside - 0.95) < 4 * np.sqrt(0.95 * 0.05 / 2000)
+
+
+def test_directions_on_one_line_are_not_beyond_each_other():
+    line = np.array([[1.0], [1.0], [-1.0], [1.0], [-1.0]]) * np.ones((1, 32))
+    p = NullGeometry.of(line, 1, 1).p_values([2.0], [[2.0], [-2.0], [2.0], [-2.0]], one_sided=True)
+    assert p > 0.1
