@@ -274,13 +274,13 @@ def demo(out: Path, device: str, precision: str, quiet: bool) -> None:
         "max_samples": 512,
         "exhaustive": False,
         "null": "both",
-        "num_null": 32,
+        "num_null": 24,
         "precision": precision,
         "screening": 8,
     }
     fitting = {"chosen_num": 1_000, "space": "w", "method": "gradient", "C": None, "recipe": None}
     options = settings | truncation | fitting | verifying
-    dosing = {"num": 64, "steps": [-6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0]}
+    dosing = {"num": 48, "steps": [-6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0]}
     stages.probe(out, 6_000, None, 1_000, options, dosing=dosing, quiet=quiet)
 
 
