@@ -18,7 +18,7 @@ from higan_fast.cli.commandlines import command_of
 from higan_fast.cli.printing import print_boundaries, print_ranking
 from higan_fast.devices import describe_device, usable_device
 from higan_fast.engine.precision import Precision, Wish, chosen_precision
-from higan_fast.files import write_whole
+from higan_fast.files import DamagedError, write_whole
 from higan_fast.probing import Attribution, Boundaries, Comparison, Sweep, Verification
 from higan_fast.probing.attribution import check_attributing
 from higan_fast.probing.comparison import METHODS_COMPARED, check_comparing
@@ -260,6 +260,7 @@ def show(
 ) -> tuple[Verification, list[Verification], Attribution | None, Comparison | None, Sweep | None]:
     """The current verification, all others, the layers, methods and sweep; reads and nothing else."""
     run = RunFolder.open(out)
+    _leave_out_stale(run)
     return run.verification, run.kept_beside, run.attribution, run.comparison, run.sweep
 
 
@@ -272,8 +273,22 @@ def _check_verifying(
     )  # fmt: skip
 
 
+def _leave_out_stale(run: RunFolder) -> None:
+    """Says which results of methods or doses are of another verification or fit, and goes on without them."""
+    for name in ("comparison", "sweep"):
+        try:
+            getattr(run, name)
+        except DamagedError:
+            raise
+        except ValueError as error:
+            if run.boundaries and run.verification:  # which are in order themselves
+                say(f"left out: {error}")
+                run.__dict__[name] = None  # what the folder then says
+
+
 def report(out: Path, places: dict[str, str | None], *, quiet: bool) -> None:
     run = RunFolder.open(out, **places)
+    _leave_out_stale(run)
     if places["predictor"] is not None:
         _ = run.predictor  # must be that of the run, though no page needs it
     say_where("drawing", run, quiet)

@@ -85,8 +85,8 @@ def beside(effects: Sequence[SideEffect]) -> str:
     if not effects:
         return ""
     return (
-        f"Beside their own, boundaries surely move other semantics by {number(SMALL, 2)} standard deviations "
-        f"or more: {_pairs(effects)}."
+        "Beside their own, the boundaries whose effect is shown surely move other semantics by "
+        f"{number(SMALL, 2)} standard deviations or more: {_pairs(effects)}."
     )
 
 

@@ -81,8 +81,8 @@ def test_what_the_stop_rule_saved_in_words():
 def test_what_is_moved_beside_is_named():
     assert beside([]) == ""
     assert beside([SideEffect("bed", "table", -0.74), SideEffect("view", "lamp", 0.3)]) == (
-        "Beside their own, boundaries surely move other semantics by 0.25 standard deviations or more: "
-        "bed → table (−0.7) and view → lamp (+0.3)."
+        "Beside their own, the boundaries whose effect is shown surely move other semantics by 0.25 standard "
+        "deviations or more: bed → table (−0.7) and view → lamp (+0.3)."
     )
 
 
