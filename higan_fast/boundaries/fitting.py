@@ -25,8 +25,8 @@ from higan_fast.boundaries.methods import (
     Method,
     Recipe,
     Task,
+    chooses_weight,
     fit_planes,
-    is_chosen,
     method_of,
 )
 from higan_fast.boundaries.origin import Origin
@@ -151,7 +151,7 @@ def fit_boundaries(
         num_gradients=num_gradients, seed=seed,
     )  # fmt: skip
     method = method_of(method, recipe)
-    if C is None and is_chosen(method) and generator is not None and predictor is not None:
+    if chooses_weight(method, C) and generator is not None and predictor is not None:
         C = "auto"  # noqa: N806
     if C == "auto":
         networks = _given(generator, predictor, "to choose C, images are made and scored")

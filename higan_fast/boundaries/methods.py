@@ -50,9 +50,9 @@ def method_of(method: Method | None, recipe: Recipe | None) -> Method:
     return method or ("svm" if recipe else DEFAULT)
 
 
-def is_chosen(method: Method) -> bool:
-    """Whether its C is chosen by what moves most, where none is named and the networks are there."""
-    return method == DEFAULT
+def chooses_weight(method: Method, C: float | str | None) -> bool:  # noqa: N803 (the field's name for it)
+    """Whether C is chosen by what moves most, if the networks are there: where that or nothing is said."""
+    return C == "auto" or (C is None and method == DEFAULT)
 
 
 IN_WORDS: dict[str, str] = {

@@ -12,7 +12,7 @@ import click
 from higan_fast import probing
 from higan_fast.boundaries.boundary import StepUnit
 from higan_fast.boundaries.fitting import check_fitting
-from higan_fast.boundaries.methods import is_chosen, method_of
+from higan_fast.boundaries.methods import chooses_weight, method_of
 from higan_fast.checks import check_count
 from higan_fast.cli.commandlines import command_of
 from higan_fast.cli.printing import print_boundaries, print_ranking
@@ -126,8 +126,7 @@ def fit(out: Path, fitting: dict[str, Any], places: dict[str, str | None], *, qu
     run = RunFolder.open(out, **places)
     networks: dict[str, Any] = {}
     method = method_of(fitting["method"], fitting["recipe"])
-    chosen = fitting["C"] == "auto" or (fitting["C"] is None and is_chosen(method))
-    if method == "gradient" or chosen:
+    if method == "gradient" or chooses_weight(method, fitting["C"]):
         networks = {"generator": run.generator, "predictor": run.predictor}
         say_where("fitting", run, quiet)
     boundaries = probing.fit_boundaries(run.samples, progress=not quiet, **networks, **fitting)

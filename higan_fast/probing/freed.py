@@ -76,8 +76,7 @@ def measure_freed(
 def as_long(normal: Array, step: Array) -> Array:
     """A normal as long as a step, on each layer where each has length 1, and else as a whole."""
     axis = -1 if normal.ndim == 1 or has_unit_layers(normal) else None
-    lengths = (np.linalg.norm(each, axis=axis, keepdims=True) for each in (step, normal))
-    long, before = lengths
+    long, before = (np.linalg.norm(each, axis=axis, keepdims=True) for each in (step, normal))
     return np.asarray(normal * np.divide(long, before, out=np.zeros_like(long), where=before > 0))
 
 

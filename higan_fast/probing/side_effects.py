@@ -94,15 +94,7 @@ def side_effects(verification: Verification, at_least: float = SMALL) -> list[Si
     """
     relative = verification.in_deviations()[:, 0]
     found = verification.moves & verification.beats_null[:, None] & (np.abs(relative) >= at_least)
-    effects = [
-        SideEffect(
-            verification.boundary_names[row],
-            verification.semantics[column].name,
-            float(relative[row, column]),
-        )
-        for row, column in np.argwhere(found)
-    ]
-    return sorted(effects, key=lambda effect: -abs(effect.size))
+    return [SideEffect(*sized) for sized in _largest_first(verification, relative, found)]
 
 
 def large_even_parts(verification: Verification) -> list[EvenPart]:
@@ -112,15 +104,19 @@ def large_even_parts(verification: Verification) -> list[EvenPart]:
     """
     relative = verification.in_deviations("even")[:, 0]
     found = verification.even_sure & (np.abs(relative) >= LARGE_EVEN)  # NaN is not
-    parts = [
-        EvenPart(
-            verification.boundary_names[row],
-            verification.semantics[column].name,
-            float(relative[row, column]),
-        )
+    return [EvenPart(*sized) for sized in _largest_first(verification, relative, found)]
+
+
+def _largest_first(
+    verification: Verification, relative: Array, found: BoolArray
+) -> list[tuple[str, str, float]]:
+    """Boundary, semantic and size of the entries that were found, of sizes ``[B, S]``."""
+    names, semantics = verification.boundary_names, verification.semantics
+    sized = [
+        (names[row], semantics[column].name, float(relative[row, column]))
         for row, column in np.argwhere(found)
     ]
-    return sorted(parts, key=lambda part: -abs(part.size))
+    return sorted(sized, key=lambda entry: -abs(entry[2]))
 
 
 def prices(verification: Verification) -> list[Price]:
