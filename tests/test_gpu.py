@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import higan_fast as hf
-from higan_fast.engine import graphs as cuda_graphs
+from higan_fast import graphs as cuda_graphs
 from higan_fast.engine.engine import Engine
 from higan_fast.engine.plan import Plan, all_and_each
 from higan_fast.predictors.base import ModulePredictor

@@ -69,7 +69,7 @@ def _bytes_per_image(generator: Generator, predictor: Predictor | None) -> int:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
-        images = generator.synthesize(codes)
+        images = generator.draw(codes)
         if predictor is not None:
             score(predictor, images)
         return torch.cuda.max_memory_allocated(device) - before

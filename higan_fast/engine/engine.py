@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from higan_fast.engine.budget import Budget, is_out_of_memory
-from higan_fast.engine.graphs import Graphs, tape_for
 from higan_fast.engine.plan import Box, Plan
 from higan_fast.engine.precision import Precision, activation_dtype, scoring_in, synthesis_in
 from higan_fast.engine.scoring import score
 from higan_fast.engine.streams import SecondStream, upload
 from higan_fast.generators.base import Activation, Generator, check_generator, moved_codes
+from higan_fast.graphs import Graphs, tape_for
 from higan_fast.predictors.base import Predictor, check_predictor
 
 T = TypeVar("T")
@@ -282,7 +282,7 @@ class Engine:
         return None
 
     def _synthesized(self, codes: Tensor) -> Tensor:
-        return self._synthesis.run("images", self.generator.synthesize, codes)
+        return self._synthesis.run("images", self.generator.draw, codes)
 
     def _fork(
         self, layer: int, activation: Activation, codes: Tensor, moves: Tensor, steps: Tensor, box: Box

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from higan_fast.engine import graphs as cuda_graphs
-from higan_fast.engine.graphs import Graphs, tape_for
+from higan_fast import graphs as cuda_graphs
 from higan_fast.generators.biggan_deep import BigGANDeep, BigGANDeepConfig
 from higan_fast.generators.stylegan2_layers import StyledConv
+from higan_fast.graphs import Graphs, tape_for
 from higan_fast.ops.implementation import only_reference
 from tests.engine.emulated_cuda import EmulatedTape
 from tests.generators.biggan_checks import codes_for, make
