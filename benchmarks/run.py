@@ -21,6 +21,7 @@ from benchmarks import rows
 from benchmarks.cases import generator, ops
 from benchmarks.cases.case import Backend, Case, error, error_of, exact_result
 from benchmarks.cases.checkpoints import checkpoint_cases
+from benchmarks.cases.convolutions import convolution_cases
 from benchmarks.cases.fitting import fit_cases
 from benchmarks.cases.generator import generator_cases
 from benchmarks.cases.ops import op_cases
@@ -42,13 +43,15 @@ CASES: dict[str, Callable[[str, Peers, bool], Iterable[Case]]] = {
     "ops": lambda device, peers, quick: itertools.chain(
         op_cases(device, quick), () if quick else generator_cases(device, peers)
     ),
+    "convolutions": lambda device, peers, quick: convolution_cases(device, quick),
     "generator": generator_cases,
 }
 SMALL = {"resolution": 256, "base": 8192}
 SECONDS = 10.0  # --quick: no backend of a case begins after so long
-KERNELS = {"ops", "generator"}  # these run native kernels, on the CPU or on CUDA
+KERNELS = {"ops", "generator", "convolutions"}  # these run native kernels, on the CPU or on CUDA
 DEFAULT = {"cpu": ("ops", "render", "verify"), "cuda": ("ops", "verify")}
 ON_CUDA = {*KERNELS, "fit", "verify"}
+CUDA_ALONE = {"convolutions"}
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -81,9 +84,10 @@ def main(
     """Time cases, check that their backends agree, and append one row per backend.
 
     CASE is render, verify (compared with HiGAN's published loop), fit (boundaries), checkpoints (loading),
-    ops (each op at the shapes of real layers, then, unless --quick, the generator) or generator (a whole
-    StyleGAN2). The default is ops, render and verify; on CUDA, ops and verify. An interrupted run keeps the
-    rows that it has printed.
+    ops (each op at the shapes of real layers, then, unless --quick, the generator), generator (a whole
+    StyleGAN2) or convolutions (CUDA: the library's against ours, which also become rows of the table by which
+    modulated_conv2d chooses). The default is ops, render and verify; on CUDA, ops and verify. An interrupted
+    run keeps the rows that it has printed.
     """
     keep_freed_memory()  # as the command line does; a peer on the CPU runs in a process of its own
     names = names or DEFAULT[device]
@@ -118,6 +122,8 @@ def _prepare(device: str, names: tuple[str, ...]) -> Ceilings | None:
     Raises:
         click.UsageError, click.ClickException: if the cases cannot run on the device.
     """
+    if device == "cpu" and not CUDA_ALONE.isdisjoint(names):
+        raise click.UsageError(f"--device cpu: {', '.join(sorted(CUDA_ALONE))} takes --device cuda")
     if device == "cuda":
         if not torch.cuda.is_available():
             raise click.UsageError(f"--device cuda: torch {torch.__version__} sees no CUDA device")
@@ -157,6 +163,7 @@ def _run(
     seconds |= in_turn({b.label: b.run for b in good if not b.once}, repeats, device)
     for backend in good:
         _record(_measured(case, backend, seconds, found[backend.label], ceilings), device, out)
+    _keep(case, seconds, out)
     return problems
 
 
@@ -180,7 +187,13 @@ def _run_quickly(case: Case, ceilings: Ceilings | None, device: str, out: Path |
         if not backend.once:
             seconds |= in_turn({backend.label: backend.run}, 1, device)
         _record(_measured(case, backend, seconds, off, ceilings), device, out)
+    _keep(case, seconds, out)
     return problems
+
+
+def _keep(case: Case, seconds: dict[str, float], out: Path | None) -> None:
+    if case.keep is not None and all(backend.label in seconds for backend in case.backends):
+        click.echo(case.keep(seconds, out))
 
 
 def _record(row: dict[str, object], device: str, out: Path | None) -> None:

@@ -39,6 +39,7 @@ def native() -> dict[str, Any]:
     import torch
 
     from higan_fast import _native, ops
+    from higan_fast.ops.convolution_choice import describe
     from higan_fast.ops.implementation import why_reference
 
     extension, problem = _native.load()
@@ -48,6 +49,7 @@ def native() -> dict[str, Any]:
         found["compiled_instruction_sets"] = list(extension.cpu.compiled_instruction_sets)
         found["cuda"] = _cuda(extension)
     devices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    found["convolution"] = {device: describe(torch.device(device)) for device in devices}
     found["ops"] = {}
     for op in ops.OPS:
         found["ops"][op] = {}

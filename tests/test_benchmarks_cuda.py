@@ -9,9 +9,10 @@ import torch
 from click.testing import CliRunner
 
 from benchmarks import roofline, rows, run, timing
-from benchmarks.cases import generator, ops
+from benchmarks.cases import convolutions, generator, ops
 from benchmarks.cases.case import Backend, Case
 from benchmarks.roofline import MIB
+from higan_fast.ops import convolution_choice as choice
 from tests.cuda_on_cpu import NAME, Event, cuda_on_cpu
 
 
@@ -101,3 +102,21 @@ def test_quick_leaves_out_what_would_begin_too_late(monkeypatch, tmp_path):
     output = invoke("fit", "--quick", "--out", str(tmp_path))
     assert "slow: b float32: left out, for the case took 0.3 s before it" in output
     assert [row["backend"] for row in read(tmp_path)] == ["a"]
+
+
+def test_convolutions_leave_rows_by_which_they_are_chosen(monkeypatch, tmp_path):
+    small(monkeypatch)
+    cases = partial(convolutions.convolution_cases, batches=(1,), resolution=8)
+    monkeypatch.setitem(run.CASES, "convolutions", lambda device, peers, quick: cases(device, quick))
+    output = invoke("convolutions", "--quick", "--out", str(tmp_path / "rows"))
+    assert "faster (convolution_times.csv)" in output
+    table = choice.read_rows(tmp_path / "rows" / "convolution_times.csv")
+    layers = [(row.layer.pixels, row.layer.up) for row in table]
+    assert layers == [(16, 1), (64, 1), (64, 2)] and {row.capability for row in table} == {(9, 0)}
+    timed = (tmp_path / "rows" / f"{rows._file_name(NAME)}.csv").read_text().splitlines()
+    assert [row["backend"] for row in csv.DictReader(timed)][:2] == ["native", "native, fused"]
+
+
+def test_convolutions_need_a_gpu():
+    result = CliRunner().invoke(run.main, ["convolutions"])
+    assert result.exit_code == 2 and "--device cpu: convolutions takes --device cuda" in result.output

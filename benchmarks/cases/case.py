@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -58,6 +59,8 @@ class Case:
         reason: why results may differ by the tolerances.
         images: number of images that one call makes, for the rate; None: it makes none.
         exact: returns the result to compare with; None: the first backend's.
+        keep: takes the seconds of each backend, by its label, and the folder for rows (None: where the
+            package looks them up); keeps them there, and returns a line to print.
     """
 
     name: str
@@ -65,6 +68,7 @@ class Case:
     reason: str
     images: int | None = None
     exact: Callable[[], Result] | None = None
+    keep: Callable[[dict[str, float], Path | None], str] | None = None
 
 
 def exact_result(case: Case) -> list[Tensor]:

@@ -175,7 +175,7 @@ def convolution(make: Maker, layer: Conv, batch: int) -> Case:
         options |= {"up": 2}
     elif size > 4:
         options |= {"modulated": True}
-    natives: dict[str, dict[str, Any]] = {"native": {}}
+    natives: dict[str, dict[str, Any]] = {"native": {"convolution": "library"}}
     if make.device == "cuda" and layer.inputs % 8 == 0:
         natives["native, fused"] = {"convolution": "fused"}
     name = f"{layer}, batch {batch}"

@@ -17,12 +17,13 @@ from torch import Tensor
 from higan_fast import _native
 from higan_fast.ops.arrays import takes_arrays
 from higan_fast.ops.bias_act import ACTIVATIONS, bias_act, check_activation, tail_numbers
+from higan_fast.ops.convolution_choice import Layer, choose
 from higan_fast.ops.implementation import Impl, use_native
 from higan_fast.ops.layout import small
 from higan_fast.ops.registration import register
 from higan_fast.ops.upfirdn2d import upfirdn2d
 
-Convolution = Literal["library", "fused"]
+Convolution = Literal["auto", "library", "fused"]
 EPSILON = 1e-8
 RECTIFIERS = ("linear", "relu", "lrelu")
 # When the fused convolution applies the styles, each of its output tiles stays within one sample. Features
@@ -49,7 +50,7 @@ def modulated_conv2d(
     clamp: float | None = None,
     next_styles: Tensor | None = None,
     modulated: bool = False,
-    convolution: Convolution = "library",
+    convolution: Convolution = "auto",
     impl: Impl = "auto",
 ) -> Tensor:
     """Computes ``next_styles · bias_act(demod · conv(x · styles, weight) + noise, bias)``.
@@ -75,7 +76,7 @@ def modulated_conv2d(
             ``styles`` then only enter the demodulation.
         convolution: of the native implementation. ``"library"`` runs torch's convolution, then one kernel;
             ``"fused"`` runs our tensor-core convolution, which includes that kernel (CUDA, 16 bits, I a
-            multiple of 8).
+            multiple of 8); ``"auto"`` takes what was faster on such a GPU (``ops/convolution_choice.py``).
         impl: ``"auto"``, ``"reference"`` or ``"native"``.
 
     Returns:
@@ -218,6 +219,9 @@ def _native_modulated_conv2d(
     factors = (small(demod, x), noise, small(bias, x), small(next_styles, x))
     tail = (*factors, *tail_numbers(activation, None, gain, clamp))
     kernel = weight.to(x.dtype)
+    if convolution == "auto":
+        layer = Layer(num * shape[2] * shape[3], weight.shape[1], weight.shape[0], up)
+        convolution = choose(x.device, x.dtype, layer)
     if styles is not None and (convolution == "library" or x.shape[2] * x.shape[3] < FEWEST_FUSED_PIXELS):
         given, x = x, _channels_last((num, *x.shape[1:]), x)
         _native.launch("modulate", x.device, given, small(styles, x), x)
