@@ -303,7 +303,8 @@ def _state_of(network: torch.nn.Module) -> object:
         for tensors in (module._parameters, module._buffers):
             for tensor in tensors.values():
                 if tensor is not None:
-                    # Inference tensors have no version; nothing prepared from them is cached.
+                    # Inference tensors have no version: after a change of theirs, recordings keep what was
+                    # prepared from them until Generator.weights_changed.
                     state += [tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version]
     return state
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from higan_fast.checks import check_truncation
+from higan_fast.generators.prepared import Kept, WeightCache
 
 # On CPUs a layer's features are kept below this size. They then fit the last-level cache of a few cores, and
 # the C library's allocator reuses the block; larger blocks cost a page fault per 4 KiB at every layer.
@@ -64,7 +65,15 @@ class Activation(NamedTuple):
         return Activation(torch.cat(features), *(_joined(of_parts) for of_parts in (rgb, residual)))
 
 
-class Generator(torch.nn.Module, abc.ABC):
+class _MadeOutside(abc.ABCMeta):
+    """Makes instances outside of inference mode: tensors that are made there do not count their changes."""
+
+    def __call__(cls, *args: Any, **options: Any) -> Any:
+        with torch.inference_mode(False) if torch.is_inference_mode_enabled() else contextlib.nullcontext():
+            return super().__call__(*args, **options)
+
+
+class Generator(torch.nn.Module, metaclass=_MadeOutside):
     """A style-based generator.
 
     ``map`` turns latents into layer codes, and ``synthesize`` turns layer codes into images. Both build on
@@ -85,6 +94,7 @@ class Generator(torch.nn.Module, abc.ABC):
             None: the fingerprint covers what can be seen of both.
         not_fingerprinted: attributes that are not part of a module's identity, such as a call counter; every
             submodule may have its own.
+        times_changed: how often ``weights_changed`` was called.
     """
 
     family: ClassVar[str]
@@ -96,7 +106,8 @@ class Generator(torch.nn.Module, abc.ABC):
     layers: tuple[Layer, ...]
     activation_dtype: torch.dtype | None = None
     identity: str | None = None
-    not_fingerprinted: ClassVar[tuple[str, ...]] = ()
+    not_fingerprinted: ClassVar[tuple[str, ...]] = ("times_changed",)
+    times_changed: int = 0
 
     @property
     def num_layers(self) -> int:
@@ -114,14 +125,39 @@ class Generator(torch.nn.Module, abc.ABC):
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Generator:
         """Moves or converts all tensors, as ``to`` does; they stay out of inference mode.
 
-        What a layer prepares from its weights is kept as long as they do not change, and of tensors that were
-        made in inference mode nobody can tell. A generator that was made there stays there: of its tensors
-        torch would leave some in, and take others out.
+        What layers prepare from their weights is kept as long as these do not change, which tensors that were
+        made in inference mode do not count. Where a generator holds some (of someone else's network), all are
+        moved there: torch would leave some in, and take others out.
         """
         made_there = any(tensor.is_inference() for tensor in (*self.parameters(), *self.buffers()))
         with contextlib.nullcontext() if made_there else torch.inference_mode(False):
             moved: Generator = super()._apply(fn, recurse)
+        self._forget_prepared()
         return moved
+
+    def load_state_dict(self, *args: Any, **options: Any) -> Any:
+        """As in ``torch.nn.Module``; what was prepared from the old weights is forgotten."""
+        loaded = super().load_state_dict(*args, **options)
+        self.weights_changed()
+        return loaded
+
+    def weights_changed(self) -> None:
+        """Makes everything that was prepared or recorded from the weights anew.
+
+        Needed only after changes that cannot be seen: in place, on another device than a CPU, and through
+        ``.data`` or of tensors that were made in inference mode (``prepared.Kept`` lists what is seen).
+        """
+        for tensor in (*self.parameters(), *self.buffers()):
+            if not tensor.is_inference():
+                torch.autograd.graph.increment_version(tensor)
+        self.times_changed += 1  # which recordings compare
+        self._forget_prepared()
+
+    def _forget_prepared(self) -> None:
+        for module in self.modules():
+            for value in vars(module).values():
+                if isinstance(value, Kept | WeightCache):
+                    value.forget()
 
     @abc.abstractmethod
     def mapping(self, z: Tensor, label: Tensor | None = None) -> Tensor:

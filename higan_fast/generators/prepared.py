@@ -1,13 +1,94 @@
-"""Convolution weights in the form that kernels need, cached until a weight changes."""
+"""What layers prepare from their weights, kept until a weight changes."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from higan_fast.ops.modulated_conv2d import normalize_weight, square_weight
+
+T = TypeVar("T")
+
+# At most so many rows and columns of a tensor are looked at, to see changes that torch does not count.
+GLIMPSE = 8
+
+
+class Kept(Generic[T]):
+    """Keeps what was last made from some tensors, until one of them changes.
+
+    These changes are seen:
+
+    - what torch counts: it gives a tensor another version after every change in place, such as an
+      optimizer's step or ``load_state_dict``. Tensors that were made in inference mode have none;
+    - other memory, as after ``to`` or ``parameter.data = …``. The old memory is held until then, so that no
+      new tensor gets its address;
+    - on CPUs, changes in place that torch does not count, which are those through ``.data``, through NumPy,
+      and of tensors that were made in inference mode. Up to 64 numbers, spread over each tensor, are compared
+      at every call. A change that leaves all of them as they were is missed.
+
+    On other devices the last ones need ``forget`` (``Generator.weights_changed``): to look at numbers, the
+    host would have to wait for the device at every call.
+
+    Nothing is kept while a gradient is needed, nor while a compiler or a tracer watches, whose graph must
+    read the tensors themselves.
+    """
+
+    def __init__(self) -> None:
+        self._last: _Last[T] | None = None  # replaced as a whole: threads share it
+
+    def get(self, tensors: Sequence[Tensor], options: Hashable, make: Callable[[], T]) -> T:
+        """Returns what ``make`` makes of these tensors with these options; it runs where either changed."""
+        if is_watched() or (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)):
+            return make()
+        places, last = (options, *map(_place, tensors)), self._last
+        if last is None or last.places != places or last.seen != [part.tobytes() for part in last.glimpses]:
+            glimpses = [part for part in map(_glimpse, tensors) if part is not None]
+            seen = [part.tobytes() for part in glimpses]
+            with torch.inference_mode(False), torch.no_grad():
+                made = make()
+            last = _Last(places, glimpses, seen, [tensor.untyped_storage() for tensor in tensors], made)
+            self._last = last
+        return last.made
+
+    def forget(self) -> None:
+        """Makes the next call make everything anew."""
+        self._last = None
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"_last": None}  # a copied module starts with nothing
+
+
+class _Last(NamedTuple, Generic[T]):
+    """What was made, and of what: places, numbers seen there, and the memory, which stays theirs."""
+
+    places: tuple[Hashable, ...]
+    glimpses: list[NDArray[Any]]
+    seen: list[bytes]
+    memory: list[torch.UntypedStorage]
+    made: T
+
+
+def _place(tensor: Tensor) -> Hashable:
+    version = None if tensor.is_inference() else tensor._version
+    return tensor.data_ptr(), version, tensor.shape, tensor.dtype, tensor.device
+
+
+def _glimpse(tensor: Tensor) -> NDArray[Any] | None:
+    """Returns a view of some numbers spread over a tensor on the CPU, as bits; None on other devices."""
+    if tensor.device.type != "cpu":
+        return None
+    bits = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.itemsize]
+    most = [GLIMPSE**2] if tensor.ndim == 1 else [GLIMPSE] * 2 + [1] * (tensor.ndim - 2)
+    spread = [
+        slice(size // 2 % -(-size // num), None, -(-size // num)) if size else slice(None)
+        for size, num in zip(tensor.shape, most[: tensor.ndim], strict=True)
+    ]
+    view: NDArray[Any] = tensor.detach().view(bits).numpy()[*spread, ...]
+    return view
 
 
 class Prepared(NamedTuple):
@@ -25,30 +106,22 @@ class Prepared(NamedTuple):
 
 
 class WeightCache:
-    """Caches the last prepared form of one weight.
-
-    The key includes the weight's address and its version, which every in-place change increments. So an
-    optimizer step, ``load_state_dict`` or a move to another device invalidates the cache. Nothing is cached
-    while a gradient is needed, or for inference tensors, which have no version; nor while a compiler or a
-    tracer watches, whose graph must read the weight itself.
-    """
+    """Keeps the last prepared form of one weight until the weight changes; ``Kept`` says what it sees."""
 
     def __init__(self) -> None:
-        self._last: tuple[tuple[object, ...], Prepared] | None = None  # replaced as a whole: threads share it
+        self._kept: Kept[Prepared] = Kept()
 
     def get(self, weight: Tensor, dtype: torch.dtype, up: int) -> Prepared:
         """Returns the form for features of ``dtype``, laid out for a convolution with this ``up``."""
-        if is_watched() or weight.is_inference() or (torch.is_grad_enabled() and weight.requires_grad):
-            return prepare(weight, dtype, up)
-        key = (weight.data_ptr(), weight._version, weight.shape, weight.dtype, weight.device, dtype, up)
-        last = self._last
-        if last is None or key != last[0]:
-            with torch.inference_mode(False), torch.no_grad():
-                last = self._last = (key, prepare(weight.detach(), dtype, up))
-        return last[1]
 
-    def __getstate__(self) -> dict[str, object]:
-        return {"_last": None}  # a copied module starts with an empty cache
+        def make() -> Prepared:
+            return prepare(weight if torch.is_grad_enabled() else weight.detach(), dtype, up)
+
+        return self._kept.get([weight], (dtype, up), make)
+
+    def forget(self) -> None:
+        """Makes the next call prepare the weight anew."""
+        self._kept.forget()
 
 
 def is_watched() -> bool:
