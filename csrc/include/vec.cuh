@@ -13,6 +13,19 @@ struct alignas(sizeof(T) * V) Vec {
     HOST_DEVICE const T& operator[](int i) const { return values[i]; }
 };
 
+// All elements of a vector as floats, and back.
+template <class T, int V>
+HOST_DEVICE void widen(float (&to)[V], const Vec<T, V>& from) {
+    for (int v = 0; v < V; ++v) to[v] = widen(from[v]);
+}
+
+template <class T, int V>
+HOST_DEVICE Vec<T, V> narrow_all(const float (&from)[V]) {
+    Vec<T, V> to;
+    for (int v = 0; v < V; ++v) to[v] = narrow<T>(from[v]);
+    return to;
+}
+
 // Number of elements in 16 bytes.
 template <class T>
 constexpr int WIDEST = 16 / int(sizeof(T));

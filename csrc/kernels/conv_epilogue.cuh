@@ -1,6 +1,8 @@
 // The tail of a convolution on the device: loads what depends on the channel once, then does the arithmetic.
 #pragma once
 
+#include <cmath>
+
 #include "../include/expect.h"
 #include "../include/vec.cuh"
 #include "../include/warp.cuh"
@@ -15,7 +17,9 @@ struct TailView {
     bool wide_channels, wide_noise;                 // four neighbours can be loaded at once
     Activation activation;
     float alpha, gain;
-    float limit;  // the bound of the clamp; infinity without one
+    float slope;  // of a rectifier below zero
+    bool leaky;   // 0 < slope ≤ 1: a rectifier is then the larger one of x and slope · x
+    float limit;  // the bound of the clamp before the gain; infinity without one
 };
 
 inline void expect_tail(const Tail& tail, std::int64_t n, std::int64_t c, std::int64_t h, std::int64_t w) {
@@ -37,6 +41,9 @@ inline TailView tail_view(const Tail& tail, std::int64_t num_samples) {
         for (int i = 1; i < 3; ++i) noise.sizes[i] = noise.sizes[i + 1], noise.strides[i] = noise.strides[i + 1];
     }
     const auto wide = [](const Tensor& given) { return can_vectorize(given, given.rank - 1, 4, sizeof(float)); };
+    const double slope = tail.activation == Activation::linear ? 1
+                         : tail.activation == Activation::relu ? 0
+                                                               : tail.alpha;
     return {view<const float, 2>(tail.demod, "demod"),
             view<const float, 2>(bias, "bias"),
             view<const float, 2>(tail.next_styles, "next_styles"),
@@ -46,7 +53,9 @@ inline TailView tail_view(const Tail& tail, std::int64_t num_samples) {
             tail.activation,
             float(tail.alpha),
             float(tail.gain),
-            tail.clamp < 0 ? std::numeric_limits<float>::infinity() : float(tail.clamp)};
+            float(slope),
+            slope > 0 && slope <= 1,
+            tail.clamp < 0 ? std::numeric_limits<float>::infinity() : float(tail.clamp / std::abs(tail.gain))};
 }
 
 // Activations that are one multiplication and one select. They are so common that kernels are specialised for them.
@@ -69,35 +78,73 @@ __device__ void load_floats(float (&to)[V], const View<const float, R>& from, bo
     UNROLL for (int i = 0; i < V; ++i) to[i] = from(lead..., first + i);
 }
 
-// The tail of V neighbouring channels of one sample.
+#ifndef HIGAN_FAST_EMULATION
+
+// The larger and the smaller number; NaN if one of them is NaN. Comparisons and selections would take four times as
+// many instructions.
+__device__ inline float larger(float a, float b) {
+    float result;
+    asm("max.NaN.f32 %0, %1, %2;" : "=f"(result) : "f"(a), "f"(b));
+    return result;
+}
+
+__device__ inline float smaller(float a, float b) {
+    float result;
+    asm("min.NaN.f32 %0, %1, %2;" : "=f"(result) : "f"(a), "f"(b));
+    return result;
+}
+
+#else
+
+inline float larger(float a, float b) { return a > b || a != a ? a : b; }
+inline float smaller(float a, float b) { return a < b || a != a ? a : b; }
+
+#endif
+
+// The tail of V neighbouring channels of one sample. The clamp is applied before the gain, which makes one factor with
+// the next layer's style.
 template <int V>
 class ChannelTail {
 public:
     __device__ ChannelTail(const TailView& tail, int n, int c) {
-        UNROLL for (int v = 0; v < V; ++v) demod_[v] = 1, bias_[v] = 0, next_styles_[v] = 1;
+        UNROLL for (int v = 0; v < V; ++v) demod_[v] = 1, bias_[v] = 0, factors_[v] = 1;
         if (tail.demod) load_floats(demod_, tail.demod, tail.wide_channels, c, n);
         if (tail.bias) load_floats(bias_, tail.bias, tail.wide_channels, c, n);
-        if (tail.next_styles) load_floats(next_styles_, tail.next_styles, tail.wide_channels, c, n);
+        if (tail.next_styles) load_floats(factors_, tail.next_styles, tail.wide_channels, c, n);
+        UNROLL for (int v = 0; v < V; ++v) factors_[v] *= tail.gain;
     }
 
-    // Applies the tail to a value of channel v. RECTIFIER: the activation is a rectifier.
+    // Applies the tail to values of M neighbouring channels, from number `first` on. RECTIFIER: the activation is a
+    // rectifier. Branches are outside of the loops, because all threads take the same one.
+    template <bool RECTIFIER, int M>
+    __device__ void apply(const TailView& tail, int first, float (&values)[M], float noise) const {
+        UNROLL for (int i = 0; i < M; ++i) values[i] = values[i] * demod_[first + i] + (noise + bias_[first + i]);
+        if constexpr (!RECTIFIER) {
+            UNROLL for (int i = 0; i < M; ++i) values[i] = activate(tail.activation, values[i], tail.alpha);
+        } else if (tail.leaky) {
+            UNROLL for (int i = 0; i < M; ++i) values[i] = larger(values[i], values[i] * tail.slope);
+        } else {
+            const bool flat = tail.activation == Activation::relu;
+            UNROLL for (int i = 0; i < M; ++i) {
+                values[i] = values[i] < 0 ? (flat ? 0 : values[i] * tail.slope) : values[i];
+            }
+        }
+        if (tail.limit < std::numeric_limits<float>::infinity()) {
+            UNROLL for (int i = 0; i < M; ++i) values[i] = smaller(larger(values[i], -tail.limit), tail.limit);
+        }
+        UNROLL for (int i = 0; i < M; ++i) values[i] *= factors_[first + i];
+    }
+
+    // The same for one value, of channel v.
     template <bool RECTIFIER>
     __device__ float apply(const TailView& tail, int v, float value, float noise) const {
-        value = value * demod_[v] + (noise + bias_[v]);
-        if constexpr (RECTIFIER) {
-            const float slope = tail.activation == Activation::linear ? 1 : tail.alpha;
-            const float below = tail.activation == Activation::relu ? 0 : value * slope;
-            value = value < 0 ? below : value;
-        } else {
-            value = activate(tail.activation, value, tail.alpha);
-        }
-        value *= tail.gain;
-        value = value > tail.limit ? tail.limit : value < -tail.limit ? -tail.limit : value;
-        return value * next_styles_[v];
+        float values[1] = {value};
+        apply<RECTIFIER>(tail, v, values, noise);
+        return values[0];
     }
 
 private:
-    float demod_[V], bias_[V], next_styles_[V];
+    float demod_[V], bias_[V], factors_[V];
 };
 
 }  // namespace higan_fast
