@@ -2,72 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import torch
 
 from higan_fast.boundaries.boundary import fingerprint_of
 from higan_fast.checkpoints import load_generator
 from higan_fast.checks import check_label
-from higan_fast.devices import usable_device
+from higan_fast.engine.scoring import score
 from higan_fast.environment import environment
 from higan_fast.files import DamagedError, json_checksum, write_whole
 from higan_fast.fingerprint import check_same, fingerprint, first_difference
 from higan_fast.generators.base import Generator
-from higan_fast.predictors import Predictor, load_predictor
+from higan_fast.predictors import Predictor
+from higan_fast.predictors.source import load_sources, named, sha256
 from higan_fast.probing import Attribution, Boundaries, Comparison, Samples, Sweep, Verification
 from higan_fast.probing.result_files import ResultFiles
 from higan_fast.probing.sweep import acting_layers
+from higan_fast.run_settings import PLACES, Begun, Settings, device_here, read_begun
 from higan_fast.sampling.samples import STORE
 
-# Where the networks are, and where they run: what may differ when a folder has travelled. The names beside
-# them are no paths.
-PLACES: dict[str, tuple[str, ...]] = {
-    "network": ("scenes",),
-    "predictor": ("scenes", "color"),
-    "config": (),
-    "device": (),
-}
 # What run.json and the samples both say of how these were drawn.
 DRAWN = ("seed", "truncation_psi", "truncation_layers", "label")
 # What a stale result is of, where the values tell nobody anything.
 OTHERS = {"boundaries": "other boundaries", "acting": "layers that act by another verification"}
-
-
-class Settings(BaseModel):
-    """What a probe is of. The stages after sampling read it, so that they all speak of the same thing."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    network: str
-    config: str | None = None
-    predictor: str
-    seed: int = Field(0, ge=0)
-    truncation_psi: float = 1.0
-    truncation_layers: int | None = Field(None, ge=0)
-    label: int | None = Field(None, ge=0)
-    device: str = "cpu"
-
-    @property
-    def truncation(self) -> dict[str, Any]:
-        return {"truncation_psi": self.truncation_psi, "truncation_layers": self.truncation_layers}
-
-
-class Begun(BaseModel):
-    """What ``run.json`` holds."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    settings: Settings
-    networks: dict[str, str]
-    made_with: dict[str, Any]
-    begun: str
-    sha256: str  # of all this but the settings, which the samples know too
 
 
 class RunFolder:
@@ -86,25 +49,28 @@ class RunFolder:
         self.path, self.settings = Path(path), settings
 
     @classmethod
-    def open(cls, path: str | Path, **places: str | None) -> RunFolder:
+    def open(cls, path: str | Path, **places: str | Sequence[str] | None) -> RunFolder:
         """A folder in which sampling has begun.
 
         Args:
-            places: of ``network``, ``predictor``, ``config`` and ``device``, those that are elsewhere now.
+            places: of ``network``, ``predictor``, ``config`` and ``device``, those that are elsewhere now; of
+                several predictors, all of them in their order.
 
         Raises:
             FileNotFoundError: when it is no run folder.
-            ValueError: when its settings cannot be read, or this machine has no such device.
+            ValueError: when its settings cannot be read, there are more or fewer predictors, or this machine
+                has no such device.
         """
         file = Path(path) / "run.json"
         if not file.is_file():
             raise FileNotFoundError(
                 f"{path}: no probe was begun here (no run.json); begin with higan-fast sample"
             )
-        stored = _read(file).settings
-        given = {name: place for name, place in places.items() if place is not None}
-        here = {name: _found_at(name, getattr(stored, name), Path(path)) for name in PLACES} | given
-        return cls(path, stored.model_copy(update=here | {"device": _device(given, stored.device)}))
+        stored = read_begun(file).settings
+        here = stored.found_from(Path(path)).elsewhere(
+            {**places, "device": device_here(places, stored.device)}
+        )
+        return cls(path, here)
 
     def begin(self) -> None:
         """Loads the networks; notes the settings, and with what the run is made, unless that was done before.
@@ -114,10 +80,13 @@ class RunFolder:
             ValueError: when a network cannot be read, or has no such class or truncation, or the folder
                 belongs to a probe with other settings.
         """
-        _ = self.generator, self.predictor  # what is wrong with them is said before a folder is made
+        # What is wrong with the networks is said before a folder is made.
+        size = (1, 3, self.generator.resolution, self.generator.resolution)
+        with torch.inference_mode():
+            score(self.predictor, torch.zeros(size, device=self.settings.device))
         file, stored = self.path / "run.json", None
         with suppress(FileNotFoundError, DamagedError):  # it is written below, or written anew
-            stored = _read(file)
+            stored = read_begun(file)
         differing = [] if stored is None else self._differing(stored.settings)
         if differing or (stored is None and file.exists()):
             drawn = self._drawn()
@@ -137,7 +106,7 @@ class RunFolder:
             "made_with": environment() if stored is None else stored.made_with,
             "begun": datetime.now(UTC).isoformat(timespec="seconds") if stored is None else stored.begun,
         }
-        settings = self.settings.model_copy(update=self._stored_places())
+        settings = self.settings.kept_in(self.path)
         begun = Begun(settings=settings, **sealed, sha256=json_checksum(*sealed.values()))
         if begun != stored:
             with write_whole(file) as written:
@@ -146,8 +115,9 @@ class RunFolder:
     @property
     def about(self) -> dict[str, Any]:
         """Settings, versions and date, flat, as the report shows them."""
-        stored = _read(self.path / "run.json")
-        return {**stored.settings.model_dump(), **stored.made_with, "begun": stored.begun}
+        stored = read_begun(self.path / "run.json")
+        settings = stored.settings.model_dump() | {"predictor": named(stored.settings.predictor)}
+        return {**settings, **stored.made_with, "begun": stored.begun}
 
     @cached_property
     def generator(self) -> Generator:
@@ -156,15 +126,15 @@ class RunFolder:
             generator = load_generator(self.settings.network, self.settings.device, self.settings.config)
         check_label(self.settings.label, generator.label_dim)
         generator.check_truncation(**self.settings.truncation)
-        self._check_network("generator", "network", generator)
+        self._check_network("generator", generator, self.settings.network, "--network")
         return generator
 
     @cached_property
     def predictor(self) -> Predictor:
         """The predictor, which must be that of the samples where there are some."""
         with _elsewhere("--predictor"):
-            predictor = load_predictor(self.settings.predictor, device=self.settings.device)
-        self._check_network("predictor", "predictor", predictor)
+            predictor = load_sources(self.settings.predictor, self.settings.levels, self.settings.device)
+        self._check_network("predictor", predictor, named(self.settings.predictor), "--predictor")
         return predictor
 
     @cached_property
@@ -271,19 +241,33 @@ class RunFolder:
                 what = OTHERS.get(name, f"{name} = {found!r}, not {value!r}")
                 raise ValueError(f"{file}: is of {what}; run higan-fast {stage} {self.path}")
 
-    def _check_network(self, name: str, setting: str, network: Generator | Predictor) -> None:
+    def _check_network(self, name: str, network: Generator | Predictor, place: str, option: str) -> None:
         """Raises ValueError where the run was begun with another network than is at its place now."""
         expected = []
         with suppress(FileNotFoundError, DamagedError):  # begin makes it, and makes it anew
-            expected.append(_read(self.path / "run.json").networks[name])
+            expected.append(read_begun(self.path / "run.json").networks[name])
         if self._drawn_with is not None:
             expected.append(self._drawn_with[name])
         if set(expected) - {fingerprint(network)}:
+            changed = self._changed_file() if name == "predictor" else None
+            why = f"its weights or settings differ{f'; {changed} has changed' if changed else ''}"
             raise ValueError(
-                f"{getattr(self.settings, setting)}: is not the {name} of {self.path} (its weights or "
-                f"settings differ); put that back, give its place with --{setting}, or sample into "
-                "another folder"
+                f"{place}: is not the {name} of {self.path} ({why}); put that back, give its place with "
+                f"{option}, or sample into another folder"
             )
+
+    def _changed_file(self) -> str | None:
+        """A file of the predictor that is no longer what it was when the run was begun; None: there is none.
+
+        It counts only where the predictor differs: a comment in somebody's code changes no score.
+        """
+        with suppress(OSError, ValueError):
+            begun_with = read_begun(self.path / "run.json").settings.found_from(self.path).predictor
+            now = {path.resolve() for source in self.settings.predictor for path in source.paths()}
+            for file, digest in (pair for source in begun_with for pair in source.files.items()):
+                if Path(file).resolve() in now and sha256(Path(file)) != digest:
+                    return file
+        return None
 
     def _differing(self, stored: Settings) -> list[tuple[str, Any, Any]]:
         """What of the settings is another than was stored: name, stored value and ours. Places may be."""
@@ -303,17 +287,6 @@ class RunFolder:
             return Samples.open(self.path).settings
         return None
 
-    def _stored_places(self) -> dict[str, str | None]:
-        """Paths as another working directory and another machine can read them."""
-        stored: dict[str, str | None] = {}
-        for name, words in PLACES.items():
-            place = getattr(self.settings, name)
-            if place is not None and name != "device" and place not in words:
-                path, folder = Path(place).absolute(), self.path.absolute()
-                place = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
-            stored[name] = place
-        return stored
-
     @cached_property
     def kept_beside(self) -> list[Verification]:
         """The other verifications of these boundaries; those with the current one's settings come first.
@@ -328,45 +301,6 @@ class RunFolder:
     def _need(self, file: Path, stage: str) -> None:
         if not file.exists():
             raise FileNotFoundError(f"{file}: is not there yet; make it with higan-fast {stage} {self.path}")
-
-
-def _read(file: Path) -> Begun:
-    """Reads ``run.json``.
-
-    Raises:
-        FileNotFoundError: when it is not there.
-        DamagedError: when it is not as ``begin`` writes it; the message has one line.
-    """
-    try:
-        begun = Begun.model_validate_json(file.read_bytes())
-        sealed = json_checksum(begun.networks, begun.made_with, begun.begun)
-        cause = None if begun.sha256 == sealed else "its checksum differs"
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        what = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
-        cause = f"{where}: {what}" if where else what
-    if cause is not None:
-        raise DamagedError(
-            f"{file}: cannot be read ({cause}); run higan-fast sample again with the same settings, which "
-            "writes it anew"
-        )
-    return begun
-
-
-def _found_at(name: str, place: str | None, folder: Path) -> str | None:
-    """A stored place, from here: relative paths start at the run folder."""
-    return place if place is None or name == "device" or place in PLACES[name] else str(folder / place)
-
-
-def _device(given: dict[str, str], stored: str) -> str:
-    """The device that is asked for; else the one of the last stage, if this machine has it, or any."""
-    if "device" in given:
-        return str(usable_device(given["device"]))
-    try:
-        return str(usable_device(stored))
-    except ValueError:
-        return str(usable_device("auto"))
 
 
 @contextmanager

@@ -45,8 +45,20 @@ MAY_KNOW = {
     "report": {"probing", *PROBE, "generators", "predictors"} | TOOLS,
     "scenes": {"generators", "predictors", "ops", "checkpoints", "weights", "probing", *PROBE} | TOOLS,
     "environment": {"_native", "ops"},
-    "run_folder": {"checkpoints", "predictors", "generators", "probing", *PROBE, "environment"} | TOOLS,
-    "cli": {"run_folder", "report", "probing", *PROBE, "checkpoints", "environment", "weights"} | TOOLS,
+    "run_settings": {"predictors"} | TOOLS,
+    "run_folder": {
+        "run_settings",
+        "checkpoints",
+        "predictors",
+        "generators",
+        "probing",
+        *PROBE,
+        "environment",
+    }
+    | TOOLS,
+    "cli": {"run_folder", "run_settings", "report", "predictors", "probing", *PROBE, "checkpoints"}
+    | {"environment", "weights"}
+    | TOOLS,
     "__init__": {"report", "probing", "predictors", "checkpoints", "generators", "ops", "compat"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))

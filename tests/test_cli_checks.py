@@ -77,7 +77,7 @@ def no_networks(monkeypatch):
         raise AssertionError("a network was loaded")
 
     monkeypatch.setattr(run_folder, "load_generator", load)
-    monkeypatch.setattr(run_folder, "load_predictor", load)
+    monkeypatch.setattr(run_folder, "load_sources", load)
 
 
 @pytest.mark.parametrize(

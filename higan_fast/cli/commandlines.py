@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
+from higan_fast.cli.predictor_options import predictor_words
 from higan_fast.run_folder import RunFolder
 
 
@@ -55,7 +56,7 @@ def _sampling(run: RunFolder, num: int | None) -> list[str]:
     words = ["--network", settings.network]
     if settings.config is not None:
         words += ["--config", settings.config]
-    words += ["--predictor", settings.predictor, "--out", str(run.path)]
+    words += [*predictor_words(settings.predictor, settings.levels), "--out", str(run.path)]
     words += [] if num is None else ["--num", str(num)]
     words += ["--seed", str(settings.seed), "--trunc", f"{settings.truncation_psi:g}"]
     if settings.truncation_layers is not None:

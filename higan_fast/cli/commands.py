@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -34,6 +34,10 @@ from higan_fast.cli.options import (
     numbers,
     option,
 )
+from higan_fast.cli.predictor_options import predictors
+
+if TYPE_CHECKING:
+    from higan_fast.run_settings import Places
 
 
 @click.group(cls=FriendlyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -44,6 +48,9 @@ def main(debug: bool) -> None:
     from higan_fast.memory import keep_freed_memory
 
     keep_freed_memory()
+
+
+main.add_command(predictors)
 
 
 @main.command()
@@ -63,7 +70,7 @@ def sample(out: Path, num: int, batch: int | None, quiet: bool, **settings: Any)
 @FITTING
 @ELSEWHERE
 @QUIET
-def fit(run: Path, quiet: bool, places: dict[str, str | None], **fitting: Any) -> None:
+def fit(run: Path, quiet: bool, places: Places, **fitting: Any) -> None:
     """Fit a boundary for each semantic to the samples in RUN."""
     from higan_fast.cli import stages
 
@@ -215,7 +222,7 @@ def show(run: Path, as_json: bool, as_csv: bool) -> None:
 @RUN
 @ELSEWHERE
 @QUIET
-def report(run: Path, quiet: bool, places: dict[str, str | None]) -> None:
+def report(run: Path, quiet: bool, places: Places) -> None:
     """Write RUN/report.html, one self-contained page, and RUN/report.csv, its effects."""
     from higan_fast.cli import stages
 

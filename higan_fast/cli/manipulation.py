@@ -21,6 +21,7 @@ from higan_fast.pictures import check_picture_name, labelled_grid, save_picture
 from higan_fast.probing import format_layers, parse_layers
 from higan_fast.probing.manipulation import check_jitter, check_steps
 from higan_fast.run_folder import RunFolder
+from higan_fast.run_settings import Places
 from higan_fast.sampling.latents import make_codes
 
 # With room for what a file system adds to a name of at most 255 bytes.
@@ -40,7 +41,7 @@ def manipulate(
     variants: int | None,
     scale: float,
     picture: Path | None,
-    places: dict[str, str | None],
+    places: Places,
     quiet: bool,
 ) -> None:
     """Draws a picture: a row for each sample, a column for each step.
@@ -69,7 +70,7 @@ def manipulate(
     moved = parse_layers(layers, num_layers)
     on = "all" if len(moved) == num_layers else format_layers(moved)
     samples = range(num) if chosen is None else chosen
-    if places["predictor"] is not None:
+    if places.get("predictor") is not None:
         _ = run.predictor  # must be that of the run, though no picture needs it
     codes = _codes_of_run(run, samples) if seed is None else _fresh_codes(run, samples, seed)
     say_where("drawing", run, quiet)

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import click
 
+from higan_fast.cli.predictor_options import PREDICTORS
 from higan_fast.wording import LONGEST_MESSAGE, printable
 
 Command = Callable[..., Any]
@@ -151,7 +152,7 @@ NETWORKS = options(
         "ours.",
     ),
     CONFIG,
-    option("--predictor", required=True, help="'scenes', 'color', or a .safetensors file."),
+    PREDICTORS,
     option("--out", type=PATH, required=True, help="Run folder."),
 )
 DEVICE = option(
@@ -172,17 +173,21 @@ def ELSEWHERE(command: Command) -> Command:  # noqa: N802 (a decorator among the
     def gathered(
         *arguments: Any,
         network: str | None,
-        predictor: str | None,
+        predictor: tuple[str, ...],
         config: str | None,
         device: str | None,
         **others: Any,
     ) -> Any:
-        places = {"network": network, "predictor": predictor, "config": config, "device": device}
+        places = {"network": network, "predictor": predictor or None, "config": config, "device": device}
         return command(*arguments, places=places, **others)
 
     return options(
         click.option("--network", help="The generator, if it is not where it was."),
-        click.option("--predictor", help="The predictor, if it is not where it was."),
+        click.option(
+            "--predictor",
+            multiple=True,
+            help="The predictor, if it is not where it was; of several, all of them in their order.",
+        ),
         click.option("--config", help="The generator's JSON file, if it is not where it was."),
         click.option("--device", help="cpu, cuda, cuda:1, …, auto.  [default: the run's, if it is here]"),
     )(gathered)

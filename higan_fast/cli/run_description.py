@@ -11,6 +11,7 @@ from typing import Any
 
 from higan_fast.cli.commandlines import sampling_command, stage_command
 from higan_fast.cli.printing import echo_line
+from higan_fast.predictors.source import named
 from higan_fast.probing import Verification
 from higan_fast.report import made_from
 from higan_fast.run_folder import RunFolder
@@ -76,11 +77,11 @@ def describe_run(path: Path) -> dict[str, Any]:
 
 def print_run(found: dict[str, Any]) -> None:
     """Prints what ``describe_run`` returned, a line for each part."""
-    settings = {name: value for name, value in found["settings"].items() if value is not None}
+    settings = {name: value for name, value in found["settings"].items() if value not in (None, {})}
     begun = f", begun {found['begun'].replace('T', ' ')[:16]}" if found["begun"] else ""
-    echo_line(f"{found['run']}: a probe of {settings['network']} by {settings['predictor']}{begun}")
+    echo_line(f"{found['run']}: a probe of {settings['network']} by {_scorers(settings['predictor'])}{begun}")
     shown = [
-        f"{name.replace('_', ' ')} {settings[name]}"
+        f"{name.replace('_', ' ')} {_told(settings[name])}"
         for name in settings
         if name not in ("network", "predictor")
     ]
@@ -91,6 +92,18 @@ def print_run(found: dict[str, Any]) -> None:
         text = part.get("problem") or part["what"]
         echo_line(f"{name:13} {state if text != part['state'] else ''}{text}")
     echo_line(f"{'next':13} {found['next'] or 'nothing; all stages are complete'}")
+
+
+def _scorers(predictor: str | list[dict[str, Any]]) -> str:
+    """Returns what names the predictors; older runs have one as a text."""
+    return predictor if isinstance(predictor, str) else ", ".join(each["predictor"] for each in predictor)
+
+
+def _told(value: Any) -> str:
+    """Returns a setting as a command line has it."""
+    return (
+        ", ".join(f"{name}={part}" for name, part in value.items()) if isinstance(value, dict) else str(value)
+    )
 
 
 def _part(describe: Callable[[], Part], file: Path | None = None) -> Part:
@@ -114,7 +127,7 @@ def _network(run: RunFolder) -> Part:
 
 def _predictor(run: RunFolder) -> Part:
     names = list(run.predictor.names)
-    what = f"{run.settings.predictor} ({len(names)} semantic{'s' * (len(names) > 1)})"
+    what = f"{named(run.settings.predictor)} ({len(names)} semantic{'s' * (len(names) > 1)})"
     return {"what": what, "semantics": names}
 
 

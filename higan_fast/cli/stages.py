@@ -26,7 +26,8 @@ from higan_fast.probing.sweep import PART, check_sweeping
 from higan_fast.probing.verification_checks import check_verifying
 from higan_fast.progress import say, stage
 from higan_fast.report import dose_figure, write_report
-from higan_fast.run_folder import PLACES, RunFolder, Settings
+from higan_fast.run_folder import RunFolder
+from higan_fast.run_settings import Places, Settings
 from higan_fast.sampling.samples import check_sampling
 
 FITTING = ("chosen_num", "space", "method", "C", "recipe")
@@ -69,7 +70,11 @@ def probe(
         comparing |= attributing | {name: verifying[name] for name in ("step", "step_unit")}
         _check_comparing(batch=batch, **comparing)
     num_stages = 5 + (comparing is not None) + (dosing is not None)
-    places = {name: options.get(name) for name in PLACES}
+    places: Places = {
+        "network": options["network"],
+        "config": options.get("config"),
+        "device": options["device"],
+    }
     check_fitting(**fitting)
     _check_verifying(None, batch=batch, space=fitting["space"], **verifying)
     if verifying["null"] == "shuffled" and fitting["method"] == "gradient":
@@ -121,7 +126,7 @@ def sample(out: Path, num: int, batch: int | None, settings: dict[str, Any], *, 
     )  # fmt: skip
 
 
-def fit(out: Path, fitting: dict[str, Any], places: dict[str, str | None], *, quiet: bool) -> Boundaries:
+def fit(out: Path, fitting: dict[str, Any], places: Places, *, quiet: bool) -> Boundaries:
     check_fitting(**fitting)
     run = RunFolder.open(out, **places)
     networks: dict[str, Any] = {}
@@ -142,7 +147,7 @@ def verify(
     max_samples: int,
     batch: int | None,
     precision: Wish,
-    places: dict[str, str | None],
+    places: Places,
     quiet: bool,
     **options: Any,
 ) -> Verification:
@@ -168,7 +173,7 @@ def layers(
     confidence: float,
     batch: int | None,
     precision: Wish,
-    places: dict[str, str | None],
+    places: Places,
     quiet: bool,
 ) -> Attribution:
     run = RunFolder.open(out, **places)
@@ -193,7 +198,7 @@ def methods(
     num_gradients: int = 256,
     batch: int | None,
     precision: Wish,
-    places: dict[str, str | None],
+    places: Places,
     quiet: bool,
 ) -> Comparison:
     run = RunFolder.open(out, **places)
@@ -229,7 +234,7 @@ def dose(
     semantics: Sequence[str] | None,
     batch: int | None,
     precision: Wish,
-    places: dict[str, str | None],
+    places: Places,
     quiet: bool,
     step_unit: StepUnit | None = None,
 ) -> Sweep:
@@ -285,10 +290,10 @@ def _leave_out_stale(run: RunFolder) -> None:
                 run.__dict__[name] = None  # what the folder then says
 
 
-def report(out: Path, places: dict[str, str | None], *, quiet: bool) -> None:
+def report(out: Path, places: Places, *, quiet: bool) -> None:
     run = RunFolder.open(out, **places)
     _leave_out_stale(run)
-    if places["predictor"] is not None:
+    if places.get("predictor") is not None:
         _ = run.predictor  # must be that of the run, though no page needs it
     say_where("drawing", run, quiet)
     path = write_report(

@@ -12,7 +12,7 @@ from higan_fast.engine.precision import scoring_in, synthesis_in
 from higan_fast.engine.scoring import score
 from higan_fast.files import first_line
 from higan_fast.generators.base import Generator
-from higan_fast.predictors.base import Predictor
+from higan_fast.predictors.base import WITHOUT_GRADIENT, Predictor
 
 
 def score_gradients(
@@ -73,7 +73,7 @@ def _gradients(
         with scoring_in(generator.device, None):
             scores = score(predictor, images)  # [n, S]
         if not scores.requires_grad:
-            raise ValueError("predictor: its scores carry no gradient back to the codes")
+            raise ValueError(f"predictor: its scores carry no gradient back to the codes; {WITHOUT_GRADIENT}")
         found = []
         for index, column in enumerate(columns):
             more = index + 1 < len(columns)

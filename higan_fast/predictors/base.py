@@ -15,6 +15,9 @@ from higan_fast.wording import in_words, printable
 Level = Literal["layout", "object", "attribute", "color"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 
+# What to do where a scorer runs outside torch, or cannot be differentiated.
+WITHOUT_GRADIENT = "take a method that asks for none (--boundary logistic), and --screening 0"
+
 
 @dataclass(frozen=True)
 class Semantic:

@@ -1,0 +1,195 @@
+"""What scores, on the command line: predictors, one or several, with their options and levels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from higan_fast.wording import in_words, printable
+
+if TYPE_CHECKING:
+    from higan_fast.predictors import Source
+
+Command = Callable[..., Any]
+
+LONGEST_FILE = 2**24  # bytes of a file of names or levels
+
+
+def listed(text: str) -> list[str]:
+    """``"a,b"``, a JSON list, or a file with a name in each line or with a JSON list → the names.
+
+    Raises:
+        ValueError: when they cannot be read.
+    """
+    found: Any = None
+    if not text.startswith("[") and "," not in text and (path := Path(text)).suffix in (".txt", ".json"):
+        text = _content(path, "--names")
+        found = None if text.lstrip().startswith("[") else text.splitlines()
+    elif not text.startswith("["):
+        found = text.split(",")
+    found = _json("--names", text) if found is None else found
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise ValueError(f"--names: got {in_words(found)}, expected a list of names")
+    return [name.strip() for name in found if name.strip()]
+
+
+def joined(names: Sequence[str]) -> str:
+    """Names → the text from which ``listed`` makes them."""
+    plain = all("," not in name for name in names) and not names[0].startswith("[")
+    return ",".join(names) if plain else json.dumps(names)
+
+
+class Setting(NamedTuple):
+    """An option that some kinds of predictors take.
+
+    Attributes:
+        name: as kinds name it in ``options``.
+        metavar, help: as click takes them.
+        read: text → JSON value; raises ValueError.
+        write: the value → a text from which ``read`` makes it.
+    """
+
+    name: str
+    metavar: str
+    help: str
+    read: Callable[[str], Any]
+    write: Callable[[Any], str]
+
+
+# Each may be given once for all predictors that take it, or once for each of these.
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "names",
+        "A,B,…|FILE",
+        "Names of the scores, in the order of their columns; or a .txt file with a name in each line, or a "
+        ".json file with a list of them.",
+        listed,
+        joined,
+    ),
+)
+
+
+def PREDICTORS(command: Command) -> Command:  # noqa: N802 (a decorator among the others)
+    """What scores; the command gets it as ``predictor``, a tuple of sources, and ``levels``."""
+
+    @wraps(command)
+    def gathered(*arguments: Any, predictor: tuple[str, ...], levels: tuple[str, ...], **others: Any) -> Any:
+        from higan_fast.predictors import sources
+
+        given = {setting.name: _values(setting, others.pop(setting.name)) for setting in SETTINGS}
+        found = {"predictor": sources(predictor, given), "levels": levels_in(levels)}
+        return command(*arguments, **found, **others)
+
+    gathered = click.option(
+        "--levels",
+        "--level",
+        "levels",
+        multiple=True,
+        metavar="NAME=LEVEL|FILE.json",
+        help="layout, object, attribute or color, for semantics whose predictor does not know; a file has "
+        "an object of them. May be repeated.",
+    )(gathered)
+    for setting in reversed(SETTINGS):
+        flag = f"--{setting.name.replace('_', '-')}"
+        gathered = click.option(
+            flag, setting.name, multiple=True, metavar=setting.metavar, help=setting.help
+        )(gathered)
+    return click.option(
+        "--predictor",
+        required=True,
+        multiple=True,
+        help="'scenes', 'color', or another that higan-fast predictors lists. May be repeated: all score.",
+    )(gathered)
+
+
+def levels_in(texts: Sequence[str]) -> dict[str, str]:
+    """``"bed=object"`` and JSON files with an object of such pairs → the levels by name; the last one counts.
+
+    Raises:
+        ValueError: when one cannot be read, or a level is none of the four.
+        OSError: when there is no such file.
+    """
+    from higan_fast.predictors.base import LEVELS
+
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, level = text.rpartition("=")
+        more: Any = {name: level} if equals else _json(text, _content(Path(text), "--levels"))
+        if not isinstance(more, dict):
+            raise ValueError(f'{printable(text)}: expected an object such as {{"bed": "object"}}')
+        for name, level in more.items():
+            if level not in LEVELS:
+                raise ValueError(
+                    f"levels (--levels): got {in_words(level)} for {in_words(name)}, expected one of "
+                    f"{', '.join(LEVELS)}, as in bed=object"
+                )
+        found |= more
+    return found
+
+
+def predictor_words(given: Sequence[Source], levels: Mapping[str, str]) -> list[str]:
+    """Returns the options of a command line that names these predictors."""
+    from higan_fast.predictors.loading import options_of
+    from higan_fast.predictors.source import OWN
+
+    words = [word for source in given for word in ("--predictor", source.predictor)]
+    for setting in SETTINGS:
+        if not any(setting.name in source.options for source in given):
+            continue
+        taking = [source.options for source in given if setting.name in options_of(source.predictor)]
+        texts = [setting.write(own[setting.name]) if setting.name in own else OWN for own in taking]
+        for text in texts[:1] if len(set(texts)) == 1 else texts:
+            words.append(f"--{setting.name.replace('_', '-')}={text}")
+    return words + [word for name, level in levels.items() for word in ("--levels", f"{name}={level}")]
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def predictors(as_json: bool) -> None:
+    """List the kinds of predictors that --predictor takes, each with an example."""
+    from higan_fast.predictors import KINDS
+
+    kinds = [{"name": kind.name, "example": kind.example, "scores": kind.help} for kind in KINDS]
+    if as_json:
+        click.echo(json.dumps(kinds, indent=2))
+        return
+    for kind in kinds:
+        click.echo(f"{kind['name']:12} {kind['scores']}")
+        click.echo(f"{'':12} --predictor {kind['example']}")
+    click.echo(
+        "\n--predictor may be repeated: all score, and a name that two use is told apart by its predictor's."
+    )
+    code = ", ".join(kind.name for kind in KINDS if kind.runs_code)
+    if code:
+        click.echo(f"Not sandboxed, so trust the file: {code}. All others execute nothing that a file holds.")
+
+
+def _values(setting: Setting, texts: Sequence[str]) -> list[Any]:
+    from higan_fast.predictors.source import OWN
+
+    return [text if text == OWN else setting.read(text) for text in texts]
+
+
+def _content(path: Path, option: str) -> str:
+    """The text of a small file; raises OSError or ValueError, one line that names it."""
+    from higan_fast.opening import check_file
+
+    size = check_file(path)
+    if size > LONGEST_FILE:
+        raise ValueError(f"{path}: has {size:,} bytes, expected a small text file for {option}")
+    try:
+        return path.read_text()
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: is no text, expected one for {option}") from None
+
+
+def _json(where: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{printable(where)}: is no JSON ({printable(str(error))})") from None

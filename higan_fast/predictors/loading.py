@@ -1,0 +1,134 @@
+"""From whatever names or is a predictor, or several of them, to one that is ready to score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from higan_fast.devices import usable_device
+from higan_fast.predictors.base import Level, ModulePredictor, Predictor, Semantic, described
+from higan_fast.predictors.combined import combined, with_levels
+from higan_fast.predictors.kinds import KINDS, kind_of, label_of
+
+Named = str | Path | Predictor | Callable[[torch.Tensor], Any]
+
+OF_MODULES = ("names", "score_range")  # what a module or a function takes
+ARGUMENTS = {"names": "semantics (--names)", "score_range": "score_range"}
+
+
+def load_predictor(
+    predictor: Named | Sequence[Named],
+    semantics: str | Semantic | Sequence[str | Semantic] | None = None,
+    device: str | torch.device = "cpu",
+    *,
+    identity: str | None = None,
+    score_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
+    levels: Mapping[str, Level] | None = None,
+    **options: Any,
+) -> Predictor:
+    """A predictor, ready to score: in evaluation mode, on ``device``.
+
+    Args:
+        predictor: ``"scenes"``, the embedded predictor of rooms; ``"color"``; a file or ``"kind:argument"``
+            of any kind that ``higan-fast predictors`` lists; or any ``nn.Module`` or function from images
+            ``[N, 3, H, W]`` in [-1, 1] to scores ``[N, num_semantics]``: a tensor, a NumPy array, a dict with
+            a key for each semantic, or an output with ``logits``. A list of these scores all of theirs: a
+            name that two of them use becomes ``scenes.saturation`` and ``color.saturation``.
+        semantics: with a module, a function, or a file that has no names: a name for each column of its
+            scores, or the keys of its dict.
+        device: where it runs; "auto": on a CUDA device where there is one. A function takes care of
+            its networks itself.
+        identity: a name for the module's code and attributes, such as ``"beauty-2"``. Stored scores are
+            reused while it and the weights stay the same. None: its code and attributes decide, as far as
+            they can be seen. Give one where they cannot, as in a compiled runtime, or where they change
+            without changing the scores.
+        score_range: with a module or a function: between what its scores always lie, such as (0, 1), or such
+            a pair for each of some names. Intervals of a verification then hold for every distribution.
+        levels: a level for each of some names, such as ``{"bed": "object"}``, in place of its own.
+        options: what some kinds take besides, as ``higan-fast predictors`` says. In a list they hold for
+            every one that takes them; load one by itself to give it others.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ValueError: when a module comes without names or cannot be called, a file holds no predictor, nothing
+            takes an option, or there is no such device.
+    """
+    several = list(predictor) if isinstance(predictor, list | tuple) else [predictor]
+    if not several:
+        raise ValueError("predictor: got an empty list, expected at least one")
+    given = {"names": semantics, "score_range": score_range, **options}
+    given = {name: value for name, value in given.items() if value is not None}
+    _check_taken(several, given)
+    parts = [_loaded(one, given) for one in several]
+    return ready(combined(parts, [_label(one) for one in several]), levels or {}, device, identity)
+
+
+def ready(
+    predictor: Predictor,
+    levels: Mapping[str, Level],
+    device: str | torch.device,
+    identity: str | None = None,
+) -> Predictor:
+    """A predictor with these levels and this identity, in evaluation mode on its device."""
+    loaded = with_levels(predictor, levels)
+    if identity is not None:
+        loaded.identity = identity
+    return loaded.eval().to(usable_device(device))
+
+
+def options_of(predictor: Any) -> tuple[str, ...]:
+    """The options that something which names or is a predictor takes."""
+    if isinstance(predictor, Predictor):
+        return ()
+    return kind_of(str(predictor))[0].options if isinstance(predictor, str | Path) else OF_MODULES
+
+
+def option_name(name: str) -> str:
+    """What a message calls an option: ``"input_size (--input-size)"``."""
+    return ARGUMENTS.get(name, f"{name} (--{name.replace('_', '-')})")
+
+
+def _loaded(predictor: Any, given: Mapping[str, Any]) -> Predictor:
+    if isinstance(predictor, Predictor):
+        return predictor
+    taken = {name: given[name] for name in options_of(predictor) if name in given}
+    if isinstance(predictor, str | Path):
+        kind, argument = kind_of(str(predictor))
+        return kind.read(argument, taken)
+    return ModulePredictor(predictor, taken.get("names"), taken.get("score_range"))
+
+
+def _check_taken(several: Sequence[Any], given: Mapping[str, Any]) -> None:
+    """Raises ValueError where an option is given that none of the predictors takes."""
+    for name in given:
+        if any(name in options_of(one) for one in several):
+            continue
+        known = OF_MODULES + tuple(option for kind in KINDS for option in kind.options)
+        if name not in known:
+            raise ValueError(f"{name}: no predictor has such an option; they have {', '.join(_each(known))}")
+        first = several[0]
+        what = repr(str(first)) if isinstance(first, str | Path) else described(first)
+        what = what if len(several) == 1 else "each of them"
+        reason = f"{what} takes none"
+        if name == "names":
+            own = f", {list(first.names)}" if isinstance(first, Predictor) and len(several) == 1 else ""
+            reason = f"{what} has its own{own}"
+        elif name == "score_range":
+            reason = f"{what} says itself between what its scores lie"
+        raise ValueError(f"{option_name(name)}: {reason}; leave it out")
+
+
+def _each(names: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(names))
+
+
+def _label(predictor: Any) -> str:
+    """A short word for a predictor: ``"color"``, ``"network"`` of network.onnx, ``"resnet"`` of a ResNet."""
+    if isinstance(predictor, str | Path):
+        return label_of(str(predictor))
+    network = predictor.module if isinstance(predictor, ModulePredictor) else predictor
+    name = getattr(network, "__name__", type(network).__name__)
+    return (name.removesuffix("Predictor") or name).lower()
