@@ -49,7 +49,7 @@ class Boundary:
         accuracy: on held-out samples; over layers, their mean. None: not known.
         remaining_accuracy: on the samples between top and bottom. None: not known, or there are none.
         num_per_side: how many samples each side was fitted and held out from.
-        converged: whether the solver reached its tolerance.
+        converged: whether the solver reached its tolerance; None: not known, or its method needs none.
         layers: the layers on which its author recommends to use it, such as "6-11".
         conditions: names of the semantics from which it was freed.
         deviation: the standard deviation of the semantic's score over the samples that it was fitted to, the
@@ -126,6 +126,7 @@ class Boundary:
         alone; one of length 1 per layer keeps that length, and a W+ direction that of the whole.
 
         Raises:
+            TypeError: when one is no boundary.
             ValueError: when a space differs, (almost) nothing of the normal is left, or the boundary has
                 conditions already: a second projection would bring the first ones back.
         """
@@ -137,6 +138,10 @@ class Boundary:
         if not others:
             return self
         for other in others:
+            if not isinstance(other, Boundary):
+                raise TypeError(
+                    f"conditional_on: got {in_words(other)}, expected a boundary, as boundaries['bed']"
+                )
             if (other.space, other.normal.shape) != (self.space, self.normal.shape):
                 raise ValueError(
                     f"cannot free {self.name!r} ({self.space}, {self.normal.shape}) from {other.name!r} "
@@ -220,13 +225,17 @@ class Boundaries(Mapping[str, Boundary]):
 
     @property
     def fitted_to(self) -> str:
-        """How many samples they were fitted to, in words; empty where that is not known."""
+        """What samples they were fitted to, in words; empty where that is not known."""
         if "num_samples" not in self.settings:
             return ""
         num, asked = self.settings["num_samples"], self.settings.get("num_asked", 0)
+        how = "fitted to"
+        if "num_gradients" in self.settings:
+            most = self.settings["num_gradients"]
+            how = f"averaged from gradients at {most:,} fresh samples at most, and their accuracies are over"
         if num < asked:
-            return f"fitted to {num:,} of {asked:,} samples; sampling was interrupted"
-        return f"fitted to {num:,} samples"
+            return f"{how} {num:,} of {asked:,} samples; sampling was interrupted"
+        return f"{how} {num:,} samples"
 
     def __repr__(self) -> str:
         return _table(tuple(self.boundaries), self.skipped).text()

@@ -104,7 +104,7 @@ def beside(header: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
     skipped, settings = header.get("skipped"), header.get("settings")
     if not isinstance(skipped, dict) or not all(isinstance(reason, str) for reason in skipped.values()):
         raise ValueError("its header does not say in words what was skipped; it is damaged")
-    counts = ("num_samples", "num_asked")
+    counts = ("num_samples", "num_asked", "num_gradients")
     if not isinstance(settings, dict) or not all(_is_count(settings.get(count, 0)) for count in counts):
         raise ValueError("its header does not say how the boundaries were fitted; it is damaged")
     return {printable(name): printable(why, LONGEST_MESSAGE) for name, why in skipped.items()}, settings

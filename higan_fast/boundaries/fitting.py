@@ -16,6 +16,7 @@ from higan_fast.boundaries.choice import STRENGTHS, choose_regularisation
 from higan_fast.boundaries.deviations import codes_in, measured_on
 from higan_fast.boundaries.gradient import mean_gradients
 from higan_fast.boundaries.methods import (
+    ITERATED,
     MACHINES,
     METHODS,
     ON_ALL,
@@ -326,12 +327,12 @@ def _boundary(
         accuracy=float(np.mean([plane.accuracy for plane in fitted])),
         remaining_accuracy=float(np.mean(remaining)) if len(sides.remaining[0]) else None,
         num_per_side=sides.num,
-        converged=all(plane.converged for plane in fitted),
+        converged=all(plane.converged for plane in fitted) if method in ITERATED else None,
     )
 
 
 def _warn_of_unconverged(boundaries: list[Boundary]) -> None:
-    names = [boundary.name for boundary in boundaries if not boundary.converged]
+    names = [boundary.name for boundary in boundaries if boundary.converged is False]
     if names:
         warnings.warn(
             f"the solver did not converge for {', '.join(names)}; a smaller C makes the problem easier",

@@ -37,6 +37,7 @@ RECIPES: tuple[Recipe, ...] = get_args(Recipe)
 
 ON_ALL: tuple[Method, ...] = ("logistic", "ridge")  # that learn from what lies between the two sides too
 MACHINES: tuple[Method, ...] = ("svm", "pattern")  # that have a loss to choose
+ITERATED: tuple[Method, ...] = ("svm", "pattern", "logistic")  # by a solver that may stop early
 REGULARISED: tuple[Method, ...] = ("svm", "logistic", "ridge", "lda", "pattern")
 
 DEFAULT: Method = "logistic"
@@ -66,8 +67,8 @@ IN_WORDS: dict[str, str] = {
     "difference": "The mean code of one less that of the other, divided by its length, is the boundary.",
     "pattern": "A linear support vector machine separates them; the covariance of the codes times its "
     "normal, divided by its length, is the boundary (Haufe et al. 2014).",
-    "gradient": "The mean gradient of the score with respect to the code, divided by its length, is the "
-    "boundary; the two classes tell its accuracy.",
+    "gradient": "The mean gradient of the score with respect to the code, over fresh samples and with long "
+    "ones clipped, is the boundary once divided by its length; the two classes tell its accuracy.",
 }
 
 

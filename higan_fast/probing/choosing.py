@@ -3,11 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from higan_fast.boundaries.boundary import Boundary
+from higan_fast.boundaries.boundary import Boundaries, Boundary
 from higan_fast.checks import check_names
 from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import Predictor
+from higan_fast.wording import in_words
+
+Given = Mapping[str, Boundary] | Boundary | Sequence[Boundary]
+
+
+def by_name(boundaries: Given) -> Mapping[str, Boundary]:
+    """Returns boundaries by name: what ``fit_boundaries`` gave, one boundary, or a list of some.
+
+    Raises:
+        TypeError: when they are anything else.
+        ValueError: when two have the same name.
+    """
+    if isinstance(boundaries, Boundary):
+        return {boundaries.name: boundaries}
+    listed: list[Any] = [boundaries]
+    if isinstance(boundaries, Mapping):
+        listed = list(boundaries.values())
+    elif isinstance(boundaries, list | tuple):
+        listed = list(boundaries)
+    strange = [one for one in listed if not isinstance(one, Boundary)]
+    if strange:
+        raise TypeError(
+            f"boundaries: got {in_words(strange[0])}, expected what fit_boundaries gives, one of its "
+            "boundaries, or a list of some"
+        )
+    return boundaries if isinstance(boundaries, Mapping) else Boundaries(tuple(boundaries))
 
 
 def chosen_names(

@@ -29,7 +29,7 @@ from higan_fast.engine.plan import Plan
 from higan_fast.engine.precision import WISHES, Wish, chosen_precision
 from higan_fast.files import only_writer, remove_leftovers
 from higan_fast.generators.base import Generator
-from higan_fast.predictors.base import Predictor
+from higan_fast.predictors.base import Predictor, described
 from higan_fast.probing.comparison_figures import compared
 from higan_fast.probing.comparison_fits import Fits, fit_each, method_of
 from higan_fast.probing.comparison_results import Comparison
@@ -145,6 +145,10 @@ def compare_methods(
         methods, codes=codes, step=step, step_unit=step_unit, confidence=confidence, precision=precision,
         batch_size=batch_size, num_gradients=num_gradients, out=out,
     )  # fmt: skip
+    if not isinstance(samples, Samples) or not isinstance(boundaries, Boundaries):
+        name, got = ("boundaries", boundaries) if isinstance(samples, Samples) else ("samples", samples)
+        maker = {"boundaries": "fit_boundaries", "samples": "sample"}[name]
+        raise TypeError(f"{name}: got {described(got)}, expected what {maker} gives")
     first = method_of(samples, boundaries)
     check_networks(generator, predictor, samples.settings)
     names = dict.fromkeys([first, *(method_name(*parse_method(method)) for method in methods)])

@@ -28,7 +28,7 @@ from higan_fast.engine.precision import WISHES, Wish, chosen_precision
 from higan_fast.files import only_writer, remove_leftovers
 from higan_fast.generators.base import Generator, check_generator
 from higan_fast.predictors.base import Predictor, Semantic, check_predictor
-from higan_fast.probing.choosing import choose
+from higan_fast.probing.choosing import Given, by_name, choose
 from higan_fast.probing.effect_files import hash_of, key_of
 from higan_fast.probing.layers import format_layers
 from higan_fast.probing.made_by import made_by
@@ -38,6 +38,7 @@ from higan_fast.probing.sweep_results import Sweep
 from higan_fast.probing.sweep_scores import Curves, Scores
 from higan_fast.sampling.samples import deviation_of
 from higan_fast.statistics.dose import DoseClaims, Means, dose_claims
+from higan_fast.wording import in_words
 
 __all__ = ["Sweep", "sweep_steps"]
 
@@ -69,6 +70,8 @@ def check_sweeping(
         ValueError: when an argument is out of range.
         OSError: when ``out`` cannot be written to.
     """
+    if isinstance(steps, str | float | int):
+        raise ValueError(f"steps (--steps): got {steps!r}, expected several numbers, such as (-3, 0, 3)")
     for step in steps:
         check_number("steps (--steps)", step, "finite numbers, such as -3, 0, 3")
     if not any(steps) or len(set(steps)) < len(steps):
@@ -93,7 +96,7 @@ def check_sweeping(
 def sweep_steps(
     generator: Generator,
     predictor: Predictor,
-    boundaries: Mapping[str, Boundary],
+    boundaries: Given,
     steps: Sequence[float] = STEPS,
     *,
     num: int = 128,
@@ -121,7 +124,8 @@ def sweep_steps(
     is. Both networks are put into evaluation mode.
 
     Args:
-        boundaries: from ``fit_boundaries``; their names must be among the predictor's semantics.
+        boundaries: from ``fit_boundaries``, one of them, or a list of some; their names must be among the
+            predictor's semantics.
         steps: 0 is always one of them.
         num: how many samples; each takes one image for every boundary and step other than 0, and where some
             layers act, another. Claims of scores with a range need some 100.
@@ -152,6 +156,9 @@ def sweep_steps(
     """
     check_generator(generator)
     check_predictor(predictor)
+    boundaries = by_name(boundaries)
+    if verification is not None and not isinstance(verification, Verification):
+        raise TypeError(f"verification: got {in_words(verification)}, expected what verify gives, or None")
     if step_unit is None:
         step_unit = "norm" if verification is None else verification.settings["step_unit"]
     check_sweeping(

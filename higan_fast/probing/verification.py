@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from higan_fast.boundaries.boundary import Boundary, StepUnit, fingerprint_of
+from higan_fast.boundaries.boundary import StepUnit, fingerprint_of
 from higan_fast.boundaries.methods import Recipe
 from higan_fast.boundaries.origin import Label, check_origin, drawn_as
 from higan_fast.checks import check_label, check_seed
@@ -21,7 +21,7 @@ from higan_fast.engine.precision import Wish, chosen_precision
 from higan_fast.files import only_writer, remove_leftovers
 from higan_fast.generators.base import Generator, check_generator
 from higan_fast.predictors.base import LogitsOf, Predictor, check_predictor
-from higan_fast.probing.choosing import choose
+from higan_fast.probing.choosing import Given, by_name, choose
 from higan_fast.probing.effect_files import hash_of, key_of, name_of
 from higan_fast.probing.fixed import measure_fixed
 from higan_fast.probing.freed import measure_freed
@@ -44,7 +44,7 @@ __all__ = ["Verification", "verify"]
 def verify(
     generator: Generator,
     predictor: Predictor,
-    boundaries: Mapping[str, Boundary],
+    boundaries: Given,
     *,
     num: int | None = None,
     decide: Goal | None = None,
@@ -78,7 +78,8 @@ def verify(
     mode.
 
     Args:
-        boundaries: from ``fit_boundaries``; their names must be among the predictor's semantics.
+        boundaries: from ``fit_boundaries``, one of them, or a list of some; their names must be among the
+            predictor's semantics.
         num: exactly so many base samples for every effect (HiGAN's K); None: as many as it takes.
         decide: the question: "effect", which boundaries raise their semantic; "top-layer", and on which
             layer the most; "ranking", and in which order. None: "top-layer", or "effect" where there is one
@@ -116,6 +117,7 @@ def verify(
         progress: whether to show it.
 
     Raises:
+        TypeError: when the networks or the boundaries are something else.
         ValueError: when an argument is out of range, a boundary does not fit the networks or was fitted to
             samples of others, or a score is not finite.
         RuntimeError: when another process is writing to ``out``, or memory is too short for one image.
@@ -123,6 +125,7 @@ def verify(
     """
     check_generator(generator)
     check_predictor(predictor)
+    boundaries = by_name(boundaries)
     check_verifying(
         boundaries, num=num, decide=decide, confidence=confidence, max_samples=max_samples, step=step,
         step_unit=step_unit, recipe=recipe, semantics=semantics, null=null, num_null=num_null,

@@ -170,6 +170,7 @@ def test_a_verification_of_something_else_is_refused(boundaries, verification):
     [
         ({"steps": ()}, "steps (--steps): got none; expected different steps, one of them other than 0"),
         ({"steps": (0,)}, "steps (--steps): got 0; expected different steps"),
+        ({"steps": "-3..3"}, "steps (--steps): got '-3..3', expected several numbers"),
         ({"steps": (1, 2, 1)}, "steps (--steps): got 1, 2, 1; expected different steps"),
         ({"steps": (1, float("nan"))}, "steps (--steps): got nan, expected finite numbers"),
         ({"num": 1}, "num (--num): got 1, expected a whole number of at least 2"),
@@ -190,6 +191,13 @@ def test_bad_arguments_are_named(boundaries, options, message):
     with pytest.raises(ValueError) as raised:
         sweep_steps(*toy(), boundaries, **SMALL | options)
     assert message in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_what_is_no_verification_or_boundary_is_named(boundaries):
+    with pytest.raises(TypeError, match="^verification: got 'runs/demo', expected what verify gives"):
+        sweep_steps(*toy(), boundaries, verification="runs/demo", **SMALL)
+    with pytest.raises(TypeError, match="^boundaries: got 'view', expected what fit_boundaries gives"):
+        sweep_steps(*toy(), "view", **SMALL)
 
 
 class Ranged(ToyPredictor):

@@ -303,6 +303,25 @@ def test_boundaries_that_do_not_fit_are_refused(boundaries):
             verify(*toy(), given, progress=False)
 
 
+def test_one_boundary_or_a_list_of_some_is_enough(boundaries):
+    options = {"num": 8, "progress": False}
+    whole = verify(*toy(), boundaries, semantics=["view", "bed"], **options)
+    listed = verify(*toy(), [boundaries["view"], boundaries["bed"]], **options)
+    np.testing.assert_array_equal(listed.effect, whole.effect)
+    alone = verify(*toy(), boundaries["view"], **options)
+    assert alone.boundary_names == ("view",)
+    for given, shown in (
+        ("view", "'view'"),
+        (None, "None"),
+        ({"view": 3.0}, "3.0"),
+        ([np.eye(3)], "a ndarray"),
+    ):
+        with pytest.raises(TypeError, match=f"^boundaries: got {shown}, expected what fit_boundaries gives"):
+            verify(*toy(), given, **options)
+    with pytest.raises(TypeError, match="^conditional_on: got 'bed', expected a boundary"):
+        boundaries["view"].conditional_on("bed")
+
+
 def test_a_score_that_is_no_number_is_named(boundaries):
     generator, predictor = toy()
     healthy = predictor.forward
