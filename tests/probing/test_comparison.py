@@ -204,9 +204,9 @@ def test_what_is_not_fitted_to_these_samples_is_refused(samples, fitted):
 
 
 def test_what_is_no_samples_or_boundaries_is_named(samples, fitted):
-    with pytest.raises(TypeError, match="^boundaries: got a dict, expected what fit_boundaries gives"):
+    with pytest.raises(TypeError, match=r"^boundaries: got a dict, expected what fit_boundaries gives"):
         compare_methods(*toy(), samples, dict(fitted), ("lda",), **FEW)
-    with pytest.raises(TypeError, match="^samples: got a str, expected what sample gives"):
+    with pytest.raises(TypeError, match=r"^samples: got a str, expected what sample gives"):
         compare_methods(*toy(), "runs/demo", fitted, ("lda",), **FEW)
 
 

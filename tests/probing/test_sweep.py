@@ -194,9 +194,9 @@ def test_bad_arguments_are_named(boundaries, options, message):
 
 
 def test_what_is_no_verification_or_boundary_is_named(boundaries):
-    with pytest.raises(TypeError, match="^verification: got 'runs/demo', expected what verify gives"):
+    with pytest.raises(TypeError, match=r"^verification: got 'runs/demo', expected what verify gives"):
         sweep_steps(*toy(), boundaries, verification="runs/demo", **SMALL)
-    with pytest.raises(TypeError, match="^boundaries: got 'view', expected what fit_boundaries gives"):
+    with pytest.raises(TypeError, match=r"^boundaries: got 'view', expected what fit_boundaries gives"):
         sweep_steps(*toy(), "view", **SMALL)
 
 

@@ -316,9 +316,9 @@ def test_one_boundary_or_a_list_of_some_is_enough(boundaries):
         ({"view": 3.0}, "3.0"),
         ([np.eye(3)], "a ndarray"),
     ):
-        with pytest.raises(TypeError, match=f"^boundaries: got {shown}, expected what fit_boundaries gives"):
+        with pytest.raises(TypeError, match=rf"^boundaries: got {shown}, expected what fit_boundaries gives"):
             verify(*toy(), given, **options)
-    with pytest.raises(TypeError, match="^conditional_on: got 'bed', expected a boundary"):
+    with pytest.raises(TypeError, match=r"^conditional_on: got 'bed', expected a boundary"):
         boundaries["view"].conditional_on("bed")
 
 
