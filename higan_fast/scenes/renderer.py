@@ -1,14 +1,17 @@
-"""Renders rooms: casts rays from a perspective camera and shades the nearest surface."""
+"""Renders rooms: casts rays from a perspective camera, and shades and names the nearest surface."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from higan_fast.scenes.classes import CLASSES, OF_MATERIAL
 from higan_fast.scenes.factors import RANGES, Factors
 from higan_fast.scenes.furniture import HALF_WIDTH, HEIGHT, Boxes, furnish
 from higan_fast.scenes.materials import Materials, paint
@@ -19,7 +22,6 @@ FIELD_OF_VIEW = 75.0  # degrees
 CHUNK = 4  # rooms rendered at once: their tensors stay in the CPU cache
 
 
-@torch.no_grad()
 def render(factors: Factors, resolution: int = 64, supersample: int = 2) -> Tensor:
     """Rooms → images, uint8 ``[N, 3, resolution, resolution]``.
 
@@ -30,19 +32,46 @@ def render(factors: Factors, resolution: int = 64, supersample: int = 2) -> Tens
         resolution: height and width in pixels.
         supersample: rays per pixel along each axis; their colours are averaged.
     """
+    images = torch.empty((len(factors), 3, resolution, resolution), dtype=torch.uint8)
+    for rows, image, _ in _drawn(factors, resolution, supersample):
+        images[rows] = image
+    return images
+
+
+@torch.no_grad()
+def render_with_masks(factors: Factors, resolution: int = 64, supersample: int = 2) -> tuple[Tensor, Tensor]:
+    """As ``render``; and masks, uint8 ``[N, resolution, resolution]``: indices into ``CLASSES``.
+
+    A pixel shows the class that most of its rays hit; of equally many, the one that ``CLASSES`` lists last.
+    """
+    images = torch.empty((len(factors), 3, resolution, resolution), dtype=torch.uint8)
+    masks = torch.empty((len(factors), resolution, resolution), dtype=torch.uint8)
+    for rows, image, hit in _drawn(factors, resolution, supersample):
+        images[rows], masks[rows] = image, _most_hit(hit)
+    return images, masks
+
+
+class _Hit(NamedTuple):
+    """What the rays of n rooms hit."""
+
+    index: Tensor  # int64 [n, rays of a pixel, R, R]: one of K boxes, or K + a material
+    classes: Tensor  # uint8 [n, K + 11]: indices into CLASSES
+
+
+def _drawn(factors: Factors, resolution: int, supersample: int) -> Iterator[tuple[Tensor, Tensor, _Hit]]:
+    """Yields rooms, chunk by chunk: which they are, int64 ``[n]``, their images and what their rays hit."""
     for name, value in (("resolution", resolution), ("supersample", supersample)):
         if value < 1:
             raise ValueError(f"{name}: got {value}, expected a positive integer")
-    images = torch.empty((len(factors), 3, resolution, resolution), dtype=torch.uint8)
     if not len(factors):
-        return images
+        return
     boxes = furnish(factors)
     materials = paint(factors)
     order = np.argsort(boxes.num, kind="stable")  # rooms with equal numbers of boxes share a chunk
     for start in range(0, len(factors), CHUNK):
         rows = order[start : start + CHUNK]
-        images[torch.from_numpy(rows)] = _draw(factors[rows], boxes, materials, rows, resolution, supersample)
-    return images
+        drawn = _draw(factors[rows], boxes, materials, rows, resolution, supersample)
+        yield torch.from_numpy(rows), *drawn
 
 
 def _draw(
@@ -52,7 +81,7 @@ def _draw(
     rows: NDArray[np.int64],
     resolution: int,
     supersample: int,
-) -> Tensor:
+) -> tuple[Tensor, _Hit]:
     """One chunk of rooms → uint8 ``[n, 3, resolution, resolution]``; P below is the number of rays."""
     eye, direction = _rays(factors, resolution, supersample)
     inverse = [axis.reciprocal() for axis in direction]
@@ -63,13 +92,27 @@ def _draw(
     half = torch.from_numpy(boxes.half[rows, :num]).float()  # [n, K, 3]
     nearest = _hit_boxes(eye, inverse, centre, half, distance)
     hits = Hits(eye, direction, distance, axis, nearest, centre, half, depth)
-    colour = shade(hits, boxes, materials, rows)  # [n, 3, P] linear light
+    colour, hit = shade(hits, boxes, materials, rows)  # [n, 3, P] linear light, [n, P]
     colour.mul_(-1.6).exp_().neg_().add_(1.0).sqrt_()  # film: bright light saturates softly, at gamma 2
     samples = colour.view(len(rows), 3, supersample**2, resolution, resolution)
     image = samples[:, :, 0].clone()
     for sample in range(1, supersample**2):
         image += samples[:, :, sample]
-    return image.mul_(255.0 / supersample**2).add_(0.5).clamp_(0, 255).to(torch.uint8)
+    image = image.mul_(255.0 / supersample**2).add_(0.5).clamp_(0, 255).to(torch.uint8)
+    rooms = np.tile(np.array(OF_MATERIAL), (len(rows), 1))
+    classes = torch.from_numpy(np.concatenate([boxes.kind[rows, :num], rooms], axis=1).astype(np.uint8))
+    return image, _Hit(hit.view(len(rows), supersample**2, resolution, resolution), classes)
+
+
+def _most_hit(hit: _Hit) -> Tensor:
+    """Returns the class that most rays of a pixel hit, uint8 ``[n, R, R]``; of equally many, the last."""
+    shown = hit.classes.gather(1, hit.index.flatten(1)).view_as(hit.index)
+    best, most = torch.zeros_like(shown[:, 0]), torch.zeros(shown[:, 0].shape, dtype=torch.int32)
+    for number in range(len(CLASSES)):
+        rays = (shown == number).sum(1, dtype=torch.int32)
+        best.masked_fill_((rays > 0) & (rays >= most), number)
+        torch.maximum(most, rays, out=most)
+    return best
 
 
 def _column(values: NDArray[np.float64]) -> Tensor:

@@ -32,8 +32,13 @@ class Hits(NamedTuple):
     depth: Tensor  # [n, 1]
 
 
-def shade(hits: Hits, boxes: Boxes, materials: Materials, rows: NDArray[np.int64]) -> Tensor:
-    """Returns the light along each ray, linear RGB ``[n, 3, P]``; ``rows`` selects the n rooms among N."""
+def shade(hits: Hits, boxes: Boxes, materials: Materials, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    """Shades the n rooms that ``rows`` selects among N.
+
+    Returns:
+        The light along each ray, linear RGB ``[n, 3, P]``; and what it hits, int64 ``[n, P]``: one of the K
+        boxes, or K + the room's material.
+    """
     setting = Setting(*(column[torch.from_numpy(rows)] for column in materials.setting))
     ends = zip(hits.eye, hits.direction, strict=True)
     place = [torch.addcmul(eye, direction, hits.distance) for eye, direction in ends]  # three of [n, P]
@@ -45,7 +50,7 @@ def shade(hits: Hits, boxes: Boxes, materials: Materials, rows: NDArray[np.int64
     material, tint = surfaces(place, level, floor, hits.axis == FACES_Z, setting)
     index = torch.where(seen_box, hits.nearest, material.add_(float(num))).long()  # [n, P]
     looked_up = _look_up(_palette(boxes, materials, rows, num), index)  # [n, 4, P]
-    axis = torch.where(seen_box, _box_axis(hits, place, index.clamp_(max=num - 1)), hits.axis)
+    axis = torch.where(seen_box, _box_axis(hits, place, index.clamp(max=num - 1)), hits.axis)
     dark = _corners(hits, place, seen_box)
     dark *= torch.where(seen_box, 1.0, tint * _shadows(floor, place, boxes, rows))
     white, warm = _light(hits, place, axis, downward, setting)
@@ -56,7 +61,7 @@ def shade(hits: Hits, boxes: Boxes, materials: Materials, rows: NDArray[np.int64
     result = looked_up[:, :3]
     for channel, share in enumerate(LAMP_COLOUR):
         result[:, channel] *= white + share * warm
-    return result.contiguous()
+    return result.contiguous(), index
 
 
 def _palette(boxes: Boxes, materials: Materials, rows: NDArray[np.int64], num: int) -> Tensor:

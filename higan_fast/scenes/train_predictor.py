@@ -62,7 +62,7 @@ def main(out: Path, num: int, epochs: int, cache: Path | None, seed: int, thread
         predictor.train()
         for step, start in enumerate(range(0, num - BATCH_SIZE + 1, BATCH_SIZE)):
             images, factors = dataset.batch(order[start : start + BATCH_SIZE])
-            loss = _loss(predictor, _softened(images.float() / 127.5 - 1), factors)
+            loss = _loss(predictor, softened(images.float() / 127.5 - 1), factors)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -102,7 +102,7 @@ def _loss(predictor: ScenePredictor, images: Tensor, factors: Tensor) -> Tensor:
     return entropy + CONTINUOUS_WEIGHT * F.mse_loss(logits[:, ~binary], factors[:, ~binary])
 
 
-def _softened(images: Tensor) -> Tensor:
+def softened(images: Tensor) -> Tensor:
     """Blurs the first two thirds of the batch, in place, and adds noise to the second third."""
     third = len(images) // 3
     size = int(torch.randint(32, 64, []))
