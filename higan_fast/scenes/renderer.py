@@ -54,7 +54,7 @@ def render_with_masks(factors: Factors, resolution: int = 64, supersample: int =
 class _Hit(NamedTuple):
     """What the rays of n rooms hit."""
 
-    index: Tensor  # int64 [n, rays of a pixel, R, R]: one of K boxes, or K + a material
+    surface: Tensor  # int64 [n, rays of a pixel, R, R]: one of K boxes, or K + a material
     classes: Tensor  # uint8 [n, K + 11]: indices into CLASSES
 
 
@@ -106,7 +106,7 @@ def _draw(
 
 def _most_hit(hit: _Hit) -> Tensor:
     """Returns the class that most rays of a pixel hit, uint8 ``[n, R, R]``; of equally many, the last."""
-    shown = hit.classes.gather(1, hit.index.flatten(1)).view_as(hit.index)
+    shown = hit.classes.gather(1, hit.surface.flatten(1)).view_as(hit.surface)
     best, most = torch.zeros_like(shown[:, 0]), torch.zeros(shown[:, 0].shape, dtype=torch.int32)
     for number in range(len(CLASSES)):
         rays = (shown == number).sum(1, dtype=torch.int32)

@@ -41,7 +41,7 @@ def main(out: Path, num: int, seed: int, threads: int | None, bfloat16: bool) ->
         torch.set_num_threads(threads)
     torch.manual_seed(seed)
     out.mkdir(parents=True, exist_ok=True)
-    segmenter = RoomSegmenter(CLASSES).to(memory_format=torch.channels_last)
+    segmenter = RoomSegmenter(CLASSES)
     optimizer = torch.optim.AdamW(segmenter.parameters(), LEARNING_RATE, weight_decay=1e-2)
     checkpoint, first, last = out / "checkpoint.pt", 0, num // BATCH_SIZE
     if checkpoint.exists():
