@@ -31,7 +31,7 @@ SNAPSHOT_STEPS = 500  # between two checkpoints
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the training run.")
-@click.option("--num", default=64_000, show_default=True, help="Rendered rooms to train on in total.")
+@click.option("--num", default=24_000, show_default=True, help="Rendered rooms to train on in total.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--threads", default=None, type=int, help="CPU threads; use 1 next to other work.")
 @click.option("--bfloat16/--float32", default=False, help="Multiply in bfloat16; faster where a CPU can.")
