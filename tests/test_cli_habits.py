@@ -42,7 +42,7 @@ def test_what_auto_has_taken_is_said_and_kept(files, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     networks = ("--network", files[0], "--predictor", "color", "--out", tmp_path)
-    assert "sampling on cpu (3 threads)\n" in run("sample", *networks, "--num", 128).stderr
+    assert "sampling on cpu (3 threads), precision exact\n" in run("sample", *networks, "--num", 128).stderr
     assert "auto" not in (tmp_path / "run.json").read_text()
     run("fit", tmp_path, "--chosen-num", 0.4)
     found = run("verify", tmp_path, *SHORT, "--semantic", "warmth", "--json")

@@ -56,13 +56,14 @@ main.add_command(predictors)
 @main.command()
 @NETWORKS
 @SAMPLING
+@PRECISION
 @BATCH
 @QUIET
-def sample(out: Path, num: int, batch: int | None, quiet: bool, **settings: Any) -> None:
+def sample(out: Path, num: int, batch: int | None, precision: Any, quiet: bool, **settings: Any) -> None:
     """Draw codes, synthesise their images, and score them."""
     from higan_fast.cli import stages
 
-    stages.sample(out, num, batch, settings, quiet=quiet)
+    stages.sample(out, num, batch, settings, precision, quiet=quiet)
 
 
 @main.command()

@@ -162,7 +162,8 @@ PRECISION = option(
     "--precision",
     default="auto",
     type=click.Choice(["auto", "exact", "fast"]),
-    help="exact: in 32 bits; fast: in 16; auto: fast on CUDA devices with tensor cores, else exact.",
+    help="exact: in 32 bits; fast: in 16; auto: fast on CUDA devices with tensor cores, else exact; for "
+    "samples, as those that are there.",
 )
 
 

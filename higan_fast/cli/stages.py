@@ -28,7 +28,7 @@ from higan_fast.progress import say, stage
 from higan_fast.report import dose_figure, write_report
 from higan_fast.run_folder import RunFolder
 from higan_fast.run_settings import Places, Settings
-from higan_fast.sampling.samples import check_sampling
+from higan_fast.sampling.samples import check_sampling, sampling_precision
 
 FITTING = ("chosen_num", "space", "method", "C", "recipe")
 VERIFYING = (
@@ -88,7 +88,7 @@ def probe(
         dosing |= attributing | {"part": PART}
         check_sweeping(batch_size=batch, **dosing)
     with stage(1, of=num_stages):
-        sample(out, num, batch, options, quiet=quiet)
+        sample(out, num, batch, options, verifying["precision"], quiet=quiet)
     with stage(2, of=num_stages):
         boundaries = fit(out, fitting, places, quiet=quiet)
     if boundaries:
@@ -111,18 +111,21 @@ def probe(
         report(out, places, quiet=quiet)
 
 
-def sample(out: Path, num: int, batch: int | None, settings: dict[str, Any], *, quiet: bool) -> None:
+def sample(
+    out: Path, num: int, batch: int | None, settings: dict[str, Any], precision: Wish, *, quiet: bool
+) -> None:
     device = usable_device(settings["device"])
     check_sampling(
         num=num, out=out, batch_size=batch, seed=settings["seed"], truncation_psi=settings["truncation_psi"],
-        truncation_layers=settings["truncation_layers"], label=settings.get("label"),
+        truncation_layers=settings["truncation_layers"], label=settings.get("label"), precision=precision,
     )  # fmt: skip
     run = RunFolder(out, Settings(**settings | {"device": str(device)}))
     run.begin()
-    say_where("sampling", run, quiet)
+    precision = sampling_precision(precision, run.generator.device, out)
+    say_where("sampling", run, quiet, precision)
     probing.sample(
         run.generator, run.predictor, num, out, seed=run.settings.seed, label=run.settings.label,
-        batch_size=batch, progress=not quiet, **run.settings.truncation,
+        batch_size=batch, precision=precision, progress=not quiet, **run.settings.truncation,
     )  # fmt: skip
 
 

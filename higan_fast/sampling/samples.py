@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from higan_fast.checks import (
     check_batch_size,
+    check_choice,
     check_count,
     check_folder,
     check_label,
@@ -22,6 +23,7 @@ from higan_fast.checks import (
     check_truncation,
 )
 from higan_fast.engine.engine import Engine
+from higan_fast.engine.precision import WISHES, Precision, Wish, chosen_precision
 from higan_fast.files import DamagedError, only_writer, remove_leftovers
 from higan_fast.fingerprint import check_same, fingerprint, warn_of_unseen
 from higan_fast.generators.base import Generator, check_generator
@@ -29,6 +31,7 @@ from higan_fast.predictors.base import Predictor, Semantic, check_predictor
 from higan_fast.progress import progress as show_progress
 from higan_fast.sampling.latents import BLOCK, Codes, make_codes
 from higan_fast.sampling.store import Held, Store
+from higan_fast.sampling.writing import WriteBehind
 from higan_fast.tables import Table, shown
 
 Array = NDArray[np.float32]
@@ -146,6 +149,7 @@ def check_sampling(
     label: int | None,
     batch_size: int | None,
     shard_size: int = BLOCK,
+    precision: Wish = "exact",
 ) -> None:
     """Raises when ``sample`` would refuse these arguments, whatever the networks are.
 
@@ -158,6 +162,7 @@ def check_sampling(
     check_truncation(truncation_psi, truncation_layers)
     check_label(label)
     check_batch_size(batch_size)
+    check_choice("precision (--precision)", precision, WISHES)
     check_count("shard_size", shard_size)
     if shard_size % BLOCK:
         raise ValueError(
@@ -180,6 +185,7 @@ def sample(
     label: int | None = None,
     batch_size: int | None = None,
     shard_size: int = 256,
+    precision: Wish = "exact",
     progress: bool = True,
     identity: dict[str, Any] | None = None,
 ) -> Samples:
@@ -195,7 +201,11 @@ def sample(
         truncation_layers: see ``Generator.map``.
         label: the class of all samples, for conditional generators; None: each has one at random.
         batch_size: at most so many images at once, and at most a shard; None: as many as are worth it.
-        shard_size: samples per file, a multiple of 64; what an interruption can lose.
+        shard_size: samples per file, a multiple of 64; what an interruption can lose, and a kill a few times
+            as much, which waited for the disk.
+        precision: "exact": float32; "fast": 16 bits where the device multiplies them; "auto": that of the
+            samples in ``out``, or where there are none, "fast" on a CUDA device with tensor cores, and
+            "exact" elsewhere. Codes are the same in each.
         progress: whether to show it.
         identity: what a resumed run must agree on besides the settings and the networks' parameters.
 
@@ -212,7 +222,7 @@ def sample(
     check_predictor(predictor)
     check_sampling(
         num=num, out=out, seed=seed, truncation_psi=truncation_psi, truncation_layers=truncation_layers,
-        label=label, batch_size=batch_size, shard_size=shard_size,
+        label=label, batch_size=batch_size, shard_size=shard_size, precision=precision,
     )  # fmt: skip
     generator.check_truncation(truncation_psi, truncation_layers)
     check_label(label, generator.label_dim)
@@ -233,7 +243,10 @@ def sample(
         settings |= {"label_dim": generator.label_dim, "label": None if label is None else int(label)}
     if not generator.shares_code:
         settings["shares_code"] = False
-    engine = Engine(generator, predictor, batch_size=batch_size)
+    precision = sampling_precision(precision, generator.device, out)
+    if precision != "exact":
+        settings["precision"] = precision
+    engine = Engine(generator, predictor, batch_size=batch_size, precision=precision)
     one = _codes(make_codes(generator, seed, 0, 1))
     shapes = {name: tuple(values.shape[1:]) for name, values in one.items()}
     shapes["scores"] = (predictor.num_semantics,)
@@ -256,16 +269,40 @@ def sample(
         return Samples(store, num)
 
 
+def sampling_precision(wish: Wish, device: torch.device, out: str | Path | None) -> Precision:
+    """Returns the precision in which ``sample`` scores: for "auto", that of samples in ``out``, if any."""
+    if wish == "auto" and out is not None and (path := Path(out) / STORE).exists():
+        found: Precision = Store.open(path).settings.get("precision", "exact")
+        return found
+    return chosen_precision(wish, device)
+
+
 def _fill(store: Store | Held, engine: Engine, num: int, progress: bool) -> None:
     """Makes what is missing or damaged: whole shards, or their codes alone where the scores are there."""
     settings = store.settings
     size = settings["shard_size"]
     shards = [range(start, min(start + size, num)) for start in range(0, num, size)]
-    lacking = {shard: lacks for shard in shards if (lacks := _lacks(store, shard))}
+    scored = store.scored()
+    lacking = {shard: lacks for shard in shards if (lacks := _lacks(store, shard, scored))}
     names = [name for name, _ in settings["semantics"]]
     done = num - sum(len(shard) for shard, lacks in lacking.items() if lacks == "scores")
-    with show_progress("sampling", num, done=done, enabled=progress) as advance:
+    before: tuple[range, dict[str, torch.Tensor]] | None = None
+
+    def hand_over(shard: range, made: dict[str, torch.Tensor]) -> None:
+        arrays = {name: values.cpu() for name, values in made.items()}
+        if "scores" in arrays:
+            _check_finite_scores(arrays["scores"], shard.start, names)
+        writer.put(
+            shard.start,
+            {name: (v if name == "labels" else v.float()).numpy() for name, v in arrays.items()},
+        )
+
+    with (
+        WriteBehind(store) as writer,
+        show_progress("sampling", num, done=done, enabled=progress) as advance,
+    ):
         for shard, lacks in lacking.items():
+            # drawn while the device scores the shard before, which is read only then
             codes = make_codes(
                 engine.generator,
                 settings["seed"],
@@ -275,18 +312,24 @@ def _fill(store: Store | Held, engine: Engine, num: int, progress: bool) -> None
                 settings["truncation_layers"],
                 label=settings.get("label"),
             )
-            kept = _codes(codes)
+            if before:
+                hand_over(*before)
+            made = _codes(codes)
             if lacks == "scores":
-                scores = engine.scores(codes.codes, advance)
-                _check_finite_scores(scores, shard.start, names)
-                kept["scores"] = scores
-            for name, values in kept.items():
-                values = values if name == "labels" else values.float()
-                store.write(name, shard.start, values.cpu().numpy())
+                made["scores"] = engine.scores(codes.codes, advance)
+            before = shard, made
+        if before:
+            hand_over(*before)
 
 
-def _lacks(store: Store | Held, shard: range) -> Literal["", "scores", "codes"]:
-    """What of a shard is missing or damaged; without scores, everything is."""
+def _lacks(store: Store | Held, shard: range, scored: set[int]) -> Literal["", "scores", "codes"]:
+    """What of a shard is missing or damaged; without scores, everything is.
+
+    Args:
+        scored: see ``Store.scored``: where there is no file, nothing is read.
+    """
+    if shard.start not in scored:
+        return "scores"
     for name in sorted(store.shapes, key=lambda name: name != "scores"):
         try:
             values = store.read(name, shard.start, shard.stop)

@@ -117,6 +117,12 @@ class Store:
             if array.shape[0] < num:
                 array.resize((num, *array.shape[1:]))
 
+    def scored(self) -> set[int]:
+        """Returns the first sample of each shard that has a file of scores, damaged or not."""
+        size, folder = int(self.settings["shard_size"]), self.path / "scores" / "c"
+        names = [file.name for file in folder.iterdir()] if folder.is_dir() else []
+        return {int(name) * size for name in names if name.isdecimal()}
+
     def read(self, name: str, start: int, stop: int) -> NDArray[Any]:
         """Returns the samples ``start`` to ``stop - 1`` of an array.
 
@@ -187,6 +193,10 @@ class Held:
 
     def __len__(self) -> int:
         return len(self.arrays["scores"])
+
+    def scored(self) -> set[int]:
+        """Returns the first samples of complete shards: none, for nothing of it outlasts its process."""
+        return set()
 
     def read(self, name: str, start: int, stop: int) -> NDArray[Any]:
         """Returns the samples ``start`` to ``stop - 1`` of an array."""
