@@ -50,7 +50,10 @@ def write_whole(path: str | Path) -> Iterator[BinaryIO]:
         if isinstance(error, OSError):
             raise _unwritable(error, path) from error
         raise
-    sync_folder(path.parent)
+    try:
+        sync_folder(path.parent)
+    except OSError as error:
+        raise _unwritable(error, path) from error
 
 
 def sync_folder(folder: Path) -> None:
