@@ -220,12 +220,10 @@ def test_a_folder_without_samples_says_so(tmp_path):
 
 
 def test_a_full_disk_keeps_what_is_stored(reference, tmp_path, monkeypatch):
-    sync, calls = os.fsync, 0
+    sync = os.fsync
 
     def full(descriptor):
-        nonlocal calls
-        calls += 1
-        if calls == 30:
+        if "/codes/c/2/" in os.readlink(f"/proc/self/fd/{descriptor}"):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         sync(descriptor)
 
@@ -235,7 +233,7 @@ def test_a_full_disk_keeps_what_is_stored(reference, tmp_path, monkeypatch):
     assert caught.value.errno == errno.ENOSPC
     assert not list(tmp_path.rglob("*.partial"))
     monkeypatch.undo()
-    assert 0 < len(Samples.open(tmp_path)) < 300
+    assert len(Samples.open(tmp_path)) == 128
     assert_same(sample(*toy(), 300, tmp_path, shard_size=64, progress=False), reference)
 
 
