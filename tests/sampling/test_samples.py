@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -223,7 +224,7 @@ def test_a_full_disk_keeps_what_is_stored(reference, tmp_path, monkeypatch):
     sync = os.fsync
 
     def full(descriptor):
-        if "/codes/c/2/" in os.readlink(f"/proc/self/fd/{descriptor}"):
+        if "/codes/c/2/" in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         sync(descriptor)
 
