@@ -294,10 +294,10 @@ def _described(tensor: Tensor | None) -> Hashable:
 
 
 def _state_of(network: torch.nn.Module) -> object:
-    """Returns the state that a recording depends on; None if a hook must see every call."""
+    """Returns what a recording depends on; None if a hook, or another runtime, must see every call."""
     state: list[object] = []
     for module in network.modules():
-        if module._forward_hooks or module._forward_pre_hooks:
+        if module._forward_hooks or module._forward_pre_hooks or getattr(module, "runs_outside_torch", False):
             return None
         state.extend(value if isinstance(value, PLAIN) else id(value) for value in vars(module).values())
         for tensors in (module._parameters, module._buffers):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import mmap
 import os
 import stat
@@ -82,6 +83,13 @@ def check_file(path: Path) -> int:
         if is_kind(found.st_mode):
             raise ValueError(f"{path}: is {name}, expected a file")
     return found.st_size
+
+
+def sha256(path: Path) -> str:
+    """Returns the SHA-256 of a file; errors as of ``check_file``."""
+    check_file(path)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _in_words(error: OSError, path: Path) -> OSError:

@@ -19,8 +19,9 @@ from higan_fast.environment import environment
 from higan_fast.files import DamagedError, json_checksum, write_whole
 from higan_fast.fingerprint import check_same, fingerprint, first_difference
 from higan_fast.generators.base import Generator
+from higan_fast.opening import sha256
 from higan_fast.predictors import Predictor
-from higan_fast.predictors.source import load_sources, named, sha256
+from higan_fast.predictors.source import load_sources, named
 from higan_fast.probing import Attribution, Boundaries, Comparison, Samples, Sweep, Verification
 from higan_fast.probing.result_files import ResultFiles
 from higan_fast.probing.sweep import acting_layers

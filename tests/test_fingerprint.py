@@ -251,6 +251,22 @@ def test_what_cannot_be_seen_is_named_and_made_anew(tmp_path):
         assert sum(scored) > 2
 
 
+def test_the_identity_of_a_part_stands_for_it_and_for_nothing_else():
+    part = Scaled(session=hidden())
+    whole = ModulePredictor(part, ["a"])
+    assert not fingerprint(whole).complete
+    part.identity = "part 1"
+    before = fingerprint(whole)
+    part.session = hidden()
+    assert before.complete and fingerprint(whole) == before
+    part.linear.weight.data += 1
+    assert fingerprint(whole) != before, "weights count as they are"
+    part.linear.weight.data -= 1
+    assert fingerprint(ModulePredictor(part, ["b"])) != before, "and so does what is around it"
+    part.identity = nn.Identity()  # a name that networks use for a layer
+    assert not fingerprint(whole).complete
+
+
 def test_an_identity_settles_what_cannot_be_seen(tmp_path):
     generator, predictor = toy()
     predictor.session, predictor.identity = hidden(), "toy 1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -44,6 +44,22 @@ def joined(names: Sequence[str]) -> str:
     return ",".join(names) if plain else json.dumps(names)
 
 
+def _number(option: str, kind: type[int] | type[float], text: str) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        expected = "a whole number" if kind is int else "numbers with commas, such as 0.485,0.456,0.406"
+        raise ValueError(f"{option}: got {in_words(text)}, expected {expected}") from None
+
+
+def _channels(option: str, text: str) -> list[float]:
+    return [_number(option, float, part) for part in text.split(",")]
+
+
+def _written(numbers: Sequence[float]) -> str:
+    return ",".join(map(str, numbers))
+
+
 class Setting(NamedTuple):
     """An option that some kinds of predictors take.
 
@@ -70,6 +86,35 @@ SETTINGS: tuple[Setting, ...] = (
         ".json file with a list of them.",
         listed,
         joined,
+    ),
+    Setting(
+        "input_size",
+        "N",
+        "Height and width of the network's images.  [default: the file's, or the generator's]",
+        partial(_number, "--input-size", int),
+        str,
+    ),
+    Setting(
+        "mean",
+        "R,G,B",
+        "Of images in [0, 1], subtracted before the network.  [default: 0 with --std; without both, images "
+        "are in [-1, 1]]",
+        partial(_channels, "--mean"),
+        _written,
+    ),
+    Setting(
+        "std",
+        "R,G,B",
+        "Of images in [0, 1], divided by before the network.  [default: 1 with --mean]",
+        partial(_channels, "--std"),
+        _written,
+    ),
+    Setting(
+        "activation",
+        "sigmoid|softmax|none",
+        "What makes scores of the network's output.  [default: none]",
+        str,
+        str,
     ),
 )
 
@@ -103,7 +148,8 @@ def PREDICTORS(command: Command) -> Command:  # noqa: N802 (a decorator among th
         "--predictor",
         required=True,
         multiple=True,
-        help="'scenes', 'color', or another that higan-fast predictors lists. May be repeated: all score.",
+        help="'scenes', 'color', or another that higan-fast predictors lists. May be repeated: all score. "
+        "Python and TorchScript files run as your own code, without a sandbox.",
     )(gathered)
 
 

@@ -126,8 +126,14 @@ def _network(run: RunFolder) -> Part:
 
 
 def _predictor(run: RunFolder) -> Part:
-    names = list(run.predictor.names)
-    what = f"{named(run.settings.predictor)} ({len(names)} semantic{'s' * (len(names) > 1)})"
+    """Of one that runs code of a file, whether its files are what they were: looking at a run runs none."""
+    runs_code = any(source.runs_code for source in run.settings.predictor)
+    for source in run.settings.predictor if runs_code else ():
+        source.check_files()
+    semantics = run.samples.semantics if runs_code else run.predictor.semantics
+    names = [semantic.name for semantic in semantics]
+    code = ", whose code is not run to look at it" if runs_code else ""
+    what = f"{named(run.settings.predictor)} ({len(names)} semantic{'s' * (len(names) > 1)}{code})"
     return {"what": what, "semantics": names}
 
 

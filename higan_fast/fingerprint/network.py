@@ -37,18 +37,14 @@ def fingerprint(network: torch.nn.Module) -> Fingerprint:
     by name and version. The device does not count, nor whether the network is in training mode, nor the
     attributes that a module's class lists in ``not_fingerprinted``.
 
-    A network whose ``identity`` is set stands for its code and attributes by that name alone; its
-    parameters and buffers still count.
+    The ``identity`` of a network, or of a module within it, stands for its code and attributes by that name
+    alone; its parameters and buffers still count.
     """
     walk = Walk()
-    identity = getattr(network, "identity", None)
-    if identity is None:
+    if getattr(network, "identity", None) is None:
         walk.visit(network, "")
     else:
-        walk.visit(identity, "identity")
-        for name, tensor in [*network.named_parameters(), *network.named_buffers()]:
-            walk.visit(name, name)
-            walk.visit(tensor, name)
+        walk.named(network, "")
     return Fingerprint(walk.hexdigest()[:32], tuple(walk.unseen))
 
 

@@ -132,6 +132,9 @@ class Walk:
             self._put("script", module._c.dump_to_str(True, True, False))
             self._each([*module.named_parameters(), *module.named_buffers()], where)
             return
+        if where and isinstance(getattr(module, "identity", None), str):
+            self.named(module, where)
+            return
         self.visit(type(module), where)
         ignored = OF_MODULES | set(getattr(type(module), "not_fingerprinted", ()))
         for name, value in sorted(vars(module).items()):
@@ -146,6 +149,13 @@ class Walk:
             elif name not in ignored and not (value is None and getattr(type(module), name, 0) is None):
                 self._put("attribute", name)  # unless it says what its class says
                 self.visit(value, f"{where}.{name}".lstrip("."))
+
+    def named(self, module: torch.nn.Module, where: str) -> None:
+        """A module whose ``identity`` stands for its code and attributes; its tensors count as they are."""
+        self.visit(module.identity, f"{where}.identity".lstrip("."))
+        for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+            self.visit(name, name)
+            self.visit(tensor, name)
 
     def _tensor(self, tensor: torch.Tensor, where: str) -> None:
         self._put("tensor", str(tensor.dtype), str(tuple(tensor.shape)))

@@ -14,6 +14,7 @@ from higan_fast.wording import in_words, printable
 
 Level = Literal["layout", "object", "attribute", "color"]
 LEVELS: tuple[Level, ...] = get_args(Level)
+Activation = Literal["sigmoid", "softmax", "none"]
 
 # What to do where a scorer runs outside torch, or cannot be differentiated.
 WITHOUT_GRADIENT = "take a method that asks for none (--boundary logistic), and --screening 0"
@@ -51,11 +52,14 @@ class Predictor(torch.nn.Module):
             scored by the same network; None: what can be seen of both stands for them.
         not_fingerprinted: attributes of a module that decide no score, such as a count of its calls; every
             module within may have its own.
+        runs_outside_torch: whether it runs where torch does not see it, so that no CUDA graph can record it;
+            every module within may say so.
     """
 
     semantics: tuple[Semantic, ...]
     identity: str | None = None
     not_fingerprinted: ClassVar[tuple[str, ...]] = ()
+    runs_outside_torch: ClassVar[bool] = False
 
     def __getattr__(self, name: str) -> Any:
         """Says what to write where a subclass has no ``semantics``."""
@@ -128,7 +132,9 @@ class ModulePredictor(Predictor):
         ValueError: when ``semantics`` are no names, or ``module`` cannot be called with images.
     """
 
-    not_fingerprinted = ("score_range",)  # a promise about the scores, which it does not change
+    not_fingerprinted: ClassVar[tuple[str, ...]] = (
+        "score_range",
+    )  # a promise about the scores, which it does not change
 
     def __init__(
         self,

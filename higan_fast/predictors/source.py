@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from higan_fast.opening import check_file
+from higan_fast.opening import sha256
 from higan_fast.predictors.base import Level, Predictor
 from higan_fast.predictors.combined import combined
 from higan_fast.predictors.kinds import kind_of, label_of
@@ -33,6 +32,17 @@ class Source(BaseModel):
     predictor: str
     options: dict[str, Any] = {}
     files: dict[str, str] = {}
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether loading it runs code that a file holds; errors as of ``kind_of``."""
+        return kind_of(self.predictor)[0].runs_code
+
+    def check_files(self) -> None:
+        """Raises where one of ``files`` is gone (FileNotFoundError) or has changed (ValueError)."""
+        for path, digest in self.files.items():
+            if sha256(Path(path)) != digest:
+                raise ValueError(f"{path}: has changed since the run was begun; put back what it was")
 
     def paths(self) -> list[Path]:
         """The files that decide its scores.
@@ -104,13 +114,6 @@ def load_sources(
         parts.append(load_predictor(source.predictor, names, **others))
     labels = [label_of(source.predictor) for source in given]
     return ready(combined(parts, labels), levels, device)
-
-
-def sha256(path: Path) -> str:
-    """Returns the SHA-256 of a file; errors as of ``check_file``."""
-    check_file(path)
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def named(given: Sequence[Source]) -> str:

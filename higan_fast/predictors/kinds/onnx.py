@@ -1,0 +1,73 @@
+"""``FILE.onnx`` or ``FILE.onnx:OUTPUT``: a network for ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from higan_fast.predictors.kind import Change, Kind
+from higan_fast.predictors.network import OPTIONS, NetworkPredictor
+
+SUFFIX = ".onnx"
+
+
+def read(argument: str, options: Mapping[str, Any]) -> NetworkPredictor:
+    """The network in a file.
+
+    Raises:
+        FileNotFoundError: when the file or its external data are not there.
+        ValueError: when it cannot be run, or gives another number of scores than there are names.
+    """
+    from higan_fast.predictors.onnx_network import OnnxNetwork
+
+    path, output = _parts(argument)
+    network = OnnxNetwork(Path(path), output or None)
+    others = {"input_size": network.size} | dict(options)
+    names, num = others.pop("names", None), network.num_scores
+    if names is None:
+        raise ValueError(
+            f"semantics (--names): got none, and {path} gives {num or 'unnamed'} scores; name each"
+        )
+    if network.size not in (None, others["input_size"]):
+        raise ValueError(
+            f"input_size (--input-size): got {others['input_size']}, and {path} takes images of "
+            f"{network.size}×{network.size}; leave it out"
+        )
+    predictor = NetworkPredictor(network, names, path, **others)
+    if num not in (None, predictor.num_semantics):
+        raise ValueError(
+            f"semantics (--names): got {predictor.num_semantics}, and {path} gives {num} scores; name each"
+        )
+    return predictor
+
+
+def files(argument: str) -> list[Path]:
+    """The file and its external data; errors as of ``onnx_files``."""
+    from higan_fast.predictors.onnx_network import onnx_files
+
+    return onnx_files(Path(_parts(argument)[0]))
+
+
+def moved(argument: str, change: Change) -> str:
+    """The argument with another path."""
+    path, output = _parts(argument)
+    return f"{change(path)}:{output}" if output else change(path)
+
+
+def _parts(argument: str) -> tuple[str, str]:
+    """``"network.onnx:logits"`` → ``"network.onnx"`` and ``"logits"``."""
+    path, _, output = argument.rpartition(":")
+    return (path, output) if path.endswith(SUFFIX) else (argument, "")
+
+
+KIND = Kind(
+    name="onnx",
+    example="network.onnx --names wood,lighting --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225",
+    help="an ONNX network, run by ONNX Runtime (pip install 'higan_fast[onnx]'); it has no gradient",
+    read=read,
+    suffixes=(SUFFIX,),
+    options=OPTIONS,
+    files=files,
+    moved=moved,
+)
