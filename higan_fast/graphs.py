@@ -8,19 +8,21 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial, wraps
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from higan_fast.graph_memory import Given, Layout, Rows, SharedMemory, fill, rows_of, taken
 from higan_fast.ops.implementation import use_native
 
-# Limits on the number of recordings, and on the memory of their inputs and results; the least recently used
-# recording is dropped first.
+# Limit on the number of recordings; the least recently used one is dropped first.
 MOST_GRAPHS = 128
-SHARE_OF_MEMORY = 1 / 8
+
+# A call that would fill less of a recording than this runs without one.
+LEAST_FILLED = 1 / 4
 
 # Types of attributes that are compared by value; all others are compared by identity.
 PLAIN = (bool, int, float, str, type(None), torch.dtype, torch.device)
@@ -30,9 +32,10 @@ class Graphs:
     """Runs functions of one network: eagerly at first, then as recorded CUDA graphs, if there is a tape.
 
     The first call with inputs of some shapes runs eagerly, and so does all one-time work (compilation,
-    preparation, self-tests). The second call rehearses on the recording's own inputs, records, and compares
-    the two results. Every later call copies its inputs there, replays, and copies the result, which the next
-    replay may overwrite. Calls take effect in their order, even on different streams.
+    preparation, self-tests). The second call rehearses on the recording's own inputs, and records. Every
+    later call copies its inputs there, replays, and copies the result, which the next replay may overwrite;
+    the first of these finds out whether recording and rehearsal agreed. Calls take effect in their order,
+    even on different streams.
 
     A recording reads the same memory as when it was made. So it keeps that memory alive, and is dropped once
     the state of the network changes. Functions that cannot be recorded run eagerly.
@@ -41,6 +44,7 @@ class Graphs:
     def __init__(self, network: torch.nn.Module, tape: Tape | None) -> None:
         """``tape`` comes from ``tape_for``; None: everything runs eagerly."""
         self._network, self._tape = network, tape
+        self._inputs, self._results = SharedMemory(), SharedMemory()
         self._graphs: OrderedDict[Hashable, _Graph] = OrderedDict()
         self._seen: set[Hashable] = set()
         self._state: object = None
@@ -49,37 +53,59 @@ class Graphs:
         """Number of recordings."""
         return len(self._graphs)
 
-    def run(self, name: Hashable, function: Callable[..., Tensor], *tensors: Tensor | None) -> Tensor:
-        """Returns ``function(*tensors)``.
+    @property
+    def records(self) -> bool:
+        """Whether calls may be recorded at all."""
+        return self._tape is not None
+
+    def run(
+        self, name: Hashable, function: Callable[..., Tensor], *given: Given, sizes: Sequence[int] = ()
+    ) -> Tensor:
+        """Returns what ``function`` gives for some tensors.
 
         Args:
             name: identifies what ``function`` does, together with the network and the shapes of the inputs.
             function: a function of the network. It must enter and leave contexts such as autocast itself, so
                 that their copies of weights do not outlive the call.
-            tensors: its inputs.
+            given: its inputs; of ``Rows`` it gets those rows.
+            sizes: numbers of rows for which it is recorded, ascending, if each row of its result depends on
+                the same row of each input alone. Calls with fewer rows share these recordings: the rest is
+                padded, and cut off. A call of which a recording would be mostly padding, or that has more
+                rows, is never recorded. None given: every number of rows has a recording of its own.
         """
-        if self._tape is None or not self._may_record(self._tape, tensors):
-            return function(*tensors)
+        if self._tape is None or not self._may_record(self._tape):
+            return function(*taken(given))
+        num, size = None, None
+        if sizes:
+            num = next(rows_of(each) for each in given if each is not None)
+            size = next((size for size in sizes if size >= num), None)
+            if size is None or num < LEAST_FILLED * size:
+                return function(*taken(given))
         # Two global settings change what is recorded: only_reference(), and deterministic algorithms, which
         # fill new memory with NaN.
-        settings = use_native("bias_act", "auto", tensors[0]), torch.are_deterministic_algorithms_enabled()
-        key = (name, *map(_described, tensors), *settings)
+        first = given[0].tensor if isinstance(given[0], Rows) else given[0]
+        settings = use_native("bias_act", "auto", first), torch.are_deterministic_algorithms_enabled()
+        layouts = [None if each is None else Layout.of(each, size) for each in given]
+        key = (name, *layouts, *settings)
         if key not in self._seen:
             self._seen.add(key)
-            return function(*tensors)
+            return function(*taken(given))
         with self._tape.in_turn():
-            if key in self._graphs:
+            graph = self._graphs.get(key)
+            if graph is not None and graph.reproduces():
                 self._graphs.move_to_end(key)
-                return self._graphs[key](tensors)
-            try:
-                result, graph = _rehearsed_and_recorded(self._tape, function, tensors)
-            except Exception as error:  # from CUDA, torch or the network itself
-                problem = f"{type(error).__name__}: {error}".splitlines()[0]
-            else:
-                self._keep(key, graph, self._tape.room)
-                return result
+                return graph(given, num)
+            problem = "its recording does not reproduce the result of the eager call"
+            if graph is None:
+                try:
+                    result, self._graphs[key] = self._recorded(self._tape, function, given, layouts)
+                except Exception as error:  # from CUDA, torch or the network itself
+                    problem = f"{type(error).__name__}: {error}".splitlines()[0]
+                else:
+                    self._let_go()
+                    return result if num is None else result[:num]
         self._give_up(problem)
-        return function(*tensors)
+        return function(*taken(given))
 
     def drop(self) -> None:
         """Drops all recordings and frees their memory."""
@@ -87,8 +113,10 @@ class Graphs:
             self._tape.forget()
         self._graphs.clear()
         self._seen.clear()
+        self._inputs.release()
+        self._results.release()
 
-    def _may_record(self, tape: Tape, tensors: Sequence[Tensor | None]) -> bool:
+    def _may_record(self, tape: Tape) -> bool:
         """Whether a recording can replace the call; drops all recordings if the network's state changed."""
         if torch.is_grad_enabled() or not tape.ready():
             return False
@@ -98,11 +126,37 @@ class Graphs:
             self._state = state
         return state is not None
 
-    def _keep(self, key: Hashable, graph: _Graph, room: int) -> None:
-        self._graphs[key] = graph
-        while len(self._graphs) > 1 and (
-            len(self._graphs) > MOST_GRAPHS or sum(kept.nbytes for kept in self._graphs.values()) > room
-        ):
+    def _recorded(
+        self,
+        tape: Tape,
+        function: Callable[..., Tensor],
+        given: Sequence[Given],
+        layouts: Sequence[Layout | None],
+    ) -> tuple[Tensor, _Graph]:
+        """Returns the result of a function, and its recording; the host waits for neither.
+
+        Raises:
+            Exception: whatever the function or CUDA raise.
+        """
+        inputs = self._inputs.tensors(layouts)
+        fill(inputs, given)
+        rehearsed = tape.rehearse(partial(function, *inputs))
+        (result,) = self._results.tensors([Layout.of(rehearsed)])
+        assert result is not None
+        reads = _Reads()
+
+        def watched() -> None:
+            with reads:
+                output = function(*inputs)
+            result.copy_(output)
+
+        replay = tape.record(watched)
+        replay()
+        agreed = _agree(result, rehearsed)
+        return rehearsed, _Graph(inputs, result, replay, list(reads.storages.values()), agreed)
+
+    def _let_go(self) -> None:
+        while len(self._graphs) > MOST_GRAPHS:
             old, _ = self._graphs.popitem(last=False)
             self._seen.discard(old)
 
@@ -121,17 +175,14 @@ class Tape:
     """The stream on which functions are recorded, and the memory pool that all their recordings share.
 
     Because they share memory, recordings run one at a time, and each result is copied before the next runs.
-
-    Attributes:
-        room: bytes that the inputs and results of all recordings may take together.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._stream = torch.cuda.Stream(device)
         self._pool = torch.cuda.graph_pool_handle()
+        self._is_new = True  # nothing was recorded in the pool yet
         self._done = torch.cuda.Event()
-        self.room = int(SHARE_OF_MEMORY * torch.cuda.get_device_properties(device).total_memory)
 
     def ready(self) -> bool:
         """Whether replays may be launched: not during another capture, nor under the caller's autocast."""
@@ -163,22 +214,24 @@ class Tape:
             caller.wait_stream(self._stream)
         return result.clone()  # in memory of the caller's stream
 
-    def record(self, run: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
-        """Records ``run``; returns a function that replays it, and the tensor that receives each result."""
+    def record(self, run: Callable[[], None]) -> Callable[[], None]:
+        """Records ``run``, and returns a function that replays it."""
         graph = torch.cuda.CUDAGraph()
-        torch.cuda.synchronize(self._device)
-        torch.cuda.empty_cache()  # a recording cannot use the blocks cached for eager work
+        if self._is_new:  # the first recording takes most of the memory that all of them share
+            torch.cuda.synchronize(self._device)
+            torch.cuda.empty_cache()  # a recording cannot use the blocks cached for eager work
+            self._is_new = False
         # torch.cuda.graph leaves its own stream current when the capture fails, so it is not used here.
         with torch.cuda.stream(self._stream):
             with torch.inference_mode(False):  # the first capture creates tensors that later ones modify
                 graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
             try:
-                output = run()
+                run()
             except BaseException:
                 self._abandon(graph)
                 raise
             graph.capture_end()
-        return graph.replay, output
+        return graph.replay
 
     def _abandon(self, graph: torch.cuda.CUDAGraph) -> None:
         """Ends a capture that has failed.
@@ -194,12 +247,15 @@ class Tape:
             torch._C._cuda_releasePool(index, self._pool)
             generator = torch.cuda.default_generators[index]
             generator.graphsafe_set_state(generator.clone_state())  # the clone belongs to no capture
-        self._pool = torch.cuda.graph_pool_handle()
+        self._start_pool()
 
     def forget(self) -> None:
         """Waits for all replays, whose memory is about to be freed, and starts a new memory pool."""
         self._done.synchronize()
-        self._pool = torch.cuda.graph_pool_handle()
+        self._start_pool()
+
+    def _start_pool(self) -> None:
+        self._pool, self._is_new = torch.cuda.graph_pool_handle(), True
 
 
 def tape_for(device: torch.device) -> Tape | None:
@@ -207,53 +263,40 @@ def tape_for(device: torch.device) -> Tape | None:
     return Tape(device) if device.type == "cuda" else None
 
 
-class _Graph(NamedTuple):
-    """A recording and all memory that it uses."""
+class _Graph:
+    """A recording, and all memory that it uses."""
 
-    inputs: tuple[Tensor | None, ...]
-    output: Tensor
-    replay: Callable[[], None]
-    reads: list[torch.UntypedStorage]
+    def __init__(
+        self,
+        inputs: tuple[Tensor | None, ...],
+        output: Tensor,
+        replay: Callable[[], None],
+        reads: list[torch.UntypedStorage],
+        agreed: Tensor,
+    ) -> None:
+        self.inputs, self.output, self.reads = inputs, output, reads
+        self._replay, self._agreed = replay, agreed
+        self._reproduces: bool | None = None
 
-    @property
-    def nbytes(self) -> int:
-        return sum(tensor.nbytes for tensor in (*self.inputs, self.output) if tensor is not None)
+    def reproduces(self) -> bool:
+        """Whether it gave what the rehearsal gave; at its first call only, the host waits for the two."""
+        if self._reproduces is None:
+            self._reproduces = bool(self._agreed)
+        return self._reproduces
 
-    def __call__(self, tensors: Sequence[Tensor | None]) -> Tensor:
-        _fill(self.inputs, tensors)
-        self.replay()
-        return self.output.clone()
-
-
-def _rehearsed_and_recorded(
-    tape: Tape, function: Callable[..., Tensor], tensors: Sequence[Tensor | None]
-) -> tuple[Tensor, _Graph]:
-    """Returns the result of a function, and its recording after checking that both agree.
-
-    Raises:
-        Exception: whatever the function or CUDA raise; RuntimeError if the replay does not agree.
-    """
-    with torch.inference_mode(False):  # so that the inputs can be filled in and out of inference mode
-        inputs = tuple(None if tensor is None else torch.empty_like(tensor) for tensor in tensors)
-    _fill(inputs, tensors)
-    result = tape.rehearse(partial(function, *inputs))
-    reads = _Reads()
-
-    def watched() -> Tensor:
-        with reads:
-            return function(*inputs)
-
-    replay, output = tape.record(watched)
-    replay()
-    if not _agree(output, result):
-        raise RuntimeError("its recording does not reproduce the result of the eager call")
-    return result, _Graph(inputs, output, replay, list(reads.storages.values()))
+    def __call__(self, given: Sequence[Given], num: int | None) -> Tensor:
+        """Returns the first ``num`` rows of the result, or all of it."""
+        fill(self.inputs, given)
+        self._replay()
+        return self.output[:num].clone() if num is not None else self.output.clone()
 
 
-def _agree(found: Tensor, expected: Tensor) -> bool:
+def _agree(found: Tensor, expected: Tensor) -> Tensor:
     """Whether two results agree within 1 % of the largest: the order of sums and 16-bit rounding differ."""
-    largest = float(expected.abs().nan_to_num().amax()) if expected.numel() else 0.0
-    return torch.allclose(found, expected, rtol=0, atol=0.01 * largest, equal_nan=True)
+    if not expected.numel():
+        return torch.ones((), dtype=torch.bool)
+    close = (found - expected).abs() <= 0.01 * expected.abs().nan_to_num().amax()
+    return (close | (found == expected) | (found.isnan() & expected.isnan())).all()
 
 
 class _Reads(TorchDispatchMode):
@@ -281,16 +324,6 @@ class _Reads(TorchDispatchMode):
 
 def _storages(tree: Any) -> Iterator[torch.UntypedStorage]:
     return (leaf.untyped_storage() for leaf in tree_leaves(tree) if isinstance(leaf, Tensor))
-
-
-def _fill(inputs: Sequence[Tensor | None], tensors: Sequence[Tensor | None]) -> None:
-    for own, given in zip(inputs, tensors, strict=True):
-        if own is not None and given is not None:
-            own.copy_(given)
-
-
-def _described(tensor: Tensor | None) -> Hashable:
-    return None if tensor is None else (tensor.shape, tensor.stride(), tensor.dtype, tensor.device)
 
 
 def _state_of(network: torch.nn.Module) -> object:

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from higan_fast.engine.budget import Budget, is_out_of_memory
-from higan_fast.engine.plan import Box, Plan
+from higan_fast.engine.plan import Moved, Plan, Work
 from higan_fast.engine.precision import Precision, activation_dtype, scoring_in, synthesis_in
 from higan_fast.engine.scoring import score
-from higan_fast.engine.streams import SecondStream, upload
-from higan_fast.generators.base import Activation, Generator, check_generator, moved_codes
+from higan_fast.engine.streams import SecondStream
+from higan_fast.generators.base import Activation, Generator, check_generator
+from higan_fast.graph_memory import Given, Rows
 from higan_fast.graphs import Graphs, tape_for
 from higan_fast.predictors.base import Predictor, check_predictor
 
 T = TypeVar("T")
+
+
+class Drawn(NamedTuple):
+    """Images of a batch of a plan's work.
+
+    Attributes:
+        base: the base samples that are walked together with those of this batch.
+        work: what was done, ``P`` entries.
+        images: ``[P, 3, R, R]``.
+    """
+
+    base: slice
+    work: Work
+    images: Tensor
 
 
 class Perturbed(NamedTuple):
@@ -27,8 +43,8 @@ class Perturbed(NamedTuple):
     Attributes:
         samples: which of the base samples.
         layer_set: which of the plan's sets.
-        directions: which of the plan's directions, ``[m]``.
-        values: scores ``[n, m, T, S]``, or images ``[n, m, T, 3, R, R]``.
+        directions: which of the plan's directions, ``[m]``, ascending.
+        values: scores ``[n, m, T, S]``.
     """
 
     samples: slice
@@ -55,12 +71,13 @@ class Engine:
     """A generator and a predictor, and how much of their work fits into memory at once.
 
     The layers are walked upward once for each batch of base samples. A perturbation leaves the layers below
-    its first one as they were, so it forks off the base activation that enters that layer; all
-    perturbations that fork there go through the layers above together, in batches. What comes out does not
-    depend on how large the batches are, but for rounding.
+    its first one as they were, so it forks off the base activation that enters that layer. What forks there
+    is a flat list of samples, directions and steps, of which any entries can go through the layers above as
+    one batch. What comes out does not depend on how large the batches are, but for rounding.
 
-    On CUDA, forks, whole images and scores are CUDA graphs once they come again in the same shapes, and one
-    batch is scored while the next is synthesised. Nothing in ``perturbed_scores`` waits for the device then.
+    On CUDA every batch is a CUDA graph: one for each layer at which a list begins, whatever is in the list;
+    the last batch is padded. One batch is scored while the next is synthesised. Nothing in
+    ``perturbed_scores`` waits for the device then.
 
     Gradients are as the caller has them: the probe runs everything in ``torch.inference_mode``.
 
@@ -101,7 +118,7 @@ class Engine:
 
     def images(self, codes: Tensor) -> Tensor:
         """Layer codes ``[N, L, D]`` → images ``[N, 3, R, R]``."""
-        return torch.cat(self._in_parts(lambda part: self._synthesized(codes[part]), len(codes)))
+        return torch.cat(self._in_parts(lambda part: self._synthesized(codes[part]), slice(0, len(codes))))
 
     def scores(self, codes: Tensor, advance: Callable[[int], None] = lambda count: None) -> Tensor:
         """Layer codes ``[N, L, D]`` → scores ``[N, S]``; ``advance`` hears of every image that is scored."""
@@ -125,14 +142,17 @@ class Engine:
             plan: what to perturb.
             to_codes: latents → layer codes; needed where the plan moves latents.
         """
-        batches = self.perturbed_images(base, plan, to_codes)
-        for found, scores in self._second_stream.each(batches, lambda found: self._score_all(found.values)):
-            yield found._replace(values=scores)
+        drawn = self.perturbed_images(base, plan, to_codes)
+        scored = self._second_stream.each(drawn, lambda batch: self._score(batch.images))
+        return _by_direction(scored, len(plan.steps))
 
     def perturbed_images(
         self, base: Tensor, plan: Plan, to_codes: Callable[[Tensor], Tensor] | None = None
-    ) -> Iterator[Perturbed]:
-        """As ``perturbed_scores``, but images."""
+    ) -> Iterator[Drawn]:
+        """As ``perturbed_scores``, but images, as they come.
+
+        Of the same base samples and set, all samples and steps of a direction come one after another.
+        """
         start = 0
         while start < len(base):
             samples = slice(start, min(start + self.budget.images, len(base)))
@@ -141,9 +161,8 @@ class Engine:
                 batches = self._from_latents(base[samples], plan, to_codes)
             else:
                 batches = self._walk(base[samples], plan)
-            for found in batches:
-                within = slice(start + found.samples.start, start + found.samples.stop)
-                yield found._replace(samples=within)
+            for work, images in batches:
+                yield Drawn(samples, work.of_samples_from(start), images)
             start = samples.stop
 
     def replaced_scores(self, base: Tensor, others: Tensor) -> Iterator[Replaced]:
@@ -172,94 +191,73 @@ class Engine:
                 mixed = codes.clone()
                 mixed[:, layer] = replacing[:, layer]
                 run = partial(self._drawn_from, layer, activation, mixed)
-                images = self._in_parts(run, len(codes), most[layer])
+                images = self._in_parts(run, slice(0, len(codes)), most[layer])
                 yield Replaced(samples, layer, torch.cat(images))
                 if layer < generator.num_layers - 1:
                     activation = self._next(layer, activation, codes, most[layer])
             start = samples.stop
 
-    def _walk(self, codes: Tensor, plan: Plan) -> Iterator[Perturbed]:
-        generator, steps = self.generator, _like(codes, plan.steps)
-        first = [layers[0] for layers in plan.layer_sets]
-        wanted = [index for index in range(len(first)) if plan.chosen[:, index].any()]
-        highest = max((first[index] for index in wanted), default=-1)
+    def _walk(self, codes: Tensor, plan: Plan) -> Iterator[tuple[Work, Tensor]]:
+        generator, forks = self.generator, plan.forks()
+        highest = max(forks, default=-1)
         with synthesis_in(generator, self.activation_dtype):
             activation = generator.start(len(codes))
             most = [generator.samples_at_once(layer) for layer in range(highest + 1)]
         for layer in range(highest + 1):
-            for index in wanted:
-                if first[index] != layer:
-                    continue
-                directions = torch.as_tensor(plan.chosen[:, index]).nonzero().flatten()
-                rows, layers = (
-                    upload(torch.as_tensor(part), plan.moves.device)
-                    for part in (directions, plan.layer_sets[index])
-                )
-                moves = plan.moves.new_zeros(len(directions), *plan.moves.shape[1:])
-                moves[:, layers] = plan.moves[rows][:, layers]
-                fork = partial(self._fork, layer, activation, codes, _like(codes, moves), steps)
-                whole = Box.of(len(codes), len(directions), len(steps))
-                for box, images in self._in_boxes(fork, whole, most[layer]):
-                    yield Perturbed(box.samples, index, directions[box.directions], images)
+            if layer in forks:
+                work = plan.work(forks[layer], len(codes))
+                fork = partial(self._fork, layer, activation, Moved(plan, codes, work))
+                for entries, images in self._in_batches(fork, work.num, most[layer]):
+                    yield work.part(entries), images
             if layer < highest:
                 activation = self._next(layer, activation, codes, most[layer])
 
     def _next(self, layer: int, activation: Activation, codes: Tensor, most: int | None) -> Activation:
         """Runs one layer on the base samples, at most ``most`` of them at once."""
         run = partial(_layer, self.generator, layer, activation, codes)
-        parts = self._in_parts(run, len(codes), most)
+        parts = self._in_parts(run, slice(0, len(codes)), most)
         return parts[0] if len(parts) == 1 else Activation.joined(parts)
 
     def _from_latents(
         self, z: Tensor, plan: Plan, to_codes: Callable[[Tensor], Tensor]
-    ) -> Iterator[Perturbed]:
-        directions = torch.as_tensor(plan.chosen[:, 0]).nonzero().flatten()
-        moves = _like(z, plan.moves[upload(directions, plan.moves.device)])
-        steps = _like(z, plan.steps)
+    ) -> Iterator[tuple[Work, Tensor]]:
+        work = plan.work([0], len(z))
+        moved = Moved(plan, z, work)
 
-        def images_of(box: Box) -> Tensor:
-            moved = moved_codes(z[box.samples], moves[box.directions], steps[box.steps])
-            return self._synthesized(to_codes(moved))
+        def draw(entries: slice) -> Tensor:
+            return self._synthesized(to_codes(moved.of(entries)))
 
-        for box, images in self._in_boxes(images_of, Box.of(len(z), len(moves), len(steps))):
-            yield Perturbed(box.samples, 0, directions[box.directions], images)
+        for entries, images in self._in_batches(draw, work.num):
+            yield work.part(entries), images
 
-    def _in_boxes(
-        self, images_of: Callable[[Box], Tensor], whole: Box, most: int | None = None
-    ) -> Iterator[tuple[Box, Tensor]]:
-        """A box in parts that are scored together, each with its images ``[n, m, T, 3, R, R]``.
+    def _in_batches(
+        self, draw: Callable[[slice], Tensor], num: int, most: int | None = None
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """A list of ``num`` entries in batches that are scored together, each with its images.
 
         Args:
-            images_of: a box of what is synthesised together → its images ``[n·m·T, 3, R, R]``.
-            most: how many images are best synthesised together; None: as many as are scored together.
+            draw: some entries → their images.
+            num: how many entries there are.
+            most: how many images are best drawn together; None: as many as are scored together.
         """
-        size = (3, self.generator.resolution, self.generator.resolution)
-        for box in whole.split(max(self.budget.images, whole.shape[2])):
-            result, pending = None, [box]
-            while pending:
-                part = pending.pop()
-                at_once = min(self.budget.images, most or part.size)
-                if part.size > at_once:
-                    pending.extend(reversed(list(part.split(at_once))))
-                    continue
-                images = self._attempt(partial(images_of, part))
-                if images is None:
-                    pending.append(part)
-                elif part == box:
-                    result = images.unflatten(0, part.shape)
-                else:
-                    if result is None:
-                        result = images.new_empty(*box.shape, *size)
-                    result[part.within(box)] = images.unflatten(0, part.shape)
-            assert result is not None
-            yield box, result
-
-    def _in_parts(self, run: Callable[[slice], T], num: int, most: int | None = None) -> list[T]:
-        """What ``run`` gives for each part of ``num`` samples, as many at once as there is memory for."""
-        results: list[T] = []
         start = 0
         while start < num:
-            part = slice(start, min(start + min(self.budget.images, most or num), num))
+            entries = slice(start, start + self._at_once(num - start))
+            images = self._in_parts(draw, entries, most)
+            yield entries, images[0] if len(images) == 1 else torch.cat(images)
+            start = entries.stop
+
+    def _at_once(self, num: int, most: int | None = None) -> int:
+        """How many of ``num`` samples to take next: about equal parts, or as many as were recorded."""
+        at_once = min(self.budget.images, most or num)
+        return min(num, at_once) if self._synthesis.records else -(-num // -(-num // at_once))
+
+    def _in_parts(self, run: Callable[[slice], T], whole: slice, most: int | None = None) -> list[T]:
+        """What ``run`` gives for each part of some samples, as many at once as there is memory for."""
+        results: list[T] = []
+        start = whole.start
+        while start < whole.stop:
+            part = slice(start, start + self._at_once(whole.stop - start, most))
             result = self._attempt(partial(run, part))
             if result is not None:
                 results.append(result)
@@ -282,24 +280,26 @@ class Engine:
         return None
 
     def _synthesized(self, codes: Tensor) -> Tensor:
-        return self._synthesis.run("images", self.generator.draw, codes)
+        return self._synthesis.run("images", self.generator.draw, codes, sizes=self._sizes)
 
-    def _fork(
-        self, layer: int, activation: Activation, codes: Tensor, moves: Tensor, steps: Tensor, box: Box
-    ) -> Tensor:
-        """Images of the perturbations in a box, which fork at ``layer``."""
-        inputs = codes[box.samples], moves[box.directions], steps[box.steps]
-        function = partial(_fork, self.generator, layer)
-        return self._synthesis.run(("fork", layer), function, *inputs, *activation.part(box.samples))
+    def _fork(self, layer: int, activation: Activation, moved: Moved, entries: slice) -> Tensor:
+        """Images of entries of a list that begins at ``layer``, which ``activation`` enters."""
+        samples = moved.samples[entries]
+        rows = [None if part is None else Rows(part, samples) for part in activation]
+        return self._draw(layer, moved.of(entries), rows)
 
     def _drawn_from(self, layer: int, activation: Activation, codes: Tensor, part: slice) -> Tensor:
         """Images of a part of the samples, from the activation that enters ``layer``."""
-        function = partial(_draw, self.generator, layer)
-        return self._synthesis.run(("draw", layer), function, codes[part], *activation.part(part))
+        return self._draw(layer, codes[part], activation.part(part))
 
-    def _score_all(self, images: Tensor) -> Tensor:
-        """Images ``[n, m, T, 3, R, R]`` → scores ``[n, m, T, S]``."""
-        return self._score(images.flatten(0, 2)).unflatten(0, images.shape[:3])
+    def _draw(self, layer: int, codes: Tensor, activation: Sequence[Given]) -> Tensor:
+        function = partial(_draw, self.generator, layer)
+        return self._synthesis.run(("draw", layer), function, codes, *activation, sizes=[self.budget.images])
+
+    @property
+    def _sizes(self) -> list[int]:
+        """Numbers of images to record where a batch need not be full."""
+        return sorted({max(1, self.budget.images // 2), self.budget.images})
 
     def _score(self, images: Tensor) -> Tensor:
         """Images ``[N, 3, R, R]`` → scores ``[N, S]``, in float32 at least."""
@@ -312,7 +312,12 @@ class Engine:
             return scores if scores.dtype == torch.float64 else scores.float()
 
         name = "scores", self.activation_dtype
-        return torch.cat(self._in_parts(lambda part: graphs.run(name, scored, images[part]), len(images)))
+
+        def run(part: slice) -> Tensor:
+            return graphs.run(name, scored, images[part], sizes=self._sizes)
+
+        parts = self._in_parts(run, slice(0, len(images)))
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def as_codes(codes: Any, generator: Generator) -> Tensor:
@@ -353,10 +358,23 @@ def prepare(generator: Generator, predictor: Predictor | None = None) -> None:
         predictor.eval()
 
 
-def _fork(
-    generator: Generator, layer: int, codes: Tensor, moves: Tensor, steps: Tensor, *activation: Any
-) -> Tensor:
-    return generator.fork(layer, Activation(*activation), codes, moves, steps)
+def _by_direction(scored: Iterable[tuple[Drawn, Tensor]], num_steps: int) -> Iterator[Perturbed]:
+    """Puts scores ``[P, S]`` of batches together; a direction's come when all its samples are there."""
+    pending: list[tuple[Work, Tensor]] = []
+    for batch, scores in scored:
+        pending.append((batch.work, scores))
+        work = Work._make(np.concatenate(parts) for parts in zip(*(each for each, _ in pending), strict=True))
+        values = torch.cat([each for _, each in pending])
+        num = batch.base.stop - batch.base.start
+        whole = work.num // (num * num_steps)  # so many directions
+        firsts = work.part(slice(0, whole * num * num_steps, num * num_steps))
+        done = values[: whole * num * num_steps].unflatten(0, (whole, num, num_steps)).transpose(0, 1)
+        for layer_set in dict.fromkeys(firsts.layer_sets.tolist()):
+            rows = np.flatnonzero(firsts.layer_sets == layer_set)
+            directions = torch.from_numpy(firsts.directions[rows])
+            yield Perturbed(batch.base, layer_set, directions, done[:, rows[0] : rows[-1] + 1])
+        rest = slice(whole * num * num_steps, None)
+        pending = [(work.part(rest), values[rest])] if rest.start < work.num else []
 
 
 def _draw(generator: Generator, layer: int, codes: Tensor, *activation: Any) -> Tensor:
@@ -367,8 +385,3 @@ def _layer(
     generator: Generator, layer: int, activation: Activation, codes: Tensor, part: slice
 ) -> Activation:
     return generator.layer(layer, activation.part(part), codes[part, layer])
-
-
-def _like(codes: Tensor, tensor: Tensor) -> Tensor:
-    """A tensor on the codes' device and in their dtype."""
-    return upload(tensor, codes.device, codes.dtype)

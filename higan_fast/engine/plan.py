@@ -1,15 +1,19 @@
-"""The engine's task: directions × sets of layers × steps, and how to split it into batches."""
+"""The engine's task: directions × sets of layers × steps, as a flat list of perturbed samples."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from higan_fast.engine.streams import upload
+
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,56 +59,86 @@ class Plan:
     def images_per_sample(self) -> int:
         return int(self.chosen.sum()) * len(self.steps)
 
+    def forks(self) -> dict[int, list[int]]:
+        """Returns the sets that something moves on, by their first layer; where latents move, that is 0."""
+        found: dict[int, list[int]] = {}
+        for index in np.flatnonzero(self.chosen.any(axis=0)):
+            layers = self.layer_sets[index]
+            found.setdefault(layers[0] if layers else 0, []).append(int(index))
+        return found
+
+    def work(self, layer_sets: Sequence[int], num_samples: int) -> Work:
+        """Returns what is to do on some sets: by set, then direction, then sample, then step."""
+        each = [(index, row) for index in layer_sets for row in np.flatnonzero(self.chosen[:, index])]
+        pairs, samples, steps = np.arange(len(each)), np.arange(num_samples), np.arange(len(self.steps))
+        which, *others = (part.ravel() for part in np.meshgrid(pairs, samples, steps, indexing="ij"))
+        sets, directions = np.array(each, np.int64).reshape(-1, 2).T
+        return Work(sets[which], directions[which], *others)
+
 
 def all_and_each(num_layers: int) -> tuple[tuple[int, ...], ...]:
     """Returns the set of all layers, then every layer as a set of its own."""
     return (tuple(range(num_layers)), *((layer,) for layer in range(num_layers)))
 
 
-class Box(NamedTuple):
-    """Some samples × some directions × some steps: one batch for the networks."""
+class Work(NamedTuple):
+    """A flat list of perturbed samples: each entry moves one sample by one step along one direction.
 
-    samples: slice
-    directions: slice
-    steps: slice
+    Any of its entries can be a batch. All are int64 arrays ``[P]``.
 
-    @classmethod
-    def of(cls, *sizes: int) -> Box:
-        return cls(*(slice(0, size) for size in sizes))
+    Attributes:
+        layer_sets: which of the plan's sets of layers ...
+        directions: ... which of its directions ...
+        samples: ... which sample ...
+        steps: ... and which of the plan's steps.
+    """
+
+    layer_sets: Indices
+    directions: Indices
+    samples: Indices
+    steps: Indices
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        n, m, t = (part.stop - part.start for part in self)
-        return n, m, t
+    def num(self) -> int:
+        return len(self.samples)
 
-    @property
-    def size(self) -> int:
-        return int(np.prod(self.shape))
+    def part(self, entries: slice) -> Work:
+        """Returns some of the entries."""
+        return Work._make(each[entries] for each in self)
 
-    def split(self, at_most: int) -> Iterator[Box]:
-        """Splits this box into boxes of about equal size with at most ``at_most`` images each.
-
-        Splits samples first and steps last, because the perturbations of a sample share its activation.
-        """
-        n, m, t = self.shape
-        for steps in _parts(self.steps, at_most if n * m else t):
-            t = steps.stop - steps.start
-            for directions in _parts(self.directions, max(1, at_most // t)):
-                m = directions.stop - directions.start
-                for samples in _parts(self.samples, max(1, at_most // (m * t))):
-                    yield Box(samples, directions, steps)
-
-    def within(self, other: Box) -> tuple[slice, ...]:
-        """Returns the slices that select this box in the larger box ``other``."""
-        return tuple(
-            slice(own.start - whole.start, own.stop - whole.start)
-            for own, whole in zip(self, other, strict=True)
-        )
+    def of_samples_from(self, first: int) -> Work:
+        """Returns the same work with its samples counted from ``-first``."""
+        return self._replace(samples=self.samples + first)
 
 
-def _parts(whole: slice, at_most: int) -> Sequence[slice]:
-    """Splits a slice into as few parts as possible, of nearly equal length."""
-    num = whole.stop - whole.start
-    count = -(-num // max(1, at_most))
-    edges = [whole.start + num * index // max(1, count) for index in range(count + 1)]
-    return [slice(start, stop) for start, stop in pairwise(edges)]
+class Moved:
+    """What a plan makes of codes or latents: those of any entries of its work, on the device of the base.
+
+    Attributes:
+        samples: which row of the base each entry moves, ``[P]``, on the device.
+    """
+
+    def __init__(self, plan: Plan, base: Tensor, work: Work) -> None:
+        """``base`` holds the layer codes ``[N, L, D]`` or latents ``[N, latent_dim]`` that the plan moves."""
+        self._base, self._moves, self._steps = base, _like(base, plan.moves), _like(base, plan.steps)
+        index = upload(torch.from_numpy(np.stack(work)), base.device)
+        self._sets, self._directions, self.samples, self._which = index
+        self._layers = None
+        if not plan.in_latents:
+            layers = torch.zeros(len(plan.layer_sets), base.shape[1])
+            for row, layer_set in zip(layers, plan.layer_sets, strict=True):
+                row[list(layer_set)] = 1
+            self._layers = _like(base, layers)
+
+    def of(self, entries: slice) -> Tensor:
+        """Returns the moved codes ``[P, L, D]``, or latents, of some entries."""
+        along = self._moves[self._directions[entries]]
+        if self._layers is not None:
+            along = along * self._layers[self._sets[entries], :, None]
+        steps = self._steps[self._which[entries]].reshape(-1, *[1] * (along.ndim - 1))
+        return self._base[self.samples[entries]] + steps * along
+
+
+def _like(base: Tensor, tensor: Tensor) -> Tensor:
+    """A tensor on the base's device and in its dtype."""
+    return upload(tensor, base.device, base.dtype)

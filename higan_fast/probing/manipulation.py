@@ -208,7 +208,9 @@ def _images(
     size = (3, generator.resolution, generator.resolution)
     images = codes.new_empty(len(codes), len(layer_sets), len(steps), *size)
     for found in Engine(generator, batch_size=batch_size).perturbed_images(codes, plan):
-        images[found.samples, found.layer_set] = in_range(found.values[:, 0])
+        work = (torch.from_numpy(part).to(images.device) for part in found.work)
+        layer_set, _, sample, step = work
+        images[sample, layer_set, step] = in_range(found.images)
     return images
 
 

@@ -21,7 +21,6 @@ class EmulatedTape:
     """
 
     def __init__(self) -> None:
-        self.room = 2**40
         self.is_ready, self.problem = True, None
         self.recorded = self.replayed = self.forgotten = 0
         self._all: list[RecordedOps] = []
@@ -35,10 +34,10 @@ class EmulatedTape:
     def rehearse(self, run: Callable[[], Tensor]) -> Tensor:
         return run()
 
-    def record(self, run: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
+    def record(self, run: Callable[[], None]) -> Callable[[], None]:
         ops = RecordedOps()
         with ops:
-            output = run()
+            run()
         if self.problem is not None:
             raise self.problem
         self._all.append(ops)
@@ -51,7 +50,7 @@ class EmulatedTape:
                 other.spoil()
             ops.replay()
 
-        return replay, output
+        return replay
 
     def forget(self) -> None:
         self.forgotten += 1

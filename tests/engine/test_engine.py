@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from higan_fast.engine.budget import Budget
 from higan_fast.engine.engine import Engine, as_codes
 from higan_fast.engine.plan import Plan, all_and_each
 from higan_fast.engine.scoring import score
@@ -13,7 +14,7 @@ from higan_fast.ops.implementation import only_reference
 from higan_fast.predictors.color import ColorPredictor
 from tests.boundaries.test_displacement import GENERATORS, make
 from tests.engine.emulated_cuda import EmulatedStream, EmulatedTape
-from tests.toy import CODE_DIM, NUM_LAYERS, toy
+from tests.toy import CODE_DIM, NUM_LAYERS, ToyGenerator, ToyPredictor, toy
 
 STEPS = torch.tensor([2.0, -2.0, 0.0, 0.7], dtype=torch.float64)
 
@@ -271,6 +272,53 @@ def test_a_batch_is_what_memory_has_room_for(monkeypatch):
     assert Engine(generator, predictor).budget.images == 10
     monkeypatch.setattr("higan_fast.engine.budget._free_memory", lambda device: 1)
     assert Engine(generator, predictor).budget.images == 1
+
+
+class OnCuda(ToyGenerator):
+    """Says that it is on a CUDA device, whose memory a test emulates."""
+
+    device = torch.device("cuda")
+
+
+@pytest.fixture
+def cuda_memory(monkeypatch):
+    """A device of 1,000 bytes: a batch takes 100, and 10 for each image; at first 5,000 more."""
+    memory = {"free": 1000, "first": 5000, "fixed": 100, "each": 10, "most": 1000}
+    peak, seen, plain = [0], set(), ToyGenerator.draw
+
+    def draw(self, codes, *arguments):
+        if len(codes) > memory["most"]:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        first = 0 if len(codes) in seen else memory["first"]
+        seen.add(len(codes))
+        peak[0] = first + memory["fixed"] + memory["each"] * len(codes)
+        return plain(self, codes, *arguments)
+
+    monkeypatch.setattr(ToyGenerator, "draw", draw)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: peak.__setitem__(0, 0))
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 70)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 70 + peak[0])
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    monkeypatch.setattr("higan_fast.engine.budget._free_memory", lambda device: memory["free"] / 0.35)
+    return memory
+
+
+@pytest.mark.parametrize(
+    "change, at_most, expected",
+    [
+        ({}, None, 64),  # 90 have room, of which 64 fill with whole rounds
+        ({}, 50, 50),
+        ({"free": 5000}, None, 128),
+        ({"fixed": 900}, None, 8),  # the working memory of libraries is taken once, not for each image
+        ({"fixed": 2000}, None, 1),
+        ({"most": 3}, None, 64),  # measured on one image and on two
+        ({"most": 1}, None, 1),
+    ],
+)
+def test_on_cuda_an_image_takes_what_one_more_image_takes(cuda_memory, change, at_most, expected):
+    cuda_memory.update(change)
+    generator = OnCuda()
+    assert Budget.measure(generator, ToyPredictor(generator), at_most).images == expected
 
 
 @torch.inference_mode()
