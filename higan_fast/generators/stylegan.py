@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from higan_fast.generators.base import Activation, Layer, group_of, moved_codes
+from higan_fast.generators.base import Activation, Layer, group_of
 from higan_fast.generators.progressive_config import ProgressiveConfig
 from higan_fast.generators.progressive_layers import Conv, ToRGB, pixel_norm
 from higan_fast.generators.settings import MOST_LAYERS, check_whole, check_whole_or_none
@@ -59,19 +59,42 @@ class StyleGAN(StyleBased):
         self.synthesis = Synthesis(config)
         self.layers = _layers(config)
 
+    def start(self, num: int) -> Activation:
+        """Returns the constant, normalised: all that layer 0 does before it reads its code."""
+        return Activation(self.synthesis.layers[0].normalized(super().start(num).features))
+
     def layer(self, index: int, activation: Activation, code: Tensor) -> Activation:
-        return Activation(self.synthesis.layers[index](activation.features, code))
+        """Applies the style of layer ``index``, then what layer ``index`` + 1 does before it reads its code.
+
+        So perturbations of a sample share all of that.
+        """
+        layers: Any = self.synthesis.layers
+        features = layers[index].styled(activation.features, code)
+        return Activation(layers[index + 1].normalized(features) if index + 1 < len(layers) else features)
 
     def image(self, activation: Activation) -> Tensor:
         image: Tensor = self.synthesis.rgb(activation.features)
         return image
 
-    def fork(self, index: int, activation: Activation, codes: Tensor, moves: Tensor, steps: Tensor) -> Tensor:
-        """Runs convolution and normalisation of layer ``index`` once per sample: only the style differs."""
-        layer: Any = self.synthesis.layers[index]
-        moved = moved_codes(codes, moves, steps)  # [N M T, L, D]
-        features = layer.fork(activation.features, moved[:, index])
-        return self.draw(moved, index + 1, Activation(features))
+    def draw(self, codes: Tensor, first: int = 0, activation: Activation | None = None) -> Tensor:
+        """Like ``Generator.draw``; each later layer normalises and applies its style in one pass."""
+        if activation is None:
+            activation = self.start(len(codes))
+        layer: Any = self.synthesis.layers[first]
+        return self._drawn(codes, first + 1, layer.styled(activation.features, codes[:, first]))
+
+    def _drawn(self, codes: Tensor, first: int, features: Tensor) -> Tensor:
+        """Images of the features after layer ``first`` − 1."""
+        layers: Any = self.synthesis.layers
+        for index in range(first, self.num_layers):
+            if parts := self.slices(index - 1, len(codes)):
+                return torch.cat([self._drawn(codes[part], index, features[part]) for part in parts])
+            features = layers[index](features, codes[:, index])
+        return self.image(Activation(features))
+
+    def features_of(self, index: int) -> int:
+        """Of the convolution that runs after the style of layer ``index``."""
+        return super().features_of(min(index + 1, self.num_layers - 1))
 
 
 def _layers(config: StyleGANConfig) -> tuple[Layer, ...]:
@@ -160,22 +183,17 @@ class StyledLayer(nn.Module):
         """
         return self._tail(self._convolved(x), *self._style(code))
 
-    def fork(self, x: Tensor, codes: Tensor) -> Tensor:
-        """Like ``forward``, but applies P codes to each sample: ``[N, …]`` → ``[N·P, …]``.
-
-        Args:
-            x: the features.
-            codes: ``[N·P, code_dim]``, ordered by sample.
-        """
+    def normalized(self, x: Tensor) -> Tensor:
+        """Does all that ``forward`` does before the style."""
         x = self._convolved(x)
-        plain = x.new_ones(x.shape[:2], dtype=codes.dtype)
-        x = self._tail(x, plain, torch.zeros_like(plain))
-        scale, shift = (part.to(x.dtype).unflatten(0, (len(x), -1)) for part in self._style(codes))
-        # [N, P, H, W, C]: channels-last in memory, like x
-        styled = torch.addcmul(
-            shift[:, :, None, None], x.permute(0, 2, 3, 1)[:, None], scale[:, :, None, None]
-        )
-        return styled.flatten(0, 1).permute(0, 3, 1, 2)
+        plain = x.new_ones(x.shape[:2], dtype=self.affine.weight.dtype)
+        return self._tail(x, plain, torch.zeros_like(plain))
+
+    def styled(self, x: Tensor, code: Tensor) -> Tensor:
+        """Applies the style to what ``normalized`` gave: each plane's scale and shift."""
+        scale, shift = (part.to(x.dtype)[:, None, None] for part in self._style(code))
+        # [N, H, W, C]: channels-last in memory, like x
+        return torch.addcmul(shift, x.permute(0, 2, 3, 1), scale).permute(0, 3, 1, 2)
 
     def _convolved(self, x: Tensor) -> Tensor:
         if self.conv is None:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from higan_fast.generators import stylegan
 from higan_fast.generators.progressive_layers import upsampling_kernel
 from higan_fast.generators.stylegan import StyleGAN, StyleGANConfig
-from tests.generators.fork_checks import check_forks
+from tests.generators.fork_checks import check_draws
 
 CONFIG = StyleGANConfig({4: 12, 8: 10, 16: 7}, latent_dim=16, code_dim=20, mapping_depth=3, hidden_dim=18)
 NUM_LAYERS = 6
@@ -122,14 +122,33 @@ def test_a_layers_code_changes_nothing_below_it(generator):
 
 
 @pytest.mark.parametrize("dtype, share", [(None, 1e-9), (torch.float16, 1e-2), (torch.bfloat16, 6e-2)])
-def test_a_fork_is_a_walk_for_every_perturbation(generator, dtype, share):
-    check_forks(generator if dtype is None else copy.deepcopy(generator).float(), dtype, share)
+def test_what_is_drawn_from_a_layer_on_is_a_walk(generator, dtype, share):
+    check_draws(generator if dtype is None else copy.deepcopy(generator).float(), dtype, share)
 
 
-def test_a_fork_keeps_the_layout_of_its_features(generator):
-    layer, codes = generator.synthesis.layers[3], torch.randn(4, 20).double()
+def test_the_style_keeps_the_layout_of_its_features(generator):
+    layer, codes = generator.synthesis.layers[3], torch.randn(2, 20).double()
     x = torch.randn(2, 10, 8, 8).double().contiguous(memory_format=torch.channels_last)
-    assert layer.fork(x, codes).is_contiguous(memory_format=torch.channels_last)
+    normalized = layer.normalized(x)
+    assert layer.styled(normalized, codes).is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(layer.styled(normalized, codes), layer(x, codes))
+
+
+def test_perturbations_of_a_sample_share_all_before_the_style(generator, monkeypatch):
+    """What enters a layer is convolved and normalised already, so that a draw from there does neither."""
+    codes, layers, ran = torch.randn(2, NUM_LAYERS, 20).double(), generator.synthesis.layers, []
+    activation = generator.start(2)
+    for index in range(3):
+        activation = generator.layer(index, activation, codes[:, index])
+    plain = type(layers[0])._convolved
+    monkeypatch.setattr(
+        type(layers[0]),
+        "_convolved",
+        lambda layer, x: ran.append(list(layers).index(layer)) or plain(layer, x),
+    )
+    found = generator.draw(codes, 3, activation)
+    assert ran == [4, 5]
+    torch.testing.assert_close(found, generator.synthesize(codes))
 
 
 def test_slices_change_nothing(generator, monkeypatch):
