@@ -244,7 +244,8 @@ def _measured(
     case: Case, backend: Backend, seconds: dict[str, float], off: float, ceilings: Ceilings | None
 ) -> dict[str, object]:
     """Builds the row of one backend."""
-    images, median = backend.images or case.images, seconds[backend.label]
+    images = backend.images() if callable(backend.images) else backend.images or case.images
+    median = seconds[backend.label]
     first = seconds.get(case.backends[0].label)
     row: dict[str, object] = {
         "case": case.name,

@@ -128,11 +128,12 @@ def test_rooms_do_not_depend_on_their_batch():
 def test_the_published_loop_and_the_engine_agree():
     world = verification.at_256("cpu", {}, resolution=32, base=512)
     case = verification.verify_layers(world, num=2, num_null=2, reference_num=2)
-    *measured, decided = case.backends
+    *measured, decided, own = case.backends
     assert [b.name for b in measured] == [
         "HiGAN's loop, plain StyleGAN2", "full forwards", "engine, exact", "engine, fast",
     ]  # fmt: skip
-    assert case.images == 2 * 2 * (1 + 1 + 8) and decided.images == 2 * 2000 * 10 and decided.once
+    assert case.images == 2 * 2 * (1 + 1 + 8) and decided.images == 2 * 2000 * 10
+    assert decided.once and own.once
     found, problems = run._checked(replace(case, backends=tuple(measured)), {})
     assert len(found) == len(measured) and not problems
 
@@ -143,13 +144,15 @@ def test_decisions_are_judged_by_what_they_fall_short_of(monkeypatch):
     expected = hf.verify(world.generator, world.predictor, world.boundaries, num=5, progress=False).effect
     np.testing.assert_allclose(effects, expected[range(2), 1:, range(2)], atol=1e-5)
     tops = np.array([1, 1])
-    monkeypatch.setattr(verification.hf, "verify", lambda *_, **options: SimpleNamespace(top_layer=tops))
+    verified = SimpleNamespace(top_layer=tops, images=77)
+    monkeypatch.setattr(verification.hf, "verify", lambda *_, **options: verified)
     effects = torch.tensor([[1.0, -4, 2, 3], [4, 3, 2, 1]])
     monkeypatch.setattr(verification, "_layer_effects", lambda world, num: effects)
-    backend = verification._until_decided(world, "bfloat16", 2, 5)
+    backend, own = verification._until_decided(world, "bfloat16", 2, 5)
     assert backend.judge(backend.run()) == 0.25  # the second has the layer with 3 of 4
     tops[0] = -1
     assert backend.judge(backend.run()) == 1.0
+    assert own.judge(own.run()) == 1.0 and own.images() == 77
 
 
 def test_what_runs_for_minutes_runs_once_and_has_work_of_its_own(results, monkeypatch):

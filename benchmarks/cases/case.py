@@ -26,7 +26,8 @@ class Backend:
         dtype: dtype of most of the arithmetic.
         tolerance: allowed error, as a share of the exact result's largest magnitude.
         work: the least work that it must do, kernel by kernel; empty: not counted.
-        images: number of images that one call makes or saves; None: the case's.
+        images: number of images that one call makes or saves, or what gives that of the last call; None: the
+            case's.
         judge: returns the error of a result; None: the comparison with the exact result does.
         once: whether it runs for minutes, so that one call must serve to check and to time it.
     """
@@ -36,7 +37,7 @@ class Backend:
     dtype: str = "float32"
     tolerance: float = 0.0
     work: tuple[Work, ...] = ()
-    images: int | None = None
+    images: int | Callable[[], int] | None = None
     judge: Callable[[Tensor], float] | None = None
     once: bool = False
 
