@@ -12,14 +12,6 @@ def flat(red, green, blue):
     return torch.tensor([red, green, blue])[None, :, None, None].expand(1, 3, 8, 8) * 2 - 1
 
 
-def test_color_reads_plain_colours():
-    color = load_predictor("color")
-    assert color.names == ("brightness", "saturation", "warmth")
-    torch.testing.assert_close(color(flat(1.0, 1.0, 1.0))[0], torch.tensor([1.0, 0.0, 0.5]))
-    torch.testing.assert_close(color(flat(1.0, 0.0, 0.0))[0], torch.tensor([0.2126, 1.0, 1.0]))
-    torch.testing.assert_close(color(flat(0.0, 0.25, 0.5))[0], torch.tensor([0.2149, 1.0, 0.25]))
-
-
 def test_a_module_with_names():
     class Mean(torch.nn.Module):
         def forward(self, images):
