@@ -252,10 +252,19 @@ class RunFolder:
         if set(expected) - {fingerprint(network)}:
             changed = self._changed_file() if name == "predictor" else None
             why = f"its weights or settings differ{f'; {changed} has changed' if changed else ''}"
+            if name == "predictor" and not self._has_files():
+                raise ValueError(
+                    f"{place}: is not the predictor of {self.path} (that was another one, or this version "
+                    f"of higan_fast scores otherwise); name it with {option}, or sample into another folder"
+                )
             raise ValueError(
                 f"{place}: is not the {name} of {self.path} ({why}); put that back, give its place with "
                 f"{option}, or sample into another folder"
             )
+
+    def _has_files(self) -> bool:
+        """Whether a file decides what the predictor scores, and not higan_fast alone."""
+        return any(source.paths() for source in self.settings.predictor)
 
     def _changed_file(self) -> str | None:
         """A file of the predictor that is no longer what it was when the run was begun; None: there is none.

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from higan_fast.cli.commandlines import sampling_command
+from higan_fast.predictors.color import ColorPredictor
 from higan_fast.probing import Samples
 from higan_fast.run_folder import RunFolder
 from tests.predictors.exported import to_onnx, to_python, to_torchscript
@@ -42,7 +43,7 @@ def test_every_stage_finds_them_again(files, made):
     shown = json.loads(run("verify", made, *LITTLE, "--json").stdout)["semantics"]
     assert {row["name"]: row["level"] for row in shown}["brightness"] == "layout"
     found = json.loads(run("inspect", made, "--json").stdout)
-    assert found["predictor"]["state"] == "complete" and len(found["predictor"]["semantics"]) == 7
+    assert found["predictor"]["state"] == "complete" and len(found["predictor"]["semantics"]) == 13
     text = run("inspect", made).stdout
     assert f"by color, {files[1]}" in text and "levels brightness=layout" in text
     page = (made / "report.html").read_text()
@@ -66,6 +67,24 @@ def test_a_run_of_an_older_version_opens(files, tmp_path):
     (out / "run.json").write_text(json.dumps(begun))
     assert "by color" in run("inspect", out).stdout
     run("layers", out, "--num", 4, "--quiet")
+
+
+def test_a_predictor_that_a_version_defines_otherwise_is_another(files, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    networks = ("--network", files[0], "--predictor", "color", "--predictor", "layout", "--out", out)
+    run("sample", *networks, "--num", 64)
+    line = refused("layers", out, "--predictor", "color", "--predictor", "layout:60")
+    assert "color, layout:60: is not the predictor of" in line and "name it with --predictor" in line
+    made_now = ColorPredictor.__init__
+
+    def made_before(self):
+        made_now(self)
+        self.definition -= 1
+
+    monkeypatch.setattr(ColorPredictor, "__init__", made_before)
+    line = refused("layers", out)
+    assert "color, layout: is not the predictor of" in line
+    assert "or this version of higan_fast scores otherwise" in line and "sample into another folder" in line
 
 
 def test_a_file_that_has_changed_or_is_gone_is_named(files, tmp_path):

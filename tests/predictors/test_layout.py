@@ -7,12 +7,13 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
+from benchmarks.layout import truth
 from higan_fast.fingerprint import fingerprint
+from higan_fast.predictors import load_predictor
 from higan_fast.predictors.layout import LayoutPredictor
 from higan_fast.predictors.lines import Edges
 from higan_fast.scenes.factors import sample_factors
-from higan_fast.scenes.furniture import HALF_WIDTH
-from higan_fast.scenes.renderer import FIELD_OF_VIEW, render
+from higan_fast.scenes.renderer import render
 
 PLAIN = ((0.45, 0.4, 0.4), (0.55, 0.55, 0.5), (0.7, 0.65, 0.6), (0.3, 0.25, 0.2), (0.9, 0.9, 0.9))
 
@@ -61,16 +62,13 @@ def test_a_mirrored_room_is_seen_from_the_other_side():
 def test_it_finds_the_cameras_of_the_embedded_world():
     """Rank correlations with what the renderer was told, on 96 rooms as training draws them."""
     factors = sample_factors(11, range(96))
-    scores = LayoutPredictor(FIELD_OF_VIEW)(render(factors).float() / 127.5 - 1).numpy()
-    view, pitch = np.radians(factors.view), np.radians(factors.pitch)
-    eye = -np.tan(view) * 0.66 * factors.depth  # the camera orbits: see _rays of the renderer
-    sides = [np.arctan2(side * HALF_WIDTH - eye, factors.depth) - view for side in (-1, 1)]
-    truth = {"view": view, "horizon": -pitch, "left": np.tan(sides[0]), "right": np.tan(sides[1])}
-    found = {name: spearmanr(scores[:, i], truth[name])[0] for i, name in enumerate(truth)}
-    # 0.998, 0.994, 0.995 and 0.980 on 512 rooms; what is promised is 0.8 and 0.7.
-    assert found["view"] > 0.98 and found["horizon"] > 0.96, found
-    assert found["left"] > 0.95 and found["right"] > 0.9, found
-    assert np.sqrt(np.mean((scores[:, 0] - factors.view) ** 2)) < 1.5  # degrees
+    scores = load_predictor("layout")(render(factors).float() / 127.5 - 1).numpy()
+    expected = truth(factors)
+    found = [spearmanr(scores[:, column], expected[:, column])[0] for column in range(4)]
+    # 0.998, 0.994, 0.995 and 0.980 on 512 rooms (docs/predictors.md).
+    assert found[0] > 0.98 and found[1] > 0.96 and found[2] > 0.95 and found[3] > 0.9, found
+    error = np.sqrt(np.mean((scores - expected) ** 2, axis=0))
+    assert error[0] < 1.5 and error[1] < 0.02 and (error[2:] < 0.05).all(), error
 
 
 def test_scores_stay_within_their_ranges():
@@ -122,6 +120,10 @@ def test_precision_batch_and_resolution():
 def test_what_is_refused():
     with pytest.raises(ValueError, match="field_of_view: got 5, expected degrees between 20 and 140"):
         LayoutPredictor(5)
+    for text in ("layout:wide", "layout:5", "layout:nan"):
+        with pytest.raises(ValueError, match=f"got '{text}', expected 'layout', or .* as in 'layout:60'"):
+            load_predictor(text)
+    assert load_predictor("layout:60").field_of_view == 60
     with pytest.raises(ValueError, match="got 32 × 64 pixels, expected square ones"):
         LayoutPredictor()(torch.zeros(1, 3, 64, 32))
 

@@ -1,4 +1,4 @@
-"""``color``: brightness, saturation and warmth."""
+"""``color``: brightness, contrast, saturation, colorfulness, warmth and hue."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def read(argument: str, options: Mapping[str, Any]) -> ColorPredictor:
 KIND = Kind(
     name="color",
     example="color",
-    help="brightness, saturation and warmth, straight from the pixels",
+    help="brightness, contrast, saturation, colorfulness, warmth and hue, by formulas of CIELAB",
     read=read,
     files=no_files,
     moved=unmoved,
