@@ -73,7 +73,7 @@ def test_each_stage_is_followed_by_the_next(probed):
     assert found["samples"]["num"] == found["samples"]["num_asked"] == 512
     low, high = found["boundaries"]["accuracy"]
     assert 0.5 < low <= high <= 1
-    assert sum(found["verification"]["statuses"].values()) == len(found["verification"]["names"]) == 3
+    assert sum(found["verification"]["statuses"].values()) == len(found["verification"]["names"]) == 9
     assert found["made_with"]["torch"] and found["begun"]
 
 
