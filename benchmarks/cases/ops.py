@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.cases.case import Backend, Case, Result
-from benchmarks.cases.passes import fused_epilogue, modulate
+from benchmarks.cases.passes import block_end, fused_epilogue, modulate
 from benchmarks.cases.shapes import Conv, Rgb, biggan, stylegan2, widths
 from benchmarks.roofline import Work
 from higan_fast.generators.prepared import WeightCache
@@ -139,6 +139,9 @@ def op_cases(
         for num in (batch,) if quick else (batch, 1):
             yield from (tail(make, layer, num) for layer in high)
         yield from (rgb(make, layer, batch) for layer in rgbs)
+        yield from (
+            end(make, layer, batch, layer.resolution < resolution) for layer in rgbs if layer.resolution > 4
+        )
         yield from (modulation(make, layer, batch) for layer in convs if layer.up == 2)
         yield from (activation(make, layer, batch) for layer in convs if layer.up == 1)
         planes = [item for item in widths(bases[0], resolution).items() if item[0] in kept]
@@ -216,6 +219,29 @@ def rgb(make: Maker, layer: Rgb, batch: int) -> Case:
         tensors["rgb"] = before.contiguous(memory_format=torch.channels_last)
         tensors["resample_filter"] = setup_filter().to(make.device)
     return make.case(to_rgb, f"{layer}, batch {batch}", tensors, flop=layer.flop(batch))
+
+
+def end(make: Maker, layer: Rgb, batch: int, keep: bool) -> Case:
+    """What follows a block's last convolution: the kernel for all of it, and one kernel for each step."""
+    size, channels = layer.resolution, layer.inputs
+    x = make.image(batch, channels, size, size)
+    tensors: dict[str, Tensor | None] = {
+        "x": x,
+        "demod": make.draw(batch, channels),
+        "noise": make.draw(size, size),
+        "bias": make.draw(channels),
+        "next_styles": make.draw(batch, channels) if keep else None,
+        "weight": make.draw(3, channels, 1, 1),
+        "styles": make.draw(batch, channels) / channels**0.5,
+        "rgb": make.draw(batch, 3, size // 2, size // 2).contiguous(memory_format=torch.channels_last),
+        "resample_filter": setup_filter().to(make.device),
+    }
+    out = torch.full_like(x, torch.nan)
+    natives = {"native": {"out": out}, "native, step by step": {"out": out, "at_once": False}}
+    shape = f"{layer}, batch {batch}{'' if keep else ', last'}"
+    return make.case(
+        block_end, shape, tensors, flop=layer.flop(batch), roundings=CONVOLUTION, natives=natives
+    )
 
 
 def modulation(make: Maker, layer: Conv, batch: int) -> Case:

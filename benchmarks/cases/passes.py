@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from higan_fast import _native
-from higan_fast.ops import bias_act, upfirdn2d
+from higan_fast.ops import bias_act, to_rgb, upfirdn2d
 from higan_fast.ops.bias_act import ACTIVATIONS, tail_numbers
 from higan_fast.ops.layout import small
 
@@ -55,6 +55,51 @@ def fused_epilogue(
         *tail_numbers("lrelu", None, None, None), out,
     )  # fmt: skip
     return out
+
+
+def block_end(
+    x: Tensor,
+    demod: Tensor,
+    noise: Tensor,
+    bias: Tensor,
+    next_styles: Tensor | None,
+    weight: Tensor,
+    styles: Tensor,
+    rgb: Tensor,
+    resample_filter: Tensor,
+    impl: str,
+    out: Tensor | None = None,
+    at_once: bool = True,
+) -> tuple[Tensor | None, Tensor]:
+    """Runs what follows a block's last convolution in ``finish_block``: the features, or None, and the RGB.
+
+    Args:
+        x: the result of the convolution, ``[N, C, H, W]``.
+        demod, noise, bias: as in ``fused_epilogue``.
+        next_styles: ``[N, C]``; None: the features are not kept.
+        weight: ``[3, C, 1, 1]`` of the RGB layer.
+        styles: ``[N, C]`` of the RGB layer.
+        rgb: ``[N, 3, H / 2, W / 2]``.
+        resample_filter: ``[4]``.
+        impl: ``"reference"`` or ``"native"``.
+        out: tensor for the kernel's features; None: new memory.
+        at_once: whether one kernel does it all, or one for each step.
+    """
+    if impl == "reference" or not at_once:
+        y = fused_epilogue(x, demod, noise, bias, None, None, impl, out)
+        image = to_rgb(y, weight, styles, rgb=rgb, resample_filter=resample_filter, impl=impl)  # type: ignore[arg-type]
+        return None if next_styles is None else modulate(y, next_styles, impl), image
+    num, _channels, height, width = x.shape
+    if out is None:
+        out = torch.empty_like(x)
+    image = torch.empty_like(x[:, :3], dtype=torch.float32, memory_format=torch.channels_last)
+    _native.launch(
+        "finish_block", x.device, x, small(demod, x), small(noise.expand(num, 1, height, width), x),
+        small(bias, x), small(next_styles, x), *tail_numbers("lrelu", None, None, None), out,
+        next_styles is not None, small(weight.flatten(1), x), small(styles, x), None, small(rgb, x),
+        small(resample_filter, x), -1.0, image,
+    )  # fmt: skip
+    return None if next_styles is None else out, image
 
 
 def _passes(

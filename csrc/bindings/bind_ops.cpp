@@ -90,6 +90,17 @@ void bind_ops(py::module_ m, const Ops& ops) {
         },
         Release());
     m.def(
+        "finish_block",
+        [op = ops.finish_block](Tensor x, Tensor demod, Tensor noise, Tensor bias, Tensor next_styles, int activation,
+                                double alpha, double gain, double clamp, Tensor features, bool keep, Tensor weight,
+                                Tensor styles, Tensor rgb_bias, Tensor rgb, Tensor filter, double rgb_clamp,
+                                Tensor out, Queue queue) {
+            op({x, tail(demod, noise, bias, next_styles, activation, alpha, gain, clamp), features, keep, weight,
+                styles, rgb_bias, rgb, filter, rgb_clamp, out},
+               queue);
+        },
+        Release());
+    m.def(
         "image_to_input",
         [op = ops.image_to_input](Tensor images, Tensor out, Three mean, Three std, bool round_to_uint8,
                                   bool antialias, Queue queue) {

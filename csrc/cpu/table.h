@@ -14,6 +14,7 @@ void adain(const Adain&, Queue);
 void conditional_batch_norm_act(const ConditionalBatchNormAct&, Queue);
 void to_rgb(const ToRgb&, Queue);
 void image_to_input(const ImageToInput&, Queue);
+void finish_block(const FinishBlock&, Queue);
 
 const Ops& table();
 

@@ -104,23 +104,28 @@ inline float smaller(float a, float b) { return a < b || a != a ? a : b; }
 // The tail of V neighbouring channels of one sample. The clamp is applied before the gain, which makes one factor with
 // the next layer's style.
 template <int V>
-class ChannelTail {
-public:
+struct ChannelTail {
+    float demod[V], bias[V], factors[V];
+
+    ChannelTail() = default;
+
     __device__ ChannelTail(const TailView& tail, int n, int c) {
-        UNROLL for (int v = 0; v < V; ++v) demod_[v] = 1, bias_[v] = 0, factors_[v] = 1;
-        if (tail.demod) load_floats(demod_, tail.demod, tail.wide_channels, c, n);
-        if (tail.bias) load_floats(bias_, tail.bias, tail.wide_channels, c, n);
-        if (tail.next_styles) load_floats(factors_, tail.next_styles, tail.wide_channels, c, n);
-        UNROLL for (int v = 0; v < V; ++v) factors_[v] *= tail.gain;
+        UNROLL for (int v = 0; v < V; ++v) demod[v] = 1, bias[v] = 0, factors[v] = 1;
+        if (tail.demod) load_floats(demod, tail.demod, tail.wide_channels, c, n);
+        if (tail.bias) load_floats(bias, tail.bias, tail.wide_channels, c, n);
+        if (tail.next_styles) load_floats(factors, tail.next_styles, tail.wide_channels, c, n);
+        UNROLL for (int v = 0; v < V; ++v) factors[v] *= tail.gain;
     }
 
-    // Applies the tail to values of M neighbouring channels, from number `first` on. RECTIFIER: the activation is a
-    // rectifier. Branches are outside of the loops, because all threads take the same one.
+    // Applies all but the factors to values of M neighbouring channels, from number `first` on. RECTIFIER: the
+    // activation is a rectifier. Branches are outside of the loops, because all threads take the same one.
     template <bool RECTIFIER, int M>
-    __device__ void apply(const TailView& tail, int first, float (&values)[M], float noise) const {
-        UNROLL for (int i = 0; i < M; ++i) values[i] = values[i] * demod_[first + i] + (noise + bias_[first + i]);
+    __device__ void activate(const TailView& tail, int first, float (&values)[M], float noise) const {
+        UNROLL for (int i = 0; i < M; ++i) values[i] = values[i] * demod[first + i] + (noise + bias[first + i]);
         if constexpr (!RECTIFIER) {
-            UNROLL for (int i = 0; i < M; ++i) values[i] = activate(tail.activation, values[i], tail.alpha);
+            UNROLL for (int i = 0; i < M; ++i) {
+                values[i] = higan_fast::activate(tail.activation, values[i], tail.alpha);
+            }
         } else if (tail.leaky) {
             UNROLL for (int i = 0; i < M; ++i) values[i] = larger(values[i], values[i] * tail.slope);
         } else {
@@ -132,7 +137,13 @@ public:
         if (tail.limit < std::numeric_limits<float>::infinity()) {
             UNROLL for (int i = 0; i < M; ++i) values[i] = smaller(larger(values[i], -tail.limit), tail.limit);
         }
-        UNROLL for (int i = 0; i < M; ++i) values[i] *= factors_[first + i];
+    }
+
+    // Applies the whole tail.
+    template <bool RECTIFIER, int M>
+    __device__ void apply(const TailView& tail, int first, float (&values)[M], float noise) const {
+        activate<RECTIFIER>(tail, first, values, noise);
+        UNROLL for (int i = 0; i < M; ++i) values[i] *= factors[first + i];
     }
 
     // The same for one value, of channel v.
@@ -142,9 +153,6 @@ public:
         apply<RECTIFIER>(tail, v, values, noise);
         return values[0];
     }
-
-private:
-    float demod_[V], bias_[V], factors_[V];
 };
 
 }  // namespace higan_fast

@@ -5,6 +5,7 @@
 #include "bias_act.h"
 #include "conditional_batch_norm_act.h"
 #include "conv_epilogue.h"
+#include "finish_block.h"
 #include "image_to_input.h"
 #include "modulate.h"
 #include "modulated_conv2d.h"
@@ -25,6 +26,7 @@ struct Ops {
     void (*conditional_batch_norm_act)(const ConditionalBatchNormAct&, Queue);
     void (*to_rgb)(const ToRgb&, Queue);
     void (*image_to_input)(const ImageToInput&, Queue);
+    void (*finish_block)(const FinishBlock&, Queue);
 };
 
 }  // namespace higan_fast

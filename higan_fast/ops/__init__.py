@@ -4,6 +4,7 @@ from higan_fast.ops import implementation, self_test
 from higan_fast.ops.adain import adain
 from higan_fast.ops.bias_act import bias_act
 from higan_fast.ops.conditional_batch_norm_act import conditional_batch_norm_act
+from higan_fast.ops.finish_block import finish_block
 from higan_fast.ops.image_to_input import image_to_input
 from higan_fast.ops.modulated_conv2d import modulated_conv2d
 from higan_fast.ops.perturb_styles import perturb_styles
@@ -16,6 +17,7 @@ OPS = (
     "adain",
     "bias_act",
     "conditional_batch_norm_act",
+    "finish_block",
     "image_to_input",
     "modulated_conv2d",
     "perturb_styles",
@@ -28,6 +30,7 @@ __all__ = [
     "adain",
     "bias_act",
     "conditional_batch_norm_act",
+    "finish_block",
     "image_to_input",
     "modulated_conv2d",
     "perturb_styles",

@@ -86,7 +86,7 @@ def modulated_conv2d(
         ValueError: if shapes do not match, ``up`` is 2 without a filter, or the activation is unknown.
     """
     native = use_native("modulated_conv2d", impl, x, weight, styles, noise, bias, next_styles)
-    _check(x, weight, styles, up, resample_filter, next_styles, modulated, convolution)
+    check_convolution(x, weight, styles, up, resample_filter, next_styles, modulated, convolution)
     check_activation(activation)
     if demodulate and demod is None:
         if weight_square is None:
@@ -104,7 +104,7 @@ def modulated_conv2d(
         x, weight, None if modulated else styles, demod, up, resample_filter, noise, bias, activation, gain,
         clamp, next_styles, convolution,
     )  # fmt: skip
-    result: Tensor = (_op if native else _reference)(*arguments)
+    result: Tensor = (_op if native else in_passes)(*arguments)
     return result
 
 
@@ -135,7 +135,7 @@ def normalize_styles(styles: Tensor) -> tuple[Tensor, Tensor]:
     return styles / largest, largest
 
 
-def _reference(
+def in_passes(
     x: Tensor,
     weight: Tensor,
     styles: Tensor | None,
@@ -197,7 +197,7 @@ def _channels_last(shape: tuple[int, ...], x: Tensor) -> Tensor:
     return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
 
 
-def _native_modulated_conv2d(
+def convolve(
     x: Tensor,
     weight: Tensor,
     styles: Tensor | None,
@@ -218,6 +218,8 @@ def _native_modulated_conv2d(
         noise = small(noise, x).expand(num, 1, *shape[2:])  # type: ignore[union-attr]
     factors = (small(demod, x), noise, small(bias, x), small(next_styles, x))
     tail = (*factors, *tail_numbers(activation, None, gain, clamp))
+    nothing = (None, None, None, None, *tail_numbers("linear", None, None, None))
+    bare = all(factor is None for factor in factors) and tail[4:] == nothing[4:]
     kernel = weight.to(x.dtype)
     if convolution == "auto":
         layer = Layer(num * shape[2] * shape[3], weight.shape[1], weight.shape[0], up)
@@ -227,7 +229,6 @@ def _native_modulated_conv2d(
         _native.launch("modulate", x.device, given, small(styles, x), x)
         styles = None
     if convolution == "fused":
-        nothing = (None, None, None, None, *tail_numbers("linear", None, None, None))
         out = _channels_last(shape, x) if up == 1 else _transposed(shape, weight, x)
         _native.launch(
             "modulated_conv2d", x.device, x.contiguous(memory_format=torch.channels_last),
@@ -240,7 +241,7 @@ def _native_modulated_conv2d(
         else:
             out = F.conv_transpose2d(x, kernel.transpose(0, 1), stride=2)
         out = out.contiguous(memory_format=torch.channels_last)
-        if up == 1:
+        if up == 1 and not bare:
             _native.launch("conv_epilogue", x.device, out, None, 0, *tail, out)
     if up == 1:
         return out
@@ -257,10 +258,10 @@ def _transposed(shape: tuple[int, ...], weight: Tensor, x: Tensor) -> Tensor:
     return _channels_last((*shape[:2], shape[2] + more, shape[3] + more), x)
 
 
-_op = register("modulated_conv2d", _reference, _native_modulated_conv2d, _fake)
+_op = register("modulated_conv2d", in_passes, convolve, _fake)
 
 
-def _check(
+def check_convolution(
     x: Tensor,
     weight: Tensor,
     styles: Tensor,

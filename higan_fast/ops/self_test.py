@@ -13,6 +13,7 @@ from higan_fast.ops import implementation
 from higan_fast.ops.adain import adain
 from higan_fast.ops.bias_act import bias_act
 from higan_fast.ops.conditional_batch_norm_act import conditional_batch_norm_act
+from higan_fast.ops.finish_block import finish_block
 from higan_fast.ops.image_to_input import image_to_input
 from higan_fast.ops.modulated_conv2d import modulated_conv2d
 from higan_fast.ops.perturb_styles import perturb_styles
@@ -64,6 +65,22 @@ def examples(draw: Draw, fused: bool) -> dict[str, list[Callable[..., Any]]]:
         "to_rgb": [
             lambda impl: to_rgb(
                 x, weight[:3, :, :1, :1], styles, rgb=half_rgb, resample_filter=taps, impl=impl
+            )
+        ],
+        "finish_block": [
+            lambda impl: finish_block(
+                x,
+                weight,
+                styles.repeat(1, 2)[:, :24],
+                weight[:3, :1, :1, :1].expand(3, 24, 1, 1),
+                styles.repeat(1, 2)[:, 4:28],
+                noise=noise,
+                bias=bias,
+                activation="lrelu",
+                next_styles=styles.repeat(1, 2)[:, 8:],
+                rgb=half_rgb,
+                resample_filter=taps,
+                impl=impl,
             )
         ],
         "image_to_input": [

@@ -45,24 +45,38 @@ def to_rgb(
         ValueError: if shapes do not match, or ``rgb`` needs upsampling and there is no filter.
     """
     native = use_native("to_rgb", impl, x, weight, styles, bias, rgb)
-    if x.ndim != 4 or weight.ndim != 4 or weight.shape[1:] != (x.shape[1], 1, 1) or weight.shape[0] > 4:
+    if x.ndim != 4:
+        raise ValueError(f"x: got shape {tuple(x.shape)}, expected [N, I, H, W]")
+    check_rgb(tuple(x.shape), weight, styles, rgb, resample_filter)
+    return (_op if native else in_passes)(x, weight, styles, bias, rgb, resample_filter, clamp)
+
+
+def check_rgb(
+    shape: tuple[int, ...],
+    weight: Tensor,
+    styles: Tensor,
+    rgb: Tensor | None,
+    resample_filter: Tensor | None,
+) -> None:
+    """Raises ValueError unless these fit features of ``shape`` ``[N, I, H, W]``."""
+    num, inputs, height, width = shape
+    if weight.ndim != 4 or weight.shape[1:] != (inputs, 1, 1) or weight.shape[0] > 4:
         raise ValueError(
-            f"x, weight: got shapes {tuple(x.shape)} and {tuple(weight.shape)}, expected [N, I, H, W] and "
+            f"x, weight: got shapes {shape} and {tuple(weight.shape)}, expected [N, I, H, W] and "
             "[3, I, 1, 1] with the same I"
         )
-    if styles.shape != x.shape[:2]:
-        raise ValueError(f"styles: got shape {tuple(styles.shape)}, expected [N, I] = {tuple(x.shape[:2])}")
-    if rgb is not None:
-        num, _, height, width = x.shape
-        whole, half = (num, weight.shape[0], height, width), (num, weight.shape[0], height // 2, width // 2)
-        if tuple(rgb.shape) not in (whole, half):
-            raise ValueError(f"rgb: got shape {tuple(rgb.shape)}, expected {whole} or {half}")
-        if rgb.shape[2:] != x.shape[2:] and resample_filter is None:
-            raise ValueError("resample_filter: needed to upsample rgb; make one with setup_filter()")
-    return (_op if native else _reference)(x, weight, styles, bias, rgb, resample_filter, clamp)
+    if styles.shape != (num, inputs):
+        raise ValueError(f"styles: got shape {tuple(styles.shape)}, expected [N, I] = {(num, inputs)}")
+    if rgb is None:
+        return
+    whole, half = (num, weight.shape[0], height, width), (num, weight.shape[0], height // 2, width // 2)
+    if tuple(rgb.shape) not in (whole, half):
+        raise ValueError(f"rgb: got shape {tuple(rgb.shape)}, expected {whole} or {half}")
+    if rgb.shape[2:] != (height, width) and resample_filter is None:
+        raise ValueError("resample_filter: needed to upsample rgb; make one with setup_filter()")
 
 
-def _reference(
+def in_passes(
     x: Tensor,
     weight: Tensor,
     styles: Tensor,
@@ -106,4 +120,4 @@ def _native_to_rgb(
     return out
 
 
-_op = register("to_rgb", _reference, _native_to_rgb, _fake)
+_op = register("to_rgb", in_passes, _native_to_rgb, _fake)

@@ -13,6 +13,7 @@ from higan_fast.ops import (
     adain,
     bias_act,
     conditional_batch_norm_act,
+    finish_block,
     image_to_input,
     modulated_conv2d,
     perturb_styles,
@@ -90,6 +91,8 @@ def _emptied(shape: tuple[int, ...], name: str, layout: str) -> tuple[int, ...]:
     """Without samples, where the layout says so and the tensor has samples."""
     per_sample = name not in (
         "weight",
+        "rgb_weight",
+        "rgb_bias",
         "weight_square",
         "bias",
         "strength",
@@ -146,6 +149,33 @@ def convolution(
 def fused(name: str, **arguments: Any) -> Case:
     made = convolution(name, convolution="fused", **arguments)
     return Case(**{**made.__dict__, "only": ("emulated", "cuda"), "needs_16_bits": True})
+
+
+def block(
+    name: str,
+    outputs: int = 24,
+    size: tuple[int, int] = (5, 7),
+    colors: int = 3,
+    rgb: tuple[int, int] | None = None,
+    next_styles: bool = True,
+    **options: Any,
+) -> Case:
+    """The end of a block of two samples, whose RGB is added to one of size ``rgb``."""
+    others = {"demod": (2, outputs), "rgb_styles": (2, outputs), "bias": (outputs,), "rgb_bias": (colors,)}
+    others |= {"styles": (2, 16), "noise": (1, 1, *size)}
+    if next_styles:
+        others["next_styles"] = (2, outputs)
+    if rgb is not None:
+        others["rgb"] = (2, colors, *rgb)
+    return Case(
+        finish_block,
+        name,
+        {"x": (2, 16, *size), "weight": (outputs, 16, 3, 3), "rgb_weight": (colors, outputs, 1, 1)},
+        others,
+        {"resample_filter": FILTER} if rgb not in (None, size) else {},
+        {"activation": "lrelu", "clamp": 60.0, "rgb_clamp": 300.0, **options},  # of sums of 144 products
+        roundings=CONVOLUTION,
+    )
 
 
 PLAIN = {"x": (2, 16, 5, 7)}
@@ -279,6 +309,18 @@ CASES = [
         "same size",
         {"x": (2, 64, 5, 7), "weight": (3, 64, 1, 1)},
         {"styles": (2, 64), "rgb": (2, 3, 5, 7)},
+    ),
+    block("first"),
+    block("upsampled", outputs=72, size=(6, 8), rgb=(3, 4)),
+    block("last", rgb=(5, 7), next_styles=False, keep=False, clamp=None),
+    block("odd", outputs=5, size=(2, 18), rgb=(1, 9), gain=-0.5),
+    block("swish", colors=4, activation="swish"),
+    Case(
+        **{
+            **block("fused", size=(16, 17), convolution="fused").__dict__,
+            "only": ("emulated", "cuda"),
+            "needs_16_bits": True,
+        }
     ),
     Case(
         image_to_input,

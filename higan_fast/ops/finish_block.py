@@ -1,0 +1,192 @@
+"""The last convolution of a StyleGAN2 block with all that follows: RGB, and modulation for the next block.
+
+Run one after another, a tail, an RGB layer and a modulation read the features three times and write them
+twice. Here they are read once, and written once or, in the last block, not at all.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from higan_fast import _native
+from higan_fast.ops.arrays import takes_arrays
+from higan_fast.ops.bias_act import check_activation, tail_numbers
+from higan_fast.ops.implementation import Impl, use_native
+from higan_fast.ops.layout import accumulator_dtype, empty_image, small
+from higan_fast.ops.modulated_conv2d import Convolution, check_convolution, convolve
+from higan_fast.ops.modulated_conv2d import in_passes as convolve_in_passes
+from higan_fast.ops.registration import register
+from higan_fast.ops.to_rgb import check_rgb
+from higan_fast.ops.to_rgb import in_passes as rgb_in_passes
+
+
+@takes_arrays
+def finish_block(
+    x: Tensor,
+    weight: Tensor,
+    demod: Tensor,
+    rgb_weight: Tensor,
+    rgb_styles: Tensor,
+    *,
+    styles: Tensor | None = None,
+    noise: Tensor | None = None,
+    bias: Tensor | None = None,
+    activation: str = "linear",
+    gain: float | None = None,
+    clamp: float | None = None,
+    next_styles: Tensor | None = None,
+    keep: bool = True,
+    rgb_bias: Tensor | None = None,
+    rgb: Tensor | None = None,
+    resample_filter: Tensor | None = None,
+    rgb_clamp: float | None = None,
+    convolution: Convolution = "auto",
+    impl: Impl = "auto",
+) -> tuple[Tensor | None, Tensor]:
+    """Computes ``y = bias_act(demod · conv(x, weight) + noise, bias)``, ``next_styles · y`` and the RGB of y.
+
+    Args:
+        x: ``[N, I, H, W]``, already multiplied by the convolution's styles unless these are given.
+        weight: ``[O, I, k, k]``, k = 1 or 3; for float16 features one that ``normalize_weight`` has scaled.
+        demod: ``[N, O]``; undoes what normalised the weight and the styles.
+        rgb_weight: ``[3, O, 1, 1]``.
+        rgb_styles: ``[N, O]``, already scaled by that layer's weight gain.
+        styles: ``[N, I]``, multiplied into ``x``; for float16 features of magnitude 1 at most.
+        noise, bias, activation, gain, clamp: as in ``modulated_conv2d``.
+        next_styles: ``[N, O]``, styles of the next convolution; None: the features stay as they are.
+        keep: whether the features are needed; if not, they are not written.
+        rgb_bias, rgb, resample_filter, rgb_clamp: as ``bias``, ``rgb``, … in ``to_rgb``.
+        convolution: as in ``modulated_conv2d``.
+        impl: ``"auto"``, ``"reference"`` or ``"native"``.
+
+    Returns:
+        The features ``[N, O, H, W]`` in ``x``'s dtype, or None; and the RGB ``[N, 3, H, W]`` as ``to_rgb``'s.
+
+    Raises:
+        ValueError: if shapes do not match, or the activation is unknown.
+    """
+    given = (x, weight, demod, rgb_weight, rgb_styles, styles, noise, bias, next_styles, rgb_bias, rgb)
+    native = use_native("finish_block", impl, *given)
+    check_activation(activation)
+    _check(x, weight, demod, styles, next_styles, convolution)
+    height, width = x.shape[2:]
+    check_rgb((len(x), len(weight), height, width), rgb_weight, rgb_styles, rgb, resample_filter)
+    arguments = (
+        x, weight, demod, rgb_weight, rgb_styles, styles, noise, bias, activation, gain, clamp, next_styles,
+        keep, rgb_bias, rgb, resample_filter, rgb_clamp, convolution,
+    )  # fmt: skip
+    features, image = (_op if native else _reference)(*arguments)
+    return (features if keep else None), image
+
+
+def _reference(
+    x: Tensor,
+    weight: Tensor,
+    demod: Tensor,
+    rgb_weight: Tensor,
+    rgb_styles: Tensor,
+    styles: Tensor | None,
+    noise: Tensor | None,
+    bias: Tensor | None,
+    activation: str,
+    gain: float | None,
+    clamp: float | None,
+    next_styles: Tensor | None,
+    keep: bool,
+    rgb_bias: Tensor | None,
+    rgb: Tensor | None,
+    resample_filter: Tensor | None,
+    rgb_clamp: float | None,
+    convolution: str,
+) -> tuple[Tensor, Tensor]:
+    y = convolve_in_passes(
+        x, weight, styles, demod, 1, None, noise, bias, activation, gain, clamp, None, convolution
+    )
+    image = rgb_in_passes(y, rgb_weight, rgb_styles, rgb_bias, rgb, resample_filter, rgb_clamp)
+    if not keep:
+        return y.new_empty(0), image
+    return (y if next_styles is None else y * next_styles.to(y.dtype)[:, :, None, None]), image
+
+
+def _fake(
+    x: Tensor,
+    weight: Tensor,
+    demod: Tensor,
+    rgb_weight: Tensor,
+    rgb_styles: Tensor,
+    styles: Tensor | None,
+    noise: Tensor | None,
+    bias: Tensor | None,
+    activation: str,
+    gain: float | None,
+    clamp: float | None,
+    next_styles: Tensor | None,
+    keep: bool,
+    *_: object,
+) -> tuple[Tensor, Tensor]:
+    num, _inputs, height, width = x.shape
+    shape = (num, weight.shape[0], height, width)
+    features = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+    return (features if keep else features.new_empty(0)), _image(features, rgb_weight)
+
+
+def _image(features: Tensor, rgb_weight: Tensor) -> Tensor:
+    num, _channels, height, width = features.shape
+    dtype = accumulator_dtype(features.dtype)
+    return empty_image((num, rgb_weight.shape[0], height, width), like=features, dtype=dtype)
+
+
+def _native_finish_block(
+    x: Tensor,
+    weight: Tensor,
+    demod: Tensor,
+    rgb_weight: Tensor,
+    rgb_styles: Tensor,
+    styles: Tensor | None,
+    noise: Tensor | None,
+    bias: Tensor | None,
+    activation: str,
+    gain: float | None,
+    clamp: float | None,
+    next_styles: Tensor | None,
+    keep: bool,
+    rgb_bias: Tensor | None,
+    rgb: Tensor | None,
+    resample_filter: Tensor | None,
+    rgb_clamp: float | None,
+    convolution: str,
+) -> tuple[Tensor, Tensor]:
+    num, _inputs, height, width = x.shape
+    nothing = (None, 1, None, None, None, "linear", None, None, None)
+    features = convolve(x, weight, styles, *nothing, convolution)
+    image = _image(features, rgb_weight)
+    if noise is not None:
+        noise = small(noise, x).expand(num, 1, height, width)  # type: ignore[union-attr]
+    same = rgb is not None and rgb.shape[2:] == x.shape[2:]
+    _native.launch(
+        "finish_block", x.device, features, small(demod, x), noise, small(bias, x), small(next_styles, x),
+        *tail_numbers(activation, None, gain, clamp), features, keep, small(rgb_weight.flatten(1), x),
+        small(rgb_styles, x), small(rgb_bias, x), small(rgb, x),
+        None if same or rgb is None else small(resample_filter, x), -1.0 if rgb_clamp is None else rgb_clamp,
+        image,
+    )  # fmt: skip
+    return (features if keep else features.new_empty(0)), image
+
+
+_op = register("finish_block", _reference, _native_finish_block, _fake)
+
+
+def _check(
+    x: Tensor,
+    weight: Tensor,
+    demod: Tensor,
+    styles: Tensor | None,
+    next_styles: Tensor | None,
+    convolution: str,
+) -> None:
+    given = x.new_empty(x.shape[:2]) if styles is None else styles
+    check_convolution(x, weight, given, 1, None, next_styles, True, convolution)
+    if demod.shape != (len(x), len(weight)):
+        expected = (len(x), len(weight))
+        raise ValueError(f"demod: got shape {tuple(demod.shape)}, expected [N, O] = {expected}")
