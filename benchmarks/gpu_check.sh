@@ -3,7 +3,7 @@
 #
 #     benchmarks/gpu_check.sh [--minutes 8] [--peer CHECKOUT ...] [--rehearse] [STEP ...]
 #
-# Steps: build tests benchmarks sanitizer; all of them when none is named. Each has a share of the minutes, after
+# Steps: build tests benchmarks paper sanitizer; all of them when none is named. Each has a share of the minutes, after
 # which it is stopped, and the next one begins, unless it was the build that failed. What they print and the rows go
 # to OUT as they come; summary.txt has a line for each step that has ended. The exit status is 1 unless all went well.
 #
@@ -29,7 +29,7 @@ MINUTES=8
 REHEARSAL=
 PEERS=()
 STEPS=()
-ALL_STEPS=(build tests benchmarks sanitizer)
+ALL_STEPS=(build tests benchmarks paper sanitizer)
 OPS=tests/ops/test_implementations.py
 # each result on a line of its own, so that tests that are stopped have said how far they came
 PYTEST=("$PYTHON" -m pytest -o addopts=--strict-markers -v -p pytest_timeout)
@@ -49,7 +49,7 @@ main() {
                 shift
                 ;;
             --rehearse) REHEARSAL=1 ;;
-            build | tests | benchmarks | sanitizer) STEPS+=("$1") ;;
+            build | tests | benchmarks | paper | sanitizer) STEPS+=("$1") ;;
             *) usage "$1: expected --minutes N, --peer CHECKOUT, --rehearse or one of ${ALL_STEPS[*]}" ;;
         esac
         shift
@@ -214,6 +214,13 @@ benchmarks() {
         [ "$found" -eq 0 ] || status=$found
     done
     return "$status"
+}
+
+# A part of HiGAN's whole study on networks of full size; `--scale 1` of the same command is the goal of docs/gpu.md.
+paper() {
+    local scale=0.05
+    [ -z "$REHEARSAL" ] || scale=0.0005
+    limited 12 "$PYTHON" -m benchmarks.run paper --device "$(device)" --scale "$scale" --out "$OUT"
 }
 
 # The kernels' tests under each of compute-sanitizer's tools, in parts that run at once. float16 and float32 share all

@@ -43,7 +43,7 @@ def peak_memory(directions: int, samples: int, steps: int) -> int:
     keep_freed_memory()  # as the command line does
     torch.set_num_threads(1)
     generator, predictor = hf.load_generator("scenes"), hf.load_predictor("scenes")
-    before = _forget_peak()
+    before = forget_peak()
     if steps == 2:
         hf.verify(
             generator, predictor, random_boundaries(generator, predictor.names[:BOUNDARIES]),
@@ -61,17 +61,17 @@ def peak_memory(directions: int, samples: int, steps: int) -> int:
             codes = make_codes(generator, SEED, 0, samples, stream=VERIFICATION).codes
             for _ in engine.perturbed_scores(codes, plan):
                 pass  # a real caller would consume the scores here
-    return _status("VmHWM") - before
+    return resident("VmHWM") - before
 
 
-def _forget_peak() -> int:
+def forget_peak() -> int:
     """Resets the peak, and returns the bytes that are resident now."""
     Path("/proc/self/clear_refs").write_text("5")
-    return _status("VmRSS")
+    return resident("VmRSS")
 
 
-def _status(name: str) -> int:
-    """Returns an entry of Linux's process status, in bytes."""
+def resident(name: str) -> int:
+    """Returns an entry of Linux's process status, such as VmHWM, in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     (found,) = (line for line in lines if line.startswith(f"{name}:"))
     return int(found.split()[1]) * 1024

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import platform
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
@@ -48,6 +49,19 @@ def append(row: dict[str, object], machine: str, folder: Path | None = None) -> 
         if new:
             writer.writeheader()
         writer.writerow(row)
+
+
+def record(row: dict[str, object], device: str, folder: Path | None) -> None:
+    """Prints a row, and appends it with date, commit and versions to the file of the device's machine."""
+    print(line(row), flush=True)
+    found = environment()
+    circumstances = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "commit": found["commit"],
+        "torch": found["torch"],
+        "threads": torch.get_num_threads(),
+    }
+    append({**circumstances, **row}, machine(device), folder)
 
 
 def header() -> str:

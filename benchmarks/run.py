@@ -9,7 +9,6 @@ import itertools
 import sys
 import time
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -27,11 +26,11 @@ from benchmarks.cases.generator import generator_cases
 from benchmarks.cases.ops import op_cases
 from benchmarks.cases.rendering import render_rooms
 from benchmarks.cases.verification import verify_cases
+from benchmarks.paper.command import run_paper
 from benchmarks.peers import Peers, peers_in
 from benchmarks.roofline import Ceilings, measure
 from benchmarks.timing import in_turn
 from higan_fast import _native
-from higan_fast.environment import environment
 from higan_fast.memory import keep_freed_memory
 
 # name → the cases for (device, peers, quick)
@@ -50,12 +49,13 @@ SMALL = {"resolution": 256, "base": 8192}
 SECONDS = 10.0  # --quick: no backend of a case begins after so long
 KERNELS = {"ops", "generator", "convolutions"}  # these run native kernels, on the CPU or on CUDA
 DEFAULT = {"cpu": ("ops", "render", "verify"), "cuda": ("ops", "verify")}
-ON_CUDA = {*KERNELS, "fit", "verify"}
+PAPER = "paper"
+ON_CUDA = {*KERNELS, "fit", "verify", PAPER}
 CUDA_ALONE = {"convolutions"}
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("names", nargs=-1, metavar="[CASE ...]", type=click.Choice(sorted(CASES)))
+@click.argument("names", nargs=-1, metavar="[CASE ...]", type=click.Choice(sorted([*CASES, PAPER])))
 @click.option("--repeats", default=7, show_default=True, help="Least number of rounds; short jobs run more.")
 @click.option("--threads", type=int, help="CPU threads.")
 @click.option("--device", default="cpu", show_default=True, type=click.Choice(["cpu", "cuda"]))
@@ -71,7 +71,18 @@ CUDA_ALONE = {"convolutions"}
     is_flag=True,
     help="Fewer shapes, each row at once, about 10 s a case; the rows go to build/quick.",
 )
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the rows.")
+@click.option(
+    "--scale",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Of paper: the part of 500,000 samples, and with its root the number of boundaries.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the rows, and for the study of paper, which a second call goes on with.",
+)
 def main(
     names: tuple[str, ...],
     repeats: int,
@@ -79,6 +90,7 @@ def main(
     device: str,
     checkouts: tuple[Path, ...],
     quick: bool,
+    scale: float,
     out: Path | None,
 ) -> None:
     """Time cases, check that their backends agree, and append one row per backend.
@@ -102,6 +114,9 @@ def main(
     out = out or (rows.QUICK if quick else None)
     problems = []
     for name in names:
+        if name == PAPER:
+            problems += run_paper(device, scale, out)
+            continue
         try:
             for case in CASES[name](device, peers, quick):
                 run = partial(_run_quickly, case) if quick else partial(_run, case, repeats=repeats)
@@ -162,7 +177,7 @@ def _run(
     good = [backend for backend in case.backends if backend.label in found]
     seconds |= in_turn({b.label: b.run for b in good if not b.once}, repeats, device)
     for backend in good:
-        _record(_measured(case, backend, seconds, found[backend.label], ceilings), device, out)
+        rows.record(_measured(case, backend, seconds, found[backend.label], ceilings), device, out)
     _keep(case, seconds, out)
     return problems
 
@@ -186,7 +201,7 @@ def _run_quickly(case: Case, ceilings: Ceilings | None, device: str, out: Path |
             continue
         if not backend.once:
             seconds |= in_turn({backend.label: backend.run}, 1, device)
-        _record(_measured(case, backend, seconds, off, ceilings), device, out)
+        rows.record(_measured(case, backend, seconds, off, ceilings), device, out)
     _keep(case, seconds, out)
     return problems
 
@@ -194,11 +209,6 @@ def _run_quickly(case: Case, ceilings: Ceilings | None, device: str, out: Path |
 def _keep(case: Case, seconds: dict[str, float], out: Path | None) -> None:
     if case.keep is not None and all(backend.label in seconds for backend in case.backends):
         click.echo(case.keep(seconds, out))
-
-
-def _record(row: dict[str, object], device: str, out: Path | None) -> None:
-    click.echo(rows.line(row))
-    rows.append({**_circumstances(), **row}, rows.machine(device), out)
 
 
 def _checked(case: Case, seconds: dict[str, float]) -> tuple[dict[str, float], list[str]]:
@@ -264,16 +274,6 @@ def _measured(
     if backend.work and ceilings is not None:
         row["roofline_share"] = f"{ceilings.limit(backend.work, backend.dtype) / median:.2f}"
     return row
-
-
-def _circumstances() -> dict[str, object]:
-    found = environment()
-    return {
-        "date": datetime.now(UTC).date().isoformat(),
-        "commit": found["commit"],
-        "torch": found["torch"],
-        "threads": torch.get_num_threads(),
-    }
 
 
 if __name__ == "__main__":

@@ -62,6 +62,20 @@ def test_a_probe_finds_the_same_layers():
             assert here.best_layer(name) == there.best_layer(name)
 
 
+def test_boundaries_and_samples_in_sixteen_bits_agree():
+    here, there = (
+        hf.sample(*networks(device), 512, precision=precision, progress=False)
+        for device, precision in (("cpu", "exact"), ("cuda", "fast"))
+    )
+    np.testing.assert_allclose(here.scores, there.scores, atol=ATOL["fast"])
+    fits = [
+        hf.fit_boundaries(here, recipe="higan", chosen_num=0.25, device=device, progress=False)
+        for device in ("cpu", "cuda")
+    ]
+    for ours, theirs in zip(*(fit.values() for fit in fits), strict=True):
+        assert ours.normal @ theirs.normal > 0.9995, ours.name  # each is proven to be within 0.99995
+
+
 def test_an_attribution_finds_the_same_layers():
     here, there = (
         hf.attribute_layers(*networks(device), num=200, progress=False) for device in ("cpu", "cuda")

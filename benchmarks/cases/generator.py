@@ -114,10 +114,10 @@ class Network:
         )
 
 
-def random_generator(device: str, base: int, resolution: int) -> StyleGAN2:
-    """Returns a random network without parameters that are zero."""
+def random_generator(device: str, base: int, resolution: int, dim: int = 512) -> StyleGAN2:
+    """Returns a random network without parameters that are zero, whose codes have ``dim`` numbers."""
     torch.manual_seed(0)
-    config = StyleGAN2Config(widths(base, resolution), latent_dim=512, code_dim=512, mapping_depth=8)
+    config = StyleGAN2Config(widths(base, resolution), latent_dim=dim, code_dim=dim, mapping_depth=8)
     generator = StyleGAN2(config).eval().requires_grad_(False)
     for module in generator.modules():
         if isinstance(module, StyledConv):  # the initial zeros would hide noise and biases

@@ -22,7 +22,6 @@ def measured_on(samples: Samples, boundaries: Sequence[Boundary]) -> list[Bounda
     Raises:
         ValueError: when a boundary does not fit the codes of the samples.
     """
-    found = []
     for boundary in boundaries:
         codes = codes_in(samples, boundary.space)
         if boundary.normal.shape[-1] != codes.shape[-1] or (
@@ -32,8 +31,13 @@ def measured_on(samples: Samples, boundaries: Sequence[Boundary]) -> list[Bounda
                 f"boundary {boundary.name!r}: its normal has shape {list(boundary.normal.shape)}, and the "
                 f"codes of these samples in {boundary.space} have {list(codes.shape[1:])}"
             )
-        found.append(replace(boundary, code_deviations=tuple(along(codes, boundary.normal))))
-    return found
+    found: dict[int, Boundary] = {}
+    for space in {boundary.space for boundary in boundaries}:
+        rows = [row for row, boundary in enumerate(boundaries) if boundary.space == space]
+        spreads = along_each(codes_in(samples, space), [boundaries[row].normal for row in rows])
+        for row, own in zip(rows, spreads, strict=True):
+            found[row] = replace(boundaries[row], code_deviations=tuple(own))
+    return [found[row] for row in range(len(boundaries))]
 
 
 def along(codes: Floats, normal: Array) -> list[float]:
@@ -43,11 +47,22 @@ def along(codes: Floats, normal: Array) -> list[float]:
         codes: ``[N, D]`` or ``[N, L, D]``.
         normal: ``[D]``, or ``[L, D]`` for as many layers; taken as if every ``[D]`` had length 1.
     """
-    unit = normal / np.where(length := np.linalg.norm(normal, axis=-1, keepdims=True), length, 1)
-    if codes.ndim == 2:
-        return [_spread(codes, unit)]
-    units = np.broadcast_to(unit, codes.shape[1:])
-    return [_spread(codes[:, layer], own) for layer, own in enumerate(units)]
+    return along_each(codes, [normal])[0]
+
+
+def along_each(codes: Floats, normals: Sequence[Array]) -> list[list[float]]:
+    """As ``along``, for each of several normals: the codes are gone through once for all of them."""
+    layers = codes[:, None] if codes.ndim == 2 else codes  # [N, L or 1, D]
+    lengths = [np.linalg.norm(normal, axis=-1, keepdims=True) for normal in normals]
+    units = np.stack(
+        [
+            np.broadcast_to(normal / np.where(length, length, 1), layers.shape[1:])
+            for normal, length in zip(normals, lengths, strict=True)
+        ]
+    )  # [B, L or 1, D]
+    spreads = [_spreads(layers[:, layer], units[:, layer]) for layer in range(units.shape[1])]
+    found: list[list[float]] = np.stack(spreads, axis=1).tolist()
+    return found
 
 
 def codes_in(samples: Samples, space: Space) -> NDArray[np.float32]:
@@ -55,6 +70,7 @@ def codes_in(samples: Samples, space: Space) -> NDArray[np.float32]:
     return samples.codes if space == "layers" else samples.w if space == "w" else samples.z
 
 
-def _spread(codes: Floats, unit: Array) -> float:
-    squares = sum(float(((x @ unit) ** 2).sum()) for _, x in blocks(codes, centre_of(codes)))
-    return float(np.sqrt(squares / len(codes)))
+def _spreads(codes: Floats, units: Array) -> Array:
+    """Of codes ``[N, D]`` along each of ``[B, D]``: ``[B]``."""
+    squares = sum(((x @ units.T) ** 2).sum(axis=0) for _, x in blocks(codes, centre_of(codes)))
+    return np.asarray(np.sqrt(squares / len(codes)), np.float64)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from higan_fast.boundaries.boundary import SPACES, Boundaries, Boundary, Space
@@ -34,6 +35,7 @@ from higan_fast.boundaries.origin import Origin
 from higan_fast.boundaries.sides import CannotFitError, Sides, choose_sides
 from higan_fast.boundaries.svm import LOSSES, Loss
 from higan_fast.checks import check_choice, check_count, check_names, check_number, check_seed
+from higan_fast.devices import usable_device
 from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import Predictor, Semantic
 from higan_fast.progress import progress as show_progress
@@ -104,6 +106,7 @@ def fit_boundaries(
     predictor: Predictor | None = None,
     num_gradients: int = 1024,
     seed: int = 0,
+    device: str | torch.device | None = None,
     progress: bool = True,
 ) -> Boundaries:
     """Fits a boundary for each semantic: a unit normal along which its score is to rise.
@@ -136,6 +139,8 @@ def fit_boundaries(
         num_gradients: over how many fresh samples "gradient" takes the mean at most; fewer where a direction
             is known before (see ``gradient.py``). Each costs a pass forth, and one back for every semantic.
         seed: of the shuffle.
+        device: where the machines of "svm" and "pattern" are solved; None: on the CPU. On any they come as
+            near to the exact ones.
         progress: whether to show it.
 
     Returns:
@@ -157,7 +162,7 @@ def fit_boundaries(
     if C == "auto":
         networks = _given(generator, predictor, "to choose C, images are made and scored")
         options: dict[str, Any] = {"chosen_num": chosen_num, "space": space, "held_out": held_out}
-        options |= {"method": method, "loss": loss, "seed": seed, "progress": progress}
+        options |= {"device": device, "method": method, "loss": loss, "seed": seed, "progress": progress}
         fits = [fit_boundaries(samples, names, C=strength, **options) for strength in STRENGTHS]
         return choose_regularisation(fits, *networks, samples.settings, progress)
     weight = (WEIGHTS[method] if C is None else float(C)) if method in REGULARISED else None
@@ -183,7 +188,16 @@ def fit_boundaries(
             networks = _given(generator, predictor, "a gradient goes through both networks")
             gradients = mean_gradients(*networks, samples.settings, space, columns, num_gradients, progress)
         task = _task(list(chosen.values()), scores[:, columns].T)
-        fit = _Fit(method, weight, loss, list(chosen.values()), task, gradients)
+        where = usable_device(device or "cpu")
+        fit = _Fit(
+            method,
+            weight,
+            loss,
+            list(chosen.values()),
+            task,
+            gradients,
+            None if where.type == "cpu" else where,
+        )
         for (name, sides), own in zip(chosen.items(), fit.layers(codes, progress), strict=True):
             try:
                 semantic = samples.semantics[known.index(name)]
@@ -249,6 +263,7 @@ class _Fit(NamedTuple):
     chosen: list[Sides]
     task: Task
     gradients: Array | None  # [S, D] or [S, L, D]
+    device: torch.device | None
 
     def layers(self, codes: NDArray[np.float32], progress: bool) -> list[list[_Plane | None]]:
         """The planes of each semantic, one per layer, in codes ``[N, D]`` or ``[N, L, D]``.
@@ -283,7 +298,7 @@ class _Fit(NamedTuple):
         """The plane of each semantic in codes ``[N, D]``."""
         found = fit_planes(
             self.method, codes, self.task,
-            weight=self.weight, loss=self.loss, gradients=gradients, advance=advance,
+            weight=self.weight, loss=self.loss, gradients=gradients, device=self.device, advance=advance,
         )  # fmt: skip
         blocks = range(0, len(codes), ROWS_AT_ONCE)
         scores = (codes[i : i + ROWS_AT_ONCE] @ found.weights.T + found.intercepts for i in blocks)

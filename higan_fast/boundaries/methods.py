@@ -24,11 +24,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from higan_fast.boundaries.linear import Array, Bools, class_means, discriminants, patterns, ridge
 from higan_fast.boundaries.logistic import fit_logistic
-from higan_fast.boundaries.svm import Loss, fit_linear_svms
+from higan_fast.boundaries.svm import LinearSVMs, Loss, fit_linear_svms
 
 Method = Literal["svm", "logistic", "ridge", "lda", "difference", "pattern", "gradient"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -154,6 +155,7 @@ def fit_planes(
     weight: float | None,
     loss: Loss,
     gradients: Array | None = None,
+    device: torch.device | None = None,
     advance: Callable[[int], None] = lambda count: None,
 ) -> Planes:
     """Fits a plane for each semantic, all in float64.
@@ -163,13 +165,14 @@ def fit_planes(
         weight: C, the weight of the data against ½‖w‖²; None for methods that are not ``REGULARISED``.
         loss: of the ``MACHINES``.
         gradients: mean gradients of the scores, ``[S, D]``, for ``gradient``.
+        device: where torch solves the ``MACHINES``; None: NumPy does, on the CPU.
         advance: called with the number of planes that are done since the last call.
     """
     high, low = task.sides > 0, task.sides < 0
     converged = np.ones(len(task.sides), np.bool_)
     if method in MACHINES:
         assert weight is not None
-        machines = fit_linear_svms(codes, task.sides, C=weight, loss=loss, advance=advance)
+        machines = _machines(codes, task.sides, device, C=weight, loss=loss, advance=advance)
         if method == "svm":
             return Planes(*(machines.weights, machines.intercepts, machines.converged))
         weights, converged = patterns(codes, machines.weights), machines.converged
@@ -181,6 +184,16 @@ def fit_planes(
         advance(len(weights))
     upper, lower = class_means(codes, high, low)
     return Planes(weights, -(weights * (upper + lower)).sum(axis=1) / 2, converged)
+
+
+def _machines(
+    codes: NDArray[np.float32], sides: NDArray[np.int8], device: torch.device | None, **options: Any
+) -> LinearSVMs:
+    """As ``fit_linear_svms``, on a device, from where the machines come back as NumPy arrays."""
+    if device is None:
+        return fit_linear_svms(codes, sides, **options)
+    there = (torch.from_numpy(np.ascontiguousarray(part)).to(device) for part in (codes, sides))
+    return LinearSVMs(*(part.cpu().numpy() for part in fit_linear_svms(*there, **options)))
 
 
 def _in_closed_form(

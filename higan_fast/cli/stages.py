@@ -137,7 +137,9 @@ def fit(out: Path, fitting: dict[str, Any], places: Places, *, quiet: bool) -> B
     if method == "gradient" or chooses_weight(method, fitting["C"]):
         networks = {"generator": run.generator, "predictor": run.predictor}
         say_where("fitting", run, quiet)
-    boundaries = probing.fit_boundaries(run.samples, progress=not quiet, **networks, **fitting)
+    boundaries = probing.fit_boundaries(
+        run.samples, device=run.settings.device, progress=not quiet, **networks, **fitting
+    )
     boundaries.save(run.boundaries_file)
     print_boundaries(boundaries)
     return boundaries

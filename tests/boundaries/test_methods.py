@@ -7,7 +7,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression, Ridge
 
 import higan_fast as hf
-from higan_fast.boundaries import gradient, linear, logistic
+from higan_fast.boundaries import fitting, gradient, linear, logistic, methods
 from higan_fast.boundaries.logistic import fit_logistic
 from higan_fast.boundaries.methods import ITERATED, METHODS, REGULARISED, method_name, parse_method
 from higan_fast.fingerprint import fingerprint
@@ -298,3 +298,26 @@ def test_a_method_with_its_weight_has_one_name(text, parsed, name):
 def test_what_is_no_method_is_refused(text):
     with pytest.raises(ValueError, match=r"^methods \(--methods\): got "):
         parse_method(text)
+
+
+def test_machines_are_solved_where_they_are_asked_to_be(samples, monkeypatch):
+    """Torch on the CPU stands for a GPU here: what comes back are NumPy arrays of the same machines."""
+    asked = []
+
+    def noted(device):
+        asked.append(device)
+        return torch.device("meta")  # any that is not the CPU
+
+    solve = methods._machines
+    monkeypatch.setattr(fitting, "usable_device", noted)
+    monkeypatch.setattr(
+        methods, "_machines", lambda codes, sides, device, **options: solve(
+            codes, sides, device and torch.device("cpu"), **options
+        ),
+    )  # fmt: skip
+    options = {"recipe": "higan", "chosen_num": 200, "progress": False}
+    there, here = (
+        fit_boundaries(samples, "view", device=device, **options)["view"] for device in ("gpu", None)
+    )
+    assert asked == ["gpu", "cpu"] and isinstance(there.normal, np.ndarray) and there.converged
+    assert there.normal @ here.normal > 0.9999
