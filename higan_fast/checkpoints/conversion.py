@@ -79,23 +79,36 @@ def assemble(
     """
     with torch.device("meta"):
         generator = family(config)
-    expected = generator.state_dict()
+    fill(generator, path, tensors, sources, unused, copy)
+    _check_claims(path, generator)
+    return generator
+
+
+def fill(
+    network: torch.nn.Module,
+    path: Path,
+    tensors: Mapping[str, Any],
+    sources: Mapping[str, str | Taken | Tensor] | None = None,
+    unused: Iterable[str] = (),
+    copy: bool = True,
+) -> None:
+    """Gives a network on the device "meta" its tensors; arguments and errors as of ``assemble``."""
+    expected = network.state_dict()
     sources = {name: name for name in expected} if sources is None else sources
     wanted = [name for ours in expected for name in _names(sources[ours])]
     _check_names(path, tensors, wanted, [re.compile(pattern) for pattern in unused])
     from_file = sum(place.numel() for ours, place in expected.items() if _names(sources[ours]))
-    _check_size(path, generator, from_file, [tensors[name] for name in dict.fromkeys(wanted)])
+    _check_size(path, from_file, [tensors[name] for name in dict.fromkeys(wanted)])
     with one_thread():
         state = {
             ours: _made(path, tensors, sources[ours], place.shape, ours, copy and path != LIVE)
             for ours, place in expected.items()
         }
-    generator.load_state_dict(state, assign=True)
+    network.load_state_dict(state, assign=True)
     left = [
-        name for name, tensor in (*generator.named_parameters(), *generator.named_buffers()) if tensor.is_meta
+        name for name, tensor in (*network.named_parameters(), *network.named_buffers()) if tensor.is_meta
     ]
-    assert not left, f"{family.__name__} has tensors that its state dict lacks: {left}"
-    return generator
+    assert not left, f"{type(network).__name__} has tensors that its state dict lacks: {left}"
 
 
 def configured(path: Path, kind: type[Config], **values: Any) -> Config:
@@ -237,31 +250,39 @@ def listed(names: Collection[str]) -> str:
     return ", ".join(printable(name) for name in islice(names, 3)) + more
 
 
-def _check_size(path: Path, generator: Generator, values: int, stored: Iterable[Any]) -> None:
-    """Raises ValueError if a file is too small for what it would become.
-
-    A small file may name one storage many times, or claim any resolution and number of channels.
+def _check_size(path: Path, values: int, stored: Iterable[Any]) -> None:
+    """Raises ValueError if a file has fewer bytes than values: it may name one storage many times.
 
     Args:
         path: the file or folder, whose bytes are counted.
-        generator: what it would become.
-        values: how many of its values come from the file.
+        values: how many of the network's values come from the file.
         stored: the file's tensors.
     """
-    if path == LIVE:
-        return
-    files = path.iterdir() if path.is_dir() else [path]
-    size = sum(file.stat().st_size for file in files if file.is_file())
+    size = _size(path)
     values = max(values, sum(math.prod(getattr(value, "shape", ())) for value in stored))
     if values > size:
-        raise ValueError(f"{path}: has {size} bytes, and would become {values} values; the file is damaged")
-    resolution = generator.resolution
+        raise ValueError(
+            f"{path}: has {size:.0f} bytes, and would become {values} values; the file is damaged"
+        )
+
+
+def _check_claims(path: Path, generator: Generator) -> None:
+    """Raises ValueError if a small file claims any resolution and number of channels."""
+    size, resolution = _size(path), generator.resolution
     features = max(generator.features_of(index) or 0 for index in range(generator.num_layers))
     if resolution**2 > size or features > MOST_FEATURES + size:
         raise ValueError(
-            f"{path}: has {size} bytes, and claims images of {resolution}² pixels, with up to {features} "
+            f"{path}: has {size:.0f} bytes, and claims images of {resolution}² pixels, with up to {features} "
             "values in a layer; no generator of that size is so small"
         )
+
+
+def _size(path: Path) -> float:
+    """How many bytes a file or folder has; no end of them for a model in memory."""
+    if path == LIVE:
+        return math.inf
+    files = path.iterdir() if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _made(
