@@ -57,6 +57,7 @@ class SegmentationPredictor(Predictor):
     """
 
     is_presence: Tensor
+    map_of: Tensor
 
     def __init__(
         self,
@@ -88,6 +89,8 @@ class SegmentationPredictor(Predictor):
         )
         is_presence = torch.tensor([measure == "presence" for _, measure in self.columns])
         self.register_buffer("is_presence", is_presence, persistent=False)
+        map_of = torch.tensor([self.classes.index(name) for name in self.chosen])  # [C]
+        self.register_buffer("map_of", map_of, persistent=False)
 
     @property
     def score_ranges(self) -> tuple[tuple[float, float] | None, ...]:
@@ -105,9 +108,8 @@ class SegmentationPredictor(Predictor):
     def logits(self, images: Tensor) -> Tensor:
         """As ``forward``, but log-odds of presences ``[N, num_semantics]``."""
         log_p = self.log_probabilities(images)
-        columns = [self.classes.index(name) for name in self.chosen]
-        p = log_p[:, columns].exp()  # [N, C, h, w]
-        odds = _log_odds(log_p, columns).flatten(2)  # [N, C, h·w]
+        p = log_p.index_select(1, self.map_of).exp()  # [N, C, h, w]
+        odds = _log_odds(log_p, self.map_of).flatten(2)  # [N, C, h·w]
         present = odds.topk(max(1, round(SPOT * odds.shape[2])), dim=2).values.mean(2)  # [N, C]
         across = p.mean(2)  # [N, C, w]
         width = across.shape[2]
@@ -124,17 +126,17 @@ class SegmentationPredictor(Predictor):
         return torch.where(self.is_presence, logits.sigmoid(), logits)
 
 
-def _log_odds(log_p: Tensor, columns: Sequence[int]) -> Tensor:
-    """Log-probabilities ``[N, K, h, w]`` → log-odds of the classes ``columns``, ``[N, C, h, w]``.
+def _log_odds(log_p: Tensor, map_of: Tensor) -> Tensor:
+    """Log-probabilities ``[N, K, h, w]`` → log-odds of the classes ``map_of``, ``[N, C, h, w]``.
 
     Of the likeliest class, 1 − p is the sum of the others' probabilities: no digits cancel where p nears 1.
     """
     p = log_p.exp()
     top = log_p.argmax(1, keepdim=True)  # [N, 1, h, w]
     others = p.scatter(1, top, 0.0).sum(1, keepdim=True)  # [N, 1, h, w]
-    column = torch.tensor(columns, device=p.device)[:, None, None]  # [C, 1, 1]
-    rest = torch.where(column == top, others, 1 - p[:, columns])
-    return log_p[:, columns] - rest.clamp(min=TINY).log()
+    own = log_p.index_select(1, map_of)
+    rest = torch.where(map_of[:, None, None] == top, others, 1 - own.exp())
+    return own - rest.clamp(min=TINY).log()
 
 
 def _maps(output: Any, num: int, classes: Sequence[str]) -> Tensor:
