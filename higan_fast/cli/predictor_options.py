@@ -20,7 +20,7 @@ Command = Callable[..., Any]
 LONGEST_FILE = 2**24  # bytes of a file of names or levels
 
 
-def listed(text: str) -> list[str]:
+def listed(text: str, option: str = "--names") -> list[str]:
     """``"a,b"``, a JSON list, or a file with a name in each line or with a JSON list → the names.
 
     Raises:
@@ -28,13 +28,13 @@ def listed(text: str) -> list[str]:
     """
     found: Any = None
     if not text.startswith("[") and "," not in text and (path := Path(text)).suffix in (".txt", ".json"):
-        text = _content(path, "--names")
+        text = _content(path, option)
         found = None if text.lstrip().startswith("[") else text.splitlines()
     elif not text.startswith("["):
         found = text.split(",")
-    found = _json("--names", text) if found is None else found
+    found = _json(option, text) if found is None else found
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
-        raise ValueError(f"--names: got {in_words(found)}, expected a list of names")
+        raise ValueError(f"{option}: got {in_words(found)}, expected a list of names")
     return [name.strip() for name in found if name.strip()]
 
 
@@ -112,9 +112,24 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "activation",
         "sigmoid|softmax|none",
-        "What makes scores of the network's output.  [default: none]",
+        "What makes scores of the network's output.  [default: none; softmax of a segmentation's maps]",
         str,
         str,
+    ),
+    Setting(
+        "classes",
+        "A,B,…|FILE",
+        "Which classes of a segmentation to score.  [default: all, or the first 30 of more]",
+        partial(listed, option="--classes"),
+        joined,
+    ),
+    Setting(
+        "measures",
+        "A,B,…",
+        "What to score of each class: share, presence, position.  [default: all; of wall, floor and ceiling "
+        "the share]",
+        partial(listed, option="--measures"),
+        joined,
     ),
 )
 
@@ -210,7 +225,9 @@ def predictors(as_json: bool) -> None:
     click.echo(
         "\n--predictor may be repeated: all score, and a name that two use is told apart by its predictor's."
     )
-    code = ", ".join(kind.name for kind in KINDS if kind.runs_code)
+    code = ", ".join(
+        kind.name for kind in KINDS if kind.runs_code(kind.example.split()[0].removeprefix(f"{kind.name}:"))
+    )
     if code:
         click.echo(f"Not sandboxed, so trust the file: {code}. All others execute nothing that a file holds.")
 

@@ -32,6 +32,16 @@ def unmoved(argument: str, change: Change) -> str:
     return argument
 
 
+def never(argument: str) -> bool:
+    """As ``Kind.runs_code``, of a kind that executes nothing that a file holds."""
+    return False
+
+
+def always(argument: str) -> bool:
+    """As ``Kind.runs_code``, of a kind whose files are code."""
+    return True
+
+
 @dataclass(frozen=True)
 class Kind:
     """One way to name a predictor; each module in ``predictors/kinds/`` makes one, as ``KIND``.
@@ -49,7 +59,7 @@ class Kind:
             as a whole, and raises where one is missing.
         moved: the argument with each path in it replaced by what a function gives for it, so that a run
             folder finds it from elsewhere.
-        runs_code: whether reading it runs code that a file holds.
+        runs_code: argument → whether reading it runs code that a file holds.
     """
 
     name: str
@@ -60,4 +70,4 @@ class Kind:
     options: tuple[str, ...] = ()
     files: Callable[[str], list[Path]] = one_path
     moved: Callable[[str, Change], str] = moved_path
-    runs_code: bool = False
+    runs_code: Callable[[str], bool] = never

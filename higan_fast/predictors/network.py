@@ -96,10 +96,10 @@ class NetworkPredictor(ModulePredictor):
         output = self._output(images)
         return log_odds(output) if self.activation == "softmax" else output
 
-    def _output(self, images: Tensor) -> Tensor:
-        """Images → the network's output, in float32 at least where an activation follows."""
+    def raw(self, images: Tensor) -> Any:
+        """Images → what the network gives of them; raises ValueError where it fails."""
         try:
-            output = self.module(self._input(images))
+            return self.module(self._input(images))
         except Exception as error:  # whatever somebody's network raises
             if _is_of_memory(error):
                 raise
@@ -107,6 +107,10 @@ class NetworkPredictor(ModulePredictor):
             hint = "" if self.input_size else "; if it wants another size, give one (--input-size)"
             cause = f"{type(error).__name__}: {_telling_line(error)}"
             raise ValueError(f"{self.origin}: scoring images of {size} failed ({cause}){hint}") from error
+
+    def _output(self, images: Tensor) -> Tensor:
+        """Images → the network's scores, in float32 at least where an activation follows."""
+        output = self.raw(images)
         try:
             scores = as_scores(output, self.names, images)
         except ValueError as error:
@@ -120,7 +124,7 @@ class NetworkPredictor(ModulePredictor):
 
 
 def log_odds(output: Tensor) -> Tensor:
-    """Outputs ``[N, S]`` whose softmax p are the scores → log(p / (1 − p)), exact where p is next to 1.
+    """Outputs ``[N, S, ...]`` whose softmax p are the scores → log(p / (1 − p)), exact where p is next to 1.
 
     Of the largest p, 1 − p is the sum of the others; every other p is at most ½, where log(1 − p) is exact.
     """

@@ -134,6 +134,7 @@ class OnnxNetwork(torch.nn.Module):
             )
         sizes = [size for size in named[wanted].shape[1:] if size != 1]
         known = all(isinstance(size, int) and size > 0 for size in sizes)
+        known &= len(sizes) < 2  # maps of each pixel, which a segmentation gives
         return wanted, int(np.prod(sizes)) if known and named[wanted].shape else None
 
 

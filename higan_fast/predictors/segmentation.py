@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
 
-from higan_fast.predictors.base import Predictor, Semantic
+from higan_fast.checks import check_choice
+from higan_fast.predictors.base import Activation, Predictor, Semantic
+from higan_fast.predictors.network import log_odds
 from higan_fast.wording import in_words
 
 Measure = Literal["share", "presence", "position"]
@@ -18,19 +20,18 @@ RANGES: dict[Measure, tuple[float, float]] = {
     "presence": (0.0, 1.0),
     "position": (-1.0, 1.0),
 }
-MOST_CLASSES = (
-    30  # of these that become semantics unapproved; ADE20K's further ones are below 0.5 % of pixels
-)
+MOST_CLASSES = 30  # that become semantics unasked; of ADE20K's, all others show in less than 0.5 % of pixels
 SPOT = 1 / 1000  # of the map's pixels: how many decide whether a class is present
 SURFACES = ("wall", "floor", "ceiling")  # how much is seen of them says how the camera stands
 MAPS = ("out", "logits")  # keys under which torchvision and transformers give them
-TINY = 1e-30  # far below any probability that float32 tells from 0 in a sum
+TINY = 1e-30  # of a class's mass, far below what float32 adds to anything
+SURE = 1e-6  # of probabilities that are given as such: nearer to 0 and 1, float32 has no digits left
 
 
 class SegmentationPredictor(Predictor):
     """Images → share, presence and position of each chosen class, all differentiable.
 
-    With ``p`` the softmax of the network's K maps, of one class and over the h·w pixels of a map:
+    With ``p`` the probability of a class, over the h·w pixels of its map:
 
     - ``share``, in [0, 1]: the mean of p, which is the share of the image that shows the class.
     - ``presence``, in [0, 1]: the sigmoid of the mean log-odds, log(p / (1 − p)), of the h·w / 1000 pixels
@@ -50,11 +51,15 @@ class SegmentationPredictor(Predictor):
         chosen: names of those that become semantics; None: all, or the first 30 of more.
         measures: which of the three; None: all, but of wall, floor and ceiling, which rooms always show, the
             share alone.
-        probabilities: whether the maps are probabilities, not logits.
+        activation: what makes probabilities of the maps: "softmax", where each pixel shows one class;
+            "sigmoid", where each class has its own yes or no; "none", where they are some.
+        origin: what messages call the network.
 
     Raises:
         ValueError: when names repeat or are none, or something chosen is not there.
     """
+
+    not_fingerprinted: ClassVar[tuple[str, ...]] = ("origin",)
 
     is_presence: Tensor
     map_of: Tensor
@@ -65,18 +70,22 @@ class SegmentationPredictor(Predictor):
         classes: Sequence[str],
         chosen: str | Sequence[str] | None = None,
         measures: str | Sequence[str] | None = None,
-        probabilities: bool = False,
+        activation: Activation = "softmax",
+        origin: str = "the network",
     ) -> None:
         super().__init__()
-        self.network, self.probabilities = network, probabilities
-        self.classes = _distinct("names", classes)
-        if len(self.classes) < 2:
+        check_choice("activation (--activation)", activation, get_args(Activation))
+        self.network, self.activation, self.origin = network, activation, origin
+        self.classes = _distinct("names (--names)", classes)
+        if activation == "softmax" and len(self.classes) < 2:
             raise ValueError(
-                f"names: got {len(self.classes)}, expected one for each map, at least 2; a network that only "
-                "tells a class from the rest needs a map of the rest, too"
+                f"names (--names): got {len(self.classes)}, expected one for each map, at least 2; of a "
+                'single map, activation "sigmoid" makes probabilities'
             )
-        self.chosen = _among("classes", chosen, self.classes) if chosen else self.classes[:MOST_CLASSES]
-        listed = MEASURES if measures is None else _among("measures", measures, MEASURES)
+        self.chosen = (
+            _among("classes (--classes)", chosen, self.classes) if chosen else self.classes[:MOST_CLASSES]
+        )
+        listed = MEASURES if measures is None else _among("measures (--measures)", measures, MEASURES)
         self.columns: tuple[tuple[str, Measure], ...] = tuple(
             (name, measure)
             for name in self.chosen
@@ -100,16 +109,14 @@ class SegmentationPredictor(Predictor):
     def has_logits(self) -> tuple[bool, ...]:
         return tuple(measure == "presence" for _, measure in self.columns)
 
-    def log_probabilities(self, images: Tensor) -> Tensor:
-        """Images → log-probabilities of all classes in each pixel, float32 ``[N, K, h, w]``."""
-        maps = _maps(self.network(images), len(images), self.classes).float()
-        return (maps.clamp(min=TINY).log() if self.probabilities else maps).log_softmax(1)
+    def maps(self, images: Tensor) -> Tensor:
+        """Images → the network's maps of all classes, in float32, ``[N, K, h, w]``."""
+        return _maps(self.network(images), len(images), self.classes, self.origin).float()
 
     def logits(self, images: Tensor) -> Tensor:
         """As ``forward``, but log-odds of presences ``[N, num_semantics]``."""
-        log_p = self.log_probabilities(images)
-        p = log_p.index_select(1, self.map_of).exp()  # [N, C, h, w]
-        odds = _log_odds(log_p, self.map_of).flatten(2)  # [N, C, h·w]
+        p, odds = self._probabilities(self.maps(images))  # [N, C, h, w] each
+        odds = odds.flatten(2)  # [N, C, h·w]
         present = odds.topk(max(1, round(SPOT * odds.shape[2])), dim=2).values.mean(2)  # [N, C]
         across = p.mean(2)  # [N, C, w]
         width = across.shape[2]
@@ -125,27 +132,22 @@ class SegmentationPredictor(Predictor):
         logits = self.logits(images)
         return torch.where(self.is_presence, logits.sigmoid(), logits)
 
-
-def _log_odds(log_p: Tensor, map_of: Tensor) -> Tensor:
-    """Log-probabilities ``[N, K, h, w]`` → log-odds of the classes ``map_of``, ``[N, C, h, w]``.
-
-    Of the likeliest class, 1 − p is the sum of the others' probabilities: no digits cancel where p nears 1.
-    """
-    p = log_p.exp()
-    top = log_p.argmax(1, keepdim=True)  # [N, 1, h, w]
-    others = p.scatter(1, top, 0.0).sum(1, keepdim=True)  # [N, 1, h, w]
-    own = log_p.index_select(1, map_of)
-    rest = torch.where(map_of[:, None, None] == top, others, 1 - own.exp())
-    return own - rest.clamp(min=TINY).log()
+    def _probabilities(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps ``[N, K, h, w]`` → probabilities and log-odds of the C chosen classes."""
+        if self.activation == "softmax":
+            p, odds = maps.softmax(1), log_odds(maps)
+            return p.index_select(1, self.map_of), odds.index_select(1, self.map_of)
+        maps = maps.index_select(1, self.map_of)
+        return (maps.sigmoid(), maps) if self.activation == "sigmoid" else (maps, maps.logit(SURE))
 
 
-def _maps(output: Any, num: int, classes: Sequence[str]) -> Tensor:
+def _maps(output: Any, num: int, classes: Sequence[str], origin: str) -> Tensor:
     """What a network gave for ``num`` images → its maps; raises ValueError where these are others."""
     if isinstance(output, Mapping):
         key = next((key for key in MAPS if key in output), None)
         if key is None:
             raise ValueError(
-                f"the network gave a dict with the keys {in_words(list(output)[:7])}, expected 'out' or "
+                f"{origin} gave a dict with the keys {in_words(list(output)[:7])}, expected 'out' or "
                 "'logits'; take the maps out of it: SegmentationPredictor(lambda images: "
                 "network(images)['maps'], names)"
             )
@@ -155,12 +157,12 @@ def _maps(output: Any, num: int, classes: Sequence[str]) -> Tensor:
     if not isinstance(output, Tensor):
         kind = type(output)
         raise ValueError(
-            f"the network gave a {kind.__module__}.{kind.__name__}, expected a tensor of maps "
+            f"{origin} gave a {kind.__module__}.{kind.__name__}, expected a tensor of maps "
             f"[{num}, {len(classes)}, h, w], or a dict or an output with 'out' or 'logits'"
         )
     if output.ndim != 4 or output.shape[:2] != (num, len(classes)):
         raise ValueError(
-            f"the network gave maps of shape {list(output.shape)} for {num} images and {len(classes)} "
+            f"{origin} gave maps of shape {list(output.shape)} for {num} images and {len(classes)} "
             f"names, expected [{num}, {len(classes)}, h, w]: one map for each name"
         )
     return output

@@ -36,7 +36,8 @@ class Source(BaseModel):
     @property
     def runs_code(self) -> bool:
         """Whether loading it runs code that a file holds; errors as of ``kind_of``."""
-        return kind_of(self.predictor)[0].runs_code
+        kind, argument = kind_of(self.predictor)
+        return kind.runs_code(argument)
 
     def check_files(self) -> None:
         """Raises where one of ``files`` is gone (FileNotFoundError) or has changed (ValueError)."""

@@ -6,5 +6,5 @@ from pathlib import Path
 
 
 def embedded(name: str) -> Path:
-    """The file of ``"generator"`` or ``"predictor"`` of the embedded world."""
+    """The file of ``"generator"``, ``"predictor"`` or ``"segmenter"`` of the embedded world."""
     return Path(__file__).parent / f"{name}.safetensors"

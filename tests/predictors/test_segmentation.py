@@ -86,18 +86,29 @@ def test_a_lone_pixel_is_no_presence_and_an_absent_class_is_nowhere() -> None:
     assert torch.equal(never(IMAGES[:1]), torch.tensor([[1.0, 0, 0, 0, 0, 0, 0]]))
 
 
-@pytest.mark.parametrize("kind", ["out", "logits", "attribute", "probabilities", "half"])
+@pytest.mark.parametrize("kind", ["out", "logits", "attribute", "none", "half"])
 def test_maps_come_as_networks_give_them(kind: str) -> None:
     logits = shown(some_masks(), sure=3.0)
     given: Any = {
         "out": OrderedDict(out=logits, aux=logits * 0),
         "logits": {"logits": logits},
         "attribute": SimpleNamespace(logits=logits),
-        "probabilities": logits.softmax(1),
+        "none": logits.softmax(1),
         "half": logits.half(),
     }[kind]
-    ours = predictor(given, probabilities=kind == "probabilities")
+    ours = predictor(given, activation="none" if kind == "none" else "softmax")
     torch.testing.assert_close(ours(IMAGES), predictor(logits)(IMAGES))
+
+
+def test_each_class_may_have_its_own_yes_or_no() -> None:
+    masks = torch.stack([some_masks() > 0, some_masks() == 1], dim=1).float() * 2 - 1  # [2, 2, 40, 50]
+    ours = SegmentationPredictor(lambda images: masks * 20, ("thing", "bed"), activation="sigmoid")
+    expected = torch.tensor([[0.05, 1, 0.8, 0.05, 1, 0.8], [0.5, 1, -0.5, 0, 0, 0]])
+    torch.testing.assert_close(ours(IMAGES), expected, rtol=0, atol=1e-6)
+    alone = SegmentationPredictor(lambda images: masks[:, :1] * 20, "thing", activation="sigmoid")
+    assert torch.equal(alone(IMAGES), ours(IMAGES)[:, :3])
+    with pytest.raises(ValueError, match=r"activation \(--activation\): got 'relu'"):
+        SegmentationPredictor(lambda images: masks, ("thing", "bed"), activation="relu")  # type: ignore[arg-type]
 
 
 def test_gradients_reach_the_images_for_every_measure_and_agree_with_differences() -> None:
@@ -149,13 +160,17 @@ def test_of_many_classes_the_first_thirty_are_semantics() -> None:
 
 def test_what_cannot_be_is_said() -> None:
     maps = shown(some_masks())
-    with pytest.raises(ValueError, match=r"classes: got 'sofa', expected some of wall, bed, table lamp"):
+    with pytest.raises(
+        ValueError, match=r"classes \(--classes\): got 'sofa', expected some of wall, bed, table lamp"
+    ):
         predictor(maps, chosen=("bed", "sofa"))
-    with pytest.raises(ValueError, match=r"measures: got 'size', expected some of share, presence, position"):
+    with pytest.raises(
+        ValueError, match=r"measures \(--measures\): got 'size', expected some of share, presence, position"
+    ):
         predictor(maps, measures="size")
-    with pytest.raises(ValueError, match=r"names: got 'wall' twice"):
+    with pytest.raises(ValueError, match=r"names \(--names\): got 'wall' twice"):
         SegmentationPredictor(lambda images: maps, ("wall", "wall", "bed"))
-    with pytest.raises(ValueError, match=r"names: got 1, expected one for each map, at least 2"):
+    with pytest.raises(ValueError, match=r"names \(--names\): got 1, expected one for each map, at least 2"):
         SegmentationPredictor(lambda images: maps, ("wall",))
     with pytest.raises(ValueError, match=r"maps of shape \[2, 3, 40, 50\] for 2 images and 2 names"):
         SegmentationPredictor(lambda images: maps, ("wall", "bed"))(IMAGES)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from higan_fast.predictors.base import Predictor
-from higan_fast.predictors.kind import Change, Kind
+from higan_fast.predictors.kind import Change, Kind, always
 from higan_fast.predictors.network import OPTIONS
 
 SUFFIX = ".py"
@@ -47,5 +47,5 @@ KIND = Kind(
     options=OPTIONS,
     files=files,
     moved=moved,
-    runs_code=True,
+    runs_code=always,
 )

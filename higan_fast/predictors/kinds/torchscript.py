@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from higan_fast.opening import opened, sha256
-from higan_fast.predictors.kind import Kind
+from higan_fast.predictors.kind import Kind, always
 from higan_fast.predictors.network import OPTIONS, NetworkPredictor
 from higan_fast.refusing import refusing
 
@@ -76,5 +76,5 @@ KIND = Kind(
     read=read,
     suffixes=(".ts", ".pt", ".pth"),
     options=OPTIONS,
-    runs_code=True,
+    runs_code=always,
 )
