@@ -130,7 +130,9 @@ def test_what_is_not_python_travels_with_the_package():
     built = (".py", ".pyc", ".so")
     others = {path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix not in built}
     assert others <= taken
-    assert {path.name for path in taken} >= {"generator.safetensors", "predictor.safetensors", "page.html"}
+    assert {path.name for path in taken} >= {
+        *("generator.safetensors", "predictor.safetensors", "segmenter.safetensors", "page.html")
+    }
     assert sum(path.stat().st_size for path in taken if path.suffix == ".safetensors") < 12e6
 
 

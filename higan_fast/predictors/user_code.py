@@ -53,7 +53,8 @@ def user_predictor(path: Path, name: str, options: Mapping[str, Any]) -> Predict
             raise ValueError(f"{where}: calling it failed ({_described(error)})") from error
     if isinstance(found, Predictor):
         if options:
-            raise ValueError(f"{option_name(next(iter(options)))}: {where} is a Predictor and has its own")
+            option = option_name(next(iter(options)))
+            raise ValueError(f"{option}: {where} is a Predictor and has its own; give it by itself")
         return found
     if not callable(found):
         raise ValueError(f"{where}: is {described(found)}, expected a Predictor, a network or a function")

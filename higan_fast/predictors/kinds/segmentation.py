@@ -45,8 +45,7 @@ def read(argument: str, options: Mapping[str, Any]) -> SegmentationPredictor:
         given = {name: options[name] for name in OF_NETWORKS if name in options}
         activation, classes = given.pop("activation", "softmax"), given.pop("names", ADE20K)
         network = kind.read(argument, {"names": list(classes), **given})
-        if not isinstance(network, NetworkPredictor):
-            raise ValueError(f"{argument}: is a Predictor already; name it without 'segmentation:' before it")
+        assert isinstance(network, NetworkPredictor)  # a Predictor of somebody's takes no names
         return SegmentationPredictor(
             NetworkMaps(network), classes, chosen, measures, activation, network.origin
         )
