@@ -63,6 +63,23 @@ def launch(name: str, device: torch.device, *arguments: Any) -> None:
         function(*described, torch.get_num_threads())
 
 
-def describe(tensor: Tensor) -> tuple[int, int, tuple[int, ...], tuple[int, ...]]:
+Described = tuple[int, int, tuple[int, ...], tuple[int, ...]]
+
+
+def describe_expanded(tensor: Tensor, shape: tuple[int, ...]) -> Described:
+    """Returns what ``describe(tensor.expand(shape))`` does, but makes no view; the tensor must stay.
+
+    Raises:
+        ValueError: if the tensor does not broadcast to this shape.
+    """
+    missing = len(shape) - tensor.ndim
+    sizes, strides = (1,) * missing + tuple(tensor.shape), (0,) * missing + tensor.stride()
+    if missing < 0 or any(size not in (1, wanted) for size, wanted in zip(sizes, shape, strict=True)):
+        raise ValueError(f"got shape {tuple(tensor.shape)}, expected one that broadcasts to {shape}")
+    strides = tuple(0 if size == 1 else stride for size, stride in zip(sizes, strides, strict=True))
+    return tensor.data_ptr(), DTYPE_CODES[tensor.dtype], shape, strides
+
+
+def describe(tensor: Tensor) -> Described:
     """Returns a tensor as kernels receive it: address, dtype code, sizes, strides (in elements)."""
     return tensor.data_ptr(), DTYPE_CODES[tensor.dtype], tuple(tensor.shape), tensor.stride()

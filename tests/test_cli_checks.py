@@ -203,7 +203,7 @@ def test_the_library_checks_the_same(call, changed, message):
     generator, predictor = toy()
     drawn = sample(generator, predictor, 128, progress=False)
     boundaries = fit_boundaries(drawn, ["view"], chosen_num=60, progress=False)
-    generator.layer = None  # no image can be made
+    generator.image = None  # none can be made
     with pytest.raises(ValueError, match=f"^{message}"):
         if call == "sample":
             sample(generator, predictor, 64, progress=False, **changed)

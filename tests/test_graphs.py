@@ -214,7 +214,7 @@ def test_a_recording_keeps_what_it_reads_and_nothing_that_it_made(tape):
     graphs = Graphs(conv, tape)
 
     def call(x, code):
-        return conv(x, code, "const")
+        return conv(x, conv.style(code, x.dtype), "const")
 
     inputs = torch.randn(2, 8, 4, 4), torch.randn(2, 6)
     for _ in range(2):
@@ -222,11 +222,12 @@ def test_a_recording_keeps_what_it_reads_and_nothing_that_it_made(tape):
     prepared = conv.cache.get(conv.weight, torch.float32, 1)
     (graph,) = graphs._graphs.values()
     kept = {storage.data_ptr() for storage in graph.reads}
-    read = [conv.bias, conv.noise_const, conv.affine.weight, prepared.square, prepared.kernel]
+    noise = conv._noise("const", *inputs)
+    read = [conv.bias, noise, conv.affine.weight, prepared.square, prepared.kernel]
     assert kept >= {tensor.untyped_storage().data_ptr() for tensor in (*read, *graph.inputs)}
     assert graph.output.untyped_storage().data_ptr() not in kept
     wanted = call(*inputs)
-    del prepared, read
+    del prepared, noise, read
     conv.cache.get(conv.weight, torch.float64, 1)  # the cache keeps but one form of a weight
     assert torch.equal(graphs.run("conv", call, *inputs), wanted)
     assert (tape.recorded, tape.replayed) == (1, 2)  # once to compare

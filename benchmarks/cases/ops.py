@@ -14,10 +14,12 @@ from benchmarks.cases.shapes import Conv, Rgb, biggan, stylegan2, widths
 from benchmarks.roofline import Work
 from higan_fast.generators.prepared import WeightCache
 from higan_fast.ops import (
+    StylePart,
     adain,
     bias_act,
     conditional_batch_norm_act,
     image_to_input,
+    layer_styles,
     modulated_conv2d,
     perturb_styles,
     setup_filter,
@@ -151,6 +153,8 @@ def op_cases(
     make = Maker(device, "float32")  # RGB, images and styles are float32 beside features of any dtype
     yield from (skip(make, layer.resolution, batch) for layer in rgbs if layer.resolution > 4)
     yield scorer_input(make, batch, resolution)
+    for base in bases:
+        yield from (styles_of(make, base, resolution, num) for num in ((batch,) if quick else (batch, 1)))
     yield perturbation(make, num=8, directions=100, steps=3, channels=min(512, 2 * resolution))
 
 
@@ -302,6 +306,27 @@ def skip(make: Maker, size: int, batch: int) -> Case:
     }
     options = {"up": 2, "padding": [2, 1, 2, 1], "gain": 4.0}
     return make.case(upfirdn2d, f"{size // 2}²→{size}² ×3, batch {batch}", tensors, options)
+
+
+def styles_of(make: Maker, base: int, resolution: int, batch: int) -> Case:
+    """The styles and demodulation factors of a whole StyleGAN2, as float16 features need them."""
+    layers, parts, conv = stylegan2(widths(base, resolution)), [], 0
+    for layer in layers:  # a block's RGB layer reads the code of the convolution after it
+        is_conv = isinstance(layer, Conv)
+        parts.append(StylePart(conv, layer.inputs, layer.outputs if isinstance(layer, Conv) else 0))
+        conv += is_conv
+    depth, channels = min(512, 2 * resolution), sum(part.channels for part in parts)
+    squares = sum(part.channels * part.outputs for part in parts)
+    tensors = {
+        "codes": make.draw(batch, conv + 1, depth),
+        "weight": make.draw(channels, depth),
+        "bias": make.draw(channels),
+        "weight_square": make.draw(squares).square(),
+        "gain": make.draw(sum(part.outputs for part in parts)),
+    }
+    shape = f"{resolution}² of base {base}, batch {batch}"
+    flop = 2 * batch * (channels * depth + squares)
+    return make.case(layer_styles, shape, tensors, {"parts": parts, "normalize": True}, flop=flop)
 
 
 def perturbation(make: Maker, num: int, directions: int, steps: int, channels: int) -> Case:

@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include <array>
+#include <vector>
 
 #include "tensor_caster.h"
 
@@ -16,6 +17,26 @@ using Three = std::array<double, 3>;
 Tail tail(Tensor demod, Tensor noise, Tensor bias, Tensor next_styles, int activation, double alpha, double gain,
           double clamp) {
     return {demod, noise, bias, next_styles, Activation(activation), alpha, gain, clamp};
+}
+
+using Part = std::array<int, 3>;  // code, channels, outputs
+
+// Fills in the parts, and where the channels, outputs and squares of each begin.
+void set_parts(LayerStyles& op, const std::vector<Part>& parts) {
+    if (parts.size() > MOST_STYLE_PARTS) {
+        throw std::invalid_argument("parts: got " + std::to_string(parts.size()) + ", expected at most " +
+                                    std::to_string(MOST_STYLE_PARTS));
+    }
+    StylePart next;
+    for (const auto& [code, channels, outputs] : parts) {
+        next.code = code;
+        next.channels = channels;
+        next.outputs = outputs;
+        op.parts[op.num_parts++] = next;
+        next.first_channel += channels;
+        next.first_output += outputs;
+        next.first_square += std::int64_t(outputs) * channels;
+    }
 }
 
 }  // namespace
@@ -107,6 +128,17 @@ void bind_ops(py::module_ m, const Ops& ops) {
             ImageToInput params{images, out, {}, {}, round_to_uint8, antialias};
             std::copy(mean.begin(), mean.end(), params.mean);
             std::copy(std.begin(), std.end(), params.std);
+            op(params, queue);
+        },
+        Release());
+    m.def(
+        "layer_styles",
+        [op = ops.layer_styles](Tensor codes, Tensor weight, Tensor bias, Tensor weight_square, Tensor gain,
+                                Tensor styles, Tensor demod, Tensor workspace, bool normalize, double epsilon,
+                                const std::vector<Part>& parts, Queue queue) {
+            LayerStyles params{codes, weight,    bias,      weight_square, gain, styles,
+                               demod, workspace, normalize, epsilon,       0,    {}};
+            set_parts(params, parts);
             op(params, queue);
         },
         Release());

@@ -1,33 +1,10 @@
 // Perturbed styles and their demodulation factors, for all steps along all directions.
-#include "runs.h"
+#include "products.h"
 #include "table.h"
 
 namespace higan_fast::cpu::HIGAN_FAST_ISA {
 
 namespace {
-
-// out[r, o] = Σ_i rows[r, i]·weights[output + o, i], for ROWS × OUTPUTS at once.
-constexpr int ROWS = 4, OUTPUTS = VECTOR_BYTES == 64 ? 4 : 2;
-
-template <class S>
-void multiply_block(S* out, Index outputs, const S* rows, int num_rows, const Factors<S>& weights, Index output,
-                    int num_outputs, int channels) {
-    const S *r[ROWS], *w[OUTPUTS];
-    for (int i = 0; i < ROWS; ++i) r[i] = rows + Index(i < num_rows ? i : 0) * channels;
-    for (int j = 0; j < OUTPUTS; ++j) w[j] = weights.at(output + (j < num_outputs ? j : 0), 0);
-    Vector<S> sums[ROWS][OUTPUTS] = {};
-    for_vectors<S>(channels, [&](int c, auto lanes) INLINE_LAMBDA {
-        Vector<S> weight[OUTPUTS];
-        for (int j = 0; j < OUTPUTS; ++j) weight[j] = load(w[j] + c, lanes);
-        for (int i = 0; i < ROWS; ++i) {
-            const Vector<S> value = load(r[i] + c, lanes);
-            for (int j = 0; j < OUTPUTS; ++j) sums[i][j] = multiply_add(value, weight[j], sums[i][j]);
-        }
-    });
-    for (int i = 0; i < num_rows; ++i) {
-        for (int j = 0; j < num_outputs; ++j) out[i * outputs + j] = sum_lanes<S>(sums[i][j]);
-    }
-}
 
 // The rows of the three sums, each for a product of two vectors: base·base for each n, then direction·direction
 // for each m, then base·direction for each (n, m).
@@ -65,16 +42,11 @@ void sum_products(S* sums, const Rows<S>& rows, const Factors<S>& weights, Index
     parallel_for(queue, across * down, rows.count() * outputs * channels, [&](Index job) {
         const Index row = job / across * BLOCK_ROWS, output = job % across * BLOCK_OUTPUTS;
         const int num_rows = int(smaller(BLOCK_ROWS, rows.count() - row));
-        const Index output_end = smaller(output + BLOCK_OUTPUTS, outputs);
         Buffer<S> products(Index(num_rows) * channels);
         for (int r = 0; r < num_rows; ++r) rows.multiply(&products[Index(r) * channels], row + r, channels);
-        for (Index o = output; o < output_end; o += OUTPUTS) {
-            const int num_outputs = int(smaller(OUTPUTS, output_end - o));
-            for (int r = 0; r < num_rows; r += ROWS) {
-                multiply_block(sums + (row + r) * outputs + o, outputs, &products[Index(r) * channels],
-                               int(smaller(ROWS, num_rows - r)), weights, o, num_outputs, channels);
-            }
-        }
+        multiply_rows<S>(
+            sums + row * outputs + output, outputs, [&](Index r) { return &products[r * channels]; }, num_rows,
+            [&](Index o) { return weights.at(output + o, 0); }, smaller(BLOCK_OUTPUTS, outputs - output), channels);
     });
 }
 

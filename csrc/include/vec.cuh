@@ -81,6 +81,19 @@ HOST_DEVICE void load_row(float (&to)[K], const View<const float, R>& from, int 
     }
 }
 
+// Loads four elements of a row, V at a time; zeros past the end of the row or of the matrix.
+template <int V>
+HOST_DEVICE Vec<float, 4> load_four(const View<const float, 2>& rows, int row, int c) {
+    Vec<float, 4> four = {};
+    if (row >= rows.sizes[0]) return four;
+    for (int v = 0; v < 4; v += V) {
+        if (c + v >= rows.sizes[1]) break;
+        const Vec<float, V> some = vec_at<V>(rows, 1, row, c + v);
+        for (int i = 0; i < V; ++i) four[v + i] = some[i];
+    }
+    return four;
+}
+
 inline bool can_load_rows(const Tensor& tensor) {
     return can_vectorize(tensor, tensor.rank - 1, 4, sizeof(float));
 }

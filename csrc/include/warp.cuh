@@ -1,4 +1,4 @@
-// Sums over the threads of a warp, or of a part of a warp.
+// Sums and the like over the threads of a warp, or of a part of a warp.
 #pragma once
 
 #include "launch.h"
@@ -22,6 +22,14 @@ template <int WIDTH = WARP>
 __device__ float warp_sum(float x) {
     UNROLL for (int distance = WIDTH / 2; distance > 0; distance /= 2) {
         x += __shfl_xor_sync(ALL_LANES, x, distance);
+    }
+    return x;
+}
+
+// The largest value of all lanes, for all of them; NaN is left out.
+__device__ inline float warp_max(float x) {
+    UNROLL for (int distance = WARP / 2; distance > 0; distance /= 2) {
+        x = fmaxf(x, __shfl_xor_sync(ALL_LANES, x, distance));
     }
     return x;
 }

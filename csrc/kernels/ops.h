@@ -7,6 +7,7 @@
 #include "conv_epilogue.h"
 #include "finish_block.h"
 #include "image_to_input.h"
+#include "layer_styles.h"
 #include "modulate.h"
 #include "modulated_conv2d.h"
 #include "perturb_styles.h"
@@ -27,6 +28,7 @@ struct Ops {
     void (*to_rgb)(const ToRgb&, Queue);
     void (*image_to_input)(const ImageToInput&, Queue);
     void (*finish_block)(const FinishBlock&, Queue);
+    void (*layer_styles)(const LayerStyles&, Queue);
 };
 
 }  // namespace higan_fast

@@ -40,19 +40,6 @@ __device__ void write_styles(const Problem& problem, int slice, int n, int first
     }
 }
 
-// Loads four channels of a row; zeros past the end of the tensor.
-template <int V>
-__device__ Four load_four(const View<const float, 2>& rows, int row, int c) {
-    Four four = {};
-    if (row >= rows.sizes[0]) return four;
-    for (int v = 0; v < 4; v += V) {
-        if (c + v >= rows.sizes[1]) break;
-        const Vec<float, V> some = vec_at<V>(rows, 1, row, c + v);
-        for (int i = 0; i < V; ++i) four[v + i] = some[i];
-    }
-    return four;
-}
-
 // rsqrt(a + 2·step·b + step²·c + epsilon); a warp takes one sample, a lane one output. NaN stays NaN.
 __device__ inline void write_demod(const Problem& problem, const float* table, int first_n, int first_m,
                                    int first_o) {

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from higan_fast.generators.base import Activation, Layer, group_of, moved_codes
+from higan_fast.generators.prepared import Kept
 from higan_fast.generators.progressive_config import ProgressiveConfig
 from higan_fast.generators.settings import (
     MOST_LAYERS,
@@ -27,6 +28,7 @@ from higan_fast.generators.settings import (
     check_whole_or_none,
     check_word,
 )
+from higan_fast.generators.style_bank import Bank, LayerStyle, Place, Styles, all_styles
 from higan_fast.generators.style_based import StyleBased
 from higan_fast.generators.stylegan2_layers import RGB, Linear, Skip, StyledConv
 
@@ -92,13 +94,26 @@ class StyleGAN2(StyleBased):
         self.layers = _layers(config)
 
     def layer(self, index: int, activation: Activation, code: Tensor) -> Activation:
+        synthesis, features = self.synthesis, activation.features
+        style = rgb_styles = None
+        if index < len(synthesis.convs):
+            style = synthesis.convs[index].style(code, features.dtype)
+        if (block := synthesis.rgb_at(index)) is not None:
+            rgb_styles = synthesis.rgbs[block].styles(code)
+        return self._layer(index, activation, style, rgb_styles)
+
+    def _layer(
+        self, index: int, activation: Activation, style: LayerStyle | None, rgb_styles: Tensor | None
+    ) -> Activation:
+        """Runs layer ``index``; it lacks one of the two styles, or has both."""
         synthesis = self.synthesis
         features, rgb, residual = activation
         if index % 2 == 1:
-            rgb = synthesis.add_rgb(index // 2, features, rgb, code)
+            if rgb_styles is not None:
+                rgb = synthesis.rgbs[synthesis.rgb_at(index)](features, rgb, rgb_styles)
             residual = synthesis.residual(index // 2, features)
-        if index < len(synthesis.convs):
-            features = synthesis.convs[index](features, code, self.noise_mode)
+        if style is not None:
+            features = synthesis.convs[index](features, style, self.noise_mode)
         if index % 2 == 1:
             return Activation(features, rgb, residual)
         return Activation(_added(features, residual), rgb)
@@ -108,18 +123,28 @@ class StyleGAN2(StyleBased):
         return activation.rgb
 
     def draw(self, codes: Tensor, first: int = 0, activation: Activation | None = None) -> Tensor:
-        """Like ``Generator.draw``, block by block: a block's first convolution modulates for its second."""
+        """Like ``Generator.draw``, with the styles of all layers at once."""
         if activation is None:
             activation = self.start(len(codes))
+        return self._drawn(self._styles(codes, activation, first), first, activation)
+
+    def _styles(self, codes: Tensor, activation: Activation, first: int) -> Styles:
+        """The styles of all layers from ``first`` on, for features like these."""
+        synthesis: Any = self.synthesis
+        return all_styles(synthesis, synthesis.bank, codes, activation.features.dtype, first)
+
+    def _drawn(self, styles: Styles, first: int, activation: Activation) -> Tensor:
+        """Runs the layers from ``first`` on, by block: its first convolution modulates for its second."""
         if first % 2 == 0 and first < self.num_layers:  # in the middle of a block
-            activation = self.layer(first, activation, codes[:, first])
+            activation = self._layer(first, activation, styles.convs[first], None)
             first += 1
         for index in range(first, self.num_layers - 1, 2):
-            if parts := self.slices(index, len(codes)):
-                return torch.cat([self.draw(codes[part], index, activation.part(part)) for part in parts])
-            activation = self._block(index, activation, codes)
+            if parts := self.slices(index, len(activation.features)):
+                images = (self._drawn(styles.part(part), index, activation.part(part)) for part in parts)
+                return torch.cat(list(images))
+            activation = self._block(index, activation, styles)
         if first < self.num_layers:
-            activation = self.layer(self.num_layers - 1, activation, codes[:, -1])
+            activation = self._layer(self.num_layers - 1, activation, None, styles.rgbs[-1])
         return self.image(activation)
 
     def fork(self, index: int, activation: Activation, codes: Tensor, moves: Tensor, steps: Tensor) -> Tensor:
@@ -129,33 +154,35 @@ class StyleGAN2(StyleBased):
         moved = moved_codes(codes, moves, steps)  # [N M T, L, D]
         along = (codes[:, index], moves[:, index], steps)
         repeats = len(moves) * len(steps)
+        styles = self._styles(moved, activation, index + 1)
         if index % 2 == 0:
             repeated = activation.repeated(repeats)
             features = synthesis.convs[index].fork(features, *along, self.noise_mode)
             ended = Activation(_added(features, repeated.residual), repeated.rgb)
-            return self.draw(moved, index + 1, ended)
-        rgb = synthesis.fork_rgb(index // 2, features, rgb, *along)
+            return self._drawn(styles, index + 1, ended)
+        if (block := synthesis.rgb_at(index)) is not None:
+            rgb = synthesis.rgbs[block].fork(features, rgb, *along)
         if index == self.num_layers - 1:
             return self.image(Activation(features, rgb))  # image() reads only the RGB
         residual = synthesis.residual(index // 2, features)
         residual = None if residual is None else residual.repeat_interleave(repeats, 0)
-        after, next_code = synthesis.convs[index + 1], moved[:, index + 1]
-        next_styles = after.styles(next_code, features.dtype)
-        features = synthesis.convs[index].fork(features, *along, self.noise_mode, next_styles)
-        features = after(features, next_code, self.noise_mode, modulated_by=next_styles)
-        return self.draw(moved, index + 2, Activation(_added(features, residual), rgb))
+        after, next_style = synthesis.convs[index + 1], styles.convs[index + 1]
+        assert next_style is not None
+        features = synthesis.convs[index].fork(features, *along, self.noise_mode, next_style.styles)
+        features = after(features, next_style, self.noise_mode, modulated=True)
+        return self._drawn(styles, index + 2, Activation(_added(features, residual), rgb))
 
-    def _block(self, index: int, activation: Activation, codes: Tensor) -> Activation:
+    def _block(self, index: int, activation: Activation, styles: Styles) -> Activation:
         """Runs both layers of the block that begins at layer ``index``."""
         synthesis: Any = self.synthesis
-        conv, after = synthesis.convs[index], synthesis.convs[index + 1]
         features, rgb, _ = activation
-        code, next_code = codes[:, index], codes[:, index + 1]
-        rgb = synthesis.add_rgb(index // 2, features, rgb, code)
+        style, next_style = styles.convs[index], styles.convs[index + 1]
+        assert next_style is not None
+        if (block := synthesis.rgb_at(index)) is not None:
+            rgb = synthesis.rgbs[block](features, rgb, styles.rgbs[block])
         residual = synthesis.residual(index // 2, features)
-        next_styles = after.styles(next_code, features.dtype)
-        features = conv(features, code, self.noise_mode, next_styles=next_styles)
-        features = after(features, next_code, self.noise_mode, modulated_by=next_styles)
+        features = synthesis.convs[index](features, style, self.noise_mode, next_styles=next_style.styles)
+        features = synthesis.convs[index + 1](features, next_style, self.noise_mode, modulated=True)
         return Activation(_added(features, residual), rgb)
 
 
@@ -219,23 +246,22 @@ class Synthesis(nn.Module):
         self.rgbs = nn.ModuleList(RGB(width, config.code_dim, clamp) for width in with_rgb)
         self.first_rgb = len(widths) - len(with_rgb)  # the first block that has one
         self.skips = nn.ModuleList(Skip(a, b) for a, b in pairwise(widths)) if residual else None
+        self.bank: Kept[Bank] = Kept()
 
-    def add_rgb(self, block: int, features: Tensor, rgb: Tensor | None, code: Tensor) -> Tensor | None:
-        """Returns the RGB including this block's; None before the first block that has one."""
-        if block < self.first_rgb:
-            return None
-        added: Tensor = self.rgbs[block - self.first_rgb](features, rgb, code)
-        return added
+    def rgb_at(self, layer: int) -> int | None:
+        """Returns which RGB layer reads the code of this layer; None: none does."""
+        block = layer // 2 - self.first_rgb
+        return block if layer % 2 == 1 and block >= 0 else None
 
-    def fork_rgb(
-        self, block: int, features: Tensor, rgb: Tensor | None, code: Tensor, moves: Tensor, steps: Tensor
-    ) -> Tensor | None:
-        """Like ``add_rgb``, for all moved codes."""
-        if block < self.first_rgb:
-            return None
-        layer: Any = self.rgbs[block - self.first_rgb]
-        added: Tensor = layer.fork(features, rgb, code, moves, steps)
-        return added
+    def places(self) -> tuple[Place, ...]:
+        """Returns which layers read each code, in the order of the codes."""
+        found = []
+        for code in range(len(self.convs) + 1):
+            if (rgb := self.rgb_at(code)) is not None:
+                found.append(Place(code, False, rgb))
+            if code < len(self.convs):
+                found.append(Place(code, True, code))
+        return tuple(found)
 
     def residual(self, block: int, features: Tensor) -> Tensor | None:
         """Returns the shortcut from this block's features to the end of the next block, if there is one."""

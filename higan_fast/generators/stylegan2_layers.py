@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from higan_fast.checks import check_choice
-from higan_fast.generators.prepared import Prepared, WeightCache
+from higan_fast.generators.prepared import Kept, Prepared, WeightCache
+from higan_fast.generators.style_bank import LayerStyle
 from higan_fast.ops import bias_act, modulated_conv2d, perturb_styles, setup_filter, to_rgb, upfirdn2d
 from higan_fast.ops.modulated_conv2d import normalize_styles
 
@@ -74,39 +75,46 @@ class StyledConv(nn.Module):
         self.gain = 1.0 if half else math.sqrt(2)
         self.clamp = clamp * self.gain / math.sqrt(2) if clamp is not None else None
         self.cache = WeightCache()
+        self.kept_noise: Kept[Tensor] = Kept()
 
-    def styles(self, code: Tensor, dtype: torch.dtype) -> Tensor:
-        """Returns styles ``[N, inputs]`` for features of this dtype.
+    def prepared(self, dtype: torch.dtype) -> Prepared:
+        """Returns the weight as kernels need it for features of this dtype."""
+        return self.cache.get(self.weight, dtype, self.up)
+
+    def style(self, code: Tensor, dtype: torch.dtype) -> LayerStyle:
+        """Returns the style for features of this dtype; ``style_bank`` gives those of all layers at once.
 
         In float16 each sample's styles are scaled to a largest magnitude of 1, so that products cannot
         overflow. Demodulation cancels the factor.
         """
         styles: Tensor = self.affine(code)
-        return normalize_styles(styles)[0] if dtype == torch.float16 else styles
+        return LayerStyle(normalize_styles(styles)[0] if dtype == torch.float16 else styles)
 
     def forward(
         self,
         x: Tensor,
-        code: Tensor,
+        style: LayerStyle,
         noise_mode: str,
         next_styles: Tensor | None = None,
-        modulated_by: Tensor | None = None,
+        modulated: bool = False,
     ) -> Tensor:
         """Features ``[N, inputs, H, W]`` → ``[N, outputs, H·up, W·up]``.
 
         Args:
-            x: the features, already multiplied by ``modulated_by`` if that is given.
-            code: ``[N, code_dim]``.
+            x: the features.
+            style: this layer's, for features of ``x``'s dtype.
             noise_mode: see ``StyleGAN2.noise_mode``.
             next_styles: ``[N, outputs]``, multiplied into the result; None: nothing is.
-            modulated_by: this layer's styles, if ``x`` is already multiplied by them.
+            modulated: whether ``x`` is already multiplied by the style.
         """
         return self._convolve(
             x,
-            self.styles(code, x.dtype) if modulated_by is None else modulated_by,
+            style.styles,
             noise_mode,
+            demod=style.demod,
+            normalized=style.demod is not None,
             next_styles=next_styles,
-            modulated=modulated_by is not None,
+            modulated=modulated,
         )
 
     def fork(
@@ -130,7 +138,7 @@ class StyledConv(nn.Module):
             noise_mode: see ``StyleGAN2.noise_mode``.
             next_styles: ``[N·M·T, outputs]``, multiplied into the result; None: nothing is.
         """
-        square = self.cache.get(self.weight, x.dtype, self.up).square
+        square = self.prepared(x.dtype).square
         base, along = self.affine(code), self.affine.linear(moves)  # [N, I], [M, I]
         styles, demod = perturb_styles(base, along, steps, weight_square=square)
         assert demod is not None
@@ -140,7 +148,7 @@ class StyledConv(nn.Module):
 
     def _convolve(self, x: Tensor, styles: Tensor, noise_mode: str, **options: Any) -> Tensor:
         """Convolves with this layer's weight, noise and bias; styles ``[N·P, inputs]``."""
-        weight: Prepared = self.cache.get(self.weight, x.dtype, self.up)
+        weight = self.prepared(x.dtype)
         return modulated_conv2d(
             x,
             weight.kernel,
@@ -161,10 +169,11 @@ class StyledConv(nn.Module):
         check_choice("noise_mode", noise_mode, NOISE_MODES)
         if noise_mode == "none":
             return None
-        noise = self.noise_const
+        noise, strength = self.noise_const, self.noise_strength
         if noise_mode == "random":
             noise = torch.randn(num, 1, *noise.shape, dtype=x.dtype, device=x.device)
-        return noise * self.noise_strength.to(noise.dtype)
+            return noise * strength.to(noise.dtype)
+        return self.kept_noise.get([noise, strength], None, lambda: noise * strength.to(noise.dtype))
 
 
 class RGB(nn.Module):
@@ -181,8 +190,13 @@ class RGB(nn.Module):
         self.weight_gain = 1 / math.sqrt(inputs)
         self.register_buffer("resample_filter", setup_filter())
 
-    def forward(self, x: Tensor, rgb: Tensor | None, code: Tensor) -> Tensor:
-        styles = self.affine(code) * self.weight_gain
+    def styles(self, code: Tensor) -> Tensor:
+        """Returns styles ``[N, inputs]`` for a code ``[N, code_dim]``, with the weight's gain."""
+        styles: Tensor = self.affine(code) * self.weight_gain
+        return styles
+
+    def forward(self, x: Tensor, rgb: Tensor | None, styles: Tensor) -> Tensor:
+        """Adds the RGB of features ``[N, inputs, H, W]`` to ``rgb``; ``styles`` are as from ``styles``."""
         return to_rgb(
             x,
             self.weight,
@@ -203,7 +217,7 @@ class RGB(nn.Module):
             moves: ``[M, code_dim]``.
             steps: ``[T]``.
         """
-        own = to_rgb(x, self.weight, self.affine(code) * self.weight_gain, bias=self.bias)  # [N, 3, H, W]
+        own = to_rgb(x, self.weight, self.styles(code), bias=self.bias)  # [N, 3, H, W]
         along = self.affine.linear(moves) * self.weight_gain  # [M, I]
         weight = (self.weight[:, :, 0, 0] * along[:, None]).flatten(0, 1)  # [M·3, I]
         change = F.conv2d(x, weight[:, :, None, None].to(x.dtype)).to(own)  # the same for all samples

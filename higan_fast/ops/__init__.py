@@ -6,6 +6,7 @@ from higan_fast.ops.bias_act import bias_act
 from higan_fast.ops.conditional_batch_norm_act import conditional_batch_norm_act
 from higan_fast.ops.finish_block import finish_block
 from higan_fast.ops.image_to_input import image_to_input
+from higan_fast.ops.layer_styles import StylePart, layer_styles
 from higan_fast.ops.modulated_conv2d import modulated_conv2d
 from higan_fast.ops.perturb_styles import perturb_styles
 from higan_fast.ops.to_rgb import to_rgb
@@ -19,6 +20,7 @@ OPS = (
     "conditional_batch_norm_act",
     "finish_block",
     "image_to_input",
+    "layer_styles",
     "modulated_conv2d",
     "perturb_styles",
     "to_rgb",
@@ -27,11 +29,13 @@ OPS = (
 
 __all__ = [
     "OPS",
+    "StylePart",
     "adain",
     "bias_act",
     "conditional_batch_norm_act",
     "finish_block",
     "image_to_input",
+    "layer_styles",
     "modulated_conv2d",
     "perturb_styles",
     "setup_filter",

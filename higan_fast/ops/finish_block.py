@@ -161,11 +161,11 @@ def _native_finish_block(
     nothing = (None, 1, None, None, None, "linear", None, None, None)
     features = convolve(x, weight, styles, *nothing, convolution)
     image = _image(features, rgb_weight)
-    if noise is not None:
-        noise = small(noise, x).expand(num, 1, height, width)  # type: ignore[union-attr]
+    noise = small(noise, x)
+    spread = None if noise is None else _native.describe_expanded(noise, (num, 1, height, width))
     same = rgb is not None and rgb.shape[2:] == x.shape[2:]
     _native.launch(
-        "finish_block", x.device, features, small(demod, x), noise, small(bias, x), small(next_styles, x),
+        "finish_block", x.device, features, small(demod, x), spread, small(bias, x), small(next_styles, x),
         *tail_numbers(activation, None, gain, clamp), features, keep, small(rgb_weight.flatten(1), x),
         small(rgb_styles, x), small(rgb_bias, x), small(rgb, x),
         None if same or rgb is None else small(resample_filter, x), -1.0 if rgb_clamp is None else rgb_clamp,

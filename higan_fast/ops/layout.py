@@ -15,7 +15,9 @@ def accumulator_dtype(dtype: torch.dtype) -> torch.dtype:
 
 def small(tensor: Tensor | None, x: Tensor) -> Tensor | None:
     """Moves a style, bias, filter or noise to the device and dtype in which kernels read it with ``x``."""
-    return None if tensor is None else tensor.detach().to(x.device, accumulator_dtype(x.dtype))
+    if tensor is None or (tensor.device == x.device and tensor.dtype == accumulator_dtype(x.dtype)):
+        return tensor
+    return tensor.detach().to(x.device, accumulator_dtype(x.dtype))
 
 
 def is_channels_last(x: Tensor) -> bool:

@@ -50,6 +50,7 @@ def modulated_conv2d(
     clamp: float | None = None,
     next_styles: Tensor | None = None,
     modulated: bool = False,
+    normalized: bool = False,
     convolution: Convolution = "auto",
     impl: Impl = "auto",
 ) -> Tensor:
@@ -74,6 +75,8 @@ def modulated_conv2d(
         next_styles: ``[N·P, O]``, styles of the next layer, multiplied into the result.
         modulated: whether ``x`` is already multiplied by ``styles`` (the previous layer's ``next_styles``);
             ``styles`` then only enter the demodulation.
+        normalized: whether weight and styles have been normalised and ``demod`` includes the inverse, as from
+            ``layer_styles``; then nothing is done to them, and ``weight_gain`` is not read.
         convolution: of the native implementation. ``"library"`` runs torch's convolution, then one kernel;
             ``"fused"`` runs our tensor-core convolution, which includes that kernel (CUDA, 16 bits, I a
             multiple of 8); ``"auto"`` takes what was faster on such a GPU (``ops/convolution_choice.py``).
@@ -92,13 +95,13 @@ def modulated_conv2d(
         if weight_square is None:
             weight_square = square_weight(weight, weight_gain)
         demod = demodulation(styles, weight_square)
-    if x.dtype == torch.float16:
+    if x.dtype == torch.float16 and not normalized:
         if weight_gain is None:
             weight, weight_gain = normalize_weight(weight)
         if not modulated:
             styles, largest = normalize_styles(styles)
             demod = largest.expand(-1, weight.shape[0]) if demod is None else demod * largest
-    if weight_gain is not None:
+    if weight_gain is not None and not normalized:
         demod = weight_gain.expand(styles.shape[0], -1) if demod is None else demod * weight_gain
     arguments = (
         x, weight, None if modulated else styles, demod, up, resample_filter, noise, bias, activation, gain,
@@ -114,9 +117,9 @@ def square_weight(weight: Tensor, weight_gain: Tensor | None = None) -> Tensor:
     return square if weight_gain is None else square * weight_gain.square()[:, None]
 
 
-def demodulation(styles: Tensor, weight_square: Tensor) -> Tensor:
+def demodulation(styles: Tensor, weight_square: Tensor, epsilon: float = EPSILON) -> Tensor:
     """Returns the demodulation factors ``[N, O]`` of styles ``[N, I]`` for ``W2`` ``[O, I]``."""
-    return (styles.square() @ weight_square.T + EPSILON).rsqrt()
+    return (styles.square() @ weight_square.T + epsilon).rsqrt()
 
 
 def normalize_weight(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -214,13 +217,13 @@ def convolve(
 ) -> Tensor:
     num = x.shape[0] if styles is None else styles.shape[0]
     shape = (num, weight.shape[0], x.shape[2] * up, x.shape[3] * up)
-    if noise is not None:
-        noise = small(noise, x).expand(num, 1, *shape[2:])  # type: ignore[union-attr]
-    factors = (small(demod, x), noise, small(bias, x), small(next_styles, x))
+    noise = small(noise, x)
+    spread = None if noise is None else _native.describe_expanded(noise, (num, 1, *shape[2:]))
+    factors = (small(demod, x), spread, small(bias, x), small(next_styles, x))
     tail = (*factors, *tail_numbers(activation, None, gain, clamp))
     nothing = (None, None, None, None, *tail_numbers("linear", None, None, None))
     bare = all(factor is None for factor in factors) and tail[4:] == nothing[4:]
-    kernel = weight.to(x.dtype)
+    kernel = weight if weight.dtype == x.dtype else weight.to(x.dtype)
     if convolution == "auto":
         layer = Layer(num * shape[2] * shape[3], weight.shape[1], weight.shape[0], up)
         convolution = choose(x.device, x.dtype, layer)
@@ -236,11 +239,9 @@ def convolve(
             out,
         )  # fmt: skip
     else:
-        if up == 1:
-            out = F.conv2d(x, kernel, padding=weight.shape[-1] // 2)
-        else:
-            out = F.conv_transpose2d(x, kernel.transpose(0, 1), stride=2)
-        out = out.contiguous(memory_format=torch.channels_last)
+        out = _convolved(x, kernel, up)
+        if not out.is_contiguous(memory_format=torch.channels_last):
+            out = out.contiguous(memory_format=torch.channels_last)
         if up == 1 and not bare:
             _native.launch("conv_epilogue", x.device, out, None, 0, *tail, out)
     if up == 1:
@@ -250,6 +251,15 @@ def convolve(
     pad = _fir_padding(weight, resample_filter)
     _native.launch("conv_epilogue", x.device, before, small(resample_filter, x), pad, *tail, out)
     return out
+
+
+def _convolved(x: Tensor, kernel: Tensor, up: int) -> Tensor:
+    """As ``F.conv2d`` and ``F.conv_transpose2d`` do, by way of fewer calls."""
+    if up == 1:
+        pad = kernel.shape[-1] // 2
+        return torch.convolution(x, kernel, None, (1, 1), (pad, pad), (1, 1), False, (0, 0), 1)
+    kernel = kernel.transpose(0, 1)
+    return torch.convolution(x, kernel, None, (2, 2), (0, 0), (1, 1), True, (0, 0), 1)
 
 
 def _transposed(shape: tuple[int, ...], weight: Tensor, x: Tensor) -> Tensor:

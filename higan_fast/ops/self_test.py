@@ -15,6 +15,7 @@ from higan_fast.ops.bias_act import bias_act
 from higan_fast.ops.conditional_batch_norm_act import conditional_batch_norm_act
 from higan_fast.ops.finish_block import finish_block
 from higan_fast.ops.image_to_input import image_to_input
+from higan_fast.ops.layer_styles import StylePart, layer_styles
 from higan_fast.ops.modulated_conv2d import modulated_conv2d
 from higan_fast.ops.perturb_styles import perturb_styles
 from higan_fast.ops.to_rgb import to_rgb
@@ -39,6 +40,7 @@ def examples(draw: Draw, fused: bool) -> dict[str, list[Callable[..., Any]]]:
     styles, bias, noise = (draw(*shape, small=True) for shape in ((2, 16), (24,), (1, 1, 16, 18)))
     half_rgb, scale = draw(2, 3, 8, 9, small=True), draw(2, 16, small=True)
     per_channel = [draw(16, small=True) for _ in range(2)]
+    codes = draw(2, 7, 12, small=True)
     taps = setup_filter().to(styles)
 
     def convolve(convolution: Any) -> list[Callable[..., Any]]:
@@ -53,6 +55,18 @@ def examples(draw: Draw, fused: bool) -> dict[str, list[Callable[..., Any]]]:
         "bias_act": [lambda impl: bias_act(x, styles[0], activation="swish", clamp=1.0, impl=impl)],
         "upfirdn2d": [lambda impl: upfirdn2d(x, taps, up=2, padding=[2, 1, 2, 1], gain=4, impl=impl)],
         "modulated_conv2d": convolve("library") + (convolve("fused") if fused else []),
+        "layer_styles": [
+            lambda impl: layer_styles(
+                codes,
+                codes[0].repeat(3, 1)[:20],
+                bias[:20],
+                [StylePart(1, 12, 0), StylePart(0, 8, 3)],
+                weight_square=bias.square(),
+                gain=bias[:3],
+                normalize=True,
+                impl=impl,
+            )
+        ],
         "perturb_styles": [
             lambda impl: perturb_styles(styles, scale, styles[0, :3], weight_square=scale.square(), impl=impl)
         ],

@@ -113,8 +113,12 @@ def _native_to_rgb(
 ) -> Tensor:
     out = _fake(x, weight)
     same = rgb is not None and rgb.shape[2:] == x.shape[2:]
+    kernel = small(weight, x)
+    assert kernel is not None
+    address, code, sizes, strides = _native.describe(kernel)
+    flat = address, code, sizes[:2], strides[:2]  # [3, I]
     _native.launch(
-        "to_rgb", x.device, x, small(weight.flatten(1), x), small(styles, x), small(bias, x), small(rgb, x),
+        "to_rgb", x.device, x, flat, small(styles, x), small(bias, x), small(rgb, x),
         None if same or rgb is None else small(resample_filter, x), out, -1.0 if clamp is None else clamp,
     )  # fmt: skip
     return out

@@ -50,8 +50,8 @@ def test_the_networks_stay_as_they_were(monkeypatch):
     engine = Engine(generator, predictor, precision="fast")
     codes = generator.map(torch.randn(2, generator.latent_dim))
     seen = []
-    plain = generator.layer
-    generator.layer = lambda *arguments: seen.append(plain(*arguments).features.dtype) or plain(*arguments)
+    plain = generator.start
+    generator.start = lambda num: seen.append(plain(num).features.dtype) or plain(num)
     with torch.inference_mode():
         scores = engine.scores(codes)
     assert torch.bfloat16 in seen and scores.dtype == torch.float32

@@ -15,6 +15,7 @@ from higan_fast.ops import (
     conditional_batch_norm_act,
     finish_block,
     image_to_input,
+    layer_styles,
     modulated_conv2d,
     perturb_styles,
     setup_filter,
@@ -99,6 +100,7 @@ def _emptied(shape: tuple[int, ...], name: str, layout: str) -> tuple[int, ...]:
         "steps",
         "directions",
         "filter",
+        "gain",
     ) and not (name in ("mean", "variance") and len(shape) == 1)
     return (0, *shape[1:]) if layout == "empty" and per_sample and shape[0] != 1 else shape
 
@@ -249,6 +251,35 @@ CASES = [
         positive=("weight_square",),
     ),
     Case(perturb_styles, "styles only", {}, {"base": (2, 8), "directions": (1, 8), "steps": (2,)}),
+    Case(
+        layer_styles,
+        "normalised",
+        {},
+        {
+            "codes": (9, 4, 136),
+            "weight": (112, 136),
+            "bias": (112,),
+            "weight_square": (4 * 40 + 40 * 64,),
+            "gain": (44,),
+        },
+        options={"parts": [(3, 40, 4), (1, 8, 0), (0, 64, 40)], "normalize": True},
+        positive=("weight_square",),
+    ),
+    Case(
+        layer_styles,
+        "odd",
+        {},
+        {"codes": (2, 3, 5), "weight": (9, 5), "bias": (9,), "weight_square": (3 * 7 + 1 * 2,)},
+        options={"parts": [(0, 3, 7), (2, 5, 0), (1, 1, 2)]},
+        positive=("weight_square",),
+    ),
+    Case(
+        layer_styles,
+        "styles only",
+        {},
+        {"codes": (2, 1, 8), "weight": (4, 8), "bias": (4,)},
+        options={"parts": [(0, 4, 0)], "normalize": True},
+    ),
     Case(
         adain,
         "whole",
