@@ -164,7 +164,7 @@ class Graphs:
         self.drop()
         self._tape = None
         warnings.warn(
-            f"higan_fast: {type(self._network).__name__} cannot be recorded as a CUDA graph ({problem}); "
+            f"higan_fast: {self._network.__class__.__name__} cannot be recorded as a CUDA graph ({problem}); "
             "it runs without one, which is slower when kernels are short",
             RuntimeWarning,
             stacklevel=3,

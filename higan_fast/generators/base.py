@@ -14,6 +14,7 @@ from torch import Tensor
 
 from higan_fast.checks import check_truncation
 from higan_fast.generators.prepared import Kept, WeightCache
+from higan_fast.generators.replaying import drawn
 
 # On CPUs a layer's features are kept below this size. They then fit the last-level cache of a few cores, and
 # the C library's allocator reuses the block; larger blocks cost a page fault per 4 KiB at every layer.
@@ -220,8 +221,15 @@ class Generator(torch.nn.Module, metaclass=_MadeOutside):
     def image(self, activation: Activation) -> Tensor:
         """Activation after the last layer → images ``[N, 3, resolution, resolution]`` in about [-1, 1]."""
 
-    def synthesize(self, codes: Tensor) -> Tensor:
+    def synthesize(self, codes: Tensor, replay: bool = True) -> Tensor:
         """Layer codes ``[N, num_layers, code_dim]`` → images ``[N, 3, R, R]`` in about [-1, 1].
+
+        On CUDA the third call with as many codes replays a CUDA graph, as do later ones, where no gradient is
+        needed (``replaying.drawn`` says when else not). Recordings take the memory of one call.
+
+        Args:
+            codes: the layer codes.
+            replay: whether recordings may be made and replayed; if not, every op is launched by the host.
 
         Raises:
             ValueError: if the codes do not have this generator's shape.
@@ -231,7 +239,7 @@ class Generator(torch.nn.Module, metaclass=_MadeOutside):
                 f"codes: got shape {tuple(codes.shape)}, expected [N, {self.num_layers}, {self.code_dim}]; "
                 "make them with generator.map(z)"
             )
-        return self.draw(codes)
+        return drawn(self, codes) if replay else self.draw(codes)
 
     def draw(self, codes: Tensor, first: int = 0, activation: Activation | None = None) -> Tensor:
         """Layer codes ``[N, num_layers, code_dim]`` → images ``[N, 3, R, R]``, without checks.
