@@ -13,7 +13,8 @@ import torch
 
 import higan_fast as hf
 from benchmarks.boundaries import random_boundaries
-from benchmarks.paper.study import SHARD, Study
+from benchmarks.paper.study import HELD_OUT, SHARD, Study
+from higan_fast.boundaries.sides import choose_sides
 from higan_fast.boundaries.svm import fit_linear_svms
 from higan_fast.engine.precision import Wish
 from higan_fast.generators.stylegan2 import StyleGAN2
@@ -43,15 +44,22 @@ def pilot(
     It writes to a folder of its own, which is removed.
     """
     limit = SECONDS * study.scale / len(STAGES)
+    sampling, reading = _sampling(study, generator, scorer, precision, limit)
     return {
-        "sample": _sampling(study, generator, scorer, precision, limit),
-        "fit": _fitting(study, generator, device),
+        "sample": sampling,
+        "fit": _fitting(study, generator, device, reading),
         "verify": _verifying(study, generator, scorer, precision, limit),
     }
 
 
-def _sampling(study: Study, generator: StyleGAN2, scorer: Predictor, precision: Wish, limit: float) -> Guess:
-    """Times shards after the first one, which prepares weights and records graphs."""
+def _sampling(
+    study: Study, generator: StyleGAN2, scorer: Predictor, precision: Wish, limit: float
+) -> tuple[Guess, float]:
+    """Times shards after the first one, which prepares weights and records graphs, and their reading.
+
+    Returns:
+        A guess, and the seconds in which the codes and scores of one sample are read.
+    """
     shard = max(64, min(SHARD, study.samples // 16 // 64 * 64))
     with tempfile.TemporaryDirectory() as folder:
 
@@ -65,12 +73,18 @@ def _sampling(study: Study, generator: StyleGAN2, scorer: Predictor, precision: 
         while num == shard or (seconds < limit / 2 and goal <= study.samples):
             seconds += _seconds(lambda: sample(goal))  # noqa: B023 (called at once)
             num, goal = goal, 2 * goal
+        reading = _seconds(lambda: hf.Samples.open(folder).w) / num
     rate = (num - shard) / seconds
-    return Guess(study.samples / rate, f"{num - shard:,} samples at {rate:,.1f}/s, written to the disk")
+    basis = f"{num - shard:,} samples at {rate:,.1f}/s, written to the disk"
+    return Guess(study.samples / rate, basis), reading
 
 
-def _fitting(study: Study, generator: StyleGAN2, device: str) -> Guess:
-    """Times machines on as many codes as the study's have, with labels by a noisy direction."""
+def _fitting(study: Study, generator: StyleGAN2, device: str, reading: float) -> Guess:
+    """Times machines on as many codes as the study's have, with labels by a noisy direction.
+
+    Args:
+        reading: the seconds that it takes to read a sample.
+    """
     num = study.learnt_from
     machines = min(MACHINES["cpu" if device == "cpu" else "cuda"], study.attributes)
     with torch.inference_mode():
@@ -81,9 +95,13 @@ def _fitting(study: Study, generator: StyleGAN2, device: str) -> Guess:
     labels = np.where(scores > np.median(scores, axis=0), 1, -1).astype(np.int8).T.copy()
     given = (codes, labels) if device == "cpu" else (_on(device, codes), _on(device, labels))
     seconds = _seconds(lambda: fit_linear_svms(*given))
+    of_all = random.normal(size=study.samples).astype(np.float32)
+    sorting = _seconds(lambda: choose_sides(of_all, study.per_side, HELD_OUT, 0, False))
+    parts = reading * study.samples, sorting * study.attributes, seconds * study.attributes / machines
     return Guess(
-        seconds * study.attributes / machines,
-        f"{machines} machines on {num:,} codes took {seconds:.2f} s; without the reading of samples",
+        sum(parts),
+        f"reading samples {parts[0]:.2f} s, sorting their scores {parts[1]:.2f} s, machines {parts[2]:.2f} s "
+        f"as {machines} on {num:,} codes took {seconds:.2f} s",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
@@ -174,12 +175,12 @@ def fit_boundaries(
             raise ValueError(f"samples: {what} are not all finite (NaN or infinite)")
     chosen: dict[str, Sides] = {}
     skipped: dict[str, str] = {}
-    for name in names:
-        try:
-            column = scores[:, known.index(name)]
-            chosen[name] = choose_sides(column, num, held_out, seed, method in ON_ALL)
-        except CannotFitError as reason:
-            skipped[name] = str(reason)
+    columns_of = [scores[:, known.index(name)] for name in names]
+    for name, sides in zip(names, _sides(columns_of, num, held_out, seed, method in ON_ALL), strict=True):
+        if isinstance(sides, CannotFitError):
+            skipped[name] = str(sides)
+        else:
+            chosen[name] = sides
     fitted: list[Boundary] = []
     if chosen:
         columns = [known.index(name) for name in chosen]
@@ -226,6 +227,21 @@ def fit_boundaries(
         replace(each, origin=origin, deviation=deviation[each.name]) for each in measured_on(samples, fitted)
     )
     return Boundaries(known_of, skipped, settings)
+
+
+def _sides(
+    columns: Sequence[NDArray[np.float32]], num: int, held_out: float, seed: int, learn_from_all: bool
+) -> list[Sides | CannotFitError]:
+    """The sides of each semantic, or why it has none; several at once, for 100 sort millions of scores."""
+
+    def of(column: NDArray[np.float32]) -> Sides | CannotFitError:
+        try:
+            return choose_sides(column, num, held_out, seed, learn_from_all)
+        except CannotFitError as reason:
+            return reason
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        return list(pool.map(of, columns))
 
 
 def _given(generator: Generator | None, predictor: Predictor | None, why: str) -> tuple[Generator, Predictor]:
