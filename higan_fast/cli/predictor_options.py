@@ -246,7 +246,7 @@ def _content(path: Path, option: str) -> str:
     if size > LONGEST_FILE:
         raise ValueError(f"{path}: has {size:,} bytes, expected a small text file for {option}")
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError(f"{path}: is no text, expected one for {option}") from None
 

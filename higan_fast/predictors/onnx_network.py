@@ -20,7 +20,7 @@ from higan_fast.wording import in_words, printable
 if TYPE_CHECKING:
     import onnx
 
-ERRORS_ALONE = 3  # ONNX Runtime's severities: warnings of what it optimises tell nobody anything
+SILENT = 4  # of ONNX Runtime's severities: what it logs as an error, it raises too
 TYPES: dict[str, tuple[Any, torch.dtype]] = {
     "tensor(float)": (np.float32, torch.float32),
     "tensor(float16)": (np.float16, torch.float16),
@@ -215,7 +215,7 @@ def _session(path: Path, device: torch.device) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = ERRORS_ALONE
+    options.log_severity_level = SILENT
     options.intra_op_num_threads = torch.get_num_threads()
     providers: list[Any] = ["CPUExecutionProvider"]
     if device.type == "cuda":
@@ -231,7 +231,7 @@ def _session(path: Path, device: torch.device) -> Any:
                 stacklevel=2,
             )
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+        return onnxruntime.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
     except Exception as error:  # its classes derive from Exception alone
         raise ValueError(f"{path}: ONNX Runtime does not take it ({first_line(error)})") from error
 

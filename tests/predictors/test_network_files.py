@@ -171,6 +171,7 @@ REFUSED = {
     "program.pt": "is a program of torch.export; save",
     "text.ts": "is a pickle: weights without",
     "short.ts": "short.ts: is ",
+    "flipped.ts": r"flipped\.ts: is damaged; the checksum of 'net/data/0' in it differs",
     "none.ts": "none.ts: there is no such file",
 }
 
@@ -187,6 +188,9 @@ def bad(folder):
     with zipfile.ZipFile(folder / "program.pt", "w") as file:
         file.writestr("program/archive_format", "pt2")
     content = (folder / "net.ts").read_bytes()
+    weights = network()[0].weight.detach().numpy().tobytes()
+    assert content.count(weights) == 1
+    (folder / "flipped.ts").write_bytes(content.replace(weights, bytes([weights[0] ^ 1]) + weights[1:]))
     (folder / "short.ts").write_bytes(content[: len(content) // 2])
     return folder
 
@@ -205,6 +209,18 @@ def test_what_is_no_predictor_is_refused_in_one_line(bad, file):
     with pytest.raises((ValueError, FileNotFoundError), match=REFUSED[file]) as raised:
         load_predictor(f"{bad}/{file}")
     assert str(raised.value).isprintable() and str(bad) in str(raised.value)
+
+
+def test_a_runtime_that_refuses_a_file_prints_nothing_itself(folder, tmp_path, capfd):
+    path, content = tmp_path / "net.onnx", (folder / "net.onnx").read_bytes()
+    for old, new in ((b"Relu", b"Rely"), (b"images", b"im\xffges")):
+        path.write_bytes(content.replace(old, new))
+        with pytest.raises(
+            ValueError, match=r"net\.onnx: (ONNX Runtime does not take it|is no ONNX)"
+        ) as raised:
+            load_predictor(path, NAMES)
+        assert str(raised.value).isprintable()
+    assert capfd.readouterr() == ("", "")
 
 
 def test_scores_of_another_number_or_shape_are_refused(folder, tmp_path):

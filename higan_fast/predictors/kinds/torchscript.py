@@ -10,10 +10,12 @@ from typing import Any
 
 import torch
 
+from higan_fast.files import first_line
 from higan_fast.opening import opened, sha256
 from higan_fast.predictors.kind import Kind, always
 from higan_fast.predictors.network import OPTIONS, NetworkPredictor
 from higan_fast.refusing import refusing
+from higan_fast.wording import in_words
 
 
 class ScriptedNetwork(torch.nn.Module):
@@ -52,14 +54,14 @@ def read(argument: str, options: Mapping[str, Any]) -> NetworkPredictor:
 
 def _check_is_script(path: Path) -> None:
     """Raises ValueError, which says what to do, where a file is of another of torch's formats."""
-    with opened(path) as file, refusing(path):
-        is_zip = zipfile.is_zipfile(file)
-        names = zipfile.ZipFile(file).namelist() if is_zip else []
+    names, damaged = _entries(path)
+    if damaged is not None:
+        raise ValueError(f"{path}: is damaged; the checksum of {in_words(damaged)} in it differs")
     inside = [name.partition("/")[2] for name in names]
     if any(name.startswith("code/") for name in inside) and "constants.pkl" in inside:
         return
     what = "no TorchScript"
-    if "data.pkl" in inside or not is_zip:
+    if "data.pkl" in inside or not names:
         what = "a pickle: weights without their network, or objects of somebody's code"
     elif any("exported_program" in name for name in inside) or "archive_format" in inside:
         what = "a program of torch.export"
@@ -67,6 +69,18 @@ def _check_is_script(path: Path) -> None:
         f"{path}: is {what}; save the network with torch.jit.script(network).save('network.ts') or "
         "torch.onnx.export, or write a Python file that builds and loads it, and give FILE.py:FUNCTION"
     )
+
+
+def _entries(path: Path) -> tuple[list[str], str | None]:
+    """The names in a zip file, and the first that is damaged, which torch does not look for."""
+    with opened(path) as file:
+        try:
+            if not zipfile.is_zipfile(file):
+                return [], None
+            entries = zipfile.ZipFile(file)
+            return entries.namelist(), entries.testzip()
+        except Exception as error:  # zipfile and zlib raise all kinds of them
+            raise ValueError(f"{path}: is damaged ({first_line(error)})") from error
 
 
 KIND = Kind(
