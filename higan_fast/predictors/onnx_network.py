@@ -14,7 +14,7 @@ from torch import Tensor
 
 from higan_fast.files import first_line
 from higan_fast.opening import check_file, sha256
-from higan_fast.refusing import OUT_OF_MEMORY
+from higan_fast.refusing import OUT_OF_MEMORY, refusing
 from higan_fast.wording import in_words, printable
 
 if TYPE_CHECKING:
@@ -58,8 +58,9 @@ class OnnxNetwork(torch.nn.Module):
         self.path = path
         self._sessions: dict[torch.device, Any] = {}
         session = self._session(torch.device("cpu"))
-        self.input, self.dtype, self.batch, self.size = self._chosen_input(session)
-        self.output, self.num_scores = self._chosen_output(session, output)
+        with refusing(path):  # names may be no text
+            self.input, self.dtype, self.batch, self.size = self._chosen_input(session)
+            self.output, self.num_scores = self._chosen_output(session, output)
         self.identity = f"onnx {digest_of(files)} {self.output}"
 
     def forward(self, images: Tensor) -> Tensor:
