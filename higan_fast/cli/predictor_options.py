@@ -131,6 +131,28 @@ SETTINGS: tuple[Setting, ...] = (
         partial(listed, option="--measures"),
         joined,
     ),
+    Setting(
+        "clip_model",
+        "NAME|FILE.json",
+        "Architecture of clip: one that open_clip has, or a file that describes one.  [default: ViT-B-32]",
+        str,
+        str,
+    ),
+    Setting(
+        "clip_weights",
+        "TAG|FILE",
+        "Weights of clip: a tag that open_clip knows, or a file.  [default: laion2b_s34b_b79k]",
+        str,
+        str,
+    ),
+    Setting(
+        "templates",
+        "A,B,…|FILE",
+        "Prompts of clip, with {} for the words, whose embeddings are averaged.  [default: {}, a photo of "
+        "{}, a picture of {}]",
+        partial(listed, option="--templates"),
+        joined,
+    ),
 )
 
 
