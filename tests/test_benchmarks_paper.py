@@ -68,6 +68,7 @@ def test_what_is_scaled_to_what():
     assert (whole.null, whole.most_samples, whole.num_layers) == (32, 2000, 14)
     assert whole.flops == pytest.approx(90.2e9 + 13.8e9, rel=2e-3)  # config-f, and WRN-18 on 224²
     assert (small.samples, small.attributes, small.per_side, small.resolution) == (5000, 10, 1000, 64)
+    assert (small.null, Study.of(0.0005).null) == (16, 4)
     assert not any("(of" in line for line in whole.lines())
     assert "5,000 (of 500,000) samples" in "\n".join(small.lines())
 

@@ -14,6 +14,7 @@ from benchmarks.cases.wide_resnet import WideResNet18
 
 SAMPLES, PER_SIDE, ATTRIBUTES, NULL, MOST_SAMPLES = 500_000, 10_000, 102, 32, 2000
 SHARD = 256  # samples per file, as ``hf.sample`` has them
+FEWEST_NULL = 16  # fewer random directions of a kind tell no effect of a boundary from theirs for sure
 HELD_OUT = 0.3  # of the samples on a side, as ``hf.fit_boundaries`` does
 # from which scale on: resolution and channel base of the StyleGAN2, and numbers in a code
 NETWORKS = ((0.05, 256, 32768, 512), (0.002, 64, 2048, 512), (0.0, 8, 256, 64))
@@ -55,7 +56,7 @@ class Study:
             samples,
             per_side=min(samples // 4, max(100, round(PER_SIDE * root))),
             attributes=max(2, round(ATTRIBUTES * root)),
-            null=max(4, round(NULL * root)),
+            null=max(FEWEST_NULL if scale >= 0.002 else 4, round(NULL * root)),
             most_samples=max(32, round(MOST_SAMPLES * root)),
             resolution=resolution,
             base=base,
