@@ -12,6 +12,7 @@ import higan_fast as hf
 from higan_fast import graphs as cuda_graphs
 from higan_fast.engine.engine import Engine
 from higan_fast.engine.plan import Plan, all_and_each
+from higan_fast.generators import replaying
 from higan_fast.predictors.base import ModulePredictor
 from higan_fast.probing.tally import Tally
 
@@ -188,6 +189,18 @@ def test_graphs_follow_weights_and_take_no_more_memory_with_time():
         graphs.drop()
     gc.collect()
     assert taken > 0 and torch.cuda.memory_allocated() <= before - taken
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("dtype, atol", [(None, ATOL["exact"]), (torch.float16, ATOL["fast"])])
+def test_images_are_replayed_outside_of_the_engine_too(dtype, atol):
+    generator, _ = networks("cuda")
+    generator.activation_dtype = dtype
+    for _ in range(4):
+        codes = codes_of(generator)
+        plain = generator.synthesize(codes, replay=False)
+        torch.testing.assert_close(generator.synthesize(codes), plain, rtol=0, atol=atol)
+    assert len(replaying._recordings[generator].graphs) == 1
 
 
 @torch.inference_mode()
