@@ -3,6 +3,7 @@
 import gc
 import warnings
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -144,6 +145,21 @@ def test_graphs_give_what_eager_work_gives(precision, monkeypatch):
         torch.testing.assert_close(engine.images(codes), plain.images(codes), rtol=0, atol=atol)
         torch.testing.assert_close(engine.scores(codes), plain.scores(codes), rtol=0, atol=atol)
     assert len(engine._synthesis) > generator.num_layers and len(engine._scoring) > 0
+
+
+@torch.inference_mode()
+def test_lists_of_any_length_share_the_recording_of_their_layer(monkeypatch):
+    generator, predictor = networks("cuda")
+    with without_graphs(monkeypatch):
+        plain = Engine(generator, predictor, batch_size=32)
+    engine, plan = Engine(generator, predictor, batch_size=32), plan_of(generator)
+    for num, left in ((NUM, 3), (NUM, 2), (NUM - 3, 2), (NUM - 5, 1)):
+        codes, chosen = codes_of(generator)[:num], plan.chosen.copy()
+        chosen[left:] = False
+        some = replace(plan, chosen=chosen)
+        found, expected = (scores_of(one, codes, some)[:, :left] for one in (engine, plain))
+        torch.testing.assert_close(found, expected, rtol=0, atol=ATOL["exact"])
+    assert len(engine._synthesis) == generator.num_layers
 
 
 @torch.inference_mode()
