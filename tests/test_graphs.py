@@ -222,7 +222,7 @@ def test_a_recording_keeps_what_it_reads_and_nothing_that_it_made(tape):
     prepared = conv.cache.get(conv.weight, torch.float32, 1)
     (graph,) = graphs._graphs.values()
     kept = {storage.data_ptr() for storage in graph.reads}
-    noise = conv._noise("const", *inputs)
+    noise = conv._noise("const", inputs[0])
     read = [conv.bias, noise, conv.affine.weight, prepared.square, prepared.kernel]
     assert kept >= {tensor.untyped_storage().data_ptr() for tensor in (*read, *graph.inputs)}
     assert graph.output.untyped_storage().data_ptr() not in kept

@@ -55,10 +55,6 @@ class Activation(NamedTuple):
         """Returns the activation of a slice of the samples."""
         return self.each(lambda tensor: tensor[samples])
 
-    def repeated(self, times: int) -> Activation:
-        """Repeats every sample ``times`` times; the copies of a sample are adjacent."""
-        return self.each(lambda tensor: tensor.repeat_interleave(times, 0))
-
     @staticmethod
     def joined(parts: Sequence[Activation]) -> Activation:
         """Concatenates the parts along the samples."""
@@ -79,7 +75,7 @@ class Generator(torch.nn.Module, metaclass=_MadeOutside):
 
     ``map`` turns latents into layer codes, and ``synthesize`` turns layer codes into images. Both build on
     the staged interface ``start`` → ``layer`` (for each of ``num_layers``) → ``image``. To change the code of
-    layer *l* alone, keep the activation that enters layer *l* and ``fork`` there.
+    layer *l* alone, keep the activation that enters layer *l* and ``draw`` from there.
 
     Attributes:
         family: name of the family, as files and reports show it.
@@ -257,24 +253,6 @@ class Generator(torch.nn.Module, metaclass=_MadeOutside):
             activation = self.layer(index, activation, codes[:, index])
         return self.image(activation)
 
-    def fork(self, index: int, activation: Activation, codes: Tensor, moves: Tensor, steps: Tensor) -> Tensor:
-        """Perturbs every sample by every step along every direction, and runs the layers from ``index`` on.
-
-        Families override this to share work between the perturbations of one sample.
-
-        Args:
-            index: the first layer whose code moves.
-            activation: the activation of N samples that enters this layer.
-            codes: codes of the same samples, ``[N, num_layers, code_dim]``.
-            moves: what a step of 1 along each direction adds to the codes, ``[M, num_layers, code_dim]``.
-            steps: ``[T]``.
-
-        Returns:
-            Images ``[N·M·T, 3, R, R]``, ordered by sample, then direction, then step.
-        """
-        repeated = activation.repeated(len(moves) * len(steps))
-        return self.draw(moved_codes(codes, moves, steps), index, repeated)
-
     def slices(self, index: int, num: int) -> list[slice]:
         """Splits ``num`` samples where layer ``index`` runs faster in parts; empty if one pass is best."""
         most = self.samples_at_once(index)
@@ -355,18 +333,3 @@ def group_of(index: int, num: int) -> Group:
 def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
     present = [part for part in parts if part is not None]
     return torch.cat(present) if present else None
-
-
-def moved_codes(codes: Tensor, moves: Tensor, steps: Tensor) -> Tensor:
-    """Returns ``codes + steps · moves`` for all combinations.
-
-    Args:
-        codes: ``[N, ...]``, layer codes or latents.
-        moves: ``[M, ...]``.
-        steps: ``[T]``.
-
-    Returns:
-        ``[N·M·T, ...]``, ordered by sample, then direction, then step.
-    """
-    along = steps.reshape(-1, *[1] * (moves.ndim - 1)) * moves[:, None]  # [M, T, ...]
-    return (codes[:, None, None] + along).flatten(0, 2)

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from higan_fast.generators.base import Activation, Layer, group_of, moved_codes
+from higan_fast.generators.base import Activation, Layer, group_of
 from higan_fast.generators.prepared import Kept
 from higan_fast.generators.progressive_config import ProgressiveConfig
 from higan_fast.generators.settings import (
@@ -146,31 +146,6 @@ class StyleGAN2(StyleBased):
         if first < self.num_layers:
             activation = self._layer(self.num_layers - 1, activation, None, styles.rgbs[-1])
         return self.image(activation)
-
-    def fork(self, index: int, activation: Activation, codes: Tensor, moves: Tensor, steps: Tensor) -> Tensor:
-        """Like ``Generator.fork``; a sample's perturbations share its features and the sums over styles."""
-        synthesis: Any = self.synthesis
-        features, rgb, residual = activation
-        moved = moved_codes(codes, moves, steps)  # [N M T, L, D]
-        along = (codes[:, index], moves[:, index], steps)
-        repeats = len(moves) * len(steps)
-        styles = self._styles(moved, activation, index + 1)
-        if index % 2 == 0:
-            repeated = activation.repeated(repeats)
-            features = synthesis.convs[index].fork(features, *along, self.noise_mode)
-            ended = Activation(_added(features, repeated.residual), repeated.rgb)
-            return self._drawn(styles, index + 1, ended)
-        if (block := synthesis.rgb_at(index)) is not None:
-            rgb = synthesis.rgbs[block].fork(features, rgb, *along)
-        if index == self.num_layers - 1:
-            return self.image(Activation(features, rgb))  # image() reads only the RGB
-        residual = synthesis.residual(index // 2, features)
-        residual = None if residual is None else residual.repeat_interleave(repeats, 0)
-        after, next_style = synthesis.convs[index + 1], styles.convs[index + 1]
-        assert next_style is not None
-        features = synthesis.convs[index].fork(features, *along, self.noise_mode, next_style.styles)
-        features = after(features, next_style, self.noise_mode, modulated=True)
-        return self._drawn(styles, index + 2, Activation(_added(features, residual), rgb))
 
     def _block(self, index: int, activation: Activation, styles: Styles) -> Activation:
         """Runs both layers of the block that begins at layer ``index``."""

@@ -1,9 +1,8 @@
-"""The layers of StyleGAN2; ``fork`` runs a layer for all moved codes of a sample at once."""
+"""The layers of StyleGAN2."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from higan_fast.checks import check_choice
 from higan_fast.generators.prepared import Kept, Prepared, WeightCache
 from higan_fast.generators.style_bank import LayerStyle
-from higan_fast.ops import bias_act, modulated_conv2d, perturb_styles, setup_filter, to_rgb, upfirdn2d
+from higan_fast.ops import bias_act, modulated_conv2d, setup_filter, to_rgb, upfirdn2d
 from higan_fast.ops.modulated_conv2d import normalize_styles
 
 NOISE_MODES = ("const", "random", "none")
@@ -107,71 +106,33 @@ class StyledConv(nn.Module):
             next_styles: ``[N, outputs]``, multiplied into the result; None: nothing is.
             modulated: whether ``x`` is already multiplied by the style.
         """
-        return self._convolve(
-            x,
-            style.styles,
-            noise_mode,
-            demod=style.demod,
-            normalized=style.demod is not None,
-            next_styles=next_styles,
-            modulated=modulated,
-        )
-
-    def fork(
-        self,
-        x: Tensor,
-        code: Tensor,
-        moves: Tensor,
-        steps: Tensor,
-        noise_mode: str,
-        next_styles: Tensor | None = None,
-    ) -> Tensor:
-        """Features ``[N, inputs, H, W]`` → ``[N·M·T, outputs, H·up, W·up]``, for all moved codes.
-
-        A style is affine in its code, so ``affine(code + step · move) = affine(code) + step · A move``.
-
-        Args:
-            x: the features, not modulated.
-            code: ``[N, code_dim]``.
-            moves: ``[M, code_dim]``.
-            steps: ``[T]``.
-            noise_mode: see ``StyleGAN2.noise_mode``.
-            next_styles: ``[N·M·T, outputs]``, multiplied into the result; None: nothing is.
-        """
-        square = self.prepared(x.dtype).square
-        base, along = self.affine(code), self.affine.linear(moves)  # [N, I], [M, I]
-        styles, demod = perturb_styles(base, along, steps, weight_square=square)
-        assert demod is not None
-        return self._convolve(
-            x, styles.flatten(0, 2), noise_mode, demod=demod.flatten(0, 2), next_styles=next_styles
-        )
-
-    def _convolve(self, x: Tensor, styles: Tensor, noise_mode: str, **options: Any) -> Tensor:
-        """Convolves with this layer's weight, noise and bias; styles ``[N·P, inputs]``."""
         weight = self.prepared(x.dtype)
         return modulated_conv2d(
             x,
             weight.kernel,
-            styles,
+            style.styles,
+            demod=style.demod,
+            normalized=style.demod is not None,
+            modulated=modulated,
             weight_square=weight.square,
             weight_gain=weight.gain,
             up=self.up,
             resample_filter=self.resample_filter,
-            noise=self._noise(noise_mode, x, len(styles)),
+            noise=self._noise(noise_mode, x),
             bias=self.bias,
             activation="lrelu",
             gain=self.gain,
             clamp=self.clamp,
-            **options,
+            next_styles=next_styles,
         )
 
-    def _noise(self, noise_mode: str, x: Tensor, num: int) -> Tensor | None:
+    def _noise(self, noise_mode: str, x: Tensor) -> Tensor | None:
         check_choice("noise_mode", noise_mode, NOISE_MODES)
         if noise_mode == "none":
             return None
         noise, strength = self.noise_const, self.noise_strength
         if noise_mode == "random":
-            noise = torch.randn(num, 1, *noise.shape, dtype=x.dtype, device=x.device)
+            noise = torch.randn(len(x), 1, *noise.shape, dtype=x.dtype, device=x.device)
             return noise * strength.to(noise.dtype)
         return self.kept_noise.get([noise, strength], None, lambda: noise * strength.to(noise.dtype))
 
@@ -206,28 +167,6 @@ class RGB(nn.Module):
             resample_filter=self.resample_filter,
             clamp=self.clamp,
         )
-
-    def fork(self, x: Tensor, rgb: Tensor | None, code: Tensor, moves: Tensor, steps: Tensor) -> Tensor:
-        """Returns RGB ``[N·M·T, 3, H, W]`` for all moved codes: linear in the step, as nothing demodulates.
-
-        Args:
-            x: features ``[N, inputs, H, W]``.
-            rgb: RGB accumulated so far for the same samples, or None.
-            code: ``[N, code_dim]``.
-            moves: ``[M, code_dim]``.
-            steps: ``[T]``.
-        """
-        own = to_rgb(x, self.weight, self.styles(code), bias=self.bias)  # [N, 3, H, W]
-        along = self.affine.linear(moves) * self.weight_gain  # [M, I]
-        weight = (self.weight[:, :, 0, 0] * along[:, None]).flatten(0, 1)  # [M·3, I]
-        change = F.conv2d(x, weight[:, :, None, None].to(x.dtype)).to(own)  # the same for all samples
-        change = change.unflatten(1, (len(moves), 1, 3))  # [N, M, 1, 3, H, W]
-        new = own[:, None, None] + steps.to(own)[:, None, None, None] * change
-        if self.clamp is not None:
-            new = new.clamp(-self.clamp, self.clamp)
-        if rgb is not None:
-            new = new + _upsampled(rgb, self.resample_filter)[:, None, None]
-        return new.flatten(0, 2).contiguous(memory_format=torch.channels_last)
 
 
 class Skip(nn.Module):

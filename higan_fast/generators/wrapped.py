@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from higan_fast.generators.base import Activation, Generator, Layer, group_of, moved_codes
+from higan_fast.generators.base import Activation, Generator, Layer, group_of
 
 Draw = Callable[[Tensor], Any]
 Map = Callable[..., Any]
@@ -191,9 +191,6 @@ class Wrapped(Generator):
 
     def draw(self, codes: Tensor, first: int = 0, activation: Activation | None = None) -> Tensor:
         return self._drawn(codes)
-
-    def fork(self, index: int, activation: Activation, codes: Tensor, moves: Tensor, steps: Tensor) -> Tensor:
-        return self._drawn(moved_codes(codes, moves, steps))
 
     def _mapped(self, z: Tensor, one_hot: Tensor) -> Tensor:
         """Latents → ``[N, 1, D]``, for all layers, or ``[N, L, D]``."""

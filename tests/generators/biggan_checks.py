@@ -19,16 +19,16 @@ def codes_for(generator, num, truncation_psi=1.0):
     return generator.map(z, torch.arange(num) % 4, truncation_psi)
 
 
-def check_forks(generator, truncation_psi=1.0):
-    """A fork is a forward for every perturbation."""
-    codes, steps = codes_for(generator, 2, truncation_psi), torch.tensor([2.0, -1.0]).double()
+def check_draws(generator, truncation_psi=1.0):
+    """What is drawn from a layer on, for codes that moved there, is a forward with them."""
+    codes, samples = codes_for(generator, 2, truncation_psi), torch.tensor([1, 0, 1])
     moves = torch.randn(3, *codes.shape[1:]).double()
     activation = generator.start(2)
     for index in range(generator.num_layers):
         moves[:, :index] = 0
-        moved = codes[:, None, None] + steps[:, None, None] * moves[:, None]
-        found = generator.fork(index, activation, codes, moves, steps)
-        torch.testing.assert_close(found, generator.synthesize(moved.flatten(0, 2)), atol=1e-12, rtol=1e-12)
+        moved = codes[samples] + moves
+        found = generator.draw(moved, index, activation.each(lambda tensor: tensor[samples]))
+        torch.testing.assert_close(found, generator.synthesize(moved), atol=1e-12, rtol=1e-12)
         activation = generator.layer(index, activation, codes[:, index])
 
 

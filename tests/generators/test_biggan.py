@@ -11,7 +11,7 @@ from higan_fast.generators.biggan_layers import Conv, SelfAttention, doubling_ke
 from higan_fast.predictors.base import Predictor, Semantic
 from higan_fast.probing import fit_boundaries, sample, verify
 from higan_fast.probing.screening import screen
-from tests.generators.biggan_checks import check_16_bits, check_forks, check_gradients, codes_for, make
+from tests.generators.biggan_checks import check_16_bits, check_draws, check_gradients, codes_for, make
 from tests.generators.plain_biggan import (
     attended,
     convolved,
@@ -125,8 +125,8 @@ def test_a_layers_code_changes_nothing_below_it_and_padding_nothing_at_all(gener
                 assert torch.equal(one.features, two.features) == (index < changed)
 
 
-def test_a_fork_is_a_forward_for_every_perturbation(generator):
-    check_forks(generator)
+def test_what_is_drawn_from_a_layer_on_is_a_forward(generator):
+    check_draws(generator)
 
 
 def test_slices_change_nothing(hierarchical, monkeypatch):

@@ -8,7 +8,7 @@ import torch
 
 from higan_fast.generators.biggan_deep import BigGANDeep, BigGANDeepConfig
 from higan_fast.generators.biggan_layers import Statistics, position_of
-from tests.generators.biggan_checks import check_16_bits, check_forks, check_gradients, codes_for, make
+from tests.generators.biggan_checks import check_16_bits, check_draws, check_gradients, codes_for, make
 from tests.generators.plain_biggan import (
     attended,
     convolved,
@@ -195,8 +195,8 @@ def test_a_layers_code_changes_nothing_below_it(generator):
             assert torch.equal(one.features, two.features) == (index < changed)
 
 
-def test_a_fork_is_a_forward_for_every_perturbation(generator):
-    check_forks(generator, 0.42)
+def test_what_is_drawn_from_a_layer_on_is_a_forward(generator):
+    check_draws(generator, 0.42)
 
 
 @pytest.mark.parametrize("dtype, share", [(torch.float16, 1e-2), (torch.bfloat16, 8e-2)])

@@ -86,14 +86,6 @@ def test_without_classes_only_the_direction_of_the_latent_counts(generator):
     )
 
 
-def test_a_fork_moves_the_latent(generator):
-    codes, moves = torch.randn(2, 1, 15).double(), torch.randn(3, 1, 15).double()
-    steps = torch.tensor([1.0, -2.0]).double()
-    found = generator.fork(0, generator.start(2), codes, moves, steps)
-    moved = codes[:, None, None] + steps[:, None, None] * moves[:, None]  # [N, M, T, 1, D]
-    assert torch.equal(found, generator.synthesize(moved.flatten(0, 2)))
-
-
 @pytest.mark.parametrize("dtype, share", [(torch.float16, 1e-2), (torch.bfloat16, 6e-2)])
 def test_16_bit_features_stay_near(generator, dtype, share):
     network, codes = copy.deepcopy(generator).float(), torch.randn(3, 1, 15)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from higan_fast.generators import stylegan
 from higan_fast.generators.progressive_layers import upsampling_kernel
 from higan_fast.generators.stylegan import StyleGAN, StyleGANConfig
-from tests.generators.fork_checks import check_draws
+from tests.generators.draw_checks import check_draws
 
 CONFIG = StyleGANConfig({4: 12, 8: 10, 16: 7}, latent_dim=16, code_dim=20, mapping_depth=3, hidden_dim=18)
 NUM_LAYERS = 6

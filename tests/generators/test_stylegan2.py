@@ -9,7 +9,7 @@ from higan_fast.checkpoints import load_generator
 from higan_fast.generators import prepared
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from higan_fast.ops import setup_filter, upfirdn2d
-from tests.generators.fork_checks import check_forks
+from tests.generators.draw_checks import check_draws
 
 CONFIG = StyleGAN2Config(channels={4: 12, 8: 10, 16: 8}, latent_dim=16, code_dim=20, mapping_depth=2)
 
@@ -278,17 +278,16 @@ def test_gradients_reach_the_weights(generator):
 
 @pytest.mark.parametrize("dtype, share", [(None, 1e-10), (torch.float16, 5e-3), (torch.bfloat16, 4e-2)])
 @pytest.mark.parametrize("noise_mode", ["const", "none"])
-def test_a_fork_is_a_walk_for_every_perturbation(any_generator, dtype, share, noise_mode):
+def test_what_is_drawn_from_a_layer_on_is_a_walk(any_generator, dtype, share, noise_mode):
     network = copy.deepcopy(any_generator)
     network.noise_mode = noise_mode
-    check_forks(network if dtype is None else network.float(), dtype, share)
+    check_draws(network if dtype is None else network.float(), dtype, share)
 
 
-def test_a_fork_with_random_noise_gives_every_perturbation_its_own(generator):
+def test_random_noise_is_each_samples_own(generator):
     network = copy.deepcopy(generator)
     network.noise_mode = "random"
-    codes, moves = torch.randn(1, 6, 20).double(), torch.zeros(2, 6, 20).double()
-    images = network.fork(0, network.start(1), codes, moves, torch.ones(1).double())
+    images = network.draw(torch.randn(1, 6, 20).double().expand(2, -1, -1))
     assert not torch.equal(images[0], images[1])
 
 
