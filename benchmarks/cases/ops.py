@@ -21,7 +21,6 @@ from higan_fast.ops import (
     image_to_input,
     layer_styles,
     modulated_conv2d,
-    perturb_styles,
     setup_filter,
     to_rgb,
     upfirdn2d,
@@ -155,7 +154,6 @@ def op_cases(
     yield scorer_input(make, batch, resolution)
     for base in bases:
         yield from (styles_of(make, base, resolution, num) for num in ((batch,) if quick else (batch, 1)))
-    yield perturbation(make, num=8, directions=100, steps=3, channels=min(512, 2 * resolution))
 
 
 def convolution(make: Maker, layer: Conv, batch: int) -> Case:
@@ -327,16 +325,3 @@ def styles_of(make: Maker, base: int, resolution: int, batch: int) -> Case:
     shape = f"{resolution}² of base {base}, batch {batch}"
     flop = 2 * batch * (channels * depth + squares)
     return make.case(layer_styles, shape, tensors, {"parts": parts, "normalize": True}, flop=flop)
-
-
-def perturbation(make: Maker, num: int, directions: int, steps: int, channels: int) -> Case:
-    tensors = {
-        "base": make.draw(num, channels),
-        "directions": make.draw(directions, channels),
-        "steps": make.draw(steps),
-        "weight_square": make.draw(channels, channels).square(),
-    }
-    # The three coefficients of the quadratic in the step, each a matrix product with weight_square.
-    flop = 2 * channels**2 * (num + num * directions + directions)
-    shape = f"{num}×{directions}×{steps} of {channels}→{channels}"
-    return make.case(perturb_styles, shape, tensors, flop=flop)

@@ -81,13 +81,6 @@ void bind_ops(py::module_ m, const Ops& ops) {
             Release());
     }
     m.def(
-        "perturb_styles",
-        [op = ops.perturb_styles](Tensor base, Tensor directions, Tensor steps, Tensor weight_square, Tensor styles,
-                                  Tensor demod, double epsilon, Queue queue) {
-            op({base, directions, steps, weight_square, styles, demod, epsilon}, queue);
-        },
-        Release());
-    m.def(
         "adain",
         [op = ops.adain](Tensor x, Tensor noise, Tensor strength, Tensor bias, Tensor scale, Tensor shift, Tensor out,
                          int activation, double alpha, double gain, double epsilon, Tensor workspace, Queue queue) {

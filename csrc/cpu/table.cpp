@@ -4,7 +4,7 @@
 namespace higan_fast::cpu::HIGAN_FAST_ISA {
 
 const Ops& table() {
-    static constexpr Ops ops = {bias_act, upfirdn2d, modulate, conv_epilogue, nullptr, perturb_styles, adain,
+    static constexpr Ops ops = {bias_act, upfirdn2d, modulate, conv_epilogue, nullptr, adain,
                                 conditional_batch_norm_act, to_rgb, image_to_input, finish_block, layer_styles};
     return ops;
 }

@@ -9,7 +9,6 @@ void bias_act(const BiasAct&, Queue);
 void upfirdn2d(const Upfirdn2d&, Queue);
 void modulate(const Modulate&, Queue);
 void conv_epilogue(const ConvEpilogue&, Queue);
-void perturb_styles(const PerturbStyles&, Queue);
 void adain(const Adain&, Queue);
 void conditional_batch_norm_act(const ConditionalBatchNormAct&, Queue);
 void to_rgb(const ToRgb&, Queue);

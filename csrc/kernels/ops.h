@@ -10,7 +10,6 @@
 #include "layer_styles.h"
 #include "modulate.h"
 #include "modulated_conv2d.h"
-#include "perturb_styles.h"
 #include "to_rgb.h"
 #include "upfirdn2d.h"
 
@@ -22,7 +21,6 @@ struct Ops {
     void (*modulate)(const Modulate&, Queue);
     void (*conv_epilogue)(const ConvEpilogue&, Queue);
     void (*modulated_conv2d)(const ModulatedConv2d&, Queue);  // null on the CPU
-    void (*perturb_styles)(const PerturbStyles&, Queue);
     void (*adain)(const Adain&, Queue);
     void (*conditional_batch_norm_act)(const ConditionalBatchNormAct&, Queue);
     void (*to_rgb)(const ToRgb&, Queue);

@@ -17,7 +17,6 @@ from higan_fast.ops.finish_block import finish_block
 from higan_fast.ops.image_to_input import image_to_input
 from higan_fast.ops.layer_styles import StylePart, layer_styles
 from higan_fast.ops.modulated_conv2d import modulated_conv2d
-from higan_fast.ops.perturb_styles import perturb_styles
 from higan_fast.ops.to_rgb import to_rgb
 from higan_fast.ops.upfirdn2d import setup_filter, upfirdn2d
 
@@ -66,9 +65,6 @@ def examples(draw: Draw, fused: bool) -> dict[str, list[Callable[..., Any]]]:
                 normalize=True,
                 impl=impl,
             )
-        ],
-        "perturb_styles": [
-            lambda impl: perturb_styles(styles, scale, styles[0, :3], weight_square=scale.square(), impl=impl)
         ],
         "adain": [lambda impl: adain(x, styles, scale, bias=per_channel[0], impl=impl)],
         "conditional_batch_norm_act": [

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from higan_fast.ops import bias_act, perturb_styles, upfirdn2d
+from higan_fast.ops import bias_act, layer_styles, upfirdn2d
+from higan_fast.ops.layer_styles import StylePart
 from tests.ops.implementations import needs_gpu
 
 
@@ -21,8 +22,8 @@ def test_arrays_that_torch_cannot_share_are_copied():
 
 
 def test_tuples_come_back_as_arrays():
-    styles, demod = perturb_styles(np.ones((2, 3)), np.ones((1, 3)), np.ones(4))
-    assert isinstance(styles, np.ndarray) and styles.shape == (2, 1, 4, 3)
+    styles, demod = layer_styles(np.ones((2, 1, 3)), np.ones((4, 3)), np.ones(4), [StylePart(0, 4, 0)])
+    assert isinstance(styles, np.ndarray) and styles.shape == (2, 4)
     assert demod is None
 
 

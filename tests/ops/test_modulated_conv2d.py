@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from higan_fast.ops import bias_act, modulated_conv2d, perturb_styles, setup_filter, upfirdn2d
+from higan_fast.ops import bias_act, modulated_conv2d, setup_filter, upfirdn2d
 from higan_fast.ops.modulated_conv2d import normalize_weight, square_weight
 
 
@@ -114,16 +114,6 @@ def test_one_sample_feeds_several_styles():
     styles = torch.randn(6, 3, dtype=torch.float64)
     found = modulated_conv2d(x, weight, styles)
     expected = by_definition(x.repeat_interleave(3, 0), weight, styles, True, 1)
-    torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-12)
-
-
-def test_perturbed_styles_come_with_their_demodulation():
-    x, weight, styles, _ = tensors()
-    directions, steps = torch.randn(2, 3).double(), torch.tensor([-2.0, 0.0, 1.0]).double()
-    perturbed, demod = perturb_styles(styles, directions, steps, weight_square=square_weight(weight))
-    flat = perturbed.flatten(0, 2)
-    found = modulated_conv2d(x, weight, flat, demod=demod.flatten(0, 2))
-    expected = by_definition(x.repeat_interleave(6, 0), weight, flat, True, 1)
     torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-12)
 
 
