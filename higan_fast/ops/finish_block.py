@@ -49,19 +49,20 @@ def finish_block(
     Args:
         x: ``[N, I, H, W]``, already multiplied by the convolution's styles unless these are given.
         weight: ``[O, I, k, k]``, k = 1 or 3; for float16 features one that ``normalize_weight`` has scaled.
-        demod: ``[N, O]``; undoes what normalised the weight and the styles.
+        demod: ``[N·P, O]``; undoes what normalised the weight and the styles.
         rgb_weight: ``[3, O, 1, 1]``.
-        rgb_styles: ``[N, O]``, already scaled by that layer's weight gain.
-        styles: ``[N, I]``, multiplied into ``x``; for float16 features of magnitude 1 at most.
+        rgb_styles: ``[N·P, O]``, already scaled by that layer's weight gain.
+        styles: ``[N·P, I]``, multiplied into ``x``: sample n is used with styles n·P … n·P + P − 1. For
+            float16 features they are of magnitude 1 at most. None: P is 1.
         noise, bias, activation, gain, clamp: as in ``modulated_conv2d``.
-        next_styles: ``[N, O]``, styles of the next convolution; None: the features stay as they are.
+        next_styles: ``[N·P, O]``, styles of the next convolution; None: the features stay as they are.
         keep: whether the features are needed; if not, they are not written.
         rgb_bias, rgb, resample_filter, rgb_clamp: as ``bias``, ``rgb``, … in ``to_rgb``.
         convolution: as in ``modulated_conv2d``.
         impl: ``"auto"``, ``"reference"`` or ``"native"``.
 
     Returns:
-        The features ``[N, O, H, W]`` in ``x``'s dtype, or None; and the RGB ``[N, 3, H, W]`` as ``to_rgb``'s.
+        The features ``[N·P, O, H, W]`` in ``x``'s dtype, or None; and the RGB ``[N·P, 3, H, W]``.
 
     Raises:
         ValueError: if shapes do not match, or the activation is unknown.
@@ -71,13 +72,18 @@ def finish_block(
     check_activation(activation)
     _check(x, weight, demod, styles, next_styles, convolution)
     height, width = x.shape[2:]
-    check_rgb((len(x), len(weight), height, width), rgb_weight, rgb_styles, rgb, resample_filter)
+    check_rgb((_num(x, styles), len(weight), height, width), rgb_weight, rgb_styles, rgb, resample_filter)
     arguments = (
         x, weight, demod, rgb_weight, rgb_styles, styles, noise, bias, activation, gain, clamp, next_styles,
         keep, rgb_bias, rgb, resample_filter, rgb_clamp, convolution,
     )  # fmt: skip
     features, image = (_op if native else _reference)(*arguments)
     return (features if keep else None), image
+
+
+def _num(x: Tensor, styles: Tensor | None) -> int:
+    """Returns the number of results, N·P."""
+    return len(x if styles is None else styles)
 
 
 def _reference(
@@ -125,8 +131,7 @@ def _fake(
     keep: bool,
     *_: object,
 ) -> tuple[Tensor, Tensor]:
-    num, _inputs, height, width = x.shape
-    shape = (num, weight.shape[0], height, width)
+    shape = (_num(x, styles), weight.shape[0], *x.shape[2:])
     features = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
     return (features if keep else features.new_empty(0)), _image(features, rgb_weight)
 
@@ -157,12 +162,11 @@ def _native_finish_block(
     rgb_clamp: float | None,
     convolution: str,
 ) -> tuple[Tensor, Tensor]:
-    num, _inputs, height, width = x.shape
     nothing = (None, 1, None, None, None, "linear", None, None, None)
     features = convolve(x, weight, styles, *nothing, convolution)
     image = _image(features, rgb_weight)
     noise = small(noise, x)
-    spread = None if noise is None else _native.describe_expanded(noise, (num, 1, height, width))
+    spread = None if noise is None else _native.describe_expanded(noise, (len(features), 1, *x.shape[2:]))
     same = rgb is not None and rgb.shape[2:] == x.shape[2:]
     _native.launch(
         "finish_block", x.device, features, small(demod, x), spread, small(bias, x), small(next_styles, x),
@@ -186,7 +190,7 @@ def _check(
     convolution: str,
 ) -> None:
     given = x.new_empty(x.shape[:2]) if styles is None else styles
-    check_convolution(x, weight, given, 1, None, next_styles, True, convolution)
-    if demod.shape != (len(x), len(weight)):
-        expected = (len(x), len(weight))
-        raise ValueError(f"demod: got shape {tuple(demod.shape)}, expected [N, O] = {expected}")
+    check_convolution(x, weight, given, 1, None, next_styles, styles is None, convolution)
+    expected = (len(given), len(weight))
+    if demod.shape != expected:
+        raise ValueError(f"demod: got shape {tuple(demod.shape)}, expected [N·P, O] = {expected}")

@@ -158,15 +158,22 @@ def block(
     colors: int = 3,
     rgb: tuple[int, int] | None = None,
     next_styles: bool = True,
+    per_sample: int = 1,
     **options: Any,
 ) -> Case:
     """The end of a block of two samples, whose RGB is added to one of size ``rgb``."""
-    others = {"demod": (2, outputs), "rgb_styles": (2, outputs), "bias": (outputs,), "rgb_bias": (colors,)}
-    others |= {"styles": (2, 16), "noise": (1, 1, *size)}
+    num = 2 * per_sample
+    others = {
+        "demod": (num, outputs),
+        "rgb_styles": (num, outputs),
+        "bias": (outputs,),
+        "rgb_bias": (colors,),
+    }
+    others |= {"styles": (num, 16), "noise": (1, 1, *size)}
     if next_styles:
-        others["next_styles"] = (2, outputs)
+        others["next_styles"] = (num, outputs)
     if rgb is not None:
-        others["rgb"] = (2, colors, *rgb)
+        others["rgb"] = (num, colors, *rgb)
     return Case(
         finish_block,
         name,
@@ -296,7 +303,7 @@ CASES = [
         {"styles": (2, 64), "rgb": (2, 3, 5, 7)},
     ),
     block("first"),
-    block("upsampled", outputs=72, size=(6, 8), rgb=(3, 4)),
+    block("upsampled", outputs=72, size=(6, 8), rgb=(3, 4), per_sample=2),
     block("last", rgb=(5, 7), next_styles=False, keep=False, clamp=None),
     block("odd", outputs=5, size=(2, 18), rgb=(1, 9), gain=-0.5),
     block("swish", colors=4, activation="swish"),
