@@ -133,32 +133,69 @@ class StyleGAN2(StyleBased):
         synthesis: Any = self.synthesis
         return all_styles(synthesis, synthesis.bank, codes, activation.features.dtype, first)
 
-    def _drawn(self, styles: Styles, first: int, activation: Activation) -> Tensor:
-        """Runs the layers from ``first`` on, by block: its first convolution modulates for its second."""
+    def _drawn(self, styles: Styles, first: int, activation: Activation, ready: bool = False) -> Tensor:
+        """Runs the layers from ``first`` on, by block.
+
+        A block's first convolution modulates for its second. That one adds the block's RGB and modulates for
+        the next block; ``ready``: the activation comes from one that did.
+        """
         if first % 2 == 0 and first < self.num_layers:  # in the middle of a block
-            activation = self._layer(first, activation, styles.convs[first], None)
+            style = styles.convs[first]
+            assert style is not None
+            activation, ready = self._end(first, activation, style, styles, modulated=False)
             first += 1
         for index in range(first, self.num_layers - 1, 2):
             if parts := self.slices(index, len(activation.features)):
-                images = (self._drawn(styles.part(part), index, activation.part(part)) for part in parts)
+                images = (
+                    self._drawn(styles.part(part), index, activation.part(part), ready) for part in parts
+                )
                 return torch.cat(list(images))
-            activation = self._block(index, activation, styles)
-        if first < self.num_layers:
+            activation, ready = self._block(index, activation, styles, ready)
+        if first < self.num_layers and not ready:
             activation = self._layer(self.num_layers - 1, activation, None, styles.rgbs[-1])
         return self.image(activation)
 
-    def _block(self, index: int, activation: Activation, styles: Styles) -> Activation:
-        """Runs both layers of the block that begins at layer ``index``."""
+    def _block(
+        self, index: int, activation: Activation, styles: Styles, ready: bool
+    ) -> tuple[Activation, bool]:
+        """Runs both layers of the block that begins at layer ``index``; ``ready`` as in ``_drawn``."""
         synthesis: Any = self.synthesis
         features, rgb, _ = activation
         style, next_style = styles.convs[index], styles.convs[index + 1]
-        assert next_style is not None
-        if (block := synthesis.rgb_at(index)) is not None:
+        assert style is not None and next_style is not None
+        if not ready and (block := synthesis.rgb_at(index)) is not None:
             rgb = synthesis.rgbs[block](features, rgb, styles.rgbs[block])
         residual = synthesis.residual(index // 2, features)
-        features = synthesis.convs[index](features, style, self.noise_mode, next_styles=next_style.styles)
-        features = synthesis.convs[index + 1](features, next_style, self.noise_mode, modulated=True)
-        return Activation(_added(features, residual), rgb)
+        features = synthesis.convs[index](
+            features, style, self.noise_mode, next_styles=next_style.styles, modulated=ready
+        )
+        activation = Activation(features, rgb, residual)
+        return self._end(index + 1, activation, next_style, styles, modulated=True)
+
+    def _end(
+        self, index: int, activation: Activation, style: LayerStyle, styles: Styles, modulated: bool
+    ) -> tuple[Activation, bool]:
+        """Runs the last layer of a block, ``index``, and what the next block needs of it.
+
+        Returns the activation, and whether it is modulated and has the RGB already. In residual networks it
+        is not: there the shortcut is added first, and starts from features that are not modulated.
+        """
+        synthesis: Any = self.synthesis
+        conv, block = synthesis.convs[index], synthesis.rgb_at(index + 1)
+        features, rgb, residual = activation
+        if synthesis.skips is not None:
+            features = conv(features, style, self.noise_mode, modulated=modulated)
+            return Activation(_added(features, residual), rgb), False
+        following = styles.convs[index + 1] if index + 1 < len(synthesis.convs) else None
+        next_styles = None if following is None else following.styles
+        if block is None:
+            features = conv(features, style, self.noise_mode, next_styles=next_styles, modulated=modulated)
+            return Activation(features, rgb), True
+        kept, rgb = conv.end_block(
+            features, style, self.noise_mode, synthesis.rgbs[block], styles.rgbs[block], rgb,
+            next_styles=next_styles, modulated=modulated,
+        )  # fmt: skip
+        return Activation(features if kept is None else kept, rgb), True  # image() reads only the RGB
 
 
 def _layers(config: StyleGAN2Config) -> tuple[Layer, ...]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from higan_fast.checks import check_choice
 from higan_fast.generators.prepared import Kept, Prepared, WeightCache
 from higan_fast.generators.style_bank import LayerStyle
-from higan_fast.ops import bias_act, modulated_conv2d, setup_filter, to_rgb, upfirdn2d
+from higan_fast.ops import bias_act, finish_block, modulated_conv2d, setup_filter, to_rgb, upfirdn2d
 from higan_fast.ops.modulated_conv2d import normalize_styles
 
 NOISE_MODES = ("const", "random", "none")
@@ -124,6 +124,46 @@ class StyledConv(nn.Module):
             gain=self.gain,
             clamp=self.clamp,
             next_styles=next_styles,
+        )
+
+    def end_block(
+        self,
+        x: Tensor,
+        style: LayerStyle,
+        noise_mode: str,
+        rgb_layer: RGB,
+        rgb_styles: Tensor,
+        rgb: Tensor | None,
+        next_styles: Tensor | None,
+        modulated: bool,
+    ) -> tuple[Tensor | None, Tensor]:
+        """Like ``forward``, with the block's RGB layer; no features are kept if there are no ``next_styles``.
+
+        Args:
+            x, style, noise_mode, next_styles, modulated: as in ``forward``; the style has its ``demod``.
+            rgb_layer: reads the features.
+            rgb_styles: as from ``rgb_layer.styles``.
+            rgb: RGB accumulated so far, or None.
+        """
+        assert style.demod is not None
+        return finish_block(
+            x,
+            self.prepared(x.dtype).kernel,
+            style.demod,
+            rgb_layer.weight,
+            rgb_styles,
+            styles=None if modulated else style.styles,
+            noise=self._noise(noise_mode, x),
+            bias=self.bias,
+            activation="lrelu",
+            gain=self.gain,
+            clamp=self.clamp,
+            next_styles=next_styles,
+            keep=next_styles is not None,
+            rgb_bias=rgb_layer.bias,
+            rgb=rgb,
+            resample_filter=rgb_layer.resample_filter,
+            rgb_clamp=rgb_layer.clamp,
         )
 
     def _noise(self, noise_mode: str, x: Tensor) -> Tensor | None:

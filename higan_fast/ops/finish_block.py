@@ -167,10 +167,14 @@ def _native_finish_block(
     image = _image(features, rgb_weight)
     noise = small(noise, x)
     spread = None if noise is None else _native.describe_expanded(noise, (len(features), 1, *x.shape[2:]))
+    kernel = small(rgb_weight, x)
+    assert kernel is not None
+    address, code, sizes, strides = _native.describe(kernel)
+    flat = address, code, sizes[:2], strides[:2]  # [3, O]
     same = rgb is not None and rgb.shape[2:] == x.shape[2:]
     _native.launch(
         "finish_block", x.device, features, small(demod, x), spread, small(bias, x), small(next_styles, x),
-        *tail_numbers(activation, None, gain, clamp), features, keep, small(rgb_weight.flatten(1), x),
+        *tail_numbers(activation, None, gain, clamp), features, keep, flat,
         small(rgb_styles, x), small(rgb_bias, x), small(rgb, x),
         None if same or rgb is None else small(resample_filter, x), -1.0 if rgb_clamp is None else rgb_clamp,
         image,
@@ -189,8 +193,7 @@ def _check(
     next_styles: Tensor | None,
     convolution: str,
 ) -> None:
-    given = x.new_empty(x.shape[:2]) if styles is None else styles
-    check_convolution(x, weight, given, 1, None, next_styles, styles is None, convolution)
-    expected = (len(given), len(weight))
+    check_convolution(x, weight, styles, 1, None, next_styles, False, convolution)
+    expected = (_num(x, styles), len(weight))
     if demod.shape != expected:
         raise ValueError(f"demod: got shape {tuple(demod.shape)}, expected [N·P, O] = {expected}")

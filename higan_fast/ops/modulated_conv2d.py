@@ -274,13 +274,14 @@ _op = register("modulated_conv2d", in_passes, convolve, _fake)
 def check_convolution(
     x: Tensor,
     weight: Tensor,
-    styles: Tensor,
+    styles: Tensor | None,
     up: int,
     resample_filter: Tensor | None,
     next_styles: Tensor | None,
     modulated: bool,
     convolution: str,
 ) -> None:
+    """Raises ValueError unless these fit each other; styles that are None are not checked."""
     if x.ndim != 4 or weight.ndim != 4 or x.shape[1] != weight.shape[1]:
         raise ValueError(
             f"x, weight: got shapes {tuple(x.shape)} and {tuple(weight.shape)}, expected [N, I, H, W] and "
@@ -289,14 +290,13 @@ def check_convolution(
     if weight.shape[2] != weight.shape[3] or weight.shape[2] not in (1, 3):
         raise ValueError(f"weight: got a {weight.shape[2]}×{weight.shape[3]} kernel, expected 1×1 or 3×3")
     num, inputs = x.shape[:2]
-    if styles.ndim != 2 or styles.shape[1] != inputs or (styles.shape[0] % num if num else styles.shape[0]):
-        raise ValueError(
-            f"styles: got shape {tuple(styles.shape)}, expected [N, I] = {(num, inputs)}, or [N·P, I]"
-        )
-    if modulated and styles.shape[0] != num:
-        raise ValueError(f"styles: got {styles.shape[0]} for {num} samples of an x that is modulated already")
-    if next_styles is not None and next_styles.shape != (styles.shape[0], weight.shape[0]):
-        expected = (styles.shape[0], weight.shape[0])
+    given = (num, inputs) if styles is None else tuple(styles.shape)
+    if len(given) != 2 or given[1] != inputs or (given[0] % num if num else given[0]):
+        raise ValueError(f"styles: got shape {given}, expected [N, I] = {(num, inputs)}, or [N·P, I]")
+    if modulated and given[0] != num:
+        raise ValueError(f"styles: got {given[0]} for {num} samples of an x that is modulated already")
+    expected = (given[0], weight.shape[0])
+    if next_styles is not None and next_styles.shape != expected:
         raise ValueError(f"next_styles: got shape {tuple(next_styles.shape)}, expected [N, O] = {expected}")
     if up not in (1, 2):
         raise ValueError(f"up: got {up}, expected 1 or 2")

@@ -10,6 +10,7 @@ from higan_fast.generators import prepared
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from higan_fast.ops import setup_filter, upfirdn2d
 from tests.generators.draw_checks import check_draws
+from tests.ops.implementations import EMULATED
 
 CONFIG = StyleGAN2Config(channels={4: 12, 8: 10, 16: 8}, latent_dim=16, code_dim=20, mapping_depth=2)
 
@@ -91,6 +92,27 @@ def test_equals_a_plain_forward(any_generator):
     torch.testing.assert_close(
         any_generator.synthesize(codes), plain_forward(any_generator, codes), atol=1e-10, rtol=1e-10
     )
+
+
+@pytest.mark.parametrize("dtype, share", [(torch.float32, 1e-5), (torch.float16, 0.01)])
+@pytest.mark.parametrize("kind", ["skip, clamped", "orig, conditional", "resnet, clamped"])
+def test_the_kernels_of_gpus_draw_the_same(kind, dtype, share):
+    """From several layers on, with channels that fill vectors; the share is that of some ten roundings."""
+    exact = random_generator(replace(CONFIG, channels={4: 16, 8: 16, 16: 8}, **KINDS[kind]))
+    network, codes = copy.deepcopy(exact).float(), torch.randn(2, 6, 20)
+    network.activation_dtype = dtype
+
+    def images(generator, dtype):
+        found, activation = [], generator.start(2)
+        for index in range(6):
+            found.append(generator.draw(codes.to(dtype), index, activation))
+            activation = generator.layer(index, activation, codes[:, index].to(dtype))
+        return torch.stack(found)
+
+    with EMULATED.active():
+        found = images(network, torch.float32)
+    expected = images(exact, torch.float64)
+    assert (found - expected).abs().max() < share * expected.abs().max()
 
 
 def test_classes_reach_the_codes():
