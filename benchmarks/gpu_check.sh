@@ -207,7 +207,7 @@ tests() {
 # Rows of a few rounds, the whole networks first. `python -m benchmarks.run` gives those that may be quoted.
 benchmarks() {
     local name status=0 found names=(generator:16 verify:12 ops:8) # a peer's plugins are compiled in the first
-    [ -n "$REHEARSAL" ] || names=("${names[@]:0:2}" convolutions:4 "${names[2]}")
+    [ -n "$REHEARSAL" ] || names=("${names[@]:0:2}" convolutions:6 "${names[2]}")
     for name in "${names[@]}"; do
         limited "${name#*:}" "$PYTHON" -m benchmarks.run "${name%:*}" --device "$(device)" --quick --out "$OUT" "${PEERS[@]}"
         found=$?

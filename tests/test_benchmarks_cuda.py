@@ -112,7 +112,8 @@ def test_convolutions_leave_rows_by_which_they_are_chosen(monkeypatch, tmp_path)
     assert "faster (convolution_times.csv)" in output
     table = choice.read_rows(tmp_path / "rows" / "convolution_times.csv")
     layers = [(row.layer.pixels, row.layer.up) for row in table]
-    assert layers == [(16, 1), (64, 1), (64, 2)] and {row.capability for row in table} == {(9, 0)}
+    assert layers == [(16, 1), (64, 1), (64, 2)] * 2 and {row.capability for row in table} == {(9, 0)}
+    assert [row.dtype for row in table] == [torch.float16] * 3 + [torch.float32] * 3
     timed = (tmp_path / "rows" / f"{rows._file_name(NAME)}.csv").read_text().splitlines()
     assert [row["backend"] for row in csv.DictReader(timed)][:2] == ["native", "native, fused"]
 

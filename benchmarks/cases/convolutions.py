@@ -18,7 +18,7 @@ from higan_fast.environment import environment
 from higan_fast.ops.convolution_choice import TIMES
 
 BATCHES = (32, 8, 1)
-DTYPES = ("float16",)  # bfloat16 has the same instructions at the same rate
+DTYPES = ("float16", "float32")  # bfloat16 has float16's instructions at the same rate
 
 
 def convolution_cases(

@@ -15,13 +15,14 @@
 
 namespace higan_fast {
 
-// Two neighbouring 16-bit numbers in a register, the first in the lower half.
+// Two neighbouring 16-bit numbers in a register, the first in the lower half, or one float.
 using Pair = std::uint32_t;
 
 // Loads the pair at an address that is a multiple of 4.
 template <class T>
 __device__ Pair load_pair(const T* address) {
-    const Vec<T, 2> numbers = *reinterpret_cast<const Vec<T, 2>*>(address);
+    using Numbers = Vec<T, sizeof(Pair) / sizeof(T)>;
+    const Numbers numbers = *reinterpret_cast<const Numbers*>(address);
     Pair pair;
     std::memcpy(&pair, &numbers, sizeof pair);
     return pair;
@@ -72,7 +73,8 @@ public:
 };
 
 // Loads four 8×8 matrices of 16-bit numbers. Lane l passes the address of row l % 8 of matrix l / 8: 16 aligned bytes
-// of shared memory. From each matrix it gets the pair in row l / 4, columns 2·(l % 4) and the next.
+// of shared memory. From each matrix it gets the pair in row l / 4, columns 2·(l % 4) and the next. Of floats a matrix
+// has 8×4, and a lane gets that in row l / 4, column l % 4.
 template <class T>
 __device__ void load_matrices(Pair (&matrices)[4], const T* row) {
     const unsigned address = unsigned(__cvta_generic_to_shared(row));

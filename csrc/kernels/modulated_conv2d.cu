@@ -5,7 +5,8 @@
 //     up = 1: out[m, o, y, x] = Σ_{a, b, i} weight[o, a, b, i] · v[m, i, y + a − k / 2, x + b − k / 2]
 //     up = 2: out[m, o, 2y + a, 2x + b] += weight[o, a, b, i] · v[m, i, y, x] over all y, x, a, b, i
 // with v[m, i] = x[m / P, i] · styles[m, i].
-// Styles and x · styles are rounded to the dtype of x, as PyTorch rounds them; sums are float.
+// Styles and x · styles are rounded to the dtype of x, as PyTorch rounds them; sums are float. In float32 a product is
+// that of three products of TF32 numbers (../include/split_float.cuh).
 #include "modulated_conv2d.cuh"
 
 #include <algorithm>
@@ -17,12 +18,15 @@ namespace higan_fast {
 namespace implicit_gemm {
 
 // In shared memory until the last step has ended.
-HOST_DEVICE int num_styles(int num_channels) { return (num_channels + DEPTH - 1) / DEPTH * DEPTH; }
+template <class T>
+HOST_DEVICE int num_styles(int num_channels) {
+    return (num_channels + DEPTH<T> - 1) / DEPTH<T> * DEPTH<T>;
+}
 
 template <class T, class Tile, bool MODULATED>
 __global__ void __launch_bounds__(Tile::THREADS, Tile::BLOCKS) modulated_conv2d_kernel(const Problem<T> problem) {
     SHARED_MEMORY(T, stages);
-    Source* const sources = reinterpret_cast<Source*>(stages + Tile::STAGES * Tile::STAGE);
+    Source* const sources = reinterpret_cast<Source*>(stages + Tile::STAGES * STAGE<T, Tile>);
     Place* const place = reinterpret_cast<Place*>(sources + Tile::ROWS);
     T* const styles = reinterpret_cast<T*>(place + 1);
 
@@ -48,13 +52,13 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::BLOCKS) modulated_conv2d_
     __syncthreads();
     AsyncCopies copies;
     const int num_taps = vertical.taps * horizontal.taps;
-    const int num_steps = num_taps * ((channels_in - 1) / DEPTH + 1);
+    const int num_steps = num_taps * ((channels_in - 1) / DEPTH<T> + 1);
     UNROLL for (int i = 0; i < Tile::STAGES - 1; ++i) {
-        loader.load(copies, stages + i * Tile::STAGE);
+        loader.load(copies, stages + i * STAGE<T, Tile>);
         copies.commit();
     }
     if (MODULATED) {
-        for (int i = threadIdx.x; i < num_styles(channels_in); i += Tile::THREADS) {
+        for (int i = threadIdx.x; i < num_styles<T>(channels_in); i += Tile::THREADS) {
             styles[i] = narrow<T>(i < channels_in ? problem.styles(sample, i) : 0.0f);
         }
     }
@@ -68,18 +72,18 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::BLOCKS) modulated_conv2d_
     Fragments<T, Tile> now, next;  // the first slice of a stage, and the second
     int stage = 0, tap = 0;
     const auto load = [&](Fragments<T, Tile>& fragments, int slice) {
-        fragments.load(stages + stage * Tile::STAGE, slice, addresses);
+        fragments.load(stages + stage * STAGE<T, Tile>, slice, addresses);
     };
     const T* style = styles;
     const auto accumulate = [&](Fragments<T, Tile>& fragments, int slice) {
-        if (MODULATED) fragments.modulate(style + slice * SLICE);
+        if (MODULATED) fragments.modulate(style + slice * SLICE<T>);
         fragments.accumulate(sums);
     };
     load(now, 0);
     NO_UNROLL for (int step = 0; step < num_steps; ++step) {
         load(next, 1);
         const int freed = stage == 0 ? Tile::STAGES - 1 : stage - 1;  // all warps left it in the previous step
-        loader.load(copies, stages + freed * Tile::STAGE);
+        loader.load(copies, stages + freed * STAGE<T, Tile>);
         copies.commit();
         accumulate(now, 0);
 
@@ -90,7 +94,7 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::BLOCKS) modulated_conv2d_
         accumulate(next, 1);
         if (++tap == num_taps) {
             tap = 0;
-            style += DEPTH;
+            style += DEPTH<T>;
         }
     }
     copies.wait<0>();
@@ -98,14 +102,10 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::BLOCKS) modulated_conv2d_
     write<T, Tile>(problem, *place, sums, stages);
 }
 
-using Wide = Tile<128, 128, 64, 64, 3, 2>;
-using Tall = Tile<256, 64, 64, 64, 3, 2>;
-using Small = Tile<64, 64, 32, 32, 4, 4>;
-
 template <class Tile, class T>
 void launch(const Problem<T>& problem, Queue queue) {
-    const int styles = problem.styles ? num_styles(problem.x.sizes[1]) : 0;
-    const int shared_bytes = (Tile::STAGES * Tile::STAGE + styles) * int(sizeof(T)) +
+    const int styles = problem.styles ? num_styles<T>(problem.x.sizes[1]) : 0;
+    const int shared_bytes = (Tile::STAGES * STAGE<T, Tile> + styles) * int(sizeof(T)) +
                              Tile::ROWS * int(sizeof(Source)) + int(sizeof(Place));
     const std::int64_t num_tiles = problem.units() * ceil_div(problem.rows(), Tile::ROWS) *
                                    ceil_div(problem.weight.sizes[0], Tile::COLUMNS);
@@ -128,12 +128,14 @@ bool suits(const Problem<T>& problem) {
 template <class T>
 void launch(const Problem<T>& problem, Queue queue) {
     const bool wide = ceil_div(problem.weight.sizes[0], 64) % 2 == 0;  // otherwise the last tile is half empty
-    if (wide && suits<Wide>(problem)) return launch<Wide>(problem, queue);
-    if (!wide && suits<Tall>(problem)) return launch<Tall>(problem, queue);
-    launch<Small>(problem, queue);
+    using Own = Tiles<T>;
+    if (wide && suits<typename Own::Wide>(problem)) return launch<typename Own::Wide>(problem, queue);
+    if (!wide && suits<typename Own::Tall>(problem)) return launch<typename Own::Tall>(problem, queue);
+    launch<typename Own::Small>(problem, queue);
 }
 
-constexpr int MOST_CHANNELS = 16384;  // their styles must fit into shared memory
+template <class T>
+constexpr int MOST_CHANNELS = 2048 * VECTOR<T>;  // their styles must fit into shared memory
 constexpr std::int64_t MOST_PIXELS = 0x7fffffff - 1024;  // must fit 32 bits, with a tile to spare
 
 // Throws if the memory is not `fit`, or its address is not a multiple of 16 bytes.
@@ -145,10 +147,12 @@ inline void expect_memory(const Tensor& tensor, const char* name, bool fit, cons
                                 expected + ", 16-byte aligned");
 }
 
-inline void expect_channels_last(const Tensor& x) {
+template <class T>
+void expect_channels_last(const Tensor& x) {
     bool fit = x.strides[1] == 1;
-    for (int i : {0, 2, 3}) fit = fit && (x.sizes[i] == 1 || x.strides[i] % VECTOR == 0);
-    expect_memory(x, "x", fit, "channels-last memory, its other strides multiples of 8");
+    for (int i : {0, 2, 3}) fit = fit && (x.sizes[i] == 1 || x.strides[i] % VECTOR<T> == 0);
+    const std::string multiples = std::to_string(VECTOR<T>);
+    expect_memory(x, "x", fit, ("channels-last memory, its other strides multiples of " + multiples).c_str());
 }
 
 inline void expect_contiguous(const Tensor& weight) {
@@ -161,14 +165,17 @@ inline void expect_contiguous(const Tensor& weight) {
 }
 
 // Rows of a tile are addressed in x by 32-bit offsets from the tile's first sample.
-inline void expect_near(const Tensor& x, std::int64_t fewest_pixels) {
-    const std::int64_t num_samples = std::min(x.sizes[0], (Tall::ROWS - 1) / fewest_pixels + 2);
+template <class T>
+void expect_near(const Tensor& x, std::int64_t fewest_pixels) {
+    constexpr int MOST_ROWS = std::max(Tiles<T>::Wide::ROWS, Tiles<T>::Tall::ROWS);
+    const std::int64_t num_samples = std::min(x.sizes[0], (MOST_ROWS - 1) / fewest_pixels + 2);
     const std::int64_t last = (num_samples - 1) * x.strides[0] + (x.sizes[2] - 1) * x.strides[2] +
                               (x.sizes[3] - 1) * x.strides[3] + x.sizes[1];
-    if (last / VECTOR > 0x7fffffff) expect::refuse(x, "x", "strides under 2^34 elements within a few samples");
+    if (last / VECTOR<T> > 0x7fffffff) expect::refuse(x, "x", "strides under 2^33 elements within a few samples");
 }
 
-inline void expect_valid(const ModulatedConv2d& op) {
+template <class T>
+void expect_valid(const ModulatedConv2d& op) {
     expect::rank(op.x, "x", 4);
     expect::rank(op.weight, "weight", 4);
     expect::rank(op.out, "out", 4);
@@ -177,9 +184,9 @@ inline void expect_valid(const ModulatedConv2d& op) {
     }
     const std::int64_t n = op.x.sizes[0], i = op.x.sizes[1], k = op.weight.sizes[1], m = op.out.sizes[0];
     if (k != 1 && k != 3) expect::refuse(op.weight, "weight", "shape [O, k, k, I] with k = 1 or 3");
-    if (i % VECTOR != 0 || i > MOST_CHANNELS) {
-        expect::refuse(op.x, "x", "a number of channels that is a multiple of 8, at most " +
-                                      std::to_string(MOST_CHANNELS));
+    if (i % VECTOR<T> != 0 || i > MOST_CHANNELS<T>) {
+        expect::refuse(op.x, "x", "a number of channels that is a multiple of " + std::to_string(VECTOR<T>) +
+                                      ", at most " + std::to_string(MOST_CHANNELS<T>));
     }
     expect::shape(op.weight, "weight", {op.weight.sizes[0], k, k, i});
     if (n == 0 ? m != 0 : m % n != 0) {
@@ -199,14 +206,19 @@ inline void expect_valid(const ModulatedConv2d& op) {
 
 template <class T>
 void run(const ModulatedConv2d& op, Queue queue) {
+    expect_valid<T>(op);
+    if (op.out.num_elements() == 0) return;
+    if (op.x.sizes[1] == 0) expect::refuse(op.x, "x", "at least " + std::to_string(VECTOR<T>) + " channels");
+    expect_channels_last<T>(op.x);
+    expect_contiguous(op.weight);
     const std::int64_t m = op.out.sizes[0], height = op.out.sizes[2], width = op.out.sizes[3];
     const bool one_sample = op.styles.given() || m * height * width > MOST_PIXELS;
     const std::int64_t fewest_pixels = std::max<std::int64_t>(1, (height / op.up) * (width / op.up));
-    expect_near(op.x, fewest_pixels);
+    expect_near<T>(op.x, fewest_pixels);
     launch(Problem<T>{view<const T, 4>(op.x, "x"), view<const T, 4>(op.weight, "weight"),
                       view<const float, 2>(op.styles, "styles"), view<T, 4>(op.out, "out"), tail_view(op.tail, m),
                       op.up, int(m / op.x.sizes[0]), one_sample,
-                      can_vectorize(op.out, 1, VECTOR, sizeof(T)) && is_rectifier(op.tail.activation)},
+                      can_vectorize(op.out, 1, VECTOR<T>, sizeof(T)) && is_rectifier(op.tail.activation)},
            queue);
 }
 
@@ -215,15 +227,11 @@ void run(const ModulatedConv2d& op, Queue queue) {
 namespace cuda {
 
 void modulated_conv2d(const ModulatedConv2d& op, Queue queue) {
-    implicit_gemm::expect_valid(op);
-    if (op.out.num_elements() == 0) return;
-    if (op.x.sizes[1] == 0) expect::refuse(op.x, "x", "at least 8 channels");
-    implicit_gemm::expect_channels_last(op.x);
-    implicit_gemm::expect_contiguous(op.weight);
     if (op.x.dtype == DType::float16) return implicit_gemm::run<half_t>(op, queue);
     if (op.x.dtype == DType::bfloat16) return implicit_gemm::run<bfloat16_t>(op, queue);
+    if (op.x.dtype == DType::float32) return implicit_gemm::run<float>(op, queue);
     throw std::invalid_argument("x: got dtype code " + std::to_string(int(op.x.dtype)) +
-                                ", expected float16 or bfloat16");
+                                ", expected float16, bfloat16 or float32");
 }
 
 }  // namespace cuda

@@ -1,17 +1,21 @@
 // The parts of the implicit GEMM: indexing, copies into shared memory, products, output. Its rows are output pixels and
-// its columns output channels. Its depth runs over the taps of 32 input channels, then of the next 32.
+// its columns output channels. Its depth runs over the taps of 32 input channels, then of the next 32 (of float32: 16).
 #pragma once
 
+#include "../include/split_float.cuh"
 #include "../include/tensor_core.cuh"
 #include "conv_epilogue.cuh"
 #include "modulated_conv2d.h"
 
 namespace higan_fast::implicit_gemm {
 
-constexpr int VECTOR = 8;                // 16-bit numbers in a copy of 16 bytes
-constexpr int DEPTH = 32;                // input channels in a stage of the pipeline
-constexpr int VECTORS = DEPTH / VECTOR;  // in a row of a stage
-constexpr int SLICE = 16;                // the depth of one product
+constexpr int VECTORS = 4;  // copies of 16 bytes in a row of a stage
+template <class T>
+constexpr int VECTOR = WIDEST<T>;  // numbers in such a copy
+template <class T>
+constexpr int DEPTH = VECTORS * VECTOR<T>;  // input channels in a stage of the pipeline
+template <class T>
+constexpr int SLICE = 2 * VECTOR<T>;  // the depth of one product
 
 // The tile that a block computes, its division among the warps, the number of stages in shared memory, and the number
 // of blocks for which a multiprocessor must have registers.
@@ -22,7 +26,26 @@ struct Tile {
     static constexpr int WARPS_ACROSS = COLUMNS / WARP_COLUMNS;
     static constexpr int WARPS = ROWS / WARP_ROWS * WARPS_ACROSS;
     static constexpr int THREADS = WARPS * WARP;
-    static constexpr int STAGE = (ROWS + COLUMNS) * DEPTH;  // 16-bit numbers
+};
+
+// Numbers in a stage.
+template <class T, class Tile>
+constexpr int STAGE = (Tile::ROWS + Tile::COLUMNS) * DEPTH<T>;
+
+// The tiles that a launch chooses from.
+template <class T>
+struct Tiles {
+    using Wide = Tile<128, 128, 64, 64, 3, 2>;
+    using Tall = Tile<256, 64, 64, 64, 3, 2>;
+    using Small = Tile<64, 64, 32, 32, 4, 4>;
+};
+
+// Warps have half as many columns: numbers that are split take twice the registers.
+template <>
+struct Tiles<float> {
+    using Wide = Tile<128, 128, 64, 32, 3, 1>;
+    using Tall = Tile<128, 64, 64, 32, 3, 2>;
+    using Small = Tile<64, 64, 32, 32, 4, 3>;
 };
 
 template <class T>
@@ -87,11 +110,17 @@ struct alignas(8) Source {
     unsigned inside;
 };
 
-__device__ inline int vectors(int numbers) { return int(unsigned(numbers) / VECTOR); }
+template <class T>
+__device__ int vectors(int numbers) {
+    return int(unsigned(numbers) / VECTOR<T>);
+}
 
 // The place of vector `vector` in a stage's row. Reading one vector of eight rows touches every bank once, and so does
 // writing two rows.
-__device__ inline int swizzled(int row, int vector) { return row * DEPTH + (vector ^ (row / 2 % 4)) * VECTOR; }
+template <class T>
+__device__ int swizzled(int row, int vector) {
+    return row * DEPTH<T> + (vector ^ (row / 2 % 4)) * VECTOR<T>;
+}
 
 // Fills the stages: each thread copies one vector of every STRIDE-th row, first from x, then from weight.
 template <class T, class Tile>
@@ -110,37 +139,37 @@ public:
         skip(x_, first_sample);
         for (int i = threadIdx.x; i < Tile::ROWS; i += Tile::THREADS) {
             const Pixel pixel = place.rows.pixel(i);
-            sources[i].from = (pixel.sample / problem.repeat - first_sample) * vectors(x_.strides[0]) +
-                              pixel.y * vectors(x_.strides[2]) + pixel.x * vectors(x_.strides[3]);
+            sources[i].from = (pixel.sample / problem.repeat - first_sample) * vectors<T>(x_.strides[0]) +
+                              pixel.y * vectors<T>(x_.strides[2]) + pixel.x * vectors<T>(x_.strides[3]);
             sources[i].inside = taps_inside(pixel);
         }
         row_ = opaque(threadIdx.x / VECTORS);
         vector_ = threadIdx.x % VECTORS;
-        to_ = opaque(swizzled(row_, vector_));
-        if (vertical.taps * horizontal.taps == 0) vector_ = vectors(x_.sizes[1]);
+        to_ = opaque(swizzled<T>(row_, vector_));
+        if (vertical.taps * horizontal.taps == 0) vector_ = vectors<T>(x_.sizes[1]);
         skip(weight_, place.first_column);
     }
 
-    // Copies the next 32 channels of the next tap; writes zeros past the end.
+    // Copies the next DEPTH channels of the next tap; writes zeros past the end.
     __device__ void load(AsyncCopies& copies, T* stage) {
-        const bool has_channel = vector_ < vectors(x_.sizes[1]);
+        const bool has_channel = vector_ < vectors<T>(x_.sizes[1]);
         const unsigned tap = 1u << (tap_y_ * horizontal_.taps + tap_x_);
-        const int x_tap = (vertical_.shift + tap_y_ * vertical_.step) * vectors(x_.strides[2]) +
-                          (horizontal_.shift + tap_x_ * horizontal_.step) * vectors(x_.strides[3]) + vector_;
+        const int x_tap = (vertical_.shift + tap_y_ * vertical_.step) * vectors<T>(x_.strides[2]) +
+                          (horizontal_.shift + tap_x_ * horizontal_.step) * vectors<T>(x_.strides[3]) + vector_;
         constexpr int NUM = Tile::ROWS / STRIDE;
         Source sources[NUM];  // all are read before the first copy: the compiler cannot move a load across a copy
         UNROLL for (int i = 0; i < NUM; ++i) sources[i] = sources_[row_ + i * STRIDE];
         T* const rows = stage + to_;
         UNROLL for (int i = 0; i < NUM; ++i) {
-            copies.copy(rows + i * STRIDE * DEPTH, x_, sources[i].from + x_tap,
+            copies.copy(rows + i * STRIDE * DEPTH<T>, x_, sources[i].from + x_tap,
                         (sources[i].inside & tap) != 0 && has_channel);
         }
-        const int weight_tap = (vertical_.first + tap_y_ * up_) * vectors(weight_.strides[1]) +
-                               (horizontal_.first + tap_x_ * up_) * vectors(weight_.strides[2]) + vector_;
-        T* const columns = rows + Tile::ROWS * DEPTH;
+        const int weight_tap = (vertical_.first + tap_y_ * up_) * vectors<T>(weight_.strides[1]) +
+                               (horizontal_.first + tap_x_ * up_) * vectors<T>(weight_.strides[2]) + vector_;
+        T* const columns = rows + Tile::ROWS * DEPTH<T>;
         UNROLL for (int i = 0; i < Tile::COLUMNS / STRIDE; ++i) {
             const int column = row_ + i * STRIDE;
-            copies.copy(columns + i * STRIDE * DEPTH, weight_, column * vectors(weight_.strides[0]) + weight_tap,
+            copies.copy(columns + i * STRIDE * DEPTH<T>, weight_, column * vectors<T>(weight_.strides[0]) + weight_tap,
                         column < weight_.sizes[0] && has_channel);
         }
         next_tap();
@@ -199,17 +228,17 @@ struct Fragments {
 
         __device__ Addresses(int warp_row, int warp_column) {
             const int lane = threadIdx.x % WARP;
-            x = opaque(swizzled(warp_row + lane % 16, lane / 16));
-            weight = opaque(Tile::ROWS * DEPTH + swizzled(warp_column + lane / 16 * 8 + lane % 8, lane / 8 % 2));
+            x = opaque(swizzled<T>(warp_row + lane % 16, lane / 16));
+            weight = opaque(Tile::ROWS * DEPTH<T> + swizzled<T>(warp_column + lane / 16 * 8 + lane % 8, lane / 8 % 2));
         }
     };
 
     __device__ void load(const T* stage, int slice, const Addresses& addresses) {
-        const int flip = slice * SLICE;  // equivalent to swizzling two vectors further
-        UNROLL for (int i = 0; i < DOWN; ++i) load_matrices(x[i], stage + (addresses.x ^ flip) + i * 16 * DEPTH);
+        const int flip = slice * SLICE<T>;  // equivalent to swizzling two vectors further
+        UNROLL for (int i = 0; i < DOWN; ++i) load_matrices(x[i], stage + (addresses.x ^ flip) + i * 16 * DEPTH<T>);
         UNROLL for (int i = 0; i < ACROSS; i += 2) {
             Pair both[4];
-            load_matrices(both, stage + (addresses.weight ^ flip) + i * 8 * DEPTH);
+            load_matrices(both, stage + (addresses.weight ^ flip) + i * 8 * DEPTH<T>);
             UNROLL for (int j = 0; j < 4; ++j) weight[i + j / 2][j % 2] = both[j];
         }
     }
@@ -218,14 +247,18 @@ struct Fragments {
     __device__ void modulate(const T* styles) {
         const int lane = threadIdx.x % WARP;
         UNROLL for (int j = 0; j < 4; ++j) {
-            const Pair style = load_pair(styles + lane % 4 * 2 + j / 2 * 8);
+            const Pair style = load_pair(styles + (lane % 4 + j / 2 * 4) * (sizeof(Pair) / sizeof(T)));
             UNROLL for (int i = 0; i < DOWN; ++i) x[i][j] = multiply_pairs<T>(x[i][j], style);
         }
     }
 
     __device__ void accumulate(float (&sums)[DOWN][ACROSS][4]) const {
-        UNROLL for (int i = 0; i < DOWN; ++i) {
-            UNROLL for (int j = 0; j < ACROSS; ++j) multiply_matrices<T>(sums[i][j], x[i], weight[j]);
+        if constexpr (std::is_same_v<T, float>) {
+            multiply_split(sums, x, weight);
+        } else {
+            UNROLL for (int i = 0; i < DOWN; ++i) {
+                UNROLL for (int j = 0; j < ACROSS; ++j) multiply_matrices<T>(sums[i][j], x[i], weight[j]);
+            }
         }
     }
 };
@@ -236,11 +269,12 @@ struct alignas(16) Target {
     float noise;
 };
 
-// Writes 16 rows of a warp, whose sums are in shared memory: each lane takes eight neighbouring channels of some rows.
+// Writes 16 rows of a warp, whose sums are in shared memory: each lane takes VECTOR neighbouring channels of some rows.
 template <class T, class Tile>
 struct Writer {
-    static constexpr int LANES = Tile::WARP_COLUMNS / VECTOR;  // per row
-    static constexpr int WIDTH = Tile::WARP_COLUMNS + 8;       // pitch of a row of sums: no bank conflicts
+    static constexpr int NUM = VECTOR<T>;
+    static constexpr int LANES = Tile::WARP_COLUMNS / NUM;  // per row
+    static constexpr int WIDTH = Tile::WARP_COLUMNS + 8;    // pitch of a row of sums: no bank conflicts
 
     const Problem<T>& problem;
     int channel;
@@ -250,36 +284,36 @@ struct Writer {
         const int lane = threadIdx.x % WARP;
         int sample = targets[lane / LANES].sample;
         if (sample < 0 || channel >= problem.out.sizes[1]) return;
-        ChannelTail<VECTOR> factors(problem.tail, sample, channel);
+        ChannelTail<NUM> factors(problem.tail, sample, channel);
         NO_UNROLL for (int row = lane / LANES; row < 16; row += WARP / LANES) {
             const Target target = targets[row];
             if (target.sample < 0) return;
             if (target.sample != sample) {
                 sample = target.sample;
-                factors = ChannelTail<VECTOR>(problem.tail, sample, channel);
+                factors = ChannelTail<NUM>(problem.tail, sample, channel);
             }
-            Vec<T, VECTOR> results;
-            UNROLL for (int i = 0; i < VECTOR; i += 4) {
+            Vec<T, NUM> results;
+            UNROLL for (int i = 0; i < NUM; i += 4) {
                 const auto values = *reinterpret_cast<const Vec<float, 4>*>(sums + row * WIDTH + i);
                 UNROLL for (int j = 0; j < 4; ++j) {
                     results[i + j] = narrow<T>(factors.template apply<true>(problem.tail, i + j, values[j],
                                                                             target.noise));
                 }
             }
-            vec_at<VECTOR>(problem.out, 1, sample, channel, target.y, target.x) = results;
+            vec_at<NUM>(problem.out, 1, sample, channel, target.y, target.x) = results;
         }
     }
 
     // The general path.
     __device__ void write_numbers(const Target* targets, const float* sums) const {
         const int lane = threadIdx.x % WARP;
-        NO_UNROLL for (int i = 0; i < 16 * LANES / WARP * VECTOR; ++i) {
-            const int row = lane / LANES + i / VECTOR * (WARP / LANES), c = channel + i % VECTOR;
+        NO_UNROLL for (int i = 0; i < 16 * LANES / WARP * NUM; ++i) {
+            const int row = lane / LANES + i / NUM * (WARP / LANES), c = channel + i % NUM;
             const Target target = targets[row];
             if (target.sample < 0 || c >= problem.out.sizes[1]) continue;
             const ChannelTail<1> factors(problem.tail, target.sample, c);
             problem.out(target.sample, c, target.y, target.x) = narrow<T>(
-                factors.template apply<false>(problem.tail, 0, sums[row * WIDTH + i % VECTOR], target.noise));
+                factors.template apply<false>(problem.tail, 0, sums[row * WIDTH + i % NUM], target.noise));
         }
     }
 };
@@ -291,7 +325,7 @@ __device__ void write(const Problem<T>& problem, const Place& place,
     using Out = Writer<T, Tile>;
     constexpr int DOWN = Tile::WARP_ROWS / 16, ACROSS = Tile::WARP_COLUMNS / 8;
     static_assert(Tile::ROWS * sizeof(Target) + Tile::WARPS * 16 * Out::WIDTH * sizeof(float) <=
-                  Tile::STAGES * Tile::STAGE * sizeof(T));
+                  Tile::STAGES * STAGE<T, Tile> * sizeof(T));
     Target* const targets = static_cast<Target*>(shared);
     for (int i = threadIdx.x; i < Tile::ROWS; i += Tile::THREADS) {
         const Pixel pixel = place.rows.pixel(i);
@@ -304,7 +338,7 @@ __device__ void write(const Problem<T>& problem, const Place& place,
     const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
     const Target* const warp_targets = targets + warp / Tile::WARPS_ACROSS * Tile::WARP_ROWS;
     float* const staged = reinterpret_cast<float*>(targets + Tile::ROWS) + warp * 16 * Out::WIDTH;
-    const int column = lane % Out::LANES * VECTOR;
+    const int column = lane % Out::LANES * Out::NUM;
     const Out writer{problem, place.first_column + warp % Tile::WARPS_ACROSS * Tile::WARP_COLUMNS + column};
     NO_UNROLL for (int part = 0; part < DOWN; ++part) {
         UNROLL for (int i = 0; i < DOWN; ++i) {

@@ -1,5 +1,5 @@
-// Modulated convolution as an implicit GEMM on tensor cores, including its tail. CUDA only: elsewhere, and in
-// float32, the library convolves and conv_epilogue applies the tail.
+// Modulated convolution as an implicit GEMM on tensor cores, including its tail. CUDA only: elsewhere the library
+// convolves and conv_epilogue applies the tail.
 #pragma once
 
 #include "conv_epilogue.h"
@@ -11,7 +11,8 @@ namespace higan_fast {
 //         the tail; the next launch is then conv_epilogue with its filter.
 // In both, m = 0 … N·P − 1 with P = out.sizes[0] / x.sizes[0]: several styles can share one activation without copies.
 struct ModulatedConv2d {
-    Tensor x;       // [N, I, H, W], float16 or bfloat16, channels-last (stride of I is 1), I a multiple of 8
+    Tensor x;       // [N, I, H, W], float16, bfloat16 or float32, channels-last (stride of I is 1), I a multiple of 8
+                    // (float32: of 4)
     Tensor weight;  // [O, k, k, I], contiguous, x's dtype: [O, I, k, k] permuted, never rotated (see the .cu file)
     Tensor styles;  // [N·P, I] float32; not given: x is already modulated
     int up = 1;

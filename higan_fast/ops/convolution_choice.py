@@ -16,7 +16,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
@@ -105,13 +105,14 @@ def choose(device: torch.device, dtype: torch.dtype, layer: Layer) -> Choice:
     """Returns the convolution for a layer on this device: on CPUs the library's, there is no other."""
     if device.type != "cuda":
         return "library"
-    if dtype not in SIXTEEN_BITS or layer.inputs % 8:  # which ours cannot do
+    if layer.inputs % (16 // dtype.itemsize):  # ours copies 16 bytes of channels at a time
         return "library"
     if _always is not None:
         return _always
     return faster(torch.cuda.get_device_capability(device), dtype, layer)
 
 
+@lru_cache(maxsize=4096)
 def faster(capability: Capability, dtype: torch.dtype, layer: Layer) -> Choice:
     """Returns what was faster for the measured layer that is most like this one; "library" if none is."""
     alike = [

@@ -20,12 +20,15 @@ _disabled: dict[tuple[str, torch.device], str] = {}
 _only_reference = os.environ.get("HIGAN_FAST_DISABLE", "") == "1"
 
 
+# Our convolution in float32, which is tested and disabled apart from the op of which it is a part.
+SPLIT = "modulated_conv2d, fused in float32"
+
 # Tests a device's kernels before the first of them runs. ``ops/__init__.py`` sets it: the test needs all ops.
-_test_kernels: Callable[[torch.device], None] | None = None
+_test_kernels: Callable[[torch.device, str], None] | None = None
 
 
-def test_on_first_use(test: Callable[[torch.device], None]) -> None:
-    """Registers ``test``, which runs on a CUDA device before the first kernel does."""
+def test_on_first_use(test: Callable[[torch.device, str], None]) -> None:
+    """Registers ``test``, which runs on a CUDA device before any kernel does, and before an op's first."""
     global _test_kernels
     _test_kernels = test
 
@@ -81,7 +84,7 @@ def why_not_native(op: str, device: torch.device, dtype: torch.dtype) -> str:
     ):
         return f"the kernels on {device.type} do not support {dtype}"
     if device.type == "cuda" and _test_kernels is not None:
-        _test_kernels(device)
+        _test_kernels(device, op)
     return _disabled.get((op, device), "")
 
 

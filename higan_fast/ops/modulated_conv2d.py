@@ -18,7 +18,7 @@ from higan_fast import _native
 from higan_fast.ops.arrays import takes_arrays
 from higan_fast.ops.bias_act import ACTIVATIONS, bias_act, check_activation, tail_numbers
 from higan_fast.ops.convolution_choice import Layer, choose
-from higan_fast.ops.implementation import Impl, use_native
+from higan_fast.ops.implementation import SPLIT, Impl, use_native, why_not_native
 from higan_fast.ops.layout import small
 from higan_fast.ops.registration import register
 from higan_fast.ops.upfirdn2d import upfirdn2d
@@ -78,8 +78,10 @@ def modulated_conv2d(
         normalized: whether weight and styles have been normalised and ``demod`` includes the inverse, as from
             ``layer_styles``; then nothing is done to them, and ``weight_gain`` is not read.
         convolution: of the native implementation. ``"library"`` runs torch's convolution, then one kernel;
-            ``"fused"`` runs our tensor-core convolution, which includes that kernel (CUDA, 16 bits, I a
-            multiple of 8); ``"auto"`` takes what was faster on such a GPU (``ops/convolution_choice.py``).
+            ``"fused"`` runs our tensor-core convolution, which includes that kernel (CUDA; I a multiple of 8,
+            in float32 of 4); ``"auto"`` takes what was faster on such a GPU (``ops/convolution_choice.py``).
+            In float32, "fused" multiplies parts of the numbers three times in TF32, and errs no more than
+            float32 products and sums do (``csrc/include/split_float.cuh``).
         impl: ``"auto"``, ``"reference"`` or ``"native"``.
 
     Returns:
@@ -224,9 +226,9 @@ def convolve(
     nothing = (None, None, None, None, *tail_numbers("linear", None, None, None))
     bare = all(factor is None for factor in factors) and tail[4:] == nothing[4:]
     kernel = weight if weight.dtype == x.dtype else weight.to(x.dtype)
-    if convolution == "auto":
-        layer = Layer(num * shape[2] * shape[3], weight.shape[1], weight.shape[0], up)
-        convolution = choose(x.device, x.dtype, layer)
+    convolution = _usable(
+        convolution, x, Layer(num * shape[2] * shape[3], weight.shape[1], weight.shape[0], up)
+    )
     if styles is not None and (convolution == "library" or x.shape[2] * x.shape[3] < FEWEST_FUSED_PIXELS):
         given, x = x, _channels_last((num, *x.shape[1:]), x)
         _native.launch("modulate", x.device, given, small(styles, x), x)
@@ -260,6 +262,23 @@ def _convolved(x: Tensor, kernel: Tensor, up: int) -> Tensor:
         return torch.convolution(x, kernel, None, (1, 1), (pad, pad), (1, 1), False, (0, 0), 1)
     kernel = kernel.transpose(0, 1)
     return torch.convolution(x, kernel, None, (2, 2), (0, 0), (1, 1), True, (0, 0), 1)
+
+
+def _usable(convolution: str, x: Tensor, layer: Layer) -> str:
+    """Returns the convolution that is meant.
+
+    Raises:
+        RuntimeError: if ours was asked for and cannot run here.
+    """
+    wanted = choose(x.device, x.dtype, layer) if convolution == "auto" else convolution
+    if wanted == "library":
+        return wanted
+    problem = "" if hasattr(_native.backend(x.device)[0], "modulated_conv2d") else "it needs CUDA"
+    if not problem and x.dtype == torch.float32:
+        problem = why_not_native(SPLIT, x.device, x.dtype)
+    if problem and convolution != "auto":
+        raise RuntimeError(f"modulated_conv2d: convolution='fused' cannot run: {problem}")
+    return "library" if problem else wanted
 
 
 def _transposed(shape: tuple[int, ...], weight: Tensor, x: Tensor) -> Tensor:

@@ -22,8 +22,10 @@ from higan_fast.ops.upfirdn2d import setup_filter, upfirdn2d
 
 # Far above rounding in float16 and TF32 convolutions; far below the error of a wrong index or lost barrier.
 TOLERANCE = 0.03
+# Of float32 on tensor cores: sums of 144 products err by some 1e-7 in float32, and by 1e-3 in TF32.
+SPLIT_TOLERANCE = 1e-5
 
-_tested: set[torch.device] = set()
+_tested: set[tuple[torch.device, bool]] = set()
 
 Draw = Callable[..., Tensor]
 
@@ -42,18 +44,10 @@ def examples(draw: Draw, fused: bool) -> dict[str, list[Callable[..., Any]]]:
     codes = draw(2, 7, 12, small=True)
     taps = setup_filter().to(styles)
 
-    def convolve(convolution: Any) -> list[Callable[..., Any]]:
-        tail: dict[str, Any] = {"bias": bias, "activation": "lrelu", "convolution": convolution}
-        return [
-            lambda impl: modulated_conv2d(x, weight, styles, noise=noise, impl=impl, **tail),
-            lambda impl: modulated_conv2d(x, weight, styles, up=2, resample_filter=taps, impl=impl, **tail),
-            lambda impl: modulated_conv2d(x, weight, styles.repeat_interleave(2, 0), impl=impl, **tail),
-        ]
-
     return {
         "bias_act": [lambda impl: bias_act(x, styles[0], activation="swish", clamp=1.0, impl=impl)],
         "upfirdn2d": [lambda impl: upfirdn2d(x, taps, up=2, padding=[2, 1, 2, 1], gain=4, impl=impl)],
-        "modulated_conv2d": convolve("library") + (convolve("fused") if fused else []),
+        "modulated_conv2d": convolutions(draw, "library") + (convolutions(draw, "fused") if fused else []),
         "layer_styles": [
             lambda impl: layer_styles(
                 codes,
@@ -99,16 +93,34 @@ def examples(draw: Draw, fused: bool) -> dict[str, list[Callable[..., Any]]]:
     }
 
 
-def self_test(device: torch.device) -> None:
-    """Tests the kernels once per process and device; disables a kernel that fails, with a warning."""
-    if device in _tested:
+def convolutions(draw: Draw, convolution: Any) -> list[Callable[..., Any]]:
+    """Returns small modulated convolutions, as ``examples`` does."""
+    x, weight = draw(2, 16, 16, 18), draw(24, 16, 3, 3)
+    styles, bias, noise = (draw(*shape, small=True) for shape in ((2, 16), (24,), (1, 1, 16, 18)))
+    taps = setup_filter().to(styles)
+    tail: dict[str, Any] = {"bias": bias, "activation": "lrelu", "convolution": convolution}
+    return [
+        lambda impl: modulated_conv2d(x, weight, styles, noise=noise, impl=impl, **tail),
+        lambda impl: modulated_conv2d(x, weight, styles, up=2, resample_filter=taps, impl=impl, **tail),
+        lambda impl: modulated_conv2d(x, weight, styles.repeat_interleave(2, 0), impl=impl, **tail),
+    ]
+
+
+def self_test(device: torch.device, op: str = "") -> None:
+    """Tests the kernels once per process and device; disables a kernel that fails, with a warning.
+
+    Our convolution in float32 has a test of its own, which runs once ``op`` asks for it: a fault there leaves
+    the library's convolution to all who do without.
+    """
+    split = op == implementation.SPLIT
+    if (device, split) in _tested:
         return
-    _tested.add(device)
-    for dtype in (torch.float32, torch.float16):
-        _test(device, dtype)
+    _tested.add((device, split))
+    for dtype in (torch.float32,) if split else (torch.float32, torch.float16):
+        _test(device, dtype, split)
 
 
-def _test(device: torch.device, dtype: torch.dtype) -> None:
+def _test(device: torch.device, dtype: torch.dtype, split: bool) -> None:
     def drawer(on: torch.device, activations: torch.dtype, others: torch.dtype) -> Draw:
         random = torch.Generator().manual_seed(0)
 
@@ -119,22 +131,28 @@ def _test(device: torch.device, dtype: torch.dtype) -> None:
 
         return draw
 
-    here = examples(drawer(device, dtype, torch.float32), fused=dtype != torch.float32)
-    there = examples(drawer(torch.device("cpu"), torch.float64, torch.float64), fused=dtype != torch.float32)
+    def calls(draw: Draw) -> dict[str, list[Callable[..., Any]]]:
+        if split:
+            return {implementation.SPLIT: convolutions(draw, "fused")}
+        return examples(draw, fused=dtype != torch.float32)
+
+    here = calls(drawer(device, dtype, torch.float32))
+    there = calls(drawer(torch.device("cpu"), torch.float64, torch.float64))
+    instead = "the library's convolution" if split else "its PyTorch reference"
     with torch.inference_mode():
         for op in here:
-            problem = _compare(here[op], there[op])
+            problem = _compare(here[op], there[op], SPLIT_TOLERANCE if split else TOLERANCE)
             if problem:
                 implementation.disable(op, device, f"its self-test failed: {problem}")
                 warnings.warn(
                     f"higan_fast: the {op} kernel failed its self-test on {device} ({problem}); "
-                    "its PyTorch reference runs instead",
+                    f"{instead} runs instead",
                     RuntimeWarning,
                     stacklevel=2,
                 )
 
 
-def _compare(native: list[Callable[..., Any]], exact: list[Callable[..., Any]]) -> str:
+def _compare(native: list[Callable[..., Any]], exact: list[Callable[..., Any]], tolerance: float) -> str:
     """Compares native calls with the same calls in float64; returns the problem, or an empty string."""
     for call, check in zip(native, exact, strict=True):
         try:
@@ -145,6 +163,6 @@ def _compare(native: list[Callable[..., Any]], exact: list[Callable[..., Any]]) 
         for value, wanted in pairs:
             largest = wanted.abs().max().clamp(min=1)
             difference = ((value.cpu().double() - wanted).abs().max() / largest).item()
-            if not difference <= TOLERANCE:  # NaN too
-                return f"relative difference {difference:.3g} on {value.dtype}, tolerated {TOLERANCE}"
+            if not difference <= tolerance:  # NaN too
+                return f"relative difference {difference:.3g} on {value.dtype}, tolerated {tolerance}"
     return ""

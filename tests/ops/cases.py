@@ -40,7 +40,6 @@ class Case:
         roundings: how many roundings to the dtype the result may be off.
         positive: names of tensors that are made positive.
         only: implementations that can run it; empty: all.
-        needs_16_bits: whether it has no float32 kernel.
     """
 
     op: Callable[..., Any]
@@ -52,7 +51,6 @@ class Case:
     roundings: float = SINGLE_PASS
     positive: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
-    needs_16_bits: bool = False
 
     def __str__(self) -> str:
         return f"{self.op.__name__}-{self.name}"
@@ -148,7 +146,7 @@ def convolution(
 
 def fused(name: str, **arguments: Any) -> Case:
     made = convolution(name, convolution="fused", **arguments)
-    return Case(**{**made.__dict__, "only": ("emulated", "cuda"), "needs_16_bits": True})
+    return Case(**{**made.__dict__, "only": ("emulated", "cuda")})
 
 
 def block(
@@ -311,7 +309,6 @@ CASES = [
         **{
             **block("fused", size=(16, 17), convolution="fused").__dict__,
             "only": ("emulated", "cuda"),
-            "needs_16_bits": True,
         }
     ),
     Case(

@@ -31,11 +31,16 @@ def table(tmp_path, monkeypatch):
         path = tmp_path / "times.csv"
         path.write_text("\n".join([header, *lines]) + "\n")
         rows = choice.read_rows(path)
-        choice.rows_for.cache_clear()
+        forget()
         monkeypatch.setattr(choice, "measured", lambda: rows)
 
     yield put
+    forget()
+
+
+def forget():
     choice.rows_for.cache_clear()
+    choice.faster.cache_clear()
 
 
 def test_every_measured_layer_gets_what_was_faster(card):

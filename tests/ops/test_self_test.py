@@ -73,3 +73,15 @@ def test_the_reference_runs_in_its_place(monkeypatch):
     assert bias_act(torch.ones(2), gain=3).tolist() == [3, 3]
     with pytest.raises(RuntimeError, match="its self-test failed: no kernel image"):
         bias_act(torch.ones(2), impl="native")
+
+
+def test_a_wrong_convolution_in_float32_leaves_the_library_to_others(monkeypatch):
+    with EMULATED.active(), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        self_test.self_test(CPU, implementation.SPLIT)
+    assert implementation._disabled == {}
+    self_test._tested.clear()
+    monkeypatch.setattr(_native, "_stand_in", Broken("modulated_conv2d", "an illegal instruction"))
+    with pytest.warns(RuntimeWarning, match="an illegal instruction.*the library's convolution runs instead"):
+        self_test.self_test(CPU, implementation.SPLIT)
+    assert list(implementation._disabled) == [(implementation.SPLIT, CPU)]
