@@ -172,6 +172,12 @@ class RunFolder:
         return boundaries
 
     @property
+    def scored_boundaries(self) -> list[str]:
+        """Names of the boundaries whose semantic the predictor scores; others come from labels."""
+        known = {semantic.name for semantic in self.samples.semantics}
+        return [name for name in self.boundaries if name in known]
+
+    @property
     def verification_file(self) -> Path:
         return ResultFiles(self.path).current
 

@@ -226,6 +226,8 @@ class Boundaries(Mapping[str, Boundary]):
     @property
     def fitted_to(self) -> str:
         """What samples they were fitted to, in words; empty where that is not known."""
+        if isinstance(labels := self.settings.get("labels"), dict):
+            return f"fitted to labels of {len(labels)} semantic{'' if len(labels) == 1 else 's'}"
         if "num_samples" not in self.settings:
             return ""
         num, asked = self.settings["num_samples"], self.settings.get("num_asked", 0)

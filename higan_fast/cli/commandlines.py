@@ -11,11 +11,9 @@ from higan_fast.run_folder import RunFolder
 
 def command_of(run: RunFolder) -> str:
     """Returns what makes a run again, from its first sample to its report."""
-    words = ["higan-fast", "probe", *_sampling(run, len(run.samples))]
-    words += ["--chosen-num", f"{run.boundaries.settings['chosen_num']:g}"]
-    words += ["--space", run.boundaries.settings["space"], "--boundary", run.boundaries.settings["method"]]
-    if (weight := run.boundaries.settings["C"]) is not None:
-        words += ["--C", weight if weight == "auto" else f"{weight:g}"]
+    if "labels" in run.boundaries.settings:
+        return _with_labels(run)
+    words = ["higan-fast", "probe", *_sampling(run, len(run.samples)), *_fitting(run)]
     if run.boundaries:
         words += _verifying(run.verification.settings)
     words += ["--layer-samples", str(run.attribution.samples if run.attribution else 0)]
@@ -25,6 +23,27 @@ def command_of(run: RunFolder) -> str:
         steps = ",".join(f"{step:g}" for step in run.sweep.steps)
         words += ["--dose-samples", str(run.sweep.samples), f"--dose-steps={steps}"]
     return shlex.join(words)
+
+
+def _with_labels(run: RunFolder) -> str:
+    """Returns what makes a run again whose boundaries are fitted to labels, command by command."""
+    settings = run.boundaries.settings
+    labels = ["higan-fast", "fit", str(run.path), "--labels", settings.get("labels_file", "LABELS.csv")]
+    commands = [sampling_command(run, len(run.samples)), shlex.join([*labels, *_fitting(run)])]
+    if run.scored_boundaries:
+        verifying = ["higan-fast", "verify", str(run.path), *_verifying(run.verification.settings)]
+        commands.append(shlex.join(verifying))
+    return " && ".join([*commands, stage_command("report", run)])
+
+
+def _fitting(run: RunFolder) -> list[str]:
+    """Returns the options of a fit."""
+    settings = run.boundaries.settings
+    words = ["--chosen-num", f"{settings['chosen_num']:g}"]
+    words += ["--space", settings["space"], "--boundary", settings["method"]]
+    if (weight := settings["C"]) is not None:
+        words += ["--C", weight if weight == "auto" else f"{weight:g}"]
+    return words
 
 
 def sampling_command(run: RunFolder, num: int | None) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from higan_fast.cli.labelling import export, fit
 from higan_fast.cli.options import (
     AS_JSON,
     ATTRIBUTED,
@@ -50,7 +51,8 @@ def main(debug: bool) -> None:
     keep_freed_memory()
 
 
-main.add_command(predictors)
+for command in (predictors, fit, export):
+    main.add_command(command)
 
 
 @main.command()
@@ -64,18 +66,6 @@ def sample(out: Path, num: int, batch: int | None, precision: Any, quiet: bool, 
     from higan_fast.cli import stages
 
     stages.sample(out, num, batch, settings, precision, quiet=quiet)
-
-
-@main.command()
-@RUN
-@FITTING
-@ELSEWHERE
-@QUIET
-def fit(run: Path, quiet: bool, places: Places, **fitting: Any) -> None:
-    """Fit a boundary for each semantic to the samples in RUN."""
-    from higan_fast.cli import stages
-
-    stages.fit(run, fitting, places, quiet=quiet)
 
 
 @main.command()

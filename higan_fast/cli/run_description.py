@@ -54,7 +54,7 @@ def describe_run(path: Path) -> dict[str, Any]:
         "samples": _part(lambda: _samples(run), path / "samples.zarr"),
         "boundaries": _part(lambda: _boundaries(run), run.boundaries_file),
     }
-    needed = found["boundaries"]["state"] != COMPLETE or found["boundaries"]["names"]
+    needed = found["boundaries"]["state"] != COMPLETE or run.scored_boundaries
     if needed:
         found["verification"] = _part(lambda: _verification(run), run.verification_file)
         if found["verification"]["state"] == MISSING and (path / "verification").exists():

@@ -154,12 +154,14 @@ def verify(
     precision: Wish,
     places: Places,
     quiet: bool,
+    semantics: Sequence[str] | None = None,
     **options: Any,
 ) -> Verification:
     run = RunFolder.open(out, **places)
+    semantics = scored(run, semantics)
     _check_verifying(
         run.boundaries, exhaustive=exhaustive, max_samples=max_samples, batch=batch, precision=precision,
-        **options,
+        semantics=semantics, **options,
     )  # fmt: skip
     precision = chosen_precision(precision, run.generator.device)
     say_where("verifying", run, quiet, precision)
@@ -167,8 +169,30 @@ def verify(
         run.generator, run.predictor, run.boundaries, samples=run.samples,
         num=max_samples if exhaustive else None, max_samples=max_samples, batch_size=batch,
         seed=run.settings.seed, label=run.settings.label, out=out, precision=precision, progress=not quiet,
-        **run.settings.truncation, **options,
+        semantics=semantics, **run.settings.truncation, **options,
     )  # fmt: skip
+
+
+def scored(run: RunFolder, semantics: Sequence[str] | None) -> Sequence[str] | None:
+    """The semantics that are asked for; where none are named, those of the boundaries that a network scores.
+
+    Boundaries that were fitted to labels may have others, which are said to be left out.
+
+    Raises:
+        ValueError: when none is left.
+    """
+    left = run.scored_boundaries
+    unknown = [name for name in run.boundaries if name not in left]
+    if semantics is not None or not unknown:
+        return semantics
+    which = f"the predictor scores none of {', '.join(unknown)}"
+    if not left:
+        raise ValueError(
+            f"{run.boundaries_file}: {which}, so that their own effect cannot be measured; sample with a "
+            "predictor that does"
+        )
+    say(f"left out: {which}")
+    return left
 
 
 def layers(
@@ -248,7 +272,7 @@ def dose(
         steps=steps, num=num, part=part, confidence=confidence, precision=precision, batch_size=batch,
         step_unit=step_unit,
     )  # fmt: skip
-    verification = run.verification
+    semantics, verification = scored(run, semantics), run.verification
     precision = chosen_precision(precision, run.generator.device)
     say_where("sweeping", run, quiet, precision)
     found = probing.sweep_steps(
@@ -290,7 +314,7 @@ def _leave_out_stale(run: RunFolder) -> None:
         except DamagedError:
             raise
         except ValueError as error:
-            if run.boundaries and run.verification:  # which are in order themselves
+            if run.scored_boundaries and run.verification:  # which are in order themselves
                 say(f"left out: {error}")
                 run.__dict__[name] = None  # what the folder then says
 
@@ -308,7 +332,7 @@ def report(out: Path, places: Places, *, quiet: bool) -> None:
         generator=run.generator,
         samples=run.samples,
         boundaries=run.boundaries,
-        verification=run.verification if run.boundaries else None,
+        verification=run.verification if run.scored_boundaries else None,
         attribution=run.attribution,
         comparison=run.comparison,
         sweep=run.sweep,

@@ -4,6 +4,8 @@ from higan_fast.boundaries.boundary import Boundaries, Boundary
 from higan_fast.boundaries.deviations import measured_on
 from higan_fast.boundaries.files import export_boundary, import_boundary, read_boundary_list
 from higan_fast.boundaries.fitting import fit_boundaries
+from higan_fast.boundaries.label_files import Labels, read_labels
+from higan_fast.boundaries.labels import fit_to_labels
 from higan_fast.probing.attribution import Attribution, attribute_layers
 from higan_fast.probing.comparison import Comparison, compare_methods
 from higan_fast.probing.layers import format_layers, parse_layers
@@ -17,6 +19,7 @@ __all__ = [
     "Boundaries",
     "Boundary",
     "Comparison",
+    "Labels",
     "Samples",
     "Sweep",
     "Verification",
@@ -24,6 +27,7 @@ __all__ = [
     "compare_methods",
     "export_boundary",
     "fit_boundaries",
+    "fit_to_labels",
     "format_layers",
     "import_boundary",
     "jitter",
@@ -31,6 +35,7 @@ __all__ = [
     "measured_on",
     "parse_layers",
     "read_boundary_list",
+    "read_labels",
     "sample",
     "sweep_steps",
     "verify",

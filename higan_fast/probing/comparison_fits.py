@@ -87,6 +87,11 @@ def fit_each(
 def method_of(samples: Samples, boundaries: Boundaries) -> str:
     """The name of the method by which boundaries were fitted to these samples."""
     fitted = boundaries.settings
+    if "labels" in fitted:
+        raise ValueError(
+            "boundaries: were fitted to labels, and methods are compared by fits to scores; fit "
+            "boundaries to the scores of these samples first (higan-fast fit RUN)"
+        )
     if "method" not in fitted or fitted.get("samples") != samples.settings:
         raise ValueError(
             "boundaries: are not known to be fitted to these samples; compare those that "

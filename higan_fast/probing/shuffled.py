@@ -49,6 +49,8 @@ def shuffled_directions(
         raise ValueError(f"{why}there are no samples; give samples=…")
     if "method" not in settings:
         raise ValueError(f"{why}how these were fitted is not known; give what fit_boundaries returned")
+    if "labels" in settings:
+        raise ValueError(f"{why}these were fitted to labels; take 'both'")
     if settings["method"] == "gradient":
         raise ValueError(f"{why}a gradient is fitted to no scores; take 'both'")
     if any(boundaries[name].conditions for name in names):

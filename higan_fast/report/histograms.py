@@ -33,11 +33,14 @@ class Histogram:
 def histograms(samples: Samples, boundaries: Boundaries) -> list[Histogram]:
     """A histogram of each semantic's scores."""
     result = []
+    of_scores = "labels" not in boundaries.settings  # sides of labels lie anywhere among the scores
     for column, semantic in enumerate(samples.semantics):
         scores = samples.scores[:, column].astype(np.float64)
         boundary = boundaries.get(semantic.name)
         places = decimals([scores.std()], 2)
-        bottom, middle, top = _paths(np.sort(scores), boundary.num_per_side if boundary else None)
+        bottom, middle, top = _paths(
+            np.sort(scores), boundary.num_per_side if boundary and of_scores else None
+        )
         result.append(
             Histogram(
                 name=semantic.name,
