@@ -78,7 +78,7 @@ def spoil_a_layer(generator):
     [
         (spoil_values, r"makes images of which \d+% of the values are not finite"),
         (spoil_shape, r"makes an image of shape \[1, 3, 8, 8\], expected \[1, 3, 16, 16\]"),
-        (spoil_a_layer, "is damaged; no image can be drawn with it: x, weight: got shapes "),
+        (spoil_a_layer, "is damaged; no image can be drawn with it: weight_square: got shape "),
     ],
 )
 def test_a_generator_draws_an_image_before_it_is_given(broken, change, message):
