@@ -160,9 +160,19 @@ def PREDICTORS(command: Command) -> Command:  # noqa: N802 (a decorator among th
     """What scores; the command gets it as ``predictor``, a tuple of sources, and ``levels``."""
 
     @wraps(command)
-    def gathered(*arguments: Any, predictor: tuple[str, ...], levels: tuple[str, ...], **others: Any) -> Any:
+    def gathered(
+        *arguments: Any,
+        predictor: tuple[str, ...],
+        semantic: tuple[str, ...],
+        versus: tuple[str, ...],
+        levels: tuple[str, ...],
+        **others: Any,
+    ) -> Any:
         from higan_fast.predictors import sources
 
+        predictor += in_clip(semantic, versus)
+        if not predictor:
+            raise click.UsageError("Missing option '--predictor' (or '--semantic').")
         given = {setting.name: _values(setting, others.pop(setting.name)) for setting in SETTINGS}
         found = {"predictor": sources(predictor, given), "levels": levels_in(levels)}
         return command(*arguments, **found, **others)
@@ -181,13 +191,40 @@ def PREDICTORS(command: Command) -> Command:  # noqa: N802 (a decorator among th
         gathered = click.option(
             flag, setting.name, multiple=True, metavar=setting.metavar, help=setting.help
         )(gathered)
+    for flag, text in (
+        (
+            "--semantic",
+            "A semantic in words, as 'a cosy room': the same as --predictor clip:… May be repeated.",
+        ),
+        ("--versus", "What --semantic is compared with, as 'an empty room'; one for each, or none."),
+    ):
+        gathered = click.option(flag, multiple=True, metavar="WORDS", help=text)(gathered)
     return click.option(
         "--predictor",
-        required=True,
         multiple=True,
         help="'scenes', 'color', or another that higan-fast predictors lists. May be repeated: all score. "
         "Python and TorchScript files run as your own code, without a sandbox.",
     )(gathered)
+
+
+def in_clip(semantics: Sequence[str], versus: Sequence[str]) -> tuple[str, ...]:
+    """``"a cosy room"`` and ``"an empty room"`` → the predictor ``"clip:a cosy room|an empty room"``.
+
+    Raises:
+        ValueError: when there are other numbers of both, or words that ``clip:`` would take apart.
+    """
+    if versus and len(versus) != len(semantics):
+        raise ValueError(
+            f"versus (--versus): got {len(versus)} for {len(semantics)} of --semantic; give one for each, or "
+            "none"
+        )
+    for words in (*semantics, *versus):
+        if not words.strip() or any(mark in words for mark in ";|="):
+            raise ValueError(
+                f"semantic (--semantic): got {in_words(words)}, expected words without ; | and ="
+            )
+    pairs = zip(semantics, versus, strict=True) if versus else ((words,) for words in semantics)
+    return (f"clip:{';'.join('|'.join(pair) for pair in pairs)}",) if semantics else ()
 
 
 def levels_in(texts: Sequence[str]) -> dict[str, str]:

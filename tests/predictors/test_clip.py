@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 import higan_fast as hf
+from higan_fast.cli.predictor_options import in_clip
 from higan_fast.engine.scoring import score
 from higan_fast.predictors.kinds.clip import parse_words
 from tests.test_cli import run
@@ -84,7 +85,17 @@ def test_gradients_reach_the_images(files):
 
 def test_words_from_the_command_line(files, tmp_path):
     out = tmp_path / "run"
-    arguments = ("--predictor", f"clip:{WORDS}", "--clip-model", files["clip_model"])
+    words = (
+        "--semantic",
+        "cosy",
+        "--versus",
+        "an empty room",
+        "--semantic",
+        "bright",
+        "--versus",
+        "a dark room",
+    )
+    arguments = (*words, "--clip-model", files["clip_model"])
     arguments += ("--clip-weights", files["clip_weights"], "--levels", "bright=color", "--out", out)
     run("sample", "--network", "scenes", *arguments, "--num", 128, "--device", "cpu", "--quiet")
     run("fit", out, "--chosen-num", 50, "--boundary", "gradient", "--quiet")
@@ -92,6 +103,18 @@ def test_words_from_the_command_line(files, tmp_path):
     assert [semantic.level for semantic in samples.semantics] == ["attribute", "color"]
     assert np.isfinite(samples.scores).all()
     assert set(hf.Boundaries.load(out / "boundaries.safetensors")) == {"cosy", "bright"}
+
+
+def test_semantics_and_what_they_are_compared_with_make_a_clip():
+    assert in_clip((), ()) == ()
+    assert in_clip(("cosy", "bright"), ()) == ("clip:cosy;bright",)
+    assert in_clip(("cosy", "bright"), ("empty", "dark")) == ("clip:cosy|empty;bright|dark",)
+    with pytest.raises(
+        ValueError, match=r"versus \(--versus\): got 1 for 2 of --semantic; give one for each"
+    ):
+        in_clip(("cosy", "bright"), ("empty",))
+    with pytest.raises(ValueError, match=r"semantic \(--semantic\): got 'a\|b', expected words without"):
+        in_clip(("a|b",), ())
 
 
 @pytest.mark.parametrize(
