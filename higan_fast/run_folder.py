@@ -22,7 +22,7 @@ from higan_fast.generators.base import Generator
 from higan_fast.opening import sha256
 from higan_fast.predictors import Predictor
 from higan_fast.predictors.source import load_sources, named
-from higan_fast.probing import Attribution, Boundaries, Comparison, Samples, Sweep, Verification
+from higan_fast.probing import Attribution, Boundaries, Comparison, Directions, Samples, Sweep, Verification
 from higan_fast.probing.result_files import ResultFiles
 from higan_fast.probing.sweep import acting_layers
 from higan_fast.run_settings import PLACES, Begun, Settings, device_here, read_begun
@@ -42,8 +42,8 @@ class RunFolder:
     current one; ``attribution/`` scores with one layer's code replaced, and ``attribution.npz`` what they say
     of layers; ``comparison/`` effects of the boundaries of several methods, and ``comparison.npz`` how the
     methods compare; ``sweep/`` scores at many steps, and ``sweep.npz`` what they say, which ``dose.csv``,
-    ``dose.json`` and ``dose.svg`` show; ``report.html`` with ``report.csv``, ``report.layers.csv``,
-    ``report.methods.csv`` and ``report.dose.csv``.
+    ``dose.json`` and ``dose.svg`` show; ``directions.npz`` what directions from elsewhere do; ``report.html``
+    with ``report.csv``, ``report.layers.csv``, ``report.methods.csv`` and ``report.dose.csv``.
     """
 
     def __init__(self, path: str | Path, settings: Settings) -> None:
@@ -237,6 +237,17 @@ class RunFolder:
             acting = acting_layers(self.verification, dict.fromkeys(sweep.boundary_names))
             self._check_made_from(self.sweep_file, sweep.settings, {"acting": acting}, "dose")
         return sweep
+
+    @cached_property
+    def directions(self) -> Directions:
+        """What directions from elsewhere do, which must be measured as the samples are drawn."""
+        file = self.path / "directions.npz"
+        if not file.exists():
+            raise FileNotFoundError(f"{file}: is not there yet; give directions with --sefa, --pca or --file")
+        found = Directions.load(file)
+        made_from = {name: self.samples.settings.get(name) for name in ("generator", "predictor", *DRAWN)}
+        self._check_made_from(file, found.settings, made_from, "directions")
+        return found
 
     def _check_made_from(
         self, file: Path, settings: dict[str, Any], expected: dict[str, Any], stage: str

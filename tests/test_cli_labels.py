@@ -1,6 +1,7 @@
 """Labels from the shell: export, label, fit, verify, report."""
 
 import csv
+import json
 import shutil
 
 import numpy as np
@@ -85,3 +86,21 @@ def test_codes_and_scores_of_ones_own_need_no_run(tmp_path):
     assert Boundaries.load(out)["tall"].normal[2] > 0.9
     assert "give RUN, or --codes, --scores and --out" in run("fit", *given, code=2).stderr
     assert "give one of both" in run("fit", tmp_path, *given, code=2).stderr
+
+
+def test_directions_are_verified_from_the_shell(sampled, tmp_path):
+    missing = run("directions", sampled, code=1).stderr
+    assert "directions.npz: is not there yet; give directions with --sefa, --pca or --file" in missing
+    labels = table(tmp_path / "labels.csv", Samples.open(sampled), ["cosy"])
+    run("fit", sampled, "--labels", labels, "--quiet")
+    file = ("--file", sampled / "boundaries.safetensors")
+    common = ("--num", 4, "--num-null", 2, "--quiet")
+    table_ = run("directions", sampled, "--sefa", 1, "--pca", 1, *file, *common).stdout
+    assert table_.startswith("3 directions, 4 semantics, a step of 2 in norm, 4 samples")
+    assert run("directions", sampled).stdout == table_
+    found = json.loads(run("directions", sampled, "--json").stdout)
+    assert [each["name"] for each in found["directions"]] == ["sefa 1", "pca 1", "cosy"]
+    run("directions", sampled, "--pca", 2, *common, "--step-unit", "sd")
+    assert len(run("directions", sampled, "--csv").stdout.splitlines()) == 1 + 2 * 7 * 4
+    refused = run("directions", sampled, "--file", tmp_path / "gone.npy", code=1).stderr
+    assert "gone.npy" in refused and len(refused.splitlines()) == 1

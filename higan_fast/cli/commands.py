@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from higan_fast.cli.directions import directions
 from higan_fast.cli.labelling import export, fit
 from higan_fast.cli.options import (
     AS_JSON,
@@ -51,7 +52,7 @@ def main(debug: bool) -> None:
     keep_freed_memory()
 
 
-for command in (predictors, fit, export):
+for command in (predictors, fit, export, directions):
     main.add_command(command)
 
 

@@ -188,8 +188,8 @@ def scored(run: RunFolder, semantics: Sequence[str] | None) -> Sequence[str] | N
     which = f"the predictor scores none of {', '.join(unknown)}"
     if not left:
         raise ValueError(
-            f"{run.boundaries_file}: {which}, so that their own effect cannot be measured; sample with a "
-            "predictor that does"
+            f"{run.boundaries_file}: {which}, so that their own effect cannot be measured; what they do "
+            f"to others is: higan-fast directions {run.path} --file {run.boundaries_file}"
         )
     say(f"left out: {which}")
     return left

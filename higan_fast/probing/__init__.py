@@ -8,6 +8,7 @@ from higan_fast.boundaries.label_files import Labels, read_labels
 from higan_fast.boundaries.labels import fit_to_labels
 from higan_fast.probing.attribution import Attribution, attribute_layers
 from higan_fast.probing.comparison import Comparison, compare_methods
+from higan_fast.probing.directions import Directions, verify_directions
 from higan_fast.probing.layers import format_layers, parse_layers
 from higan_fast.probing.manipulation import jitter, manipulate
 from higan_fast.probing.sweep import Sweep, sweep_steps
@@ -19,6 +20,7 @@ __all__ = [
     "Boundaries",
     "Boundary",
     "Comparison",
+    "Directions",
     "Labels",
     "Samples",
     "Sweep",
@@ -39,4 +41,5 @@ __all__ = [
     "sample",
     "sweep_steps",
     "verify",
+    "verify_directions",
 ]

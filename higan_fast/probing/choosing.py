@@ -67,6 +67,13 @@ def choose(
     """
     chosen = [boundaries[name] for name in chosen_names(boundaries, semantics)]
     check_names(tuple(boundary.name for boundary in chosen), predictor.names, "the predictor")
+    return fitting_together(chosen, generator)
+
+
+def fitting_together(chosen: list[Boundary], generator: Generator) -> list[Boundary]:
+    """Returns the boundaries; raises ValueError where one does not fit the generator or the others."""
+    if not chosen:
+        raise ValueError("boundaries: got none")
     first = chosen[0]
     for boundary in chosen:
         boundary.check_fits(generator)

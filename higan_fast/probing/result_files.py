@@ -18,10 +18,13 @@ from higan_fast.probing.effect_files import load_arrays, name_of, stored_keys
 if TYPE_CHECKING:
     from higan_fast.probing.attribution_results import Attribution
     from higan_fast.probing.comparison_results import Comparison
+    from higan_fast.probing.directions_results import Directions
     from higan_fast.probing.results import Verification
     from higan_fast.probing.sweep_results import Sweep
 
-    Single = TypeVar("Single", Attribution, Comparison, Sweep)  # results of which a run folder keeps one
+    Single = TypeVar(
+        "Single", Attribution, Comparison, Directions, Sweep
+    )  # results of which a run folder keeps one
 
 
 # Of what kind the entries of these fields are.
@@ -82,7 +85,7 @@ class ResultFiles:
 
 
 def write_fields(
-    path: str | Path, result: Verification | Attribution | Comparison | Sweep, key: str = ""
+    path: str | Path, result: Verification | Attribution | Comparison | Directions | Sweep, key: str = ""
 ) -> None:
     """Writes the arrays of a result as they are, its other fields as JSON text, and a key."""
     values = {field.name: getattr(result, field.name) for field in fields(result)}

@@ -1,0 +1,104 @@
+"""``directions``: what directions from elsewhere do, and to which semantics."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from higan_fast.cli.options import (
+    AS_JSON,
+    BATCH,
+    ELSEWHERE,
+    PATH,
+    PRECISION,
+    QUIET,
+    RUN,
+    STEP_UNIT,
+    option,
+)
+
+if TYPE_CHECKING:
+    from higan_fast.run_settings import Places
+
+
+@click.command()
+@RUN
+@click.option("--sefa", type=int, help="So many factors of the generator's affines (Shen & Zhou 2021).")
+@click.option("--pca", type=int, help="So many principal components of w over RUN's samples (GANSpace).")
+@click.option(
+    "--file",
+    "files",
+    type=PATH,
+    multiple=True,
+    help="Directions of others: .npy, .pt, GANSpace's .npz, InterFaceGAN's and HiGAN's files, a list of "
+    "these as .txt, or what fit writes; may be repeated.",
+)
+@option("--space", type=click.Choice(["w", "layers", "z"]), default="w", help="Of arrays in files.")
+@option("--num", default=500, help="Samples to move; each takes two images for every direction and layer.")
+@option("--step", default=2.0, help="How far along each direction.")
+@STEP_UNIT
+@option("--confidence", default=0.99, help="Of all claims together, and of each interval.")
+@option("--num-null", default=32, help="Random directions of each kind.")
+@PRECISION
+@BATCH
+@ELSEWHERE
+@QUIET
+@AS_JSON
+@click.option("--csv", "as_csv", is_flag=True, help="Print a row for each direction, layer and semantic.")
+def directions(
+    run: Path,
+    sefa: int | None,
+    pca: int | None,
+    files: tuple[Path, ...],
+    space: Any,
+    precision: Any,
+    batch: int | None,
+    places: Places,
+    quiet: bool,
+    as_json: bool,
+    as_csv: bool,
+    **options: Any,
+) -> None:
+    """Measure which semantics directions move that have none of their own, and on which layer most.
+
+    They are compared with random directions, as verify compares boundaries. Without --sefa, --pca and --file,
+    prints what was found before.
+    """
+    from higan_fast import probing
+    from higan_fast.boundaries.elsewhere import all_of, factors, principal_components, read_directions
+    from higan_fast.cli.stages import say_where
+    from higan_fast.engine.precision import chosen_precision
+    from higan_fast.run_folder import RunFolder
+
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv: got both, expected one of them")
+    folder = RunFolder.open(run, **places)
+    if sefa is None and pca is None and not files:
+        found = folder.directions
+    else:
+        read = [read_directions(file, space) for file in files]
+        chosen = list(
+            all_of(
+                [] if sefa is None else factors(folder.generator, sefa),
+                [] if pca is None else principal_components(folder.samples, pca),
+                *read,
+            ).values()
+        )
+        if options["step_unit"] == "sd":
+            chosen = probing.measured_on(folder.samples, chosen)
+        precision = chosen_precision(precision, folder.generator.device)
+        say_where("verifying directions", folder, quiet, precision)
+        found = probing.verify_directions(
+            folder.generator, folder.predictor, chosen, seed=folder.settings.seed,
+            label=folder.settings.label, precision=precision, batch_size=batch, out=run, progress=not quiet,
+            **folder.settings.truncation, **options,
+        )  # fmt: skip
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=2))
+    elif as_csv:
+        click.echo(found.to_csv(), nl=False)
+    else:
+        click.echo(found)

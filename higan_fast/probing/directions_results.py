@@ -1,0 +1,176 @@
+"""The result of verifying directions: which semantics each surely moves, and on which layer most."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from higan_fast.generators.base import Layer
+from higan_fast.predictors.base import Semantic
+from higan_fast.probing.result_files import load_result, write_fields
+from higan_fast.statistics.effects import in_deviations
+from higan_fast.tables import Table, shown
+
+Array = NDArray[np.float64]
+
+COLUMNS = (
+    *("direction", "layers", "semantic", "level", "effect", "low", "high", "effect_in_deviations"),
+    *("p_value", "p_adjusted", "moves", "top_layer", "top_layer_sure"),
+)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Directions:
+    """What B directions do to S semantics, on all layers together and on each of L alone.
+
+    Attributes:
+        boundary_names: of the directions.
+        semantics: all that the predictor scores.
+        layers: of the generator; none where one moves all.
+        effect: of one step on each score, ``[B, 1 + L, S]``, all layers first.
+        low: lower end of each one's own interval, of ``settings["confidence"]`` ...
+        high: ... and upper end.
+        p_values: of the effect on all layers against random directions, two-sided, ``[B, S]``.
+        p_adjusted: by Holm's rule over all pairs.
+        sign: 1 or −1 where a direction surely moves a semantic, beyond random ones; else 0, ``[B, S]``.
+        top_layer: on which layer alone the effect is largest in magnitude, ``[B, S]``; −1: there are none.
+        top_layer_sure: whether it surely is.
+        deviation: standard deviation of each score, ``[S]``.
+        samples: how many base samples were moved.
+        images: how many were scored.
+        settings: how it was made.
+    """
+
+    boundary_names: tuple[str, ...]
+    semantics: tuple[Semantic, ...]
+    layers: tuple[Layer, ...]
+    effect: Array
+    low: Array
+    high: Array
+    p_values: Array
+    p_adjusted: Array
+    sign: NDArray[np.int8]
+    top_layer: NDArray[np.int64]
+    top_layer_sure: NDArray[np.bool_]
+    deviation: Array
+    samples: int
+    images: int
+    settings: dict[str, Any]
+
+    def moved_by(self, name: str) -> list[str]:
+        """The semantics that a direction surely moves, the largest effect in standard deviations first."""
+        row = self.boundary_names.index(name)
+        relative = np.abs(in_deviations(self.effect[row, 0], self.deviation))
+        columns = np.flatnonzero(self.sign[row])
+        return [self.semantics[column].name for column in columns[np.argsort(-relative[columns])]]
+
+    def __repr__(self) -> str:
+        return self._table().text()
+
+    def _repr_html_(self) -> str:
+        return self._table().html()
+
+    def to_json(self) -> dict[str, Any]:
+        """One object of plain values, as ``higan-fast directions --json`` prints it."""
+        rows = list(self._rows())
+        return {
+            "directions": [
+                {
+                    "name": name,
+                    "moves": self.moved_by(name),
+                    "effects": [{k: v for k, v in row.items() if k != "direction"} for row in rows
+                                if row["direction"] == name],
+                }
+                for name in self.boundary_names
+            ],
+            "samples": self.samples,
+            "images": self.images,
+            "settings": self.settings,
+        }  # fmt: skip
+
+    def to_csv(self) -> str:
+        """A row for each direction, set of layers and semantic."""
+        text = io.StringIO()
+        table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        table.writeheader()
+        table.writerows({k: "" if v is None else v for k, v in row.items()} for row in self._rows())
+        return text.getvalue()
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        relative = in_deviations(self.effect, self.deviation)
+        for row, name in enumerate(self.boundary_names):
+            for place in range(self.effect.shape[1]):
+                for column, semantic in enumerate(self.semantics):
+                    where = row, place, column
+                    yield {
+                        "direction": name,
+                        "layers": "all" if place == 0 else str(place - 1),
+                        "semantic": semantic.name,
+                        "level": semantic.level,
+                        "effect": float(self.effect[where]),
+                        "low": _finite(self.low[where]),
+                        "high": _finite(self.high[where]),
+                        "effect_in_deviations": _finite(relative[where]),
+                        **(self._claims(row, column) if place == 0 else dict.fromkeys(COLUMNS[-5:])),
+                    }
+
+    def _claims(self, row: int, column: int) -> dict[str, Any]:
+        top = int(self.top_layer[row, column])
+        return {
+            "p_value": float(self.p_values[row, column]),
+            "p_adjusted": float(self.p_adjusted[row, column]),
+            "moves": int(self.sign[row, column]),
+            "top_layer": None if top < 0 else top,
+            "top_layer_sure": bool(self.top_layer_sure[row, column]),
+        }
+
+    def _table(self) -> Table:
+        head = ("direction", "moves", "in SD", "interval", "p (Holm)", "most on layer")
+        rows, still = [], []
+        names = [semantic.name for semantic in self.semantics]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            effect, low, high = (
+                in_deviations(part[:, 0], self.deviation) for part in (self.effect, self.low, self.high)
+            )
+        for row, name in enumerate(self.boundary_names):
+            moved = self.moved_by(name)
+            still += [] if moved else [name]
+            for semantic in moved:
+                at = row, names.index(semantic)
+                top = int(self.top_layer[at])
+                layer = "–" if top < 0 else f"{top}{'' if self.top_layer_sure[at] else ' (not for sure)'}"
+                ends = f"[{shown(low[at], '+.2f')}, {shown(high[at], '+.2f')}]"
+                p = f"{self.p_adjusted[at]:.2g}"
+                rows.append((name, semantic, shown(effect[at], "+.2f"), ends, p, layer))
+        how = f"a step of {self.settings['step']:g} in {self.settings['step_unit']}"
+        caption = (
+            f"{len(self.boundary_names)} directions, {len(names)} semantics, {how}, {self.samples:,} "
+            f"samples, {self.images:,} images; beyond {self.settings['num_null']} random directions of each "
+            f"kind, corrected for all pairs at {1 - self.settings['confidence']:.2g}"
+        )
+        notes = [f"nothing is shown to be moved by {', '.join(still)}"] if still else []
+        return Table(caption, head, rows, notes)
+
+    def save(self, path: str | Path) -> None:
+        """Writes an .npz file with every field."""
+        write_fields(path, self, "")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Directions:
+        """Reads what ``save`` wrote.
+
+        Raises:
+            DamagedError: if the file does not hold such a result of this version, or is damaged.
+        """
+        return load_result(cls, path, "directions", "directions")
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
