@@ -25,6 +25,7 @@ from higan_fast.wording import in_words, printable
 Array = NDArray[np.float64]
 
 MOST = 10_000  # directions of one file
+MOST_SAMPLES, MOST_FEATURES, AT_ONCE = 2048, 2**28, 8  # of activations: 1 GiB
 LARGEST_FILE = 2**30  # bytes of an .npz
 KEYS = ("boundary", "lat_comp", "eigvec")  # of InterFaceGAN, of GANSpace, of the factors of rosinality
 
@@ -68,6 +69,50 @@ def principal_components(samples: Samples, num: int) -> list[Boundary]:
     codes = samples.w.astype(np.float64)
     codes -= codes.mean(axis=0)
     return _named("pca", np.linalg.eigh(codes.T @ codes)[1].T[::-1], num)
+
+
+@torch.inference_mode()
+def activation_components(generator: Generator, samples: Samples, layer: int, num: int) -> list[Boundary]:
+    """Returns the directions in w that go with the principal components of a layer's activations.
+
+    As GANSpace does for generators whose activations are what should vary (Härkönen et al. 2020): the
+    components of the activations of some samples, the largest variance first, and for each the direction in w
+    that explains the samples' coordinates along it best, by least squares. Samples are taken as long as their
+    activations have no more than ``MOST_FEATURES`` numbers together, at most ``MOST_SAMPLES``.
+
+    Raises:
+        ValueError: if there is no such layer, or so few samples that there are fewer components.
+    """
+    check_count("pca (--pca)", num)
+    if not 0 <= layer < generator.num_layers:
+        last = generator.num_layers - 1
+        raise ValueError(
+            f"layer (--pca-layer): got {layer!r}, expected a layer of the generator, 0 to {last}"
+        )
+    one = _features(generator, samples, layer, 0, 1)
+    taken = min(len(samples), MOST_SAMPLES, max(MOST_FEATURES // one.shape[1], 1))
+    if num >= taken:
+        raise ValueError(
+            f"pca (--pca): got {num}, and {taken} samples have {taken - 1} components in layer {layer}"
+        )
+    starts = range(0, taken, AT_ONCE)
+    parts = [_features(generator, samples, layer, i, min(i + AT_ONCE, taken)) for i in starts]
+    features = torch.cat(parts)
+    features -= features.mean(dim=0)
+    gram = (features @ features.T).double().cpu()
+    coordinates = torch.linalg.eigh(gram).eigenvectors.T.flip(0)[:num].numpy()  # [num, n]
+    codes = samples.w[:taken].astype(np.float64)
+    found = coordinates @ (codes - codes.mean(axis=0))
+    return _signed(f"layer {layer} pca", found / np.linalg.norm(found, axis=1, keepdims=True))
+
+
+def _features(generator: Generator, samples: Samples, layer: int, start: int, stop: int) -> Tensor:
+    """The activations after a layer, of the samples ``start`` to ``stop - 1``: ``[n, F]``."""
+    codes = torch.from_numpy(samples.codes[start:stop]).to(generator.device)
+    activation = generator.start(len(codes))
+    for index in range(layer + 1):
+        activation = generator.layer(index, activation, codes[:, index])
+    return activation.features.flatten(1).float()
 
 
 def read_directions(path: str | Path, space: Space = "w") -> list[Boundary]:
@@ -140,8 +185,13 @@ def _named(name: str, found: Array, num: int) -> list[Boundary]:
     check_count(f"{name} (--{name})", num)
     if num > len(found):
         raise ValueError(f"{name} (--{name}): got {num}, and there are {len(found)} directions")
+    return _signed(name, found[:num])
+
+
+def _signed(name: str, found: Array) -> list[Boundary]:
+    """Directions in w, numbered, with the signs in which the largest entry of each is positive."""
     signs = np.sign(np.take_along_axis(found, np.abs(found).argmax(axis=1)[:, None], axis=1))
-    return [_boundary(f"{name} {i + 1}", "w", row) for i, row in enumerate((found * signs)[:num])]
+    return [_boundary(f"{name} {i + 1}", "w", row) for i, row in enumerate(found * signs)]
 
 
 def _reads(module: Any, width: int) -> bool:

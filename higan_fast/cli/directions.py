@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 @click.option("--sefa", type=int, help="So many factors of the generator's affines (Shen & Zhou 2021).")
 @click.option("--pca", type=int, help="So many principal components of w over RUN's samples (GANSpace).")
 @click.option(
+    "--pca-layer", type=int, help="Of the activations of this layer instead, and what of w goes with them."
+)
+@click.option(
     "--file",
     "files",
     type=PATH,
@@ -52,6 +55,7 @@ def directions(
     run: Path,
     sefa: int | None,
     pca: int | None,
+    pca_layer: int | None,
     files: tuple[Path, ...],
     space: Any,
     precision: Any,
@@ -68,25 +72,33 @@ def directions(
     prints what was found before.
     """
     from higan_fast import probing
-    from higan_fast.boundaries.elsewhere import all_of, factors, principal_components, read_directions
+    from higan_fast.boundaries.elsewhere import (
+        activation_components,
+        all_of,
+        factors,
+        principal_components,
+        read_directions,
+    )
     from higan_fast.cli.stages import say_where
     from higan_fast.engine.precision import chosen_precision
     from higan_fast.run_folder import RunFolder
 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv: got both, expected one of them")
+    if pca_layer is not None and pca is None:
+        raise click.UsageError("--pca-layer: says of which layer, and --pca how many; give both")
     folder = RunFolder.open(run, **places)
     if sefa is None and pca is None and not files:
         found = folder.directions
     else:
         read = [read_directions(file, space) for file in files]
-        chosen = list(
-            all_of(
-                [] if sefa is None else factors(folder.generator, sefa),
-                [] if pca is None else principal_components(folder.samples, pca),
-                *read,
-            ).values()
-        )
+        factored = [] if sefa is None else factors(folder.generator, sefa)
+        components: list[probing.Boundary] = []
+        if pca is not None and pca_layer is None:
+            components = principal_components(folder.samples, pca)
+        elif pca is not None and pca_layer is not None:
+            components = activation_components(folder.generator, folder.samples, pca_layer, pca)
+        chosen = list(all_of(factored, components, *read).values())
         if options["step_unit"] == "sd":
             chosen = probing.measured_on(folder.samples, chosen)
         precision = chosen_precision(precision, folder.generator.device)

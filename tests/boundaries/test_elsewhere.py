@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from higan_fast.boundaries.elsewhere import all_of, factors, principal_components, read_directions
+from higan_fast.boundaries.elsewhere import (
+    activation_components,
+    all_of,
+    factors,
+    principal_components,
+    read_directions,
+)
 from higan_fast.boundaries.files import export_boundary
 from higan_fast.generators.stylegan import StyleGAN, StyleGANConfig
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
@@ -49,6 +55,27 @@ def test_principal_components_are_where_samples_vary(samples):
         principal_components(samples, 33)
     with pytest.raises(ValueError, match="got none; take --sefa"):
         all_of([])
+
+
+def test_components_of_activations_give_directions_in_w(samples):
+    """Layer 0 of the toy world paints along one direction, which the first component goes with."""
+    generator, part = toy()[0], samples.part(0, 600)
+    found = activation_components(generator, part, 0, 2)
+    assert [each.name for each in found] == ["layer 0 pca 1", "layer 0 pca 2"]
+    codes = torch.from_numpy(part.codes)
+    painted = generator.layer(0, generator.start(600), codes[:, 0]).features.flatten(1).numpy()
+    painted = painted - painted.mean(axis=0)
+    along = painted @ np.linalg.svd(painted, full_matrices=False)[2][0]
+    assert abs(np.corrcoef(along, part.w @ found[0].normal)[0, 1]) > 0.7
+    moved = part.w - part.w.mean(axis=0)
+    expected = moved.T @ along
+    assert abs(found[0].normal @ expected) / np.linalg.norm(expected) == pytest.approx(1, abs=1e-4)
+    for layer, num, message in (
+        (5, 1, "got 5, expected a layer of the generator, 0 to 4"),
+        (0, 600, "599 comp"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            activation_components(generator, part, layer, num)
 
 
 def test_files_of_others_are_read(tmp_path):
