@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,11 +21,14 @@ from higan_fast.generators.base import Generator, check_generator
 from higan_fast.predictors.base import LogitsOf, Predictor, check_predictor
 from higan_fast.probing.choosing import Given, by_name, fitting_together
 from higan_fast.probing.directions_results import Directions
-from higan_fast.probing.effect_files import key_of, name_of
+from higan_fast.probing.effect_files import Measured, hash_of, key_of, name_of
 from higan_fast.probing.made_by import made_by
-from higan_fast.probing.measurement import Measurement
+from higan_fast.probing.measurement import Direction, Measurement
 from higan_fast.probing.null import Null, directions_of, kinds_of
+from higan_fast.probing.tally import Effects
 from higan_fast.probing.verification_checks import check_lengths, check_verifying
+from higan_fast.progress import progress as show_progress
+from higan_fast.progress import say
 from higan_fast.statistics.confidence import bounds_by_moments
 from higan_fast.statistics.corrections import holm
 from higan_fast.statistics.nulls import NullGeometry
@@ -104,7 +109,7 @@ def verify_directions(
     generator.check_truncation(truncation_psi, truncation_layers)
     check_label(label, generator.label_dim)
     precision = chosen_precision(precision, generator.device)
-    scorer = LogitsOf(predictor) if any(predictor.has_logits) else predictor  # as verify, whose files serve
+    scorer = LogitsOf(predictor) if any(predictor.has_logits) else predictor
     engine = Engine(generator, scorer, batch_size=batch_size, precision=precision)
     measurement = Measurement(engine, seed, space, step, truncation_psi, truncation_layers, label)
     settings, kept, networks = made_by(
@@ -120,7 +125,7 @@ def verify_directions(
     geometry = measurement.geometry(moved, len(chosen), len(kinds))
     folder = None if out is None else Path(out) / "verification" / name_of(key_of(settings=kept))
     with contextlib.nullcontext() if out is None else only_writer(out):
-        effects = measurement.each(moved, num, folder, kept, progress)
+        effects = _measured(measurement, moved, len(chosen), num, folder, kept, progress)
         deviation = measurement.deviation({}, num)
         own, shape = effects.of(slice(len(chosen))), effects.mean[: len(chosen)].shape
         width = measurement.ranges[:, 1] - measurement.ranges[:, 0]
@@ -160,6 +165,33 @@ def verify_directions(
         if out is not None:
             found.save(Path(out) / "directions.npz")
     return found
+
+
+def _measured(
+    measurement: Measurement,
+    moved: Sequence[Direction],
+    own: int,
+    num: int,
+    folder: Path | None,
+    settings: dict[str, Any],
+    progress: bool,
+) -> Effects:
+    """Effects of directions, the first ``own`` on each layer too, and random ones on all layers together.
+
+    What was measured before, with the same settings, is not measured again.
+    """
+    chosen = np.ones((len(moved), len(measurement.layer_sets)), np.bool_)
+    chosen[own:, 1:] = False
+    hashes = [hash_of(direction.normal) for direction in moved]
+    key = key_of(settings=settings, num=num, own=own, directions=hashes)
+    file = folder / f"{name_of(key)}.npz" if folder else None
+    started = Measured.load(file, key) if file else None
+    images, done = 2 * int(chosen.sum()), started.num if started else 0
+    if progress and done < num:
+        say(f"verifying directions: {measurement.estimate(moved, num - done, chosen)}")
+    with show_progress("verifying", images * num, done=images * done, enabled=progress) as advance:
+        found = measurement.measure(moved, range(num), chosen, file=file, key=key, advance=advance)
+    return found.effects
 
 
 def _p_values(geometry: NullGeometry, own: Array, random: Array) -> Array:

@@ -84,6 +84,8 @@ def test_nothing_is_measured_twice(tmp_path):
     generator, predictor = toy_by_name()
     other = verify_directions(generator, predictor, planted()[:2], **options)
     same(other, one)
+    of_own, of_random = 2 * 2 * 6 * 8, 2 * 4 * 8  # on six sets of layers, and on all layers together
+    assert one.images == 8 + of_own + of_random
     same(Directions.load(tmp_path / "directions.npz"), one)
 
 
