@@ -246,7 +246,7 @@ class RunFolder:
             raise FileNotFoundError(f"{file}: is not there yet; give directions with --sefa, --pca or --file")
         found = Directions.load(file)
         made_from = {name: self.samples.settings.get(name) for name in ("generator", "predictor", *DRAWN)}
-        self._check_made_from(file, found.settings, made_from, "directions")
+        self._check_made_from(file, found.settings, made_from, "directions (with --sefa, --pca or --file)")
         return found
 
     def _check_made_from(

@@ -100,6 +100,7 @@ def test_directions_are_verified_from_the_shell(sampled, tmp_path):
     assert run("directions", sampled).stdout == table_
     found = json.loads(run("directions", sampled, "--json").stdout)
     assert [each["name"] for each in found["directions"]] == ["sefa 1", "pca 1", "cosy"]
+    assert "directions    3, of which 0 surely move a semantic; 4 samples" in run("inspect", sampled).stdout
     run("directions", sampled, "--pca", 2, "--pca-layer", 1, *common, "--step-unit", "sd")
     assert len(run("directions", sampled, "--csv").stdout.splitlines()) == 1 + 2 * 7 * 4
     refused = run("directions", sampled, "--file", tmp_path / "gone.npy", code=1).stderr

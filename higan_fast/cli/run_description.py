@@ -19,7 +19,7 @@ from higan_fast.run_folder import RunFolder
 COMPLETE, PARTIAL, STALE, MISSING = "complete", "partial", "stale", "missing"
 PARTS = (
     *("network", "predictor", "samples", "boundaries", "verification"),
-    *("attribution", "comparison", "sweep", "report"),
+    *("attribution", "comparison", "sweep", "directions", "report"),
 )
 Part = dict[str, Any]
 OPTIONAL = (("attribution", MISSING), ("comparison", MISSING), ("sweep", MISSING))
@@ -70,6 +70,9 @@ def describe_run(path: Path) -> dict[str, Any]:
     found["sweep"] = _part(lambda: _sweep(run), run.sweep_file)
     if found["sweep"]["state"] == MISSING:
         found["sweep"] = _no_sweep(run, bool(needed))
+    found["directions"] = _part(lambda: _directions(run), path / "directions.npz")
+    if found["directions"]["state"] == MISSING:
+        found["directions"]["what"] = f"none; {stage_command('directions', run)} --sefa 8 makes one"
     report = path / "report.html"
     found["report"] = _part(lambda: _report(run, report, bool(needed)), report)
     return found | {"next": _next(run, found)}
@@ -253,6 +256,14 @@ def _no_sweep(run: RunFolder, verified: bool) -> Part:
     if not verified:
         return {"state": COMPLETE, "what": "none: there is no boundary to move along"}
     return {"state": MISSING, "what": f"none; {stage_command('dose', run)} makes one"}
+
+
+def _directions(run: RunFolder) -> Part:
+    found = run.directions
+    names = list(found.boundary_names)
+    moving = [name for name in names if found.moved_by(name)]
+    what = f"{len(names)}, of which {len(moving)} surely move a semantic; {found.samples:,} samples"
+    return {"what": what, "names": names, "moving": moving, "samples": found.samples}
 
 
 def _report(run: RunFolder, file: Path, verified: bool) -> Part:
