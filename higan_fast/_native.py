@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 DTYPE_CODES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2, torch.float64: 3}
+INDEX_CODES = {torch.int64: 4}  # nothing is computed in it
 
 # Replaces the CPU kernels while tests run the CUDA kernels under emulation.
 _stand_in: ModuleType | None = None
@@ -82,4 +83,7 @@ def describe_expanded(tensor: Tensor, shape: tuple[int, ...]) -> Described:
 
 def describe(tensor: Tensor) -> Described:
     """Returns a tensor as kernels receive it: address, dtype code, sizes, strides (in elements)."""
-    return tensor.data_ptr(), DTYPE_CODES[tensor.dtype], tuple(tensor.shape), tensor.stride()
+    code = DTYPE_CODES.get(tensor.dtype)
+    if code is None:
+        code = INDEX_CODES[tensor.dtype]
+    return tensor.data_ptr(), code, tuple(tensor.shape), tensor.stride()

@@ -21,6 +21,7 @@ from higan_fast.ops import (
     image_to_input,
     layer_styles,
     modulated_conv2d,
+    perturb_styles,
     setup_filter,
     to_rgb,
     upfirdn2d,
@@ -154,6 +155,7 @@ def op_cases(
     yield scorer_input(make, batch, resolution)
     for base in bases:
         yield from (styles_of(make, base, resolution, num) for num in ((batch,) if quick else (batch, 1)))
+        yield perturbation(make, base, resolution, batch)
 
 
 def convolution(make: Maker, layer: Conv, batch: int) -> Case:
@@ -306,22 +308,50 @@ def skip(make: Maker, size: int, batch: int) -> Case:
     return make.case(upfirdn2d, f"{size // 2}²→{size}² ×3, batch {batch}", tensors, options)
 
 
-def styles_of(make: Maker, base: int, resolution: int, batch: int) -> Case:
-    """The styles and demodulation factors of a whole StyleGAN2, as float16 features need them."""
-    layers, parts, conv = stylegan2(widths(base, resolution)), [], 0
-    for layer in layers:  # a block's RGB layer reads the code of the convolution after it
+def style_parts(base: int, resolution: int) -> list[StylePart]:
+    """The styles of a whole StyleGAN2: a block's RGB layer reads the code of the convolution after it."""
+    parts, conv = [], 0
+    for layer in stylegan2(widths(base, resolution)):
         is_conv = isinstance(layer, Conv)
         parts.append(StylePart(conv, layer.inputs, layer.outputs if isinstance(layer, Conv) else 0))
         conv += is_conv
-    depth, channels = min(512, 2 * resolution), sum(part.channels for part in parts)
-    squares = sum(part.channels * part.outputs for part in parts)
-    tensors = {
-        "codes": make.draw(batch, conv + 1, depth),
-        "weight": make.draw(channels, depth),
-        "bias": make.draw(channels),
-        "weight_square": make.draw(squares).square(),
+    return parts
+
+
+def demodulated_by(make: Maker, parts: list[StylePart]) -> dict[str, Tensor]:
+    return {
+        "weight_square": make.draw(sum(part.channels * part.outputs for part in parts)).square(),
         "gain": make.draw(sum(part.outputs for part in parts)),
     }
+
+
+def styles_of(make: Maker, base: int, resolution: int, batch: int) -> Case:
+    """The styles and demodulation factors of all layers, as float16 features need them."""
+    parts = style_parts(base, resolution)
+    depth, channels = min(512, 2 * resolution), sum(part.channels for part in parts)
+    tensors = {
+        "codes": make.draw(batch, 1 + max(part.code for part in parts), depth),
+        "weight": make.draw(channels, depth),
+        "bias": make.draw(channels),
+        **demodulated_by(make, parts),
+    }
     shape = f"{resolution}² of base {base}, batch {batch}"
-    flop = 2 * batch * (channels * depth + squares)
+    flop = 2 * batch * (channels * depth + len(tensors["weight_square"]))
     return make.case(layer_styles, shape, tensors, {"parts": parts, "normalize": True}, flop=flop)
+
+
+def perturbation(make: Maker, base: int, resolution: int, batch: int) -> Case:
+    """The same for a list of perturbations of 8 samples along 100 directions."""
+    parts = style_parts(base, resolution)
+    channels = sum(part.channels for part in parts)
+    tensors = {
+        "base": make.draw(8, channels),
+        "directions": make.draw(100, channels),
+        "steps": make.draw(batch),
+        **demodulated_by(make, parts),
+    }
+    entry = torch.arange(batch, device=make.device)
+    options = {"source": entry % 8, "direction": entry * 7 % 100, "parts": parts, "normalize": True}
+    shape = f"{resolution}² of base {base}, list of {batch}"
+    flop = 2 * batch * (channels + len(tensors["weight_square"]))
+    return make.case(perturb_styles, shape, tensors, options, flop=flop)

@@ -22,21 +22,31 @@ Tail tail(Tensor demod, Tensor noise, Tensor bias, Tensor next_styles, int activ
 using Part = std::array<int, 3>;  // code, channels, outputs
 
 // Fills in the parts, and where the channels, outputs and squares of each begin.
-void set_parts(LayerStyles& op, const std::vector<Part>& parts) {
-    if (parts.size() > MOST_STYLE_PARTS) {
-        throw std::invalid_argument("parts: got " + std::to_string(parts.size()) + ", expected at most " +
+StyleParts style_parts(Tensor weight_square, Tensor gain, Tensor styles, Tensor demod, Tensor workspace, bool normalize,
+                       double epsilon, const std::vector<Part>& parts) {
+    if (parts.empty() || parts.size() > MOST_STYLE_PARTS) {
+        throw std::invalid_argument("parts: got " + std::to_string(parts.size()) + ", expected 1 to " +
                                     std::to_string(MOST_STYLE_PARTS));
     }
+    StyleParts made;
+    made.weight_square = weight_square;
+    made.gain = gain;
+    made.styles = styles;
+    made.demod = demod;
+    made.workspace = workspace;
+    made.normalize = normalize;
+    made.epsilon = epsilon;
     StylePart next;
     for (const auto& [code, channels, outputs] : parts) {
         next.code = code;
         next.channels = channels;
         next.outputs = outputs;
-        op.parts[op.num_parts++] = next;
+        made.parts[made.num_parts++] = next;
         next.first_channel += channels;
         next.first_output += outputs;
         next.first_square += std::int64_t(outputs) * channels;
     }
+    return made;
 }
 
 }  // namespace
@@ -129,10 +139,19 @@ void bind_ops(py::module_ m, const Ops& ops) {
         [op = ops.layer_styles](Tensor codes, Tensor weight, Tensor bias, Tensor weight_square, Tensor gain,
                                 Tensor styles, Tensor demod, Tensor workspace, bool normalize, double epsilon,
                                 const std::vector<Part>& parts, Queue queue) {
-            LayerStyles params{codes, weight,    bias,      weight_square, gain, styles,
-                               demod, workspace, normalize, epsilon,       0,    {}};
-            set_parts(params, parts);
-            op(params, queue);
+            op({codes, weight, bias,
+                style_parts(weight_square, gain, styles, demod, workspace, normalize, epsilon, parts)},
+               queue);
+        },
+        Release());
+    m.def(
+        "perturb_styles",
+        [op = ops.perturb_styles](Tensor base, Tensor directions, Tensor source, Tensor direction, Tensor steps,
+                                  Tensor weight_square, Tensor gain, Tensor styles, Tensor demod, Tensor workspace,
+                                  bool normalize, double epsilon, const std::vector<Part>& parts, Queue queue) {
+            op({base, directions, source, direction, steps,
+                style_parts(weight_square, gain, styles, demod, workspace, normalize, epsilon, parts)},
+               queue);
         },
         Release());
 }

@@ -57,6 +57,7 @@ ALWAYS_INLINE void with_type(DType dtype, const F& f) {
         case DType::float16: return f(Type<half_t>{});
         case DType::bfloat16: return f(Type<bfloat16_t>{});
         case DType::float64: return f(Type<double>{});
+        case DType::int64: break;
     }
     unknown_dtype(dtype);
 }

@@ -15,6 +15,7 @@ void to_rgb(const ToRgb&, Queue);
 void image_to_input(const ImageToInput&, Queue);
 void finish_block(const FinishBlock&, Queue);
 void layer_styles(const LayerStyles&, Queue);
+void perturb_styles(const PerturbStyles&, Queue);
 
 const Ops& table();
 

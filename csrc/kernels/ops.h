@@ -10,6 +10,7 @@
 #include "layer_styles.h"
 #include "modulate.h"
 #include "modulated_conv2d.h"
+#include "perturb_styles.h"
 #include "to_rgb.h"
 #include "upfirdn2d.h"
 
@@ -27,6 +28,7 @@ struct Ops {
     void (*image_to_input)(const ImageToInput&, Queue);
     void (*finish_block)(const FinishBlock&, Queue);
     void (*layer_styles)(const LayerStyles&, Queue);
+    void (*perturb_styles)(const PerturbStyles&, Queue);
 };
 
 }  // namespace higan_fast

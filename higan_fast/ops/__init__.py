@@ -6,8 +6,10 @@ from higan_fast.ops.bias_act import bias_act
 from higan_fast.ops.conditional_batch_norm_act import conditional_batch_norm_act
 from higan_fast.ops.finish_block import finish_block
 from higan_fast.ops.image_to_input import image_to_input
-from higan_fast.ops.layer_styles import StylePart, layer_styles
+from higan_fast.ops.layer_styles import layer_styles
 from higan_fast.ops.modulated_conv2d import modulated_conv2d
+from higan_fast.ops.perturb_styles import perturb_styles
+from higan_fast.ops.style_parts import StylePart
 from higan_fast.ops.to_rgb import to_rgb
 from higan_fast.ops.upfirdn2d import setup_filter, upfirdn2d
 
@@ -21,6 +23,7 @@ OPS = (
     "image_to_input",
     "layer_styles",
     "modulated_conv2d",
+    "perturb_styles",
     "to_rgb",
     "upfirdn2d",
 )
@@ -35,6 +38,7 @@ __all__ = [
     "image_to_input",
     "layer_styles",
     "modulated_conv2d",
+    "perturb_styles",
     "setup_filter",
     "to_rgb",
     "upfirdn2d",

@@ -64,7 +64,8 @@ def modulated_conv2d(
         weight: ``[O, I, k, k]``, k = 1 or 3, shared by all samples.
         styles: ``[N, I]``, or ``[N·P, I]``: sample n is used with styles n·P … n·P + P − 1, without copies.
         demodulate: whether to scale each output channel to unit expected variance.
-        demod: precomputed demodulation factors ``[N·P, O]``, e.g. from ``layer_styles``.
+        demod: precomputed demodulation factors ``[N·P, O]``, e.g. from ``layer_styles`` or
+            ``perturb_styles``.
         weight_square: precomputed ``W2`` of ``weight · weight_gain``, ``[O, I]``; None: computed here.
         weight_gain: ``[O]``; the true weight is ``weight · weight_gain`` (see ``normalize_weight``).
         up: 1, or 2: a transposed convolution with stride 2, followed by ``resample_filter``.

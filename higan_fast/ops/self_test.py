@@ -15,8 +15,10 @@ from higan_fast.ops.bias_act import bias_act
 from higan_fast.ops.conditional_batch_norm_act import conditional_batch_norm_act
 from higan_fast.ops.finish_block import finish_block
 from higan_fast.ops.image_to_input import image_to_input
-from higan_fast.ops.layer_styles import StylePart, layer_styles
+from higan_fast.ops.layer_styles import layer_styles
 from higan_fast.ops.modulated_conv2d import modulated_conv2d
+from higan_fast.ops.perturb_styles import perturb_styles
+from higan_fast.ops.style_parts import StylePart
 from higan_fast.ops.to_rgb import to_rgb
 from higan_fast.ops.upfirdn2d import setup_filter, upfirdn2d
 
@@ -56,6 +58,20 @@ def examples(draw: Draw, fused: bool) -> dict[str, list[Callable[..., Any]]]:
                 [StylePart(1, 12, 0), StylePart(0, 8, 3)],
                 weight_square=bias.square(),
                 gain=bias[:3],
+                normalize=True,
+                impl=impl,
+            )
+        ],
+        "perturb_styles": [
+            lambda impl: perturb_styles(
+                styles,
+                scale,
+                torch.tensor([1, 0, 1], device=styles.device),
+                torch.tensor([0, 0, 1], device=styles.device),
+                bias[:3],
+                [StylePart(0, 12, 2), StylePart(0, 4, 0)],
+                weight_square=bias.square(),
+                gain=bias[:2],
                 normalize=True,
                 impl=impl,
             )

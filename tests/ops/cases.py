@@ -15,7 +15,9 @@ from higan_fast.ops import (
     conditional_batch_norm_act,
     finish_block,
     image_to_input,
+    layer_styles,
     modulated_conv2d,
+    perturb_styles,
     setup_filter,
     to_rgb,
     upfirdn2d,
@@ -87,17 +89,9 @@ class Case:
 def _emptied(shape: tuple[int, ...], name: str, layout: str) -> tuple[int, ...]:
     """Without samples, where the layout says so and the tensor has samples."""
     per_sample = name not in (
-        "weight",
-        "rgb_weight",
-        "rgb_bias",
-        "weight_square",
-        "bias",
-        "strength",
-        "steps",
-        "directions",
-        "filter",
-        "gain",
-    ) and not (name in ("mean", "variance") and len(shape) == 1)
+        "weight", "rgb_weight", "rgb_bias", "weight_square", "bias", "strength", "filter", "gain",
+        "steps", "base", "directions",  # a list, and the rows that it names by index
+    ) and not (name in ("mean", "variance") and len(shape) == 1)  # fmt: skip
     return (0, *shape[1:]) if layout == "empty" and per_sample and shape[0] != 1 else shape
 
 
@@ -239,6 +233,78 @@ CASES = [
     fused("fused up", up=2, inputs=40, size=(17, 16)),
     fused("fused up 1×1", up=2, k=1, inputs=24, size=(9, 3)),
     fused("fused, three styles each", per_sample=3, size=(16, 16), outputs=7),
+    Case(
+        layer_styles,
+        "normalised",
+        {},
+        {
+            "codes": (9, 4, 136),
+            "weight": (112, 136),
+            "bias": (112,),
+            "weight_square": (4 * 40 + 40 * 64,),
+            "gain": (44,),
+        },
+        options={"parts": [(3, 40, 4), (1, 8, 0), (0, 64, 40)], "normalize": True},
+        positive=("weight_square",),
+    ),
+    Case(
+        layer_styles,
+        "odd",
+        {},
+        {"codes": (2, 3, 5), "weight": (9, 5), "bias": (9,), "weight_square": (3 * 7 + 1 * 2,)},
+        options={"parts": [(0, 3, 7), (2, 5, 0), (1, 1, 2)]},
+        positive=("weight_square",),
+    ),
+    Case(
+        layer_styles,
+        "styles only",
+        {},
+        {"codes": (2, 1, 8), "weight": (4, 8), "bias": (4,)},
+        options={"parts": [(0, 4, 0)], "normalize": True},
+    ),
+    Case(
+        perturb_styles,
+        "normalised",
+        {},
+        {
+            "base": (3, 112),
+            "directions": (5, 112),
+            "steps": (9,),
+            "weight_square": (4 * 40 + 40 * 64,),
+            "gain": (44,),
+        },
+        options={
+            "parts": [(3, 40, 4), (1, 8, 0), (0, 64, 40)],
+            "normalize": True,
+            "source": torch.tensor([2, 0, 0, 1, 2, 2, 1, 0, 2]),
+            "direction": torch.tensor([4, 4, 0, 1, 3, 3, 2, 0, 4]),
+        },
+        positive=("weight_square",),
+    ),
+    Case(
+        perturb_styles,
+        "odd",
+        {},
+        {"base": (2, 9), "directions": (1, 9), "steps": (3,), "weight_square": (3 * 7 + 1 * 2,)},
+        options={
+            "parts": [(0, 3, 7), (0, 5, 0), (0, 1, 2)],
+            "source": torch.tensor([1, 1, 0]),
+            "direction": torch.tensor([0, 0, 0]),
+        },
+        positive=("weight_square",),
+    ),
+    Case(
+        perturb_styles,
+        "styles only",
+        {},
+        {"base": (2, 1100), "directions": (3, 1100), "steps": (2,)},
+        options={
+            "parts": [(0, 1100, 0)],
+            "normalize": True,
+            "source": torch.tensor([0, 1]),
+            "direction": torch.tensor([2, 0]),
+        },
+    ),
     Case(
         adain,
         "whole",

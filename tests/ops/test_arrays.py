@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from higan_fast.ops import bias_act, layer_styles, upfirdn2d
-from higan_fast.ops.layer_styles import StylePart
+from higan_fast.ops import StylePart, bias_act, layer_styles, perturb_styles, upfirdn2d
 from tests.ops.implementations import needs_gpu
 
 
@@ -25,6 +24,10 @@ def test_tuples_come_back_as_arrays():
     styles, demod = layer_styles(np.ones((2, 1, 3)), np.ones((4, 3)), np.ones(4), [StylePart(0, 4, 0)])
     assert isinstance(styles, np.ndarray) and styles.shape == (2, 4)
     assert demod is None
+    indices = np.zeros(5, dtype=np.int64)
+    ones = np.ones((2, 4)), np.ones((1, 4)), indices, indices, np.ones(5)
+    styles, demod = perturb_styles(*ones, [StylePart(0, 4, 3)], weight_square=np.ones(12))
+    assert (styles == 2).all() and isinstance(demod, np.ndarray) and demod.shape == (5, 3)
 
 
 def test_other_things_are_named():

@@ -53,7 +53,7 @@ class Broken:
 @pytest.mark.parametrize(
     "kernel, op",
     [("bias_act", "bias_act"), ("conv_epilogue", "modulated_conv2d"), ("modulate", "modulated_conv2d"),
-     ("to_rgb", "to_rgb"), ("upfirdn2d", "upfirdn2d")],
+     ("to_rgb", "to_rgb"), ("perturb_styles", "perturb_styles"), ("upfirdn2d", "upfirdn2d")],
 )  # fmt: skip
 def test_a_wrong_kernel_is_disabled_with_one_warning(kernel, op, monkeypatch):
     monkeypatch.setattr(_native, "_stand_in", Broken(kernel))
