@@ -51,11 +51,14 @@ def launch(name: str, device: torch.device, *arguments: Any) -> None:
 
     Raises:
         RuntimeError: if there are no kernels for the device.
+        ImportError: if the extension was built from older sources.
     """
     module, problem = backend(device)
     if module is None:
         raise RuntimeError(problem)
-    function = getattr(module, name)
+    function = getattr(module, name, None)
+    if function is None:
+        raise ImportError(f"the compiled extension is older than this code: it has no {name}; build it again")
     described = [describe(argument) if isinstance(argument, Tensor) else argument for argument in arguments]
     if device.type == "cuda":
         with torch.cuda.device(device):

@@ -99,7 +99,8 @@ def all_styles(synthesis: Any, kept: Kept[Bank], codes: Tensor, dtype: torch.dty
         kept: keeps their bank.
         codes: ``[N, num_layers, code_dim]``; those before ``first`` are not read.
     """
-    bank = kept.get(list(_weights(synthesis)), dtype, lambda: _joined(synthesis, dtype)).above(first)
+    key = (dtype, *_gains(synthesis))
+    bank = kept.get(list(_weights(synthesis)), key, lambda: _joined(synthesis, dtype)).above(first)
     convs: list[LayerStyle | None] = [None] * len(synthesis.convs)
     rgbs: list[Tensor | None] = [None] * len(synthesis.rgbs)
     if bank.places:
@@ -125,6 +126,15 @@ def _weights(synthesis: Any) -> Iterator[Tensor]:
         yield layer.affine.bias
     for conv in synthesis.convs:
         yield conv.weight
+
+
+def _gains(synthesis: Any) -> Iterator[float]:
+    """The numbers that the bank is made of besides."""
+    for layer in (*synthesis.convs, *synthesis.rgbs):
+        yield layer.affine.weight_gain
+        yield layer.affine.bias_gain
+    for rgb in synthesis.rgbs:
+        yield rgb.weight_gain
 
 
 def _joined(synthesis: Any, dtype: torch.dtype) -> Bank:

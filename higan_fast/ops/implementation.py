@@ -23,6 +23,8 @@ _only_reference = os.environ.get("HIGAN_FAST_DISABLE", "") == "1"
 # Our convolution in float32, which is tested and disabled apart from the op of which it is a part.
 SPLIT = "modulated_conv2d, fused in float32"
 
+FORWARD = "a derivative is carried forth (forward mode)"
+
 # Tests a device's kernels before the first of them runs. ``ops/__init__.py`` sets it: the test needs all ops.
 _test_kernels: Callable[[torch.device, str], None] | None = None
 
@@ -42,8 +44,9 @@ def check_impl(impl: str) -> None:
 def use_native(op: str, impl: Impl, *tensors: Tensor | None) -> bool:
     """Returns whether ``op`` runs its kernel on these tensors; the first one determines device and dtype.
 
-    ``"auto"`` uses the kernel wherever it is available, unless a gradient is needed. A kernel's backward pass
-    re-runs the reference, so running the reference in the first place is faster.
+    ``"auto"`` uses the kernel wherever it is available, unless a gradient is needed or a derivative is
+    carried forth (forward mode). A kernel's backward pass re-runs the reference, so running the reference in
+    the first place is faster.
 
     Raises:
         ValueError: if ``impl`` is unknown.
@@ -56,7 +59,7 @@ def use_native(op: str, impl: Impl, *tensors: Tensor | None) -> bool:
         return not why_reference(op, *tensors)
     x = tensors[0]
     assert x is not None
-    problem = why_not_native(op, x.device, x.dtype)
+    problem = FORWARD if _is_forward_mode() else why_not_native(op, x.device, x.dtype)
     if problem:
         raise RuntimeError(f"{op}: impl='native' cannot run: {problem}. impl='auto' uses the reference here")
     return True
@@ -68,9 +71,16 @@ def why_reference(op: str, *tensors: Tensor | None) -> str:
     assert x is not None
     if _only_reference:
         return "kernels are turned off"
+    if _is_forward_mode():
+        return FORWARD
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
         return "a gradient is needed"
     return why_not_native(op, x.device, x.dtype)
+
+
+def _is_forward_mode() -> bool:
+    """Whether derivatives are carried forth, as in ``torch.func.jvp``; kernels would drop them silently."""
+    return torch.autograd.forward_ad._current_level >= 0
 
 
 @torch.compiler.assume_constant_result

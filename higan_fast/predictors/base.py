@@ -132,9 +132,8 @@ class ModulePredictor(Predictor):
         ValueError: when ``semantics`` are no names, or ``module`` cannot be called with images.
     """
 
-    not_fingerprinted: ClassVar[tuple[str, ...]] = (
-        "score_range",
-    )  # a promise about the scores, which it does not change
+    # A promise about the scores, which it does not change.
+    not_fingerprinted: ClassVar[tuple[str, ...]] = ("score_range",)
 
     def __init__(
         self,
@@ -146,13 +145,19 @@ class ModulePredictor(Predictor):
         super().__init__()
         self.module, self.score_range, self.identity = _callable(module), score_range, identity
         self.semantics = _semantics(semantics)
-        by_name = score_range if isinstance(score_range, Mapping) else {}
+        by_name: Mapping[str, Any] = score_range if isinstance(score_range, Mapping) else {}
         strange = [name for name in by_name if name not in self.names]
         if strange:
             raise ValueError(
                 f"score_range: got one for {in_words(strange[0])}, expected names of the semantics: "
                 f"{', '.join(self.names)}"
             )
+        given: list[Any] = list(by_name.values()) if isinstance(score_range, Mapping) else [score_range]
+        for ends in given:
+            if ends is not None and not (len(ends) == 2 and ends[0] < ends[1]):
+                raise ValueError(
+                    f"score_range: got {in_words(ends)}, expected (low, high) between which scores always lie"
+                )
 
     @property
     def score_ranges(self) -> tuple[tuple[float, float] | None, ...]:

@@ -99,6 +99,8 @@ def with_levels(predictor: Predictor, levels: Mapping[str, Level]) -> Predictor:
     Raises:
         ValueError: when a name is none of its semantics, or a level none of the four.
     """
+    if not isinstance(levels, Mapping):
+        raise ValueError(f'levels (--levels): got {in_words(levels)}, expected such as {{"bed": "object"}}')
     strange = [name for name in levels if name not in predictor.names]
     if strange:
         raise ValueError(

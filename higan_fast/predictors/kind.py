@@ -55,6 +55,7 @@ class Kind:
         suffixes: of files that are of this kind without its name before them; no other kind has these.
         options: of those that ``load_predictor`` passes on, the ones that it takes; ``"names"`` is
             ``semantics`` there, and ``--names`` on the command line.
+        file_options: those of them whose value may be a file, which decides the scores too.
         files: argument → the files that decide its scores, whose SHA-256 a run keeps. It reads none of them
             as a whole, and raises where one is missing.
         moved: the argument with each path in it replaced by what a function gives for it, so that a run
@@ -68,6 +69,7 @@ class Kind:
     read: Callable[[str, Mapping[str, Any]], Predictor]
     suffixes: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    file_options: tuple[str, ...] = ()
     files: Callable[[str], list[Path]] = one_path
     moved: Callable[[str, Change], str] = moved_path
     runs_code: Callable[[str], bool] = never

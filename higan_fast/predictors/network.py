@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -100,7 +102,7 @@ class NetworkPredictor(ModulePredictor):
         """Images → what the network gives of them; raises ValueError where it fails."""
         try:
             return self.module(self._input(images))
-        except Exception as error:  # whatever somebody's network raises
+        except (Exception, SystemExit) as error:  # whatever somebody's network raises
             if _is_of_memory(error):
                 raise
             size = f"{images.shape[2]}×{images.shape[3]}" if self.input_size is None else self.input_size
@@ -137,21 +139,23 @@ def log_odds(output: Tensor) -> Tensor:
 
 def _channels(name: str, value: Any) -> tuple[float, float, float]:
     """One number for each of three channels."""
+    value = value.tolist() if isinstance(value, torch.Tensor | np.ndarray) else value
     numbers = list(value) if isinstance(value, list | tuple) else [value]
-    if len(numbers) not in (1, 3) or not all(isinstance(number, int | float) for number in numbers):
+    are_numbers = all(isinstance(number, int | float) and math.isfinite(number) for number in numbers)
+    if len(numbers) not in (1, 3) or not are_numbers:
         raise ValueError(f"{name} (--{name}): got {in_words(value)}, expected one number, or three: R, G, B")
     red, *others = map(float, numbers)
     green, blue = others or (red, red)
     return red, green, blue
 
 
-def _is_of_memory(error: Exception) -> bool:
+def _is_of_memory(error: BaseException) -> bool:
     """Whether it is for the engine, which then takes fewer images at once."""
     of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
     return of_memory or any(sign in str(error) for sign in OUT_OF_MEMORY)
 
 
-def _telling_line(error: Exception) -> str:
+def _telling_line(error: BaseException) -> str:
     """The line of a message that says what is wrong: TorchScript's are a traceback, whose last one does."""
     lines = [line for line in str(error).splitlines() if line.strip()] or ["no message"]
     return printable(lines[-1] if "TorchScript" in lines[0] else lines[0])

@@ -53,6 +53,10 @@ def _wrapped(part: str) -> str:
 def _tensor(output: Any, what: str, images: Tensor) -> Tensor:
     if isinstance(output, np.ndarray | np.generic) and output.dtype.kind in "fiub":
         output = torch.as_tensor(output)
+    if isinstance(output, Tensor) and output.is_complex():
+        raise ValueError(
+            f"the predictor gave {what} as complex numbers, expected real ones; take .abs() or .real"
+        )
     if not isinstance(output, Tensor):
         raise ValueError(
             f"the predictor gave {what} as a {type(output).__module__}.{type(output).__name__}, "

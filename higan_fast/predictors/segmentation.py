@@ -83,7 +83,9 @@ class SegmentationPredictor(Predictor):
                 'single map, activation "sigmoid" makes probabilities'
             )
         self.chosen = (
-            _among("classes (--classes)", chosen, self.classes) if chosen else self.classes[:MOST_CLASSES]
+            _among("classes (--classes)", chosen, self.classes)
+            if chosen is not None
+            else self.classes[:MOST_CLASSES]
         )
         listed = MEASURES if measures is None else _among("measures (--measures)", measures, MEASURES)
         self.columns: tuple[tuple[str, Measure], ...] = tuple(

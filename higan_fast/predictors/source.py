@@ -53,7 +53,8 @@ class Source(BaseModel):
             ValueError: where it is of no kind, or its files cannot be told.
         """
         kind, argument = kind_of(self.predictor)
-        return kind.files(argument)
+        given = [str(self.options[name]) for name in kind.file_options if name in self.options]
+        return [*kind.files(argument), *(Path(path) for path in given if Path(path).is_file())]
 
     def with_files(self) -> Source:
         """The same, with the SHA-256 of its files as they are now; errors as of ``paths``."""
@@ -68,7 +69,11 @@ class Source(BaseModel):
         named = f"{kind.name}:" if self.predictor.startswith(f"{kind.name}:") else ""
         text = named + kind.moved(argument, change) if argument else self.predictor
         files = {change(path): digest for path, digest in self.files.items()}
-        return self.model_copy(update={"predictor": text, "files": files})
+        options = {
+            name: change(value) if name in kind.file_options and str(Path(value)) in self.files else value
+            for name, value in self.options.items()
+        }
+        return self.model_copy(update={"predictor": text, "options": options, "files": files})
 
 
 def sources(

@@ -1,5 +1,6 @@
 """The styles of all layers at once: as layer by layer, of the weights as they are now, in few calls."""
 
+import copy
 from collections import Counter
 
 import pytest
@@ -82,7 +83,20 @@ def test_a_change_of_any_weight_is_seen_and_nothing_else_makes_it_anew(monkeypat
 
 # Kernels that each op of ours launches on CUDA, as in its .cu file.
 LAUNCHES = {"layer_styles": 2, "modulate": 1, "conv_epilogue": 1, "finish_block": 1}
+
+
 # Of what torch's profiler lists, these launch nothing: they call others, view memory, or allocate some.
+@torch.inference_mode()
+def test_a_gain_that_changes_changes_the_styles():
+    generator = StyleGAN2(StyleGAN2Config({4: 16, 8: 16}, latent_dim=8, code_dim=16, mapping_depth=1)).eval()
+    codes = torch.randn(2, generator.num_layers, 16)
+    before = generator.synthesize(codes)
+    generator.synthesis.convs[1].affine.weight_gain *= 2
+    changed = generator.synthesize(codes)
+    assert not torch.equal(changed, before)
+    torch.testing.assert_close(changed, copy.deepcopy(generator).synthesize(codes))
+
+
 NOTHING = {
     "aten::_convolution", "aten::_nnpack_available", "aten::_slow_conv2d_forward", "aten::as_strided",
     "aten::clone", "aten::contiguous", "aten::empty", "aten::empty_like", "aten::expand",

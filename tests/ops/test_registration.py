@@ -5,6 +5,7 @@ from itertools import product
 import pytest
 import torch
 
+from higan_fast import ops
 from higan_fast.ops import implementation
 from tests.ops.cases import CASES, Case
 from tests.ops.implementations import NATIVE
@@ -85,6 +86,16 @@ def test_auto_takes_the_kernel_unless_a_gradient_is_needed():
     with torch.no_grad():
         assert implementation.use_native("bias_act", "auto", x.clone().requires_grad_())
     assert not implementation.use_native("bias_act", "auto", torch.ones(2, dtype=torch.int64))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own code for forward mode
+def test_derivatives_that_are_carried_forth_are_not_lost():
+    x, along = torch.randn(2, 3, 4, 4), torch.randn(2, 3, 4, 4)
+    _, tangent = torch.func.jvp(lambda x: ops.bias_act(x, activation="lrelu"), (x,), (along,))
+    expected = ops.bias_act(along, activation="linear") * torch.where(x > 0, 1.0, 0.2) * 2**0.5
+    torch.testing.assert_close(tangent, expected)
+    with pytest.raises(RuntimeError, match="impl='native' cannot run: a derivative is carried forth"):
+        torch.func.jvp(lambda x: ops.bias_act(x, impl="native"), (x,), (along,))
 
 
 @pytest.mark.parametrize("name", ["bias_act-swish", "modulated_conv2d-whole tail", "adain-plain"])

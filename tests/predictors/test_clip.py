@@ -100,6 +100,8 @@ def test_words_from_the_command_line(files, tmp_path):
     run("sample", "--network", "scenes", *arguments, "--num", 128, "--device", "cpu", "--quiet")
     run("fit", out, "--chosen-num", 50, "--boundary", "gradient", "--quiet")
     samples = hf.Samples.open(out)
+    (kept,) = json.loads((out / "run.json").read_text())["settings"]["predictor"]
+    assert sorted(kept["files"]) == sorted(kept["options"].values()) == sorted(files.values())
     assert [semantic.level for semantic in samples.semantics] == ["attribute", "color"]
     assert np.isfinite(samples.scores).all()
     assert set(hf.Boundaries.load(out / "boundaries.safetensors")) == {"cosy", "bright"}
@@ -123,12 +125,18 @@ def test_semantics_and_what_they_are_compared_with_make_a_clip():
         ("clip", {}, "got 'clip' without words, expected them, as in clip:"),
         ("clip:a|b|c", {}, "got 'a|b|c', expected words and perhaps, behind |"),
         ("clip:a|", {}, "got 'a|', expected words"),
+        ("clip:x=a;x=b", {}, "predictor (--predictor): got 'x' twice, expected names that differ"),
+        ("clip:a", {"templates": 3}, "templates (--templates): got [3], expected prompts"),
         (
             "clip:a",
             {"clip_model": "ViT-Z"},
             "clip_model (--clip-model): got 'ViT-Z', expected one of open_clip",
         ),
-        ("clip:a", {"clip_model": "no.json"}, "clip_model (--clip-model): no.json is not there"),
+        (
+            "clip:a",
+            {"clip_model": "no.json"},
+            "clip_model (--clip-model): no.json cannot be read as JSON ([Errno 2] No such",
+        ),
         ("clip:a", {"templates": ["a photo"]}, "templates (--templates): got ['a photo'], expected prompts"),
         (
             "clip:a",

@@ -253,6 +253,9 @@ def test_what_fails_in_scoring_names_its_file(folder):
     [
         ({"input_size": 0}, r"input_size \(--input-size\): got 0, expected a whole number of at least 1"),
         ({"mean": (1, 2)}, r"mean \(--mean\): got \[1, 2\], expected one number, or three"),
+        ({"mean": float("nan")}, r"mean \(--mean\): got nan, expected one number, or three"),
+        ({"std": float("inf")}, r"std \(--std\): got inf, expected one number, or three"),
+        ({"score_range": (1, 0)}, r"score_range: got \[1, 0\], expected \(low, high\)"),
         ({"std": 0}, r"std \(--std\): got \[0\.0, 0\.0, 0\.0\], expected numbers that are not 0"),
         (
             {"activation": "relu"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -32,16 +33,18 @@ def read(argument: str, options: Mapping[str, Any]) -> ClipPredictor:
     open_clip = _open_clip()
     from higan_fast.predictors.clip import ClipPredictor, embedded_words
 
-    name, pretrained = options.get("clip_model", MODEL), options.get("clip_weights")
-    templates = tuple(options.get("templates", TEMPLATES))
-    if not templates or not all("{}" in template for template in templates):
+    name, pretrained = (
+        str(options.get(*each)) for each in (("clip_model", MODEL), ("clip_weights", PRETRAINED))
+    )
+    templates = options.get("templates", TEMPLATES)
+    templates = list(templates) if isinstance(templates, list | tuple) else [templates]
+    if not templates or not all(isinstance(each, str) and "{}" in each for each in templates):
         raise ValueError(
-            f"templates (--templates): got {in_words(list(templates))}, expected prompts with {{}} in "
+            f"templates (--templates): got {in_words(templates)}, expected prompts with {{}} in "
             "the place of the words"
         )
     if name.endswith(".json"):
-        if not Path(name).is_file():
-            raise ValueError(f"clip_model (--clip-model): {printable(name)} is not there")
+        _check_architecture(Path(name))
         open_clip.add_model_config(name)
         name = Path(name).stem
     elif name not in open_clip.list_models():
@@ -51,12 +54,10 @@ def read(argument: str, options: Mapping[str, Any]) -> ClipPredictor:
         )
     with _quiet():
         try:
-            model = open_clip.create_model(
-                name, pretrained=pretrained or PRETRAINED, require_pretrained=True, device="cpu"
-            )
+            model = open_clip.create_model(name, pretrained=pretrained, require_pretrained=True, device="cpu")
             tokenizer = open_clip.get_tokenizer(name)
         except Exception as error:  # of files, of the hub, of the network
-            what = f"weights {pretrained or PRETRAINED!r} of {name}"
+            what = f"weights {pretrained!r} of {name}"
             raise ValueError(
                 f"clip_weights (--clip-weights): {printable(what)} cannot be loaded ({first_line(error)}); "
                 "give a file that is here, or load them once where there is a network: open_clip keeps them "
@@ -95,9 +96,30 @@ def parse_words(argument: str) -> tuple[Words, ...]:
             )
         name = named.strip() if equals else sides[0]
         found.append(Words(name, *sides))
+    names = [each.name for each in found]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ValueError(
+            f"predictor (--predictor): got {in_words(twice[0])} twice, expected names that differ"
+        )
     if not found:
         raise ValueError(f"predictor (--predictor): got 'clip' without words, expected them, as in {EXAMPLE}")
     return tuple(found)
+
+
+def _check_architecture(path: Path) -> None:
+    """Raises ValueError where a file describes no architecture: open_clip would remember it."""
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"clip_model (--clip-model): {printable(str(path))} cannot be read as JSON ({first_line(error)})"
+        ) from error
+    if not isinstance(config, dict) or not {"embed_dim", "vision_cfg", "text_cfg"} <= config.keys():
+        raise ValueError(
+            f"clip_model (--clip-model): {printable(str(path))} describes no architecture of open_clip, with "
+            "embed_dim, vision_cfg and text_cfg"
+        )
 
 
 def _open_clip() -> Any:
@@ -133,6 +155,7 @@ KIND = Kind(
     help="any words, against others behind |: the difference of cosines of a CLIP network (open_clip)",
     read=read,
     options=("clip_model", "clip_weights", "templates"),
+    file_options=("clip_model", "clip_weights"),
     files=no_files,
     moved=unmoved,
 )
