@@ -224,6 +224,10 @@ class Boundaries(Mapping[str, Boundary]):
         return len(self.boundaries)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self)
+
+    @property
     def fitted_to(self) -> str:
         """What samples they were fitted to, in words; empty where that is not known."""
         if isinstance(labels := self.settings.get("labels"), dict):

@@ -21,11 +21,12 @@ def echo_line(text: str = "") -> None:
 
 def print_boundaries(boundaries: Boundaries) -> None:
     """How good each is, or why there is none, and to how many samples they were fitted."""
+    width = max([16, *map(len, boundaries)])
     for name, boundary in boundaries.items():
         how = "" if boundary.origin is None else f"  {boundary.origin.described}"
-        echo_line(f"{name:16} held-out accuracy {boundary.accuracy:.3f}{how}")
+        echo_line(f"{name:{width}} held-out accuracy {boundary.accuracy:.3f}{how}")
     for name, reason in boundaries.skipped.items():
-        echo_line(f"{name:16} skipped: {reason}")
+        echo_line(f"{name:{width}} skipped: {reason}")
     echo_line(boundaries.fitted_to)
 
 
@@ -35,8 +36,9 @@ def print_ranking(verification: Verification) -> None:
     First stands the effect by which semantics are ranked: in standard deviations (SD) of each one's score.
     """
     result = verification.to_json()
+    width = max([16, *(len(row["name"]) for row in result["semantics"])])
     echo_line(
-        f"{'semantic':16} {'level':9}   in SD  effect [interval]            null     best layer  "
+        f"{'semantic':{width}} {'level':9}   in SD  effect [interval]            null     best layer  "
         f"{'p (Holm)':>8}  {'required':>8}  status"
     )
     for row in result["semantics"]:
@@ -47,7 +49,9 @@ def print_ranking(verification: Verification) -> None:
         relative = "–" if row["effect_in_deviations"] is None else f"{row['effect_in_deviations']:+.2f}"
         layer = "–" if row["best_layer"] is None else row["best_layer"]
         figures = f"{effect} [{low}, {high}]" + (" ≈" if row["asymptotic"] else "")
-        line = f"{row['name']:16} {row['level']:9}  {relative:>6}  {figures:26} ±{null.removeprefix('+')}"
+        line = (
+            f"{row['name']:{width}} {row['level']:9}  {relative:>6}  {figures:26} ±{null.removeprefix('+')}"
+        )
         echo_line(f"{line}  {layer:>10}  {row['p_adjusted']:8.2g}  {row['p_required']:8.2g}  {row['status']}")
     for row in result["semantics"]:
         if row["status"] != "shown" or row["undecided"]:
@@ -83,6 +87,11 @@ def _print_side_effects(verification: Verification) -> None:
 
 def _print_hierarchy(verification: Verification) -> None:
     """The mean layer of each level, with its interval and semantics, and what that says of their order."""
+    if not verification.layers_measured:
+        asked = verification.settings["decide"] != "effect"
+        how = "no effect was sure" if asked else "higan-fast verify RUN --decide top-layer asks which decides"
+        echo_line(f"no layer was moved alone: {how}")
+        return
     found = verification.hierarchy
     levels = {level.name: level for level in found.levels}
     for name in verification.mean_layer_by_level():

@@ -203,6 +203,11 @@ class Verification:
         row = self.row(name)
         return self.effect[row, 1:, self._columns()[row]]
 
+    @property
+    def layers_measured(self) -> bool:
+        """Whether any layer was moved alone: the question "effect" needs none."""
+        return bool(np.isfinite(self.effect[:, 1:]).any())
+
     def best_layer(self, name: str) -> int | None:
         """The layer with the largest effect, of either sign; None where that is not known."""
         layer = int(self.top_layer[self.row(name)])
