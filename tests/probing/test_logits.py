@@ -98,7 +98,10 @@ def test_a_range_is_given_where_a_module_is_loaded():
 @pytest.mark.parametrize("ends", [(1.0, 0.0), (0.0, 0.0), (np.nan, 1.0)])
 def test_a_range_that_is_none_is_refused(boundaries, ends):
     generator, predictor = toy()
-    ranged = ModulePredictor(predictor, SEMANTICS, score_range=ends)
+    with pytest.raises(ValueError, match=r"score_range: got \[.*\], expected \(low, high\)"):
+        ModulePredictor(predictor, SEMANTICS, score_range=ends)
+    ranged = ModulePredictor(predictor, SEMANTICS)
+    ranged.score_range = ends  # as a predictor of one's own may state
     with pytest.raises(ValueError, match=r"score_ranges: the predictor says .* for 'view', expected"):
         verify(generator, ranged, boundaries, **OPTIONS)
 
