@@ -69,8 +69,8 @@ def economy(verification: Verification | None) -> str:
     open_ones, confidence = verification.num_undecided(), f"{100 * settings['confidence']:g} %"
     sentence = (
         f"To decide {question}, with {confidence} confidence "
-        f"for all of it together, took {count(images, 'image')}: {count(fixed - images, 'image')} fewer "
-        f"than {settings['max_samples']:,} samples of everything ({fixed / images:.0f} times as many)."
+        f"for all of it together, took {count(images, 'image')}. Measuring everything on "
+        f"{settings['max_samples']:,} samples takes {fixed:,}, {fixed / images:.0f} times as many."
     )
     if open_ones:
         sentence += (
