@@ -22,6 +22,22 @@ def moved_path(argument: str, change: Change) -> str:
     return change(argument) if argument else ""
 
 
+def path_and_name(argument: str, suffix: str) -> tuple[str, str]:
+    """``"my.py:make"`` → ``"my.py"`` and ``"make"``; without a name behind the path, that is empty."""
+    path, _, name = argument.rpartition(":")
+    return (path, name) if path.endswith(suffix) else (argument, "")
+
+
+def moved_with_name(suffix: str) -> Callable[[str, Change], str]:
+    """Makes ``Kind.moved`` of a kind whose argument is a path with this suffix, perhaps a name behind it."""
+
+    def moved(argument: str, change: Change) -> str:
+        path, name = path_and_name(argument, suffix)
+        return f"{change(path)}:{name}" if name else change(path)
+
+    return moved
+
+
 def no_files(argument: str) -> list[Path]:
     """The files of a kind that reads none."""
     return []

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from higan_fast.predictors.kind import Change, Kind
+from higan_fast.predictors.kind import Kind, moved_with_name, path_and_name
 from higan_fast.predictors.network import OPTIONS, NetworkPredictor
 
 SUFFIX = ".onnx"
@@ -21,7 +21,7 @@ def read(argument: str, options: Mapping[str, Any]) -> NetworkPredictor:
     """
     from higan_fast.predictors.onnx_network import OnnxNetwork
 
-    path, output = _parts(argument)
+    path, output = path_and_name(argument, SUFFIX)
     network = OnnxNetwork(Path(path), output or None)
     others = {"input_size": network.size} | dict(options)
     names, num = others.pop("names", None), network.num_scores
@@ -46,19 +46,7 @@ def files(argument: str) -> list[Path]:
     """The file and its external data; errors as of ``onnx_files``."""
     from higan_fast.predictors.onnx_network import onnx_files
 
-    return onnx_files(Path(_parts(argument)[0]))
-
-
-def moved(argument: str, change: Change) -> str:
-    """The argument with another path."""
-    path, output = _parts(argument)
-    return f"{change(path)}:{output}" if output else change(path)
-
-
-def _parts(argument: str) -> tuple[str, str]:
-    """``"network.onnx:logits"`` → ``"network.onnx"`` and ``"logits"``."""
-    path, _, output = argument.rpartition(":")
-    return (path, output) if path.endswith(SUFFIX) else (argument, "")
+    return onnx_files(Path(path_and_name(argument, SUFFIX)[0]))
 
 
 KIND = Kind(
@@ -69,5 +57,5 @@ KIND = Kind(
     suffixes=(SUFFIX,),
     options=OPTIONS,
     files=files,
-    moved=moved,
+    moved=moved_with_name(SUFFIX),
 )

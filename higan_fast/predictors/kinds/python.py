@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from higan_fast.predictors.base import Predictor
-from higan_fast.predictors.kind import Change, Kind, always
+from higan_fast.predictors.kind import Kind, always, moved_with_name, path_and_name
 from higan_fast.predictors.network import OPTIONS
 
 SUFFIX = ".py"
@@ -17,25 +17,13 @@ def read(argument: str, options: Mapping[str, Any]) -> Predictor:
     """What scores; errors as of ``user_predictor``."""
     from higan_fast.predictors.user_code import user_predictor
 
-    path, name = _parts(argument)
+    path, name = path_and_name(argument, SUFFIX)
     return user_predictor(Path(path), name, options)
 
 
 def files(argument: str) -> list[Path]:
     """The file itself; what it imports counts by what its functions are made of."""
-    return [Path(_parts(argument)[0])]
-
-
-def moved(argument: str, change: Change) -> str:
-    """The argument with another path."""
-    path, name = _parts(argument)
-    return f"{change(path)}:{name}" if name else change(path)
-
-
-def _parts(argument: str) -> tuple[str, str]:
-    """``"my.py:make"`` → ``"my.py"`` and ``"make"``."""
-    path, _, name = argument.rpartition(":")
-    return (path, name) if path.endswith(SUFFIX) else (argument, "")
+    return [Path(path_and_name(argument, SUFFIX)[0])]
 
 
 KIND = Kind(
@@ -46,6 +34,6 @@ KIND = Kind(
     suffixes=(SUFFIX,),
     options=OPTIONS,
     files=files,
-    moved=moved,
+    moved=moved_with_name(SUFFIX),
     runs_code=always,
 )
