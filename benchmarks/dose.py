@@ -18,7 +18,7 @@ from higan_fast.engine.engine import Engine
 from higan_fast.memory import keep_freed_memory
 from higan_fast.probing.measurement import ranges_of
 from higan_fast.probing.sweep import PART
-from higan_fast.probing.sweep_scores import Curves
+from higan_fast.probing.sweep_scores import Curve, Curves
 from higan_fast.run_folder import RunFolder
 from higan_fast.statistics.dose import LARGE_OFF_TARGET, SIDES, DoseClaims, dose_claims
 
@@ -125,7 +125,7 @@ def _pool(folder: RunFolder, num: int) -> tuple[Array, tuple[str, ...]]:
     settings = {"seed": POOL_SEED, "space": boundaries[0].space, "step_unit": "norm", "steps": STEPS.tolist()}
     settings |= {**folder.settings.truncation, "label": folder.settings.label}
     with torch.inference_mode():
-        curves = Curves(Engine(folder.generator, folder.predictor), boundaries, {}, settings)
+        curves = Curves(Engine(folder.generator, folder.predictor), [*map(Curve, boundaries)], settings)
         found = curves.measure(num, None, {}, progress=True)
     zero = int(np.flatnonzero(STEPS == 0)[0])
     return np.insert(found.moved.astype(np.float64), zero, found.base[:, None], axis=2), curves.names

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from higan_fast import compat, generators, ops
+    from higan_fast import compat, experiments, generators, ops
     from higan_fast.checkpoints import load_generator
     from higan_fast.compat import patch, patch_namespace
     from higan_fast.predictors import Semantic, load_predictor
@@ -37,6 +37,7 @@ __all__ = [
     "attribute_layers",
     "compare_methods",
     "compat",
+    "experiments",
     "fit_boundaries",
     "fit_to_labels",
     "generators",
@@ -75,7 +76,7 @@ _HOME = {
     "write_report": "higan_fast.report",
 }
 
-_PARTS = ("compat", "generators", "ops")
+_PARTS = ("compat", "experiments", "generators", "ops")
 
 
 def __getattr__(name: str) -> Any:

@@ -16,6 +16,7 @@ from higan_fast.checkpoints import load_generator
 from higan_fast.checks import check_label
 from higan_fast.engine.scoring import score
 from higan_fast.environment import environment
+from higan_fast.experiments import Finding
 from higan_fast.files import DamagedError, json_checksum, write_whole
 from higan_fast.fingerprint import check_same, fingerprint, first_difference
 from higan_fast.generators.base import Generator
@@ -23,7 +24,7 @@ from higan_fast.opening import sha256
 from higan_fast.predictors import Predictor
 from higan_fast.predictors.source import load_sources, named
 from higan_fast.probing import Attribution, Boundaries, Comparison, Directions, Samples, Sweep, Verification
-from higan_fast.probing.result_files import ResultFiles
+from higan_fast.probing.result_files import ResultFiles, fingerprint_of_result
 from higan_fast.probing.sweep import acting_layers
 from higan_fast.run_settings import PLACES, Begun, Settings, device_here, read_begun
 from higan_fast.sampling.samples import STORE
@@ -31,7 +32,11 @@ from higan_fast.sampling.samples import STORE
 # What run.json and the samples both say of how these were drawn.
 DRAWN = ("seed", "truncation_psi", "truncation_layers", "label")
 # What a stale result is of, where the values tell nobody anything.
-OTHERS = {"boundaries": "other boundaries", "acting": "layers that act by another verification"}
+OTHERS = {
+    "boundaries": "other boundaries",
+    "verification": "another verification",
+    "acting": "layers that act by another verification",
+}
 
 
 class RunFolder:
@@ -42,8 +47,9 @@ class RunFolder:
     current one; ``attribution/`` scores with one layer's code replaced, and ``attribution.npz`` what they say
     of layers; ``comparison/`` effects of the boundaries of several methods, and ``comparison.npz`` how the
     methods compare; ``sweep/`` scores at many steps, and ``sweep.npz`` what they say, which ``dose.csv``,
-    ``dose.json`` and ``dose.svg`` show; ``directions.npz`` what directions from elsewhere do; ``report.html``
-    with ``report.csv``, ``report.layers.csv``, ``report.methods.csv`` and ``report.dose.csv``.
+    ``dose.json`` and ``dose.svg`` show; ``directions.npz`` what directions from elsewhere do;
+    ``experiments/`` what experiments found, and measured for that; ``report.html`` with ``report.csv``,
+    ``report.layers.csv``, ``report.methods.csv`` and ``report.dose.csv``.
     """
 
     def __init__(self, path: str | Path, settings: Settings) -> None:
@@ -186,8 +192,7 @@ class RunFolder:
         """The verification, which must be of the boundaries and of the samples that there are."""
         self._need(self.verification_file, "verify")
         verification = Verification.load(self.verification_file)
-        made_from = {name: self.samples.settings.get(name) for name in ("generator", "predictor", *DRAWN)}
-        made_from["boundaries"] = fingerprint_of(self.boundaries)
+        made_from = self.origin(["boundaries"])
         self._check_made_from(self.verification_file, verification.settings, made_from, "verify")
         return verification
 
@@ -201,7 +206,7 @@ class RunFolder:
         if not self.attribution_file.exists():
             return None
         attribution = Attribution.load(self.attribution_file)
-        made_from = {name: self.samples.settings.get(name) for name in ("generator", "predictor", *DRAWN)}
+        made_from = self.origin()
         self._check_made_from(self.attribution_file, attribution.settings, made_from, "layers")
         return attribution
 
@@ -215,8 +220,7 @@ class RunFolder:
         if not self.comparison_file.exists():
             return None
         comparison = Comparison.load(self.comparison_file)
-        made_from = {name: self.samples.settings.get(name) for name in ("generator", "predictor", *DRAWN)}
-        made_from["boundaries"] = fingerprint_of(self.boundaries)
+        made_from = self.origin(["boundaries"])
         self._check_made_from(self.comparison_file, comparison.settings, made_from, "methods")
         return comparison
 
@@ -230,8 +234,7 @@ class RunFolder:
         if not self.sweep_file.exists():
             return None
         sweep = Sweep.load(self.sweep_file)
-        made_from = {name: self.samples.settings.get(name) for name in ("generator", "predictor", *DRAWN)}
-        made_from["boundaries"] = fingerprint_of(self.boundaries)
+        made_from = self.origin(["boundaries"])
         self._check_made_from(self.sweep_file, sweep.settings, made_from, "dose")
         if sweep.settings["acting"] is not None:
             acting = acting_layers(self.verification, dict.fromkeys(sweep.boundary_names))
@@ -245,9 +248,63 @@ class RunFolder:
         if not file.exists():
             raise FileNotFoundError(f"{file}: is not there yet; give directions with --sefa, --pca or --file")
         found = Directions.load(file)
-        made_from = {name: self.samples.settings.get(name) for name in ("generator", "predictor", *DRAWN)}
+        made_from = self.origin()
         self._check_made_from(file, found.settings, made_from, "directions (with --sefa, --pca or --file)")
         return found
+
+    def origin(self, of: Sequence[str] = ()) -> dict[str, Any]:
+        """What decides a result: the networks, how samples are drawn, and those that ``of`` names.
+
+        Args:
+            of: "samples" (how many there are), "boundaries" and "verification".
+
+        Raises:
+            FileNotFoundError: when one of these is not there yet.
+            ValueError: when one does not belong to the rest.
+        """
+        found = {name: self.samples.settings.get(name) for name in ("generator", "predictor", *DRAWN)}
+        if "samples" in of:
+            found["num_samples"] = len(self.samples)
+        if "boundaries" in of:
+            found["boundaries"] = fingerprint_of(self.boundaries)
+        if "verification" in of:
+            found["verification"] = fingerprint_of_result(self.verification)
+        return found
+
+    @property
+    def finding_files(self) -> list[Path]:
+        """The files of the findings of experiments."""
+        return sorted((self.path / "experiments").glob("*.json"))
+
+    def finding(self, file: Path) -> Finding:
+        """The finding of an experiment, which must be of what is in the folder.
+
+        Raises:
+            DamagedError: when the file is damaged, or of another version.
+            ValueError: when it is stale.
+        """
+        found = Finding.load(file)
+        known = {"num_samples": "samples", "boundaries": "boundaries", "verification": "verification"}
+        of = [part for name, part in known.items() if name in found.made_from]
+        stage = found.experiment.replace("-", " ", 1)
+        self._check_made_from(file, dict(found.made_from), self.origin(of), stage)
+        return found
+
+    def findings(self) -> tuple[list[Finding], list[str]]:
+        """The findings that are of what is in the folder, and why others are not.
+
+        Raises:
+            DamagedError: when a file is damaged, or of another version.
+        """
+        found, stale = [], []
+        for file in self.finding_files:
+            try:
+                found.append(self.finding(file))
+            except DamagedError:
+                raise
+            except ValueError as error:
+                stale.append(str(error))
+        return found, stale
 
     def _check_made_from(
         self, file: Path, settings: dict[str, Any], expected: dict[str, Any], stage: str

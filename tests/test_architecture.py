@@ -43,7 +43,8 @@ MAY_KNOW = {
     "sampling": {"engine", "generators", "predictors"} | TOOLS,
     "boundaries": {"engine", "sampling", "generators", "predictors", "checkpoints"} | TOOLS,
     "probing": {"statistics", "engine", "sampling", "boundaries", "generators", "predictors"} | TOOLS,
-    "report": {"probing", *PROBE, "generators", "predictors"} | TOOLS,
+    "experiments": {"probing", *PROBE, "generators", "predictors"} | TOOLS,
+    "report": {"experiments", "probing", *PROBE, "generators", "predictors"} | TOOLS,
     "scenes": {"generators", "predictors", "ops", "checkpoints", "weights", "probing", *PROBE} | TOOLS,
     "environment": {"_native", "ops"},
     "run_settings": {"predictors"} | TOOLS,
@@ -52,15 +53,34 @@ MAY_KNOW = {
         "checkpoints",
         "predictors",
         "generators",
+        "experiments",
         "probing",
         *PROBE,
         "environment",
     }
     | TOOLS,
-    "cli": {"run_folder", "run_settings", "report", "predictors", "probing", *PROBE, "checkpoints"}
+    "cli": {
+        "run_folder",
+        "run_settings",
+        "report",
+        "predictors",
+        "probing",
+        *PROBE,
+        "checkpoints",
+        "experiments",
+    }
     | {"environment", "weights"}
     | TOOLS,
-    "__init__": {"report", "probing", "predictors", "checkpoints", "generators", "ops", "compat"},
+    "__init__": {
+        "report",
+        "probing",
+        "predictors",
+        "checkpoints",
+        "generators",
+        "ops",
+        "compat",
+        "experiments",
+    },
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -10,7 +10,7 @@ from tests.test_cli import files, run
 
 __all__ = ["files"]
 PARTS = ("network", "predictor", "samples", "boundaries", "verification", "report")
-LINES = (*PARTS[:5], "attribution", "comparison", "sweep", "directions", "report")
+LINES = (*PARTS[:5], "attribution", "comparison", "sweep", "directions", "experiments", "report")
 VERIFY = ("--exhaustive", "--max-samples", 4, "--num-null", 4, "--quiet")
 
 

@@ -38,6 +38,7 @@ def test_show_prints_what_verify_prints(out, monkeypatch):
         "kept_beside": [],
         "attribution": attribution,
         "comparison": None,
+        "experiments": {},
         "sweep": None,
     }
     assert contents(out) == before
@@ -51,6 +52,7 @@ def test_what_was_verified_apart_is_shown_apart(out):
     assert found.pop("kept_beside") == [of_one]
     assert found.pop("attribution")["samples"] == 10
     assert found.pop("comparison") is None and found.pop("sweep") is None
+    assert found.pop("experiments") == {}
     assert found == everything
     run("verify", out, *SHORT, "--step", 1, "--semantic", ONE)
     output = run("show", out).output

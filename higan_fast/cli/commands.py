@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from higan_fast.cli.directions import directions
+from higan_fast.cli.experiments import EXPERIMENTS
 from higan_fast.cli.labelling import export, fit
 from higan_fast.cli.options import (
     AS_JSON,
@@ -52,7 +53,7 @@ def main(debug: bool) -> None:
     keep_freed_memory()
 
 
-for command in (predictors, fit, export, directions):
+for command in (predictors, fit, export, directions, *EXPERIMENTS):
     main.add_command(command)
 
 
@@ -187,7 +188,7 @@ def dose(run: Path, as_json: bool, steps: str, semantics: tuple[str, ...], **opt
     "--csv", "as_csv", is_flag=True, help="Print a row for each boundary, set of layers and semantic."
 )
 def show(run: Path, as_json: bool, as_csv: bool) -> None:
-    """Print what verify, layers, methods and dose found in RUN, and earlier verifications; measures nothing.
+    """Print all that was found in RUN, and earlier verifications; measures nothing.
 
     The boundaries of one verify command are corrected for together, and those of another apart.
     """
@@ -197,17 +198,18 @@ def show(run: Path, as_json: bool, as_csv: bool) -> None:
 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv: got both, expected one of them")
-    current, beside, attribution, comparison, sweep = stages.show(run)
+    current, beside, attribution, comparison, sweep, findings = stages.show(run)
     if as_json:
         others: dict[str, Any] = {"kept_beside": [verification.to_json() for verification in beside]}
         others["attribution"] = attribution and attribution.to_json()
         others["comparison"] = comparison and comparison.to_json()
         others["sweep"] = sweep and sweep.to_json()
+        others["experiments"] = {finding.experiment: finding.to_json() for finding in findings}
         click.echo(json.dumps(current.to_json() | others, indent=2))
     elif as_csv:
         click.echo(to_csv([current, *beside]), nl=False)
     else:
-        print_results(current, beside, attribution, comparison, sweep)
+        print_results(current, beside, attribution, comparison, sweep, findings)
 
 
 @main.command()

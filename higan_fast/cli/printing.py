@@ -11,6 +11,7 @@ from higan_fast.wording import LONGEST_MESSAGE, printable
 
 if TYPE_CHECKING:
     from higan_fast.checkpoints import Description
+    from higan_fast.experiments import Finding
     from higan_fast.probing import Attribution, Boundaries, Comparison, Sweep, Verification
 
 
@@ -124,10 +125,11 @@ def print_results(
     attribution: Attribution | None,
     comparison: Comparison | None,
     sweep: Sweep | None,
+    findings: Sequence[Finding],
 ) -> None:
-    """The current verification, layers, methods, sweep; then the other verifications, each below a line."""
+    """The current verification, layers, methods, sweep, experiments; then the other verifications, apart."""
     print_ranking(current)
-    for found in filter(None, (attribution, comparison, sweep)):
+    for found in filter(None, (attribution, comparison, sweep, *findings)):
         click.echo(found)
     for other in beside:
         same = set(other.boundary_names) == set(current.boundary_names)

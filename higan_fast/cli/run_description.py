@@ -19,7 +19,7 @@ from higan_fast.run_folder import RunFolder
 COMPLETE, PARTIAL, STALE, MISSING = "complete", "partial", "stale", "missing"
 PARTS = (
     *("network", "predictor", "samples", "boundaries", "verification"),
-    *("attribution", "comparison", "sweep", "directions", "report"),
+    *("attribution", "comparison", "sweep", "directions", "experiments", "report"),
 )
 Part = dict[str, Any]
 OPTIONAL = (("attribution", MISSING), ("comparison", MISSING), ("sweep", MISSING))
@@ -73,6 +73,7 @@ def describe_run(path: Path) -> dict[str, Any]:
     found["directions"] = _part(lambda: _directions(run), path / "directions.npz")
     if found["directions"]["state"] == MISSING:
         found["directions"]["what"] = f"none; {stage_command('directions', run)} --sefa 8 makes one"
+    found["experiments"] = _part(lambda: _experiments(run))
     report = path / "report.html"
     found["report"] = _part(lambda: _report(run, report, bool(needed)), report)
     return found | {"next": _next(run, found)}
@@ -266,10 +267,21 @@ def _directions(run: RunFolder) -> Part:
     return {"what": what, "names": names, "moving": moving, "samples": found.samples}
 
 
+def _experiments(run: RunFolder) -> Part:
+    """Those that are done; none need be."""
+    found, stale = run.findings()
+    names = [finding.experiment for finding in found]
+    what = {"what": ", ".join(names) or "none; higan-fast --help lists them", "names": names}
+    if stale:
+        return {"state": STALE, **what, "problem": "; ".join(stale)}
+    return {"state": COMPLETE if names else MISSING, **what}
+
+
 def _report(run: RunFolder, file: Path, verified: bool) -> Part:
     """A page says in its head what it was made from."""
     results = run.verification if verified else None, run.attribution, run.comparison, run.sweep
-    if made_from(run.samples, run.boundaries, *results) not in file.read_text(errors="replace"):
+    findings, _ = run.findings()
+    if made_from(run.samples, run.boundaries, *results, findings) not in file.read_text(errors="replace"):
         raise ValueError(f"{file}: is of other results; run {stage_command('report', run)}")
     return {"what": str(file)}
 

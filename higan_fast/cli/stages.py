@@ -18,6 +18,7 @@ from higan_fast.cli.commandlines import command_of
 from higan_fast.cli.printing import print_boundaries, print_ranking
 from higan_fast.devices import describe_device, usable_device
 from higan_fast.engine.precision import Precision, Wish, chosen_precision
+from higan_fast.experiments import Finding
 from higan_fast.files import DamagedError, write_whole
 from higan_fast.probing import Attribution, Boundaries, Comparison, Sweep, Verification
 from higan_fast.probing.attribution import check_attributing
@@ -290,11 +291,21 @@ def dose(
 
 def show(
     out: Path,
-) -> tuple[Verification, list[Verification], Attribution | None, Comparison | None, Sweep | None]:
-    """The current verification, all others, the layers, methods and sweep; reads and nothing else."""
+) -> tuple[
+    Verification, list[Verification], Attribution | None, Comparison | None, Sweep | None, list[Finding]
+]:
+    """The current verification, all others, and what other stages and experiments found; reads alone."""
     run = RunFolder.open(out)
     _leave_out_stale(run)
-    return run.verification, run.kept_beside, run.attribution, run.comparison, run.sweep
+    return run.verification, run.kept_beside, run.attribution, run.comparison, run.sweep, _findings(run)
+
+
+def _findings(run: RunFolder) -> list[Finding]:
+    """What experiments found; says which are of something else, and leaves them out."""
+    found, stale = run.findings()
+    for reason in stale:
+        say(f"left out: {reason}")
+    return found
 
 
 def _check_verifying(
@@ -336,6 +347,7 @@ def report(out: Path, places: Places, *, quiet: bool) -> None:
         attribution=run.attribution,
         comparison=run.comparison,
         sweep=run.sweep,
+        findings=_findings(run),
         progress=not quiet,
     )
     click.echo(path)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from higan_fast.files import DamagedError, read_arrays, write_arrays, write_whole
+from higan_fast.files import DamagedError, checksum, json_checksum, read_arrays, write_arrays, write_whole
 from higan_fast.generators.base import Layer
 from higan_fast.predictors.base import Semantic
 from higan_fast.probing.effect_files import load_arrays, name_of, stored_keys
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from higan_fast.probing.results import Verification
     from higan_fast.probing.sweep_results import Sweep
 
+    Result: TypeAlias = Verification | Attribution | Comparison | Directions | Sweep
     Single = TypeVar(
         "Single", Attribution, Comparison, Directions, Sweep
     )  # results of which a run folder keeps one
@@ -84,16 +85,16 @@ class ResultFiles:
         return self.folder / f"{name_of(key)}.npz"
 
 
-def write_fields(
-    path: str | Path, result: Verification | Attribution | Comparison | Directions | Sweep, key: str = ""
-) -> None:
+def write_fields(path: str | Path, result: Result, key: str = "") -> None:
     """Writes the arrays of a result as they are, its other fields as JSON text, and a key."""
-    values = {field.name: getattr(result, field.name) for field in fields(result)}
-    arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
-    rest = {name: value for name, value in values.items() if name not in arrays}
-    for name in _KINDS.keys() & rest.keys():
-        rest[name] = [asdict(entry) for entry in rest[name]]
+    arrays, rest = _parts_of(result)
     write_arrays(path, {"key": np.array(key), "json": np.array(json.dumps(rest)), **arrays})
+
+
+def fingerprint_of_result(result: Verification) -> str:
+    """Returns a SHA-256 of every field."""
+    arrays, rest = _parts_of(result)
+    return json_checksum(rest, checksum(arrays))
 
 
 def read_fields(path: str | Path) -> dict[str, Any]:
@@ -138,6 +139,16 @@ def kept_result(kind: type[Single], path: Path, key: str) -> Single | None:
         return None if arrays is None else kind(**fields_in(arrays))
     except (KeyError, TypeError):  # a field is missing, or unknown
         return None
+
+
+def _parts_of(result: Result) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Returns the arrays of a result, and its other fields as JSON values."""
+    values = {field.name: getattr(result, field.name) for field in fields(result)}
+    arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+    rest = {name: value for name, value in values.items() if name not in arrays}
+    for name in _KINDS.keys() & rest.keys():
+        rest[name] = [asdict(entry) for entry in rest[name]]
+    return arrays, rest
 
 
 def _names() -> set[str]:

@@ -30,12 +30,12 @@ from higan_fast.generators.base import Generator, check_generator
 from higan_fast.predictors.base import Predictor, Semantic, check_predictor
 from higan_fast.probing.choosing import Given, by_name, choose
 from higan_fast.probing.effect_files import hash_of, key_of
-from higan_fast.probing.layers import format_layers
+from higan_fast.probing.layers import format_layers, parse_layers
 from higan_fast.probing.made_by import made_by
 from higan_fast.probing.measurement import check_ranges, ranges_of
 from higan_fast.probing.results import Verification
 from higan_fast.probing.sweep_results import Sweep
-from higan_fast.probing.sweep_scores import Curves, Scores
+from higan_fast.probing.sweep_scores import Curve, Curves, Scores
 from higan_fast.sampling.samples import deviation_of
 from higan_fast.statistics.dose import DoseClaims, Means, dose_claims
 from higan_fast.wording import in_words
@@ -190,7 +190,9 @@ def sweep_steps(
     about: dict[str, Any] = {"num": int(num), "confidence": float(confidence), "part": float(part)}
     about |= {"acting": acting, "boundaries": fingerprint_of(boundaries)}
     ranges = ranges_of(predictor)
-    curves = Curves(engine, chosen, acting or {}, settings)
+    alone = [boundary for boundary in chosen if boundary.name in (acting or {})]
+    on_some = [Curve(each, parse_layers((acting or {})[each.name], generator.num_layers)) for each in alone]
+    curves = Curves(engine, [*map(Curve, chosen), *on_some], settings)
     with contextlib.nullcontext() if out is None else only_writer(out):
         folder, result = None, None
         promised = {"ranges": [str(ends) for ends in ranges.tolist()]}  # which decides intervals and claims

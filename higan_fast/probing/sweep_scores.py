@@ -18,7 +18,6 @@ from higan_fast.engine.engine import Engine
 from higan_fast.engine.estimate import Rate
 from higan_fast.engine.plan import Plan
 from higan_fast.probing.effect_files import hash_of, key_of, load_arrays, name_of, save_arrays
-from higan_fast.probing.layers import parse_layers
 from higan_fast.progress import progress as show_progress
 from higan_fast.progress import say
 from higan_fast.sampling.latents import (
@@ -59,8 +58,15 @@ class Scores(NamedTuple):
         )
 
 
+class Curve(NamedTuple):
+    """A boundary to move along, and on which layers; None: on all."""
+
+    boundary: Boundary
+    layers: tuple[int, ...] | None = None
+
+
 class Curves:
-    """Boundaries on all layers, and then those that are moved on some layers too.
+    """Boundaries on some layers or on all, each moved by the same steps.
 
     Attributes:
         names: the boundary of each curve.
@@ -70,25 +76,28 @@ class Curves:
     def __init__(
         self,
         engine: Engine,
-        boundaries: Sequence[Boundary],
-        acting: Mapping[str, str],
+        curves: Sequence[Curve],
         settings: Mapping[str, Any],
+        stream: int = DOSE,
+        doing: str = "sweeping",
     ) -> None:
         """
         Args:
-            acting: names of boundaries → layers, as text, on which they are moved too.
-            settings: as the result has them.
+            curves: what is moved along.
+            settings: how samples are drawn, ``space``, ``step_unit`` and ``steps``, as the result has them.
+            stream: of the samples.
+            doing: what the progress calls this.
         """
         assert engine.predictor is not None
         self.engine, self.generator, self.semantics = engine, engine.generator, engine.predictor.semantics
-        self.settings = settings
-        self._boundaries = [*boundaries, *(boundary for boundary in boundaries if boundary.name in acting)]
+        self.settings, self.stream, self.doing = settings, stream, doing
+        self._boundaries = [curve.boundary for curve in curves]
         self.names = tuple(boundary.name for boundary in self._boundaries)
         num_layers = 0 if settings["space"] == "z" else self.generator.num_layers
         self.moved = np.ones((len(self.names), num_layers), np.bool_)
-        for curve in range(len(boundaries), len(self.names)):
-            layers = parse_layers(acting[self.names[curve]], num_layers)
-            self.moved[curve] = np.isin(np.arange(num_layers), layers)
+        for place, curve in enumerate(curves):
+            if curve.layers is not None:
+                self.moved[place] = np.isin(np.arange(num_layers), curve.layers)
         self._steps = torch.tensor([step for step in settings["steps"] if step], dtype=torch.float64)
 
     def measure(self, num: int, folder: Path | None, kept: dict[str, Any], progress: bool) -> Scores:
@@ -116,9 +125,9 @@ class Curves:
         total = num * len(self.names) * each
         done = total - sum(len(samples) * len(curves) * each for samples, curves, *_ in missing)
         if progress and missing:
-            say(f"sweeping: {self._estimate(missing)}")
+            say(f"{self.doing}: {self._estimate(missing)}")
         rows = []
-        with show_progress("sweeping", total, done=done, enabled=progress) as advance:
+        with show_progress(self.doing, total, done=done, enabled=progress) as advance:
             for row in work:
                 parts = []
                 for samples, curves, key, path, found in row:
@@ -135,8 +144,9 @@ class Curves:
         settings, generator = self.settings, self.generator
         truncation = settings["truncation_psi"], settings["truncation_layers"]
         drawn = make_codes(
-            generator, settings["seed"], samples.start, samples.stop, *truncation, DOSE, settings.get("label")
-        )
+            generator, settings["seed"], samples.start, samples.stop, *truncation, self.stream,
+            settings.get("label"),
+        )  # fmt: skip
         base, plan = self.engine.scores(drawn.codes), self._plan(curves)
         start = labelled_latents(generator, drawn) if plan.in_latents else drawn.codes
         to_codes = partial(
@@ -184,7 +194,8 @@ class Curves:
         normals = [hash_of(self._boundaries[curve].per_step(unit)) for curve in curves]
         layers = [np.flatnonzero(self.moved[curve]).tolist() for curve in curves]
         of_curves = {"normals": normals, "layers": layers}
-        return key_of(settings=kept, first=samples.start, last=samples.stop - 1, **of_curves)
+        other = {} if self.stream == DOSE else {"stream": self.stream}
+        return key_of(settings=kept | other, first=samples.start, last=samples.stop - 1, **of_curves)
 
     def _estimate(self, missing: Sequence[tuple[range, range, Any, Any, Any]]) -> str:
         """What is missing takes: images, and time by a short probe of the machine."""

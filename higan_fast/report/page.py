@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 from higan_fast.boundaries.boundary import Boundaries, fingerprint_of
 from higan_fast.boundaries.methods import IN_WORDS, is_recipe
 from higan_fast.boundaries.origin import Origin
+from higan_fast.experiments.finding import Finding
 from higan_fast.files import write_whole
 from higan_fast.fingerprint import fingerprint
 from higan_fast.generators.base import Generator
@@ -33,6 +34,7 @@ from higan_fast.report.comparison import methods
 from higan_fast.report.dose import PLOT, dosed, placed
 from higan_fast.report.drawing import contact_sheet
 from higan_fast.report.entanglement import entanglement, left_alone
+from higan_fast.report.experiments import experiment
 from higan_fast.report.findings import beside, economy, finding, order, wrecks
 from higan_fast.report.histograms import histograms
 from higan_fast.report.layers import heat_map
@@ -57,6 +59,7 @@ def write_report(
     attribution: Attribution | None = None,
     comparison: Comparison | None = None,
     sweep: Sweep | None = None,
+    findings: Sequence[Finding] = (),
     progress: bool = True,
 ) -> Path:
     """Writes the report of a probe, with pictures that the generator makes for it, and its figures beside it.
@@ -75,6 +78,7 @@ def write_report(
         attribution: to layers, without a direction; None where that was not measured.
         comparison: of methods with the one of these boundaries; None where that was not measured.
         sweep: of the boundaries, the dose-response; None likewise.
+        findings: of experiments; their figures and pictures lie in ``experiments`` beside the page.
         progress: whether to show it.
 
     Returns:
@@ -97,7 +101,8 @@ def write_report(
         "layer_figures": (quote(layer_figures.name), layer_figures.name),
         "method_figures": (quote(method_figures.name), method_figures.name),
         "dose_figures": (quote(dose_figures.name), dose_figures.name),
-        "made_from": made_from(samples, boundaries, *results),
+        "made_from": made_from(samples, boundaries, *results, findings),
+        "experiments": [experiment(finding, path.parent / "experiments") for finding in findings],
         "today": date.today(),
         "about": about(settings, generator, samples, *results),
         "finding": finding(verification),
@@ -190,6 +195,7 @@ def made_from(
     attribution: Attribution | None,
     comparison: Comparison | None = None,
     sweep: Sweep | None = None,
+    findings: Sequence[Finding] = (),
 ) -> str:
     """Returns a hash of what a report shows; the page carries it in its head."""
     digest = hashlib.sha256(json.dumps([len(samples), samples.settings, boundaries.settings]).encode())
@@ -207,6 +213,8 @@ def made_from(
     if sweep is not None:
         digest.update(json.dumps([sweep.settings, sweep.boundary_names]).encode())
         digest.update(np.ascontiguousarray(sweep.change).data)
+    for found in findings:
+        digest.update(json.dumps(found.to_json()).encode())
     return digest.hexdigest()[:32]
 
 

@@ -1,0 +1,7 @@
+"""The commands of experiments; ``experiment`` makes one of a function."""
+
+from higan_fast.cli.experiments.hierarchy import hierarchy
+
+EXPERIMENTS = (hierarchy,)
+
+__all__ = ["EXPERIMENTS"]

@@ -1,0 +1,95 @@
+"""Makes a command of an experiment: what all of them take, keep, draw and print."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from higan_fast.cli.options import AS_JSON, BATCH, ELSEWHERE, PRECISION, QUIET, RUN
+from higan_fast.cli.options import options as together
+
+if TYPE_CHECKING:
+    from higan_fast.experiments import Finding
+    from higan_fast.run_settings import Places
+
+Measure = Callable[..., "Finding"]
+
+
+def experiment(
+    *options: Callable[..., Any], of: Sequence[str] = ("boundaries", "verification"), name: str | None = None
+) -> Callable[[Measure], click.Command]:
+    """Makes a command of a function ``measure(run, subject, **options) -> Finding``.
+
+    The command writes RUN/experiments/NAME.json, .csv, .svg and .png, and prints what was found. What is
+    measured on the way is kept in RUN/experiments/NAME/.
+
+    Args:
+        options: those of its own.
+        of: which results of the run decide what it finds; when one of them changes, the finding is stale.
+        name: of the experiment.  None: that of the function.
+    """
+
+    def decorate(measure: Measure) -> click.Command:
+        called = name or measure.__name__
+
+        def command(
+            run: Path,
+            places: Places,
+            precision: Any,
+            batch: int | None,
+            quiet: bool,
+            as_json: bool,
+            as_csv: bool,
+            **given: Any,
+        ) -> None:
+            from higan_fast.cli.stages import say_where
+            from higan_fast.engine.precision import chosen_precision
+            from higan_fast.experiments.subject import Subject
+            from higan_fast.run_folder import RunFolder
+
+            if as_json and as_csv:
+                raise click.UsageError("--json and --csv: got both, expected one of them")
+            folder = RunFolder.open(run, **places)
+            origin = folder.origin(of)  # says at once what is missing or stale
+            precision = chosen_precision(precision, folder.generator.device)
+            say_where(called.replace("-", " "), folder, quiet, precision)
+            subject = Subject(
+                folder.generator, folder.predictor, seed=folder.settings.seed, label=folder.settings.label,
+                precision=precision, batch_size=batch, out=run / "experiments" / called, progress=not quiet,
+                **folder.settings.truncation,
+            )  # fmt: skip
+            finding = replace(measure(folder, subject, **given), made_from=origin)
+            keep(finding, run / "experiments", quiet)
+            if as_json:
+                click.echo(json.dumps(finding.to_json(), indent=2))
+            elif as_csv:
+                click.echo(finding.to_csv(), nl=False)
+            else:
+                click.echo(finding)
+
+        command.__doc__ = measure.__doc__
+        shared = (PRECISION, BATCH, ELSEWHERE, QUIET, AS_JSON)
+        rows = click.option("--csv", "as_csv", is_flag=True, help="Print the rows of its table.")
+        return click.command(called.rpartition("-")[2])(together(RUN, *options, *shared, rows)(command))
+
+    return decorate
+
+
+def keep(finding: Finding, folder: Path, quiet: bool) -> None:
+    """Writes a finding and its figure into a folder, and says where they are."""
+    from higan_fast.experiments.drawing import write_figures
+    from higan_fast.progress import say
+
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = write_figures(finding, folder)
+    finding.save(folder)
+    if not quiet:
+        endings = "json,csv" + "".join(f",{path.suffix[1:]}" for path in drawn)
+        say(f"written: {folder / finding.experiment}.{{{endings}}}")
+        if not drawn:
+            say("no figure: it is drawn by Matplotlib; pip install 'higan_fast[figures]'")

@@ -1,0 +1,11 @@
+"""Experiments: HiGAN's, and those that a reviewer would ask for. Each measures, and returns a ``Finding``.
+
+A module has two functions: one named after the experiment, which measures, and ``draw``, which makes the
+figure of what it found. ``cli/experiments/`` makes a command of it.
+"""
+
+from higan_fast.experiments.finding import Finding
+from higan_fast.experiments.hierarchy import hierarchy
+from higan_fast.experiments.subject import Subject, Walk
+
+__all__ = ["Finding", "Subject", "Walk", "hierarchy"]

@@ -1,0 +1,185 @@
+"""What experiments are made on: two networks, how samples are drawn, and scores of samples that are moved."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from higan_fast.boundaries.boundary import Boundary, StepUnit
+from higan_fast.boundaries.origin import check_origin, drawn_as
+from higan_fast.engine.engine import Engine
+from higan_fast.engine.precision import Wish, chosen_precision
+from higan_fast.files import only_writer, remove_leftovers
+from higan_fast.generators.base import Generator
+from higan_fast.predictors.base import Predictor, Semantic
+from higan_fast.probing.made_by import made_by
+from higan_fast.probing.measurement import check_ranges, ranges_of
+from higan_fast.probing.sweep_scores import Curve, Curves
+from higan_fast.sampling.latents import EXPERIMENT
+from higan_fast.sampling.samples import deviation_of
+from higan_fast.statistics.dose import Means
+from higan_fast.statistics.effects import in_deviations
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Scores of N fresh samples as they are, and moved by T steps along C curves, all within their ranges.
+
+    Attributes:
+        curves: what was moved along, and on which layers.
+        steps: ``[T]``, without 0.
+        base: of the samples as they are, ``[N, S]``.
+        moved: ``[N, C, T, S]``.
+        semantics: the columns.
+        ranges: between what each score lies, ``[S, 2]``; −inf and inf where that is not known.
+        deviation: standard deviation of each score, ``[S]``, as its boundary says; else over these samples.
+        settings: how it was made.
+    """
+
+    curves: Sequence[Curve]
+    steps: Array
+    base: Array
+    moved: Array
+    semantics: tuple[Semantic, ...]
+    ranges: Array
+    deviation: Array
+    settings: dict[str, Any]
+
+    @property
+    def images(self) -> int:
+        """How many were synthesised."""
+        return int(self.base.shape[0] * (1 + self.moved.shape[1] * self.moved.shape[2]))
+
+    @property
+    def reach(self) -> Array:
+        """The largest possible change of each score in standard deviations, ``[S]``; inf where not known."""
+        widths = self.ranges[:, 1] - self.ranges[:, 0]
+        return np.where(self.deviation > 0, widths / np.where(self.deviation > 0, self.deviation, 1), 0.0)
+
+    def column(self, name: str) -> int:
+        """Where the score of a semantic stands."""
+        return [semantic.name for semantic in self.semantics].index(name)
+
+    def changes(self) -> Array:
+        """Returns by how many standard deviations each score changed, ``[N, C, T, S]``; NaN: it has none."""
+        return in_deviations(self.moved - self.base[:, None, None], self.deviation)
+
+    def effects(self) -> Array:
+        """Returns half the difference between a step forth and a step back, in standard deviations.
+
+        ``[N, C, S]``. The first step must be forth and the second one back.
+        """
+        return in_deviations((self.moved[:, :, 0] - self.moved[:, :, 1]) / 2, self.deviation)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Two networks, and how samples of them are drawn and kept.
+
+    Attributes:
+        generator: makes images of codes.
+        predictor: scores them.
+        seed: of fresh samples; None, here and below: as the samples that the boundaries were fitted to.
+        truncation_psi: see ``Generator.map``.
+        truncation_layers: see ``Generator.map``.
+        label: class of all samples, for conditional generators; None: as said, or each draws its own.
+        precision: as for ``verify``.
+        batch_size: at most so many images at once; None: as many as are worth it.
+        out: folder that keeps what is measured, so that an experiment that was interrupted goes on where it
+            was; None: nothing is kept.
+        progress: whether to show it.
+    """
+
+    generator: Generator
+    predictor: Predictor
+    seed: int | None = None
+    truncation_psi: float | None = None
+    truncation_layers: int | None = None
+    label: int | None = None
+    precision: Wish = "exact"
+    batch_size: int | None = None
+    out: Path | None = None
+    progress: bool = True
+
+    @torch.inference_mode()
+    def walk(
+        self,
+        curves: Sequence[Curve],
+        steps: Sequence[float],
+        *,
+        num: int,
+        step_unit: StepUnit = "norm",
+        doing: str,
+    ) -> Walk:
+        """Moves fresh samples along boundaries, on chosen layers, and scores them all.
+
+        The samples are of a stream that nothing else is measured on.
+
+        Args:
+            curves: along what, and on which layers; all in one space.
+            steps: how far, without 0.
+            num: how many samples; each takes an image, and one for every curve and step.
+            step_unit: as for ``verify``.
+            doing: what the progress calls it, such as "moving groups of layers".
+
+        Raises:
+            ValueError: when a boundary does not fit the networks, or a score is not finite.
+            RuntimeError: when another process is writing to ``out``.
+        """
+        chosen: list[Boundary] = [curve.boundary for curve in curves]
+        seed, psi, layers, label = drawn_as(
+            chosen, seed=self.seed, truncation_psi=self.truncation_psi,
+            truncation_layers=self.truncation_layers, label=self.label,
+        )  # fmt: skip
+        precision = chosen_precision(self.precision, self.generator.device)
+        engine = Engine(self.generator, self.predictor, batch_size=self.batch_size, precision=precision)
+        settings, kept, networks = made_by(
+            engine, self.predictor, precision, seed=seed, truncation_psi=psi, truncation_layers=layers,
+            label=label, keeps=self.out is not None, step_unit=step_unit, space=chosen[0].space,
+            steps=list(map(float, steps)),
+        )  # fmt: skip
+        for boundary in chosen:
+            check_origin(boundary, **networks)
+        measured = Curves(engine, curves, settings, EXPERIMENT, doing)
+        with contextlib.nullcontext() if self.out is None else only_writer(self.out):
+            if self.out is not None:
+                remove_leftovers(self.out)
+            scores = measured.measure(num, self.out, kept, self.progress)
+        ranges = ranges_of(self.predictor)
+        check_ranges(self.predictor.names, *scores.ends(), ranges)
+        known = {boundary.name: boundary.deviation for boundary in chosen}
+        deviation = deviation_of(scores.base)
+        for column, name in enumerate(self.predictor.names):
+            if (value := known.get(name)) is not None:
+                deviation[column] = value
+        base, moved = (part.astype(np.float64).clip(ranges[:, 0], ranges[:, 1]) for part in scores)
+        return Walk(
+            curves, np.array([step for step in steps if step], np.float64), base, moved,
+            self.predictor.semantics, ranges, deviation, settings | {"num": num},
+        )  # fmt: skip
+
+
+def interval(values: Array, reach: Array | float, confidence: float) -> tuple[Array, Array, Array]:
+    """Returns means over samples and the ends of their intervals: three arrays ``[...]``.
+
+    By betting where the reach of a value is known, which holds for every distribution; else Student's.
+
+    Args:
+        values: ``[N, ...]``, samples that were not chosen by their values.
+        reach: their largest possible magnitude, ``[...]`` or one for all; inf where it is not known.
+        confidence: of each interval.
+    """
+    shape = values.shape[1:]
+    flat = values.reshape(len(values), -1)
+    means = Means(flat, np.broadcast_to(np.asarray(reach, np.float64), shape).ravel(), keep=True)
+    low, high = means.bounds((1 - confidence) / 2)
+    return means.mean.reshape(shape), low.reshape(shape), high.reshape(shape)

@@ -1,0 +1,75 @@
+"""The sections of experiments: each made from its finding, and the figure and pictures beside it."""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from markupsafe import Markup
+
+from higan_fast.experiments.drawing import BAND, DOWN, INK, LEVEL_COLORS, LINE, PAPER, SOFT, UP
+from higan_fast.experiments.finding import Finding
+from higan_fast.tables import Table
+
+# The colours of figures, and what they are called on the page, which has others in the dark.
+NAMES = {PAPER: "page", INK: "ink", SOFT: "soft", LINE: "line", BAND: "band", UP: "up", DOWN: "down"}
+NAMES |= {color: level for level, color in LEVEL_COLORS.items()}
+TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".gif": "image/gif"}
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page shows of a finding; ``svg`` is empty where there is no figure of it."""
+
+    anchor: str
+    short: str
+    title: str
+    sentences: tuple[str, ...]
+    limits: tuple[str, ...]
+    table: Table
+    svg: Markup
+    pictures: tuple[tuple[str, str], ...]
+    csv: str
+    images: int
+
+
+def experiment(finding: Finding, folder: Path) -> Section:
+    """Returns the section of a finding.
+
+    Args:
+        finding: what was found.
+        folder: holds its figure and its pictures; those that are missing are left out.
+    """
+    name = finding.experiment
+    drawing = folder / f"{name}.svg"
+    return Section(
+        anchor=f"experiment-{name}",
+        short=name.replace("-", " ").capitalize(),
+        title=finding.title,
+        sentences=tuple(finding.sentences),
+        limits=tuple(finding.limits),
+        table=finding.table,
+        svg=_figure(drawing.read_text()) if drawing.is_file() else Markup(),
+        pictures=tuple(
+            (shows, _data(folder / picture))
+            for picture, shows in finding.pictures.items()
+            if (folder / picture).is_file()
+        ),
+        csv=f"{name}.csv",
+        images=finding.images,
+    )
+
+
+def _figure(svg: str) -> Markup:
+    """An SVG file as a part of the page, in the colours of its theme; nothing in it can run."""
+    svg = svg[svg.index("<svg") :]
+    for color, name in NAMES.items():
+        svg = svg.replace(color, f"var(--{name})")
+    return Markup(re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL))
+
+
+def _data(picture: Path) -> str:
+    content = base64.b64encode(picture.read_bytes()).decode()
+    return f"data:{TYPES[picture.suffix.lower()]};base64,{content}"

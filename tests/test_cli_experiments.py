@@ -1,0 +1,77 @@
+"""Experiments as commands: what they write and print, and what show, inspect and the report make of it."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from higan_fast.probing import Verification
+from tests.report.page import Page
+from tests.test_cli import files, run
+
+__all__ = ["files"]
+
+
+@pytest.fixture(scope="module")
+def made(files, tmp_path_factory):
+    """A probe of random networks, as if its effects were shown, and what the experiment printed."""
+    out = tmp_path_factory.mktemp("runs") / "probe"
+    network, predictor = files
+    run(
+        "probe", "--network", network, "--predictor", predictor, "--out", out, "--num", 256,
+        "--boundary", "svm", "--chosen-num", 0.4, "--exhaustive", "--max-samples", 4, "--num-null", 4,
+        "--layer-samples", 0,
+    )  # fmt: skip
+    found = Verification.load(out / "verification.npz")
+    replace(found, beats_null=np.ones_like(found.beats_null)).save(out / "verification.npz")
+    return out, run("hierarchy", out, "--num", 16)
+
+
+@pytest.fixture
+def out(made, tmp_path):
+    shutil.copytree(made[0], tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_it_writes_prints_and_keeps(made, out):
+    folder, printed = out / "experiments", made[1].stdout
+    assert sorted(path.suffix for path in folder.glob("hierarchy.*")) == [".csv", ".json", ".png", ".svg"]
+    assert printed.startswith("Which layers decide which level") and "written: " in made[1].stderr
+    again = run("hierarchy", out, "--num", 16)
+    assert again.stdout == printed and "images/s" not in again.stderr, "what was measured is kept"
+    assert (
+        run("hierarchy", out, "--num", 16, "--csv", "--quiet").stdout
+        == (folder / "hierarchy.csv").read_text()
+    )
+    as_json = json.loads(run("hierarchy", out, "--num", 16, "--json", "--quiet").stdout)
+    assert as_json["images"] > 16 and as_json["made_from"]["boundaries"]
+    assert "got both" in run("hierarchy", out, "--json", "--csv", code=2).output
+
+
+def test_show_inspect_and_the_report_know_it(made, out):
+    assert made[1].stdout in run("show", out).stdout
+    assert json.loads(run("show", out, "--json").stdout)["experiments"]["hierarchy"]["title"]
+    before = json.loads(run("inspect", out, "--json").stdout)
+    assert before["experiments"]["names"] == ["hierarchy"] and before["report"]["state"] == "stale"
+    run("report", out)
+    page = Page((out / "report.html").read_text())
+    assert (
+        "Which layers decide which level" in page.text
+        and "var(--layout)" in (out / "report.html").read_text()
+    )
+    assert json.loads(run("inspect", out, "--json").stdout)["report"]["state"] == "complete"
+
+
+def test_a_finding_of_another_verification_is_not_served(out):
+    run("verify", out, "--exhaustive", "--max-samples", 5, "--num-null", 4)
+    shown = run("show", out)
+    assert (
+        "left out: " in shown.stderr
+        and "is of another verification; run higan-fast hierarchy" in shown.stderr
+    )
+    assert "Which layers" not in shown.stdout
+    assert json.loads(run("inspect", out, "--json").stdout)["experiments"]["state"] == "stale"
+    run("report", out)
+    assert "Which layers decide" not in (out / "report.html").read_text()
