@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         sample,
         sweep_steps,
         verify,
+        verify_channels,
         verify_directions,
     )
     from higan_fast.report import write_report
@@ -51,6 +52,7 @@ __all__ = [
     "sample",
     "sweep_steps",
     "verify",
+    "verify_channels",
     "verify_directions",
     "write_report",
 ]
@@ -67,6 +69,7 @@ _HOME = {
     "fit_boundaries": "higan_fast.probing",
     "fit_to_labels": "higan_fast.probing",
     "verify": "higan_fast.probing",
+    "verify_channels": "higan_fast.probing",
     "verify_directions": "higan_fast.probing",
     "sweep_steps": "higan_fast.probing",
     "attribute_layers": "higan_fast.probing",

@@ -246,10 +246,14 @@ class RunFolder:
         """What directions from elsewhere do, which must be measured as the samples are drawn."""
         file = self.path / "directions.npz"
         if not file.exists():
-            raise FileNotFoundError(f"{file}: is not there yet; give directions with --sefa, --pca or --file")
+            raise FileNotFoundError(
+                f"{file}: is not there yet; give directions with --sefa, --pca, --stylespace or --file"
+            )
         found = Directions.load(file)
         made_from = self.origin()
-        self._check_made_from(file, found.settings, made_from, "directions (with --sefa, --pca or --file)")
+        self._check_made_from(
+            file, found.settings, made_from, "directions (with --sefa, --pca, --stylespace or --file)"
+        )
         return found
 
     def origin(self, of: Sequence[str] = ()) -> dict[str, Any]:

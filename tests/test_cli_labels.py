@@ -90,7 +90,10 @@ def test_codes_and_scores_of_ones_own_need_no_run(tmp_path):
 
 def test_directions_are_verified_from_the_shell(sampled, tmp_path):
     missing = run("directions", sampled, code=1).stderr
-    assert "directions.npz: is not there yet; give directions with --sefa, --pca or --file" in missing
+    assert (
+        "directions.npz: is not there yet; give directions with --sefa, --pca, --stylespace or --file"
+        in missing
+    )
     labels = table(tmp_path / "labels.csv", Samples.open(sampled), ["cosy"])
     run("fit", sampled, "--labels", labels, "--quiet")
     file = ("--file", sampled / "boundaries.safetensors")
@@ -105,3 +108,21 @@ def test_directions_are_verified_from_the_shell(sampled, tmp_path):
     assert len(run("directions", sampled, "--csv").stdout.splitlines()) == 1 + 2 * 7 * 4
     refused = run("directions", sampled, "--file", tmp_path / "gone.npy", code=1).stderr
     assert "gone.npy" in refused and len(refused.splitlines()) == 1
+
+
+def test_single_channels_are_verified_from_the_shell(sampled):
+    common = ("--num", 4, "--num-null", 2, "--quiet")
+    said = run("directions", sampled, "--stylespace", 3, *common).stdout
+    assert said.startswith("3 directions, 4 semantics, a step of 2 in sd, 4 samples")
+    assert run("directions", sampled).stdout == said
+    run("directions", sampled, "--stylespace", "0:1, 4:2", "--step", 3, *common)
+    found = json.loads(run("directions", sampled, "--json").stdout)
+    assert [each["name"].split()[0] for each in found["directions"]] == ["0:1", "4:2"]
+    assert (found["settings"]["step"], found["settings"]["step_unit"]) == (3, "sd")
+    for given, code, message in (
+        (("--stylespace", "1-2"), 1, "stylespace (--stylespace): got '1-2', expected a number of channels"),
+        (("--stylespace", "99:1"), 1, "got layer 99 of 99:1, expected one of 0 "),
+        (("--stylespace", 2, "--sefa", 1), 2, "--stylespace: is of styles, and --sefa"),
+    ):
+        refused = run("directions", sampled, *given, *common, code=code).stderr.splitlines()
+        assert message in refused[-1]

@@ -32,6 +32,12 @@ if TYPE_CHECKING:
     "--pca-layer", type=int, help="Of the activations of this layer instead, and what of w goes with them."
 )
 @click.option(
+    "--stylespace",
+    metavar="K|LAYER:CHANNEL,...",
+    help="So many single channels of styles (StyleSpace), found by gradients at a few of RUN's samples; or "
+    "these, such as 3:117,5:22. Steps are standard deviations of each.",
+)
+@click.option(
     "--file",
     "files",
     type=PATH,
@@ -56,6 +62,7 @@ def directions(
     sefa: int | None,
     pca: int | None,
     pca_layer: int | None,
+    stylespace: str | None,
     files: tuple[Path, ...],
     space: Any,
     precision: Any,
@@ -68,8 +75,9 @@ def directions(
 ) -> None:
     """Measure which semantics directions move that have none of their own, and on which layer most.
 
-    They are compared with random directions, as verify compares boundaries. Without --sefa, --pca and --file,
-    prints what was found before.
+    They are compared with random directions, as verify compares boundaries; single channels with random
+    directions in the style of the same layer. Without --sefa, --pca, --stylespace and --file, prints what was
+    found before.
     """
     from higan_fast import probing
     from higan_fast.boundaries.elsewhere import (
@@ -81,16 +89,32 @@ def directions(
     )
     from higan_fast.cli.stages import say_where
     from higan_fast.engine.precision import chosen_precision
+    from higan_fast.probing.channels import parse_channels
     from higan_fast.run_folder import RunFolder
 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv: got both, expected one of them")
     if pca_layer is not None and pca is None:
         raise click.UsageError("--pca-layer: says of which layer, and --pca how many; give both")
+    codes = sefa is not None or pca is not None or bool(files)
+    if codes and stylespace is not None:
+        raise click.UsageError("--stylespace: is of styles, and --sefa, --pca and --file of codes; run twice")
     folder = RunFolder.open(run, **places)
-    if sefa is None and pca is None and not files:
-        found = folder.directions
-    else:
+    if codes or stylespace is not None:
+        precision = chosen_precision(precision, folder.generator.device)
+        common = {
+            **options, **folder.settings.truncation, "seed": folder.settings.seed,
+            "label": folder.settings.label, "precision": precision, "batch_size": batch, "out": run,
+            "progress": not quiet,
+        }  # fmt: skip
+    if stylespace is not None:
+        del common["step_unit"]
+        channels = parse_channels(stylespace)
+        say_where("verifying channels", folder, quiet, precision)
+        found = probing.verify_channels(
+            folder.generator, folder.predictor, folder.samples, channels, **common
+        )
+    elif codes:
         read = [read_directions(file, space) for file in files]
         factored = [] if sefa is None else factors(folder.generator, sefa)
         components: list[probing.Boundary] = []
@@ -101,13 +125,10 @@ def directions(
         chosen = list(all_of(factored, components, *read).values())
         if options["step_unit"] == "sd":
             chosen = probing.measured_on(folder.samples, chosen)
-        precision = chosen_precision(precision, folder.generator.device)
         say_where("verifying directions", folder, quiet, precision)
-        found = probing.verify_directions(
-            folder.generator, folder.predictor, chosen, seed=folder.settings.seed,
-            label=folder.settings.label, precision=precision, batch_size=batch, out=run, progress=not quiet,
-            **folder.settings.truncation, **options,
-        )  # fmt: skip
+        found = probing.verify_directions(folder.generator, folder.predictor, chosen, **common)
+    else:
+        found = folder.directions
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=2))
     elif as_csv:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from higan_fast.generators.prepared import Kept
-from higan_fast.ops import StylePart, layer_styles
+from higan_fast.ops import StylePart, layer_styles, perturb_styles
 from higan_fast.ops.layout import accumulator_dtype
 
 
@@ -74,7 +74,10 @@ class Bank(NamedTuple):
 
     def above(self, first: int) -> Bank:
         """Returns the bank of the layers that read code ``first`` and later ones."""
-        below = sum(place.code < first for place in self.places)
+        return self.without(sum(place.code < first for place in self.places))
+
+    def without(self, below: int) -> Bank:
+        """Returns the bank without its first ``below`` places."""
         if not below:
             return self
         dropped = self.parts[:below]
@@ -99,15 +102,60 @@ def all_styles(synthesis: Any, kept: Kept[Bank], codes: Tensor, dtype: torch.dty
         kept: keeps their bank.
         codes: ``[N, num_layers, code_dim]``; those before ``first`` are not read.
     """
+    bank = _bank(synthesis, kept, dtype).above(first)
+    if not bank.places:
+        return _by_layer(synthesis, bank, codes, None)
+    styles, demod = layer_styles(
+        codes.to(bank.weight.dtype), bank.weight, bank.bias, bank.parts, weight_square=bank.weight_square,
+        gain=bank.gain, normalize=dtype == torch.float16,
+    )  # fmt: skip
+    return _by_layer(synthesis, bank, styles, demod)
+
+
+def plain_styles(synthesis: Any, kept: Kept[Bank], codes: Tensor) -> Tensor:
+    """Returns the styles at all places, one after the other, neither normalised nor demodulated: ``[N, C]``.
+
+    Args:
+        synthesis, kept: as for ``all_styles``.
+        codes: ``[N, num_layers, code_dim]``.
+    """
+    bank = _bank(synthesis, kept, synthesis.const.dtype)
+    parts = [part._replace(outputs=0) for part in bank.parts]
+    return layer_styles(codes.to(bank.weight.dtype), bank.weight, bank.bias, parts)[0]
+
+
+def moved_styles(
+    synthesis: Any, kept: Kept[Bank], center: Tensor, moves: Tensor, dtype: torch.dtype, first: int = 0
+) -> Styles:
+    """Returns what ``all_styles`` does, of the styles ``center + moves``, from place ``first`` on.
+
+    Args:
+        synthesis, kept: as for ``all_styles``.
+        center: styles as from ``plain_styles``, from place ``first`` on, ``[C']``.
+        moves: what each sample adds to them, ``[N, C']``.
+        dtype: of the features.
+        first: the first place.
+    """
+    bank = _bank(synthesis, kept, dtype).without(first)
+    like, num = bank.weight.dtype, len(moves)
+    row, still = torch.arange(num, device=moves.device), moves.new_zeros(num, dtype=torch.int64)
+    styles, demod = perturb_styles(
+        center[None].to(like), moves.to(like), still, row, torch.ones_like(row, dtype=like), bank.parts,
+        weight_square=bank.weight_square, gain=bank.gain, normalize=dtype == torch.float16,
+    )  # fmt: skip
+    return _by_layer(synthesis, bank, styles, demod)
+
+
+def _bank(synthesis: Any, kept: Kept[Bank], dtype: torch.dtype) -> Bank:
     key = (dtype, *_gains(synthesis))
-    bank = kept.get(list(_weights(synthesis)), key, lambda: _joined(synthesis, dtype)).above(first)
+    return kept.get(list(_weights(synthesis)), key, lambda: _joined(synthesis, dtype))
+
+
+def _by_layer(synthesis: Any, bank: Bank, styles: Tensor, demod: Tensor | None) -> Styles:
+    """Takes apart what the bank's places have: styles ``[N, C]`` and factors ``[N, O]``."""
     convs: list[LayerStyle | None] = [None] * len(synthesis.convs)
     rgbs: list[Tensor | None] = [None] * len(synthesis.rgbs)
     if bank.places:
-        styles, demod = layer_styles(
-            codes.to(bank.weight.dtype), bank.weight, bank.bias, bank.parts, weight_square=bank.weight_square,
-            gain=bank.gain, normalize=dtype == torch.float16,
-        )  # fmt: skip
         outputs = [part.outputs for part in bank.parts if part.outputs]
         factors = iter(() if demod is None else demod.split_with_sizes(outputs, 1))
         of_parts = styles.split_with_sizes([part.channels for part in bank.parts], 1)

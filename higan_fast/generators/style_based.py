@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+import abc
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from higan_fast.generators.base import Activation, Generator
+from higan_fast.generators.base import Activation, Generator, Layer
+
+
+class StyleReader(NamedTuple):
+    """A convolution, or whatever else in a generator reads one style.
+
+    Attributes:
+        layer: its place among all of them, its name, and the resolution at which it works.
+        code: which layer code its style is read off.
+        channels: the length of its style.
+    """
+
+    layer: Layer
+    code: int
+    channels: int
 
 
 class StyleBased(Generator):
     """A generator with a mapping network to ``w`` and layers that start from a learned constant.
+
+    Each layer code is read by affine transforms, and what those give, the styles, can be given in its place:
+    ``styles`` → ``draw_styles``, or layer by layer ``styled``. A layer code may be read for several styles.
 
     Attributes:
         config: its ``channels`` are ``{resolution: channels}``.
@@ -47,3 +65,27 @@ class StyleBased(Generator):
         resolution = self.layers[index].resolution
         channels: int = self.config.channels[resolution]
         return channels * resolution**2
+
+    @property
+    @abc.abstractmethod
+    def style_readers(self) -> tuple[StyleReader, ...]:
+        """All that read a style, in the order in which they run."""
+
+    @abc.abstractmethod
+    def styles(self, codes: Tensor) -> Tensor:
+        """Layer codes ``[N, num_layers, code_dim]`` → styles of all ``style_readers``, joined: ``[N, C]``."""
+
+    @abc.abstractmethod
+    def styled(self, index: int, activation: Activation, style: Tensor) -> Activation:
+        """Runs the style reader ``index`` with its style ``[N, channels]``."""
+
+    @abc.abstractmethod
+    def draw_styles(self, center: Tensor, moves: Tensor, first: int, activation: Activation) -> Tensor:
+        """Returns the images of the styles ``center + moves``, from the activation that enters ``first``.
+
+        Args:
+            center: of the style readers from ``first`` on, ``[C']``.
+            moves: likewise, ``[N, C']``.
+            first: the first style reader to run.
+            activation: what enters it.
+        """

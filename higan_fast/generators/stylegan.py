@@ -7,6 +7,7 @@ bias, leaky ReLU, instance normalisation and style. Layer 0 has a learned consta
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -19,7 +20,7 @@ from higan_fast.generators.base import Activation, Layer, group_of
 from higan_fast.generators.progressive_config import ProgressiveConfig
 from higan_fast.generators.progressive_layers import Conv, ToRGB, pixel_norm
 from higan_fast.generators.settings import MOST_LAYERS, check_whole, check_whole_or_none
-from higan_fast.generators.style_based import StyleBased
+from higan_fast.generators.style_based import StyleBased, StyleReader
 from higan_fast.ops import adain, setup_filter, upfirdn2d
 
 
@@ -68,9 +69,7 @@ class StyleGAN(StyleBased):
 
         So perturbations of a sample share all of that.
         """
-        layers: Any = self.synthesis.layers
-        features = layers[index].styled(activation.features, code)
-        return Activation(layers[index + 1].normalized(features) if index + 1 < len(layers) else features)
+        return self.styled(index, activation, self.synthesis.layers[index].affine(code))
 
     def image(self, activation: Activation) -> Tensor:
         image: Tensor = self.synthesis.rgb(activation.features)
@@ -80,16 +79,45 @@ class StyleGAN(StyleBased):
         """Like ``Generator.draw``; each later layer normalises and applies its style in one pass."""
         if activation is None:
             activation = self.start(len(codes))
-        layer: Any = self.synthesis.layers[first]
-        return self._drawn(codes, first + 1, layer.styled(activation.features, codes[:, first]))
+        later = enumerate(self.synthesis.layers[first:], first)
+        return self._from_styles([layer.affine(codes[:, index]) for index, layer in later], activation)
 
-    def _drawn(self, codes: Tensor, first: int, features: Tensor) -> Tensor:
-        """Images of the features after layer ``first`` − 1."""
+    @property
+    def style_readers(self) -> tuple[StyleReader, ...]:
+        """All layers; the first half of a style is added to 1 and scales, and the second half shifts."""
+        layers: Any = self.synthesis.layers
+        widths = [len(layer.affine.weight) for layer in layers]
+        return tuple(StyleReader(layer, layer.index, widths[layer.index]) for layer in self.layers)
+
+    def styles(self, codes: Tensor) -> Tensor:
+        layers: Any = self.synthesis.layers
+        codes = codes.to(layers[0].affine.weight.dtype)
+        return torch.cat([layer.affine(codes[:, index]) for index, layer in enumerate(layers)], dim=1)
+
+    def styled(self, index: int, activation: Activation, style: Tensor) -> Activation:
+        layers: Any = self.synthesis.layers
+        features = layers[index].styled(activation.features, style)
+        return Activation(layers[index + 1].normalized(features) if index + 1 < len(layers) else features)
+
+    def draw_styles(self, center: Tensor, moves: Tensor, first: int, activation: Activation) -> Tensor:
+        channels = [one.channels for one in self.style_readers[first:]]
+        return self._from_styles((center + moves).split_with_sizes(channels, 1), activation)
+
+    def _from_styles(self, styles: Sequence[Tensor], activation: Activation) -> Tensor:
+        """Images of the styles of the last layers, from the activation that enters the first of these."""
+        first, layers = self.num_layers - len(styles), self.synthesis.layers
+        features = layers[first].styled(activation.features, styles[0])
+        return self._drawn(styles, first + 1, features)
+
+    def _drawn(self, styles: Sequence[Tensor], first: int, features: Tensor) -> Tensor:
+        """Images of the features after layer ``first`` − 1; the last ones of ``styles`` are read."""
         layers: Any = self.synthesis.layers
         for index in range(first, self.num_layers):
-            if parts := self.slices(index - 1, len(codes)):
-                return torch.cat([self._drawn(codes[part], index, features[part]) for part in parts])
-            features = layers[index](features, codes[:, index])
+            if parts := self.slices(index - 1, len(features)):
+                shares = ([style[part] for style in styles] for part in parts)
+                pairs = zip(shares, parts, strict=True)
+                return torch.cat([self._drawn(share, index, features[part]) for share, part in pairs])
+            features = layers[index](features, styles[index - self.num_layers])
         return self.image(Activation(features))
 
     def features_of(self, index: int) -> int:
@@ -174,14 +202,14 @@ class StyledLayer(nn.Module):
         if up:
             self.register_buffer("blur_filter", setup_filter((1, 2, 1)))
 
-    def forward(self, x: Tensor, code: Tensor) -> Tensor:
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """Features ``[N, inputs, H, W]`` → ``[N, channels, H, W]``, or ``[N, channels, 2H, 2W]`` with ``up``.
 
         Args:
             x: the features.
-            code: ``[N, code_dim]``.
+            style: what the affine makes of the code, ``[N, 2 channels]``.
         """
-        return self._tail(self._convolved(x), *self._style(code))
+        return self._tail(self._convolved(x), *_scale_and_shift(style))
 
     def normalized(self, x: Tensor) -> Tensor:
         """Does all that ``forward`` does before the style."""
@@ -189,9 +217,9 @@ class StyledLayer(nn.Module):
         plain = x.new_ones(x.shape[:2], dtype=self.affine.weight.dtype)
         return self._tail(x, plain, torch.zeros_like(plain))
 
-    def styled(self, x: Tensor, code: Tensor) -> Tensor:
+    def styled(self, x: Tensor, style: Tensor) -> Tensor:
         """Applies the style to what ``normalized`` gave: each plane's scale and shift."""
-        scale, shift = (part.to(x.dtype)[:, None, None] for part in self._style(code))
+        scale, shift = (part.to(x.dtype)[:, None, None] for part in _scale_and_shift(style))
         # [N, H, W, C]: channels-last in memory, like x
         return torch.addcmul(shift, x.permute(0, 2, 3, 1), scale).permute(0, 3, 1, 2)
 
@@ -201,10 +229,11 @@ class StyledLayer(nn.Module):
         x = self.conv(x)
         return upfirdn2d(x, self.blur_filter, padding=1) if self.conv.up else x
 
-    def _style(self, code: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the scale and the shift of each plane, ``[N, channels]`` each."""
-        scale, shift = self.affine(code).chunk(2, dim=1)
-        return scale + 1, shift
-
     def _tail(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         return adain(x, scale, shift, noise=self.noise_const, strength=self.noise_strength, bias=self.bias)
+
+
+def _scale_and_shift(style: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns those of each plane, ``[N, channels]`` each."""
+    scale, shift = style.chunk(2, dim=1)
+    return scale + 1, shift

@@ -28,8 +28,16 @@ from higan_fast.generators.settings import (
     check_whole_or_none,
     check_word,
 )
-from higan_fast.generators.style_bank import Bank, LayerStyle, Place, Styles, all_styles
-from higan_fast.generators.style_based import StyleBased
+from higan_fast.generators.style_bank import (
+    Bank,
+    LayerStyle,
+    Place,
+    Styles,
+    all_styles,
+    moved_styles,
+    plain_styles,
+)
+from higan_fast.generators.style_based import StyleBased, StyleReader
 from higan_fast.generators.stylegan2_layers import RGB, Linear, Skip, StyledConv
 
 Architecture = Literal["skip", "orig", "resnet"]
@@ -127,6 +135,45 @@ class StyleGAN2(StyleBased):
         if activation is None:
             activation = self.start(len(codes))
         return self._drawn(self._styles(codes, activation, first), first, activation)
+
+    @property
+    def style_readers(self) -> tuple[StyleReader, ...]:
+        """The convolutions and RGB layers; each code is read by one of either, or by both, RGB first."""
+        synthesis, found = self.synthesis, []
+        for index, (code, is_conv, number) in enumerate(synthesis.places()):
+            layer, reader = self.layers[code], (synthesis.convs if is_conv else synthesis.rgbs)[number]
+            resolution = layer.resolution if is_conv else self.layers[code - 1].resolution
+            name = layer.name if is_conv else f"b{resolution}.torgb"
+            own = Layer(index, name, resolution, layer.group)
+            found.append(StyleReader(own, code, len(reader.affine.weight)))
+        return tuple(found)
+
+    def styles(self, codes: Tensor) -> Tensor:
+        """As in ``StyleBased``; those of RGB layers have the gain of their weights."""
+        return plain_styles(self.synthesis, self.synthesis.bank, codes)
+
+    def styled(self, index: int, activation: Activation, style: Tensor) -> Activation:
+        synthesis, (code, is_conv, number) = self.synthesis, self.synthesis.places()[index]
+        features, rgb, residual = activation
+        if not is_conv:
+            return Activation(features, synthesis.rgbs[number](features, rgb, style), residual)
+        conv = synthesis.convs[number]
+        if code % 2 == 1:  # the first of its block
+            residual = synthesis.residual(code // 2, features)
+        features = conv(features, conv.style_of(style, features.dtype), self.noise_mode)
+        if code % 2 == 1:
+            return Activation(features, rgb, residual)
+        return Activation(_added(features, residual), rgb)
+
+    def draw_styles(self, center: Tensor, moves: Tensor, first: int, activation: Activation) -> Tensor:
+        code, is_conv, number = self.synthesis.places()[first]
+        if is_conv and code % 2 == 1:  # its RGB ran before, and no block begins behind that
+            channels = len(self.synthesis.convs[number].affine.weight)
+            activation = self.styled(first, activation, center[:channels] + moves[:, :channels])
+            return self.draw_styles(center[channels:], moves[:, channels:], first + 1, activation)
+        synthesis: Any = self.synthesis
+        styles = moved_styles(synthesis, synthesis.bank, center, moves, activation.features.dtype, first)
+        return self._drawn(styles, code, activation)
 
     def _styles(self, codes: Tensor, activation: Activation, first: int) -> Styles:
         """The styles of all layers from ``first`` on, for features like these."""

@@ -86,7 +86,10 @@ class StyledConv(nn.Module):
         In float16 each sample's styles are scaled to a largest magnitude of 1, so that products cannot
         overflow. Demodulation cancels the factor.
         """
-        styles: Tensor = self.affine(code)
+        return self.style_of(self.affine(code), dtype)
+
+    def style_of(self, styles: Tensor, dtype: torch.dtype) -> LayerStyle:
+        """As ``style``, of what the affine gave, ``[N, inputs]``."""
         return LayerStyle(normalize_styles(styles)[0] if dtype == torch.float16 else styles)
 
     def forward(

@@ -7,6 +7,7 @@ from higan_fast.boundaries.fitting import fit_boundaries
 from higan_fast.boundaries.label_files import Labels, read_labels
 from higan_fast.boundaries.labels import fit_to_labels
 from higan_fast.probing.attribution import Attribution, attribute_layers
+from higan_fast.probing.channels import verify_channels
 from higan_fast.probing.comparison import Comparison, compare_methods
 from higan_fast.probing.directions import Directions, verify_directions
 from higan_fast.probing.layers import format_layers, parse_layers
@@ -41,5 +42,6 @@ __all__ = [
     "sample",
     "sweep_steps",
     "verify",
+    "verify_channels",
     "verify_directions",
 ]

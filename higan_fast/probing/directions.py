@@ -5,28 +5,27 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from higan_fast.boundaries.boundary import StepUnit, fingerprint_of
-from higan_fast.boundaries.origin import Label, check_origin, drawn_as
-from higan_fast.checks import check_label, check_seed
-from higan_fast.engine.engine import Engine
-from higan_fast.engine.precision import Wish, chosen_precision
+from higan_fast.boundaries.boundary import Boundary, StepUnit, fingerprint_of
+from higan_fast.boundaries.origin import Label
+from higan_fast.engine.precision import Wish
 from higan_fast.files import only_writer
 from higan_fast.generators.base import Generator, check_generator
-from higan_fast.predictors.base import LogitsOf, Predictor, check_predictor
+from higan_fast.generators.style_space import StyleSpace
+from higan_fast.predictors.base import Predictor, check_predictor
 from higan_fast.probing.choosing import Given, by_name, fitting_together
 from higan_fast.probing.directions_results import Directions
 from higan_fast.probing.effect_files import Measured, hash_of, key_of, name_of
-from higan_fast.probing.made_by import made_by
 from higan_fast.probing.measurement import Direction, Measurement
-from higan_fast.probing.null import Null, directions_of, kinds_of
+from higan_fast.probing.null import Kind, Null, directions_of, kinds_of
+from higan_fast.probing.set_up import set_up
 from higan_fast.probing.tally import Effects
-from higan_fast.probing.verification_checks import check_lengths, check_verifying
+from higan_fast.probing.verification_checks import check_verifying
 from higan_fast.progress import progress as show_progress
 from higan_fast.progress import say
 from higan_fast.statistics.confidence import bounds_by_moments
@@ -62,11 +61,14 @@ def verify_directions(
     """Moves fresh samples along each direction, as ``verify`` does, and tests what it does to every score.
 
     A direction moves a semantic if, on all layers together, its effect is surely not 0, and beyond those of
-    random directions of the same length, in either way. The level 1 − confidence holds for all pairs of a
-    direction and a semantic together: half of it is for the null, by Holm's rule over the pairs; a quarter is
-    for the signs, and a quarter for the layer on which a direction moves a semantic most.
+    random directions of the same length on each layer, in either way. Directions that move the layers by
+    other lengths have random ones of their own. A layer that a direction leaves as it is is not measured.
+    The level 1 − confidence holds for all pairs of a direction and a semantic together: half of it is for the
+    null, by Holm's rule over the pairs; a quarter is for the signs, and a quarter for the layer on which a
+    direction moves a semantic most.
 
     Args:
+        generator: a ``StyleSpace`` for directions in styles, as ``verify_channels`` has it.
         directions: their names need not be semantics; all in one space.
         num: how many base samples, at least 2.
         confidence: of all claims together, and of each interval that is shown.
@@ -100,48 +102,43 @@ def verify_directions(
     if null == "shuffled":
         raise ValueError("null (--null): got 'shuffled', but no direction is fitted to scores; take 'both'")
     chosen = fitting_together(list(named.values()), generator)
-    check_lengths(chosen)
-    space = chosen[0].space
-    seed, truncation_psi, truncation_layers, label = drawn_as(
-        chosen, seed=seed, truncation_psi=truncation_psi, truncation_layers=truncation_layers, label=label
-    )
-    check_seed(seed)
-    generator.check_truncation(truncation_psi, truncation_layers)
-    check_label(label, generator.label_dim)
-    precision = chosen_precision(precision, generator.device)
-    scorer = LogitsOf(predictor) if any(predictor.has_logits) else predictor
-    engine = Engine(generator, scorer, batch_size=batch_size, precision=precision)
-    measurement = Measurement(engine, seed, space, step, truncation_psi, truncation_layers, label)
-    settings, kept, networks = made_by(
-        engine, predictor, precision, seed=seed, truncation_psi=truncation_psi,
-        truncation_layers=truncation_layers, label=label, keeps=out is not None, step=float(step),
-        step_unit=step_unit, space=space,
+    space, of_styles = chosen[0].space, isinstance(generator, StyleSpace)
+    engine, drawn, settings, kept, _ = set_up(
+        generator, predictor, chosen, seed=seed, truncation_psi=truncation_psi,
+        truncation_layers=truncation_layers, label=label, precision=precision, batch_size=batch_size,
+        keeps=out is not None, on_logits=True, of_these_scores=False, step=float(step),
+        step_unit="sd" if of_styles else step_unit, space="styles" if of_styles else space,
     )  # fmt: skip
-    for direction in chosen:
-        if direction.origin is not None:
-            check_origin(direction, generator=networks["generator"])
+    measurement = Measurement(engine, space, step, drawn)
     kinds = kinds_of(null, space)
-    moved = directions_of(chosen, step_unit, kinds, num_null, seed, measurement.draw)
-    geometry = measurement.geometry(moved, len(chosen), len(kinds))
+    families = _families(chosen, kinds, num_null, step_unit, measurement)
     folder = None if out is None else Path(out) / "verification" / name_of(key_of(settings=kept))
     with contextlib.nullcontext() if out is None else only_writer(out):
-        effects = _measured(measurement, moved, len(chosen), num, folder, kept, progress)
+        effects, images = _measured(measurement, chosen, step_unit, families, num, folder, kept, progress)
         deviation = measurement.deviation({}, num)
         own, shape = effects.of(slice(len(chosen))), effects.mean[: len(chosen)].shape
         width = measurement.ranges[:, 1] - measurement.ranges[:, 0]
+        moved = own.num > 0  # elsewhere a direction has nothing to move, and so no effect
 
         def bounds(level: float) -> tuple[Array, Array]:
-            count = np.broadcast_to(own.num[:, :, None], shape)
-            return bounds_by_moments(count, own.mean, own.m2, own.changed, width / 2, level, fixed=True)
+            count = np.broadcast_to(np.maximum(own.num, 2)[:, :, None], shape)
+            ends = bounds_by_moments(count, own.mean, own.m2, own.changed, width / 2, level, fixed=True)
+            return np.where(moved[:, :, None], ends[0], 0), np.where(moved[:, :, None], ends[1], 0)
 
         level = 1 - confidence
         pairs = shape[0] * shape[2]
-        p_values = _p_values(geometry.on(0), own.mean[:, 0], effects.mean[len(chosen) :, 0])
+        p_values = np.ones((shape[0], shape[2]))
+        for family in families:
+            of_random = effects.mean[family.null, 0]
+            p_values[family.rows] = _p_values(family.geometry, own.mean[family.rows, 0], of_random)
         low, high = (ends[:, 0] for ends in bounds(level / 8 / pairs))
         adjusted = holm(p_values)
         beyond = adjusted <= level / 2
         ends = bounds(level / 8 / pairs / max(shape[1] - 1, 1))
         top_layer, sure = _top_layers(own.mean[:, 1:], *(each[:, 1:] for each in ends))
+        sign = ((low > 0) & beyond).astype(np.int8) - ((high < 0) & beyond).astype(np.int8)
+        for family in families:  # what moves a single layer does it there
+            sure[family.rows] |= (len(family.layers) == 1) & (sign[family.rows] != 0)
         shown_low, shown_high = bounds(level / 2)
         found = Directions(
             boundary_names=tuple(named),
@@ -152,12 +149,12 @@ def verify_directions(
             high=shown_high,
             p_values=p_values,
             p_adjusted=adjusted,
-            sign=((low > 0) & beyond).astype(np.int8) - ((high < 0) & beyond).astype(np.int8),
+            sign=sign,
             top_layer=top_layer,
             top_layer_sure=sure,
             deviation=deviation,
             samples=int(num),
-            images=int(num) + 2 * int(effects.num.sum()),
+            images=int(num) + images,
             settings=settings
             | {"null": null, "num_null": int(num_null), "confidence": confidence}
             | {"directions": fingerprint_of(named)},
@@ -167,31 +164,90 @@ def verify_directions(
     return found
 
 
+class _Family(NamedTuple):
+    """Directions that move each layer as far, and the random ones with which they are compared.
+
+    Attributes:
+        rows: which of the directions.
+        random: directions.
+        null: which rows of all that is measured those are.
+        layers: the layers that move; those of z none.
+        together: the set of layers on which all that moves is moved.
+        geometry: of the random directions with these, there.
+    """
+
+    rows: list[int]
+    random: list[Direction]
+    null: slice
+    layers: tuple[int, ...]
+    together: int
+    geometry: NullGeometry
+
+
+def _families(
+    chosen: Sequence[Boundary], kinds: Sequence[Kind], num_null: int, unit: StepUnit, measurement: Measurement
+) -> list[_Family]:
+    found: list[_Family] = []
+    alike: list[list[int]] = []
+    for row, direction in enumerate(chosen):
+        of_first = (chosen[rows[0]].layer_lengths for rows in alike)
+        same = [np.allclose(direction.layer_lengths, lengths, rtol=0, atol=1e-6) for lengths in of_first]
+        if True in same:
+            alike[same.index(True)].append(row)
+        else:
+            alike.append([row])
+    last = len(chosen)
+    for rows in alike:
+        family = [chosen[row] for row in rows]
+        moved = directions_of(family, unit, kinds, num_null, measurement.drawn.seed, measurement.draw)
+        layers = measurement.layer_sets[0]
+        if family[0].normal.ndim == 2:
+            layers = tuple(np.flatnonzero(family[0].layer_lengths).tolist())
+        # Of a single layer it is a set by itself, before which nothing has to be done again.
+        together = measurement.layer_sets.index(layers) if len(layers) == 1 else 0
+        geometry = measurement.geometry(moved, len(rows), len(kinds)).on(together)
+        random, null = moved[len(rows) :], slice(last, last + len(moved) - len(rows))
+        found.append(_Family(rows, random, null, layers, together, geometry))
+        last = null.stop
+    return found
+
+
 def _measured(
     measurement: Measurement,
-    moved: Sequence[Direction],
-    own: int,
+    chosen: Sequence[Boundary],
+    unit: StepUnit,
+    families: Sequence[_Family],
     num: int,
     folder: Path | None,
     settings: dict[str, Any],
     progress: bool,
-) -> Effects:
-    """Effects of directions, the first ``own`` on each layer too, and random ones on all layers together.
+) -> tuple[Effects, int]:
+    """Effects of directions, on each layer that they move too, and of random ones on all layers together.
 
-    What was measured before, with the same settings, is not measured again.
+    What was measured before, with the same settings, is not measured again. Returns how many perturbed images
+    it took, too.
     """
-    chosen = np.ones((len(moved), len(measurement.layer_sets)), np.bool_)
-    chosen[own:, 1:] = False
+    moved = [Direction(direction.name, direction.per_step(unit)) for direction in chosen]
+    moved += [direction for family in families for direction in family.random]
+    asked = np.zeros((len(moved), len(measurement.layer_sets)), np.bool_)
+    for family in families:
+        asked[family.rows, family.together] = asked[family.null, family.together] = True
+        alone = [measurement.layer_sets.index((layer,)) for layer in family.layers if asked.shape[1] > 1]
+        asked[np.ix_(family.rows, alone)] = True
     hashes = [hash_of(direction.normal) for direction in moved]
-    key = key_of(settings=settings, num=num, own=own, directions=hashes)
+    key = key_of(settings=settings, num=num, own=len(chosen), directions=hashes, asked=hash_of(asked))
     file = folder / f"{name_of(key)}.npz" if folder else None
     started = Measured.load(file, key) if file else None
-    images, done = 2 * int(chosen.sum()), started.num if started else 0
+    images, done = 2 * int(asked.sum()), started.num if started else 0
     if progress and done < num:
-        say(f"verifying directions: {measurement.estimate(moved, num - done, chosen)}")
+        say(f"verifying directions: {measurement.estimate(moved, num - done, asked)}")
     with show_progress("verifying", images * num, done=images * done, enabled=progress) as advance:
-        found = measurement.measure(moved, range(num), chosen, file=file, key=key, advance=advance)
-    return found.effects
+        effects = measurement.measure(moved, range(num), asked, file=file, key=key, advance=advance).effects
+    for family in families:  # what the only layer does is what all do
+        for rows in (family.rows, family.null):
+            for part in effects:
+                part[rows, 0] = part[rows, family.together]
+    return effects, images * num
 
 
 def _p_values(geometry: NullGeometry, own: Array, random: Array) -> Array:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from higan_fast.engine.engine import Engine
 from higan_fast.engine.precision import Precision
 from higan_fast.fingerprint import Fingerprint, fingerprint, warn_of_unseen
+from higan_fast.generators.style_space import StyleSpace
 from higan_fast.predictors.base import Predictor
 
 
@@ -53,6 +54,9 @@ def made_by(
     """
     generator = engine.generator
     networks = {"generator": fingerprint(generator), "predictor": fingerprint(predictor)}
+    if isinstance(generator, StyleSpace):  # whose samples and boundaries are of the network itself
+        more["styles"] = str(networks["generator"])
+        networks["generator"] = fingerprint(generator.network)
     settings: dict[str, Any] = {
         **more,
         "seed": int(seed),

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from higan_fast.boundaries.boundary import Boundary, Space
 from higan_fast.boundaries.displacement import displacements
+from higan_fast.boundaries.origin import Drawn
 from higan_fast.engine.engine import Engine
 from higan_fast.engine.estimate import Estimate, Rate
 from higan_fast.engine.plan import Plan, all_and_each
@@ -66,15 +67,11 @@ class Measurement:
     def __init__(
         self,
         engine: Engine,
-        seed: int,
         space: Space,
         step: float,
-        truncation_psi: float,
-        truncation_layers: int | None,
-        label: int | None = None,
+        drawn: Drawn,
     ) -> None:
-        self.engine, self.space, self.step = engine, space, step
-        self.seed, self.truncation, self.label = seed, (truncation_psi, truncation_layers), label
+        self.engine, self.space, self.step, self.drawn = engine, space, step, drawn
         self.layer_sets = _layer_sets(space, engine.generator)
         self.num_scored = 0  # the base samples that were scored whatever the rounds take
         scorer = engine.predictor
@@ -87,8 +84,8 @@ class Measurement:
 
     def draw(self, start: int, stop: int) -> Codes:
         """The codes of the base samples ``start`` to ``stop - 1``."""
-        generator, (psi, truncated) = self.engine.generator, self.truncation
-        return make_codes(generator, self.seed, start, stop, psi, truncated, VERIFICATION, self.label)
+        seed, psi, truncated, label = self.drawn
+        return make_codes(self.engine.generator, seed, start, stop, psi, truncated, VERIFICATION, label)
 
     def measure(
         self,
@@ -136,7 +133,7 @@ class Measurement:
         advance: Callable[[int], None],
     ) -> Tally:
         """Does one part of ``measure``."""
-        generator, (psi, truncated) = self.engine.generator, self.truncation
+        generator, (_, psi, truncated, _) = self.engine.generator, self.drawn
         to_codes = partial(map_labelled_latents, generator, truncation_psi=psi, truncation_layers=truncated)
         drawn, plan = self.draw(samples.start, samples.stop), self._plan(directions, chosen)
         base = self._base_scores(samples, drawn.codes)
@@ -260,7 +257,7 @@ class Measurement:
         normals = [direction.normal for direction in directions]
         if self.space == "z":
             return labelled_moves(generator, normals)
-        psi, truncated = self.truncation
+        _, psi, truncated, _ = self.drawn
         return displacements(generator, self.space, normals, truncation_psi=psi, truncation_layers=truncated)
 
 

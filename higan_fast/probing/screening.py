@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,22 +71,52 @@ def screen(
     if len(codes) == 0:
         raise ValueError("codes: got no samples, expected at least one")
     moves = _moves(generator, predictor, boundaries, step, step_unit, truncation_psi, truncation_layers)
+    gradients = mean_gradients(
+        generator, predictor, codes, list(moves), batch_size=batch_size, file=file, key=key, progress=progress
+    )
     profiles = torch.zeros(len(boundaries), generator.num_layers, dtype=torch.float64, device=codes.device)
+    for gradient, (rows, displacement) in zip(gradients, moves.values(), strict=True):
+        profiles[rows] = torch.einsum("ld,mld->ml", gradient, displacement)
+    return profiles.cpu().numpy()
+
+
+def mean_gradients(
+    generator: Generator,
+    predictor: Predictor,
+    codes: Tensor,
+    columns: Sequence[int],
+    *,
+    batch_size: int = 8,
+    file: Path | None = None,
+    key: str = "",
+    progress: bool = True,
+) -> Tensor:
+    """Returns the mean over samples of the gradient of some scores in the codes: float64 ``[C, L, D]``.
+
+    Args:
+        codes: ``[N, L, D]``.
+        columns: which C of the scores.
+        batch_size, file, key, progress: as for ``screen``.
+
+    Raises:
+        ValueError: when a score has no finite gradient.
+    """
     kept = load_arrays(file, key) if file else None
+    if kept is not None and "gradients" not in kept:  # of an older version
+        kept = None
+    total = torch.zeros(len(columns), *codes.shape[1:], dtype=torch.float64, device=codes.device)
     done = 0 if kept is None else int(kept["done"])
     if kept is not None:
-        profiles += torch.as_tensor(kept["sum"]).to(profiles)
-    total, so_far = len(codes) * len(moves), done * len(moves)
-    with show_progress("screening", total, unit="gradients", done=so_far, enabled=progress) as advance:
+        total += torch.as_tensor(kept["gradients"]).to(total)
+    count, so_far = len(codes) * len(columns), done * len(columns)
+    with show_progress("screening", count, unit="gradients", done=so_far, enabled=progress) as advance:
         for batch in codes[done:].split(batch_size) if done < len(codes) else ():
-            gradients = score_gradients(generator, predictor, batch, list(moves)).double()
-            for gradient, (rows, displacement) in zip(gradients, moves.values(), strict=True):
-                profiles[rows] += torch.einsum("nld,mld->ml", gradient, displacement)
-            advance(len(batch) * len(moves))
+            total += score_gradients(generator, predictor, batch, columns).double().sum(dim=1)
+            advance(len(batch) * len(columns))
             done += len(batch)
             if file:
-                save_arrays(file, key, sum=profiles.cpu().numpy(), done=np.array(done))
-    return (profiles / len(codes)).cpu().numpy()
+                save_arrays(file, key, gradients=total.cpu().numpy(), done=np.array(done))
+    return total / len(codes)
 
 
 def profile_correlation(screened: ArrayLike, measured: ArrayLike) -> Array:

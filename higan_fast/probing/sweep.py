@@ -12,28 +12,25 @@ import torch
 from numpy.typing import NDArray
 
 from higan_fast.boundaries.boundary import STEP_UNITS, Boundary, StepUnit, fingerprint_of
-from higan_fast.boundaries.origin import Label, check_origin, drawn_as
+from higan_fast.boundaries.origin import Label
 from higan_fast.checks import (
     check_batch_size,
     check_choice,
     check_confidence,
     check_count,
     check_folder,
-    check_label,
     check_number,
-    check_seed,
 )
-from higan_fast.engine.engine import Engine
-from higan_fast.engine.precision import WISHES, Wish, chosen_precision
+from higan_fast.engine.precision import WISHES, Wish
 from higan_fast.files import only_writer, remove_leftovers
 from higan_fast.generators.base import Generator, check_generator
 from higan_fast.predictors.base import Predictor, Semantic, check_predictor
 from higan_fast.probing.choosing import Given, by_name, choose
 from higan_fast.probing.effect_files import hash_of, key_of
 from higan_fast.probing.layers import format_layers, parse_layers
-from higan_fast.probing.made_by import made_by
 from higan_fast.probing.measurement import check_ranges, ranges_of
 from higan_fast.probing.results import Verification
+from higan_fast.probing.set_up import set_up
 from higan_fast.probing.sweep_results import Sweep
 from higan_fast.probing.sweep_scores import Curve, Curves, Scores
 from higan_fast.sampling.samples import deviation_of
@@ -166,22 +163,12 @@ def sweep_steps(
         step_unit=step_unit, out=out,
     )  # fmt: skip
     chosen = choose(boundaries, semantics, generator, predictor)
-    space = chosen[0].space
-    seed, truncation_psi, truncation_layers, label = drawn_as(
-        chosen, seed=seed, truncation_psi=truncation_psi, truncation_layers=truncation_layers, label=label
-    )
-    check_seed(seed)
-    generator.check_truncation(truncation_psi, truncation_layers)
-    check_label(label, generator.label_dim)
-    precision = chosen_precision(precision, generator.device)
-    engine = Engine(generator, predictor, batch_size=batch_size, precision=precision)
-    settings, kept, networks = made_by(
-        engine, predictor, precision, seed=seed, truncation_psi=truncation_psi,
-        truncation_layers=truncation_layers, label=label, keeps=out is not None, step_unit=step_unit,
-        space=space, steps=sorted({0.0, *map(float, steps)}),
+    engine, _, settings, kept, networks = set_up(
+        generator, predictor, chosen, seed=seed, truncation_psi=truncation_psi,
+        truncation_layers=truncation_layers, label=label, precision=precision, batch_size=batch_size,
+        keeps=out is not None, step_unit=step_unit, space=chosen[0].space,
+        steps=sorted({0.0, *map(float, steps)}),
     )  # fmt: skip
-    for boundary in chosen:
-        check_origin(boundary, **networks)
     names = tuple(boundary.name for boundary in chosen)
     acting: dict[str, str] | None = None
     if verification is not None:

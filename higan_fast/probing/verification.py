@@ -14,24 +14,22 @@ from numpy.typing import NDArray
 
 from higan_fast.boundaries.boundary import StepUnit, fingerprint_of
 from higan_fast.boundaries.methods import Recipe
-from higan_fast.boundaries.origin import Label, check_origin, drawn_as
-from higan_fast.checks import check_label, check_seed
-from higan_fast.engine.engine import Engine
-from higan_fast.engine.precision import Wish, chosen_precision
+from higan_fast.boundaries.origin import Label
+from higan_fast.engine.precision import Wish
 from higan_fast.files import only_writer, remove_leftovers
 from higan_fast.generators.base import Generator, check_generator
-from higan_fast.predictors.base import LogitsOf, Predictor, check_predictor
+from higan_fast.predictors.base import Predictor, check_predictor
 from higan_fast.probing.choosing import Given, by_name, choose
 from higan_fast.probing.effect_files import hash_of, key_of, name_of
 from higan_fast.probing.fixed import measure_fixed
 from higan_fast.probing.freed import measure_freed
-from higan_fast.probing.made_by import made_by
 from higan_fast.probing.measurement import Measurement
 from higan_fast.probing.null import Null, directions_of, kinds_of
 from higan_fast.probing.result_files import ResultFiles
 from higan_fast.probing.results import Verification
 from higan_fast.probing.screening import screen
 from higan_fast.probing.sequential import measure_until_decided
+from higan_fast.probing.set_up import set_up
 from higan_fast.probing.shuffled import shuffled_directions
 from higan_fast.probing.verification_checks import check_lengths, check_verifying
 from higan_fast.sampling.samples import Samples
@@ -136,27 +134,12 @@ def verify(
     chosen = choose(boundaries, semantics, generator, predictor)
     check_lengths(chosen)
     space = chosen[0].space
-    seed, truncation_psi, truncation_layers, label = drawn_as(
-        chosen,
-        seed=seed,
-        truncation_psi=truncation_psi,
-        truncation_layers=truncation_layers,
-        label=label,
-    )
-    check_seed(seed)
-    generator.check_truncation(truncation_psi, truncation_layers)
-    check_label(label, generator.label_dim)
-    precision = chosen_precision(precision, generator.device)
-    scorer = LogitsOf(predictor) if any(predictor.has_logits) else predictor
-    engine = Engine(generator, scorer, batch_size=batch_size, precision=precision)
-    measurement = Measurement(engine, seed, space, step, truncation_psi, truncation_layers, label)
-    settings, kept, networks = made_by(
-        engine, predictor, precision, seed=seed, truncation_psi=truncation_psi,
-        truncation_layers=truncation_layers, label=label, keeps=out is not None, step=float(step),
-        step_unit=step_unit, space=space,
+    engine, drawn, settings, kept, _ = set_up(
+        generator, predictor, chosen, seed=seed, truncation_psi=truncation_psi,
+        truncation_layers=truncation_layers, label=label, precision=precision, batch_size=batch_size,
+        keeps=out is not None, on_logits=True, step=float(step), step_unit=step_unit, space=space,
     )  # fmt: skip
-    for boundary in chosen:
-        check_origin(boundary, **networks)
+    measurement = Measurement(engine, space, step, drawn)
     one_layer = space != "z" and generator.num_layers == 1
     goal: Goal | None = None
     if num is None:
@@ -178,8 +161,8 @@ def verify(
     columns = [predictor.names.index(name) for name in names]
     kinds, shuffled = kinds_of(null, space), []
     if null == "shuffled":
-        shuffled = shuffled_directions(boundaries, names, samples, num_null, step_unit, seed)
-    directions = directions_of(chosen, step_unit, kinds, num_null, seed, measurement.draw, shuffled)
+        shuffled = shuffled_directions(boundaries, names, samples, num_null, step_unit, drawn.seed)
+    directions = directions_of(chosen, step_unit, kinds, num_null, drawn.seed, measurement.draw, shuffled)
     geometry = measurement.geometry(directions, len(chosen), len(kinds))
     with contextlib.nullcontext() if out is None else only_writer(out):
         folder, results = None, None if out is None else ResultFiles(out)
@@ -236,8 +219,8 @@ def verify(
             file = folder / "screening" / f"{name_of(of_them)}.npz" if folder else None
             found.screening[rows] = screen(
                 generator, predictor, codes, beating, step=step, step_unit=step_unit,
-                truncation_psi=truncation_psi, truncation_layers=truncation_layers, file=file, key=of_them,
-                progress=progress,
+                truncation_psi=drawn.truncation_psi, truncation_layers=drawn.truncation_layers, file=file,
+                key=of_them, progress=progress,
             )  # fmt: skip
         if results:
             results.keep(found, key)

@@ -10,15 +10,16 @@ from higan_fast.generators.base import Generator
 def check_draws(generator, dtype, share):
     """With features of ``dtype``, from each layer on, for other codes than those of the samples below it.
 
-    The generator has 6 layers with codes of length 20, and images of 16².
+    The images are of 16².
     """
     network, exact = copy.deepcopy(generator), copy.deepcopy(generator)
     parameters = next(network.parameters())
-    codes, samples = torch.randn(2, 6, 20).to(parameters), torch.tensor([1, 0, 1, 1, 0])
+    shape, samples = (generator.num_layers, generator.code_dim), torch.tensor([1, 0, 1, 1, 0])
+    codes = torch.randn(2, *shape).to(parameters)
     network.activation_dtype = dtype
-    for index in range(6):
+    for index in range(shape[0]):
         moved = codes[samples]
-        moved[:, index:] += torch.randn(5, 6 - index, 20).to(parameters)
+        moved[:, index:] += torch.randn(5, shape[0] - index, shape[1]).to(parameters)
         states = []
         for one in (network, exact):
             activation = one.start(2)

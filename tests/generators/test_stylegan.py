@@ -127,11 +127,12 @@ def test_what_is_drawn_from_a_layer_on_is_a_walk(generator, dtype, share):
 
 
 def test_the_style_keeps_the_layout_of_its_features(generator):
-    layer, codes = generator.synthesis.layers[3], torch.randn(2, 20).double()
+    layer = generator.synthesis.layers[3]
+    style = layer.affine(torch.randn(2, 20).double())
     x = torch.randn(2, 10, 8, 8).double().contiguous(memory_format=torch.channels_last)
     normalized = layer.normalized(x)
-    assert layer.styled(normalized, codes).is_contiguous(memory_format=torch.channels_last)
-    torch.testing.assert_close(layer.styled(normalized, codes), layer(x, codes))
+    assert layer.styled(normalized, style).is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(layer.styled(normalized, style), layer(x, style))
 
 
 def test_perturbations_of_a_sample_share_all_before_the_style(generator, monkeypatch):
