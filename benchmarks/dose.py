@@ -126,7 +126,7 @@ def _pool(folder: RunFolder, num: int) -> tuple[Array, tuple[str, ...]]:
     settings |= {**folder.settings.truncation, "label": folder.settings.label}
     with torch.inference_mode():
         curves = Curves(Engine(folder.generator, folder.predictor), [*map(Curve, boundaries)], settings)
-        found = curves.measure(num, None, {}, progress=True)
+        found = curves.measure(range(num), None, {}, progress=True)
     zero = int(np.flatnonzero(STEPS == 0)[0])
     return np.insert(found.moved.astype(np.float64), zero, found.base[:, None], axis=2), curves.names
 

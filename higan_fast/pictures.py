@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
@@ -30,6 +31,15 @@ INK, FADED = (34, 34, 34), (118, 118, 118)
 def to_uint8(images: Tensor) -> Tensor:
     """Images in [-1, 1] (values outside are clipped) → uint8, same shape."""
     return ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def shrunk(images: Tensor, side: int) -> Tensor:
+    """Images ``[..., 3, R, R]``, scaled down where they have more than ``side`` pixels a side."""
+    if images.shape[-1] <= side:
+        return images
+    flat = images.reshape(-1, *images.shape[-3:]).float()
+    small = F.interpolate(flat, size=(side, side), mode="bilinear", antialias=True)
+    return small.reshape(*images.shape[:-2], side, side)
 
 
 def image_grid(images: Tensor, padding: int = 2) -> NDArray[np.uint8]:

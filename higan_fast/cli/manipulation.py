@@ -10,7 +10,6 @@ from urllib.parse import quote
 
 import click
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from higan_fast import probing
@@ -22,7 +21,7 @@ from higan_fast.probing import format_layers, parse_layers
 from higan_fast.probing.manipulation import check_jitter, check_steps
 from higan_fast.run_folder import RunFolder
 from higan_fast.run_settings import Places
-from higan_fast.sampling.latents import make_codes
+from higan_fast.sampling.latents import codes_of
 
 # With room for what a file system adds to a name of at most 255 bytes.
 LONGEST_NAME = 180
@@ -108,8 +107,7 @@ def _codes_of_run(run: RunFolder, samples: Sequence[int]) -> NDArray[np.float32]
 def _fresh_codes(run: RunFolder, samples: Sequence[int], seed: int) -> NDArray[np.float32]:
     """The codes that ``higan-fast sample --seed N`` would draw for these samples, ``[n, L, D]``."""
     options: dict[str, Any] = {**run.settings.truncation, "label": run.settings.label}
-    drawn = [make_codes(run.generator, seed, index, index + 1, **options).codes for index in samples]
-    return torch.cat(drawn).cpu().numpy()
+    return codes_of(run.generator, seed, samples, **options).codes.cpu().numpy()
 
 
 def _file_name(name: str, settings: dict[str, str]) -> str:

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from higan_fast.boundaries.boundary import Boundary, StepUnit
-from higan_fast.boundaries.origin import check_origin, drawn_as
-from higan_fast.engine.engine import Engine
-from higan_fast.engine.precision import Wish, chosen_precision
+from higan_fast.engine.precision import Wish
 from higan_fast.files import only_writer, remove_leftovers
 from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import Predictor, Semantic
-from higan_fast.probing.made_by import made_by
 from higan_fast.probing.measurement import check_ranges, ranges_of
-from higan_fast.probing.sweep_scores import Curve, Curves
-from higan_fast.sampling.latents import EXPERIMENT
+from higan_fast.probing.set_up import set_up
+from higan_fast.probing.sweep_scores import Curve, Curves, Scores
+from higan_fast.progress import progress as show_progress
+from higan_fast.sampling.latents import BLOCK, EXPERIMENT, Codes
 from higan_fast.sampling.samples import deviation_of
 from higan_fast.statistics.dose import Means
 from higan_fast.statistics.effects import in_deviations
 
 Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,20 @@ class Walk:
         return in_deviations((self.moved[:, :, 0] - self.moved[:, :, 1]) / 2, self.deviation)
 
 
+class Chosen(NamedTuple):
+    """Fresh samples that were chosen by their scores.
+
+    Attributes:
+        samples: which, ascending.
+        drawn: among how many, the first of the stream.
+        scores: of all that were drawn, as they are, ``[drawn, S]``.
+    """
+
+    samples: tuple[int, ...]
+    drawn: int
+    scores: Array
+
+
 @dataclass(frozen=True)
 class Subject:
     """Two networks, and how samples of them are drawn and kept.
@@ -117,6 +132,7 @@ class Subject:
         steps: Sequence[float],
         *,
         num: int,
+        samples: Sequence[int] | None = None,
         step_unit: StepUnit = "norm",
         doing: str,
     ) -> Walk:
@@ -128,6 +144,7 @@ class Subject:
             curves: along what, and on which layers; all in one space.
             steps: how far, without 0.
             num: how many samples; each takes an image, and one for every curve and step.
+            samples: which ones; None: the first.
             step_unit: as for ``verify``.
             doing: what the progress calls it, such as "moving groups of layers".
 
@@ -135,25 +152,9 @@ class Subject:
             ValueError: when a boundary does not fit the networks, or a score is not finite.
             RuntimeError: when another process is writing to ``out``.
         """
-        chosen: list[Boundary] = [curve.boundary for curve in curves]
-        seed, psi, layers, label = drawn_as(
-            chosen, seed=self.seed, truncation_psi=self.truncation_psi,
-            truncation_layers=self.truncation_layers, label=self.label,
-        )  # fmt: skip
-        precision = chosen_precision(self.precision, self.generator.device)
-        engine = Engine(self.generator, self.predictor, batch_size=self.batch_size, precision=precision)
-        settings, kept, networks = made_by(
-            engine, self.predictor, precision, seed=seed, truncation_psi=psi, truncation_layers=layers,
-            label=label, keeps=self.out is not None, step_unit=step_unit, space=chosen[0].space,
-            steps=list(map(float, steps)),
-        )  # fmt: skip
-        for boundary in chosen:
-            check_origin(boundary, **networks)
-        measured = Curves(engine, curves, settings, EXPERIMENT, doing)
-        with contextlib.nullcontext() if self.out is None else only_writer(self.out):
-            if self.out is not None:
-                remove_leftovers(self.out)
-            scores = measured.measure(num, self.out, kept, self.progress)
+        chosen = [curve.boundary for curve in curves]
+        measured, settings, kept = self._curves(curves, steps, step_unit, doing, chosen)
+        scores = self._measure(measured, range(num) if samples is None else samples, kept, self.progress)
         ranges = ranges_of(self.predictor)
         check_ranges(self.predictor.names, *scores.ends(), ranges)
         known = {boundary.name: boundary.deviation for boundary in chosen}
@@ -166,6 +167,101 @@ class Subject:
             curves, np.array([step for step in steps if step], np.float64), base, moved,
             self.predictor.semantics, ranges, deviation, settings | {"num": num},
         )  # fmt: skip
+
+    @torch.inference_mode()
+    def find(
+        self,
+        like: Sequence[Boundary],
+        wanted: Callable[[Array], BoolArray],
+        *,
+        num: int,
+        most: int,
+        doing: str,
+    ) -> Chosen:
+        """Draws fresh samples, those that ``walk`` moves, until enough are as wanted.
+
+        They are chosen by their own scores alone: what is measured on them afterwards holds for samples that
+        score so, and for no others.
+
+        Args:
+            like: boundaries that say how samples are drawn.
+            wanted: scores ``[n, S]`` → which are, ``[n]``.
+            num: enough.
+            most: so many are drawn at most; each takes an image.
+            doing: what the progress calls it.
+
+        Raises:
+            ValueError: as ``walk``.
+        """
+        measured, _, kept = self._curves([], [], "norm", doing, like)
+        found: list[int] = []
+        scores: list[Array] = []
+        drawn = 0
+        with show_progress(doing, num, enabled=self.progress) as advance:
+            while len(found) < num and drawn < most:
+                block = range(drawn, min(drawn + BLOCK, most))
+                base = self._measure(measured, block, kept, progress=False).base.astype(np.float64)
+                fitting = [index for index, fits in zip(block, wanted(base), strict=True) if fits]
+                fitting = fitting[: num - len(found)]
+                drawn = block.stop if len(found) + len(fitting) < num else fitting[-1] + 1
+                scores.append(base[: drawn - block.start])
+                found += fitting
+                advance(len(fitting))
+        return Chosen(tuple(found), drawn, np.concatenate(scores))
+
+    @torch.inference_mode()
+    def images(
+        self,
+        curves: Sequence[Curve],
+        steps: Sequence[float],
+        samples: Sequence[int],
+        *,
+        step_unit: StepUnit = "norm",
+        side: int = 96,
+    ) -> Tensor:
+        """Images of samples that ``walk`` moves, at every step along each curve.
+
+        Args:
+            curves: as for ``walk``.
+            steps: how far, 0 for a sample as it is.
+            samples: which ones.
+            step_unit: as for ``walk``.
+            side: larger images are scaled down to so many pixels a side.
+
+        Returns:
+            ``[N, C, T, 3, R, R]`` in [-1, 1], on the CPU.
+        """
+        drawn, *_ = self._curves(curves, steps, step_unit, "drawing", [curve.boundary for curve in curves])
+        return drawn.images(samples, steps, side)
+
+    def codes(self, like: Boundary, samples: Sequence[int]) -> Codes:
+        """The codes of samples that ``walk`` moves, drawn as those of a boundary were."""
+        return self._curves([], [], "norm", "", [like])[0].codes(samples)
+
+    def _curves(
+        self,
+        curves: Sequence[Curve],
+        steps: Sequence[float],
+        step_unit: StepUnit,
+        doing: str,
+        like: Sequence[Boundary],
+    ) -> tuple[Curves, dict[str, Any], dict[str, Any]]:
+        """What moves samples, drawn as those of some boundaries were; its settings, and what it is of."""
+        engine, _, settings, kept, _ = set_up(
+            self.generator, self.predictor, like, seed=self.seed, truncation_psi=self.truncation_psi,
+            truncation_layers=self.truncation_layers, label=self.label, precision=self.precision,
+            batch_size=self.batch_size, keeps=self.out is not None, step_unit=step_unit,
+            space=like[0].space, steps=list(map(float, steps)),
+        )  # fmt: skip
+        return Curves(engine, curves, settings, EXPERIMENT, doing), settings, kept
+
+    def _measure(
+        self, curves: Curves, samples: Sequence[int], kept: dict[str, Any], progress: bool
+    ) -> Scores:
+        with contextlib.nullcontext() if self.out is None else only_writer(self.out):
+            if self.out is not None:
+                remove_leftovers(self.out)
+            return curves.measure(samples, self.out, kept, progress)
 
 
 def interval(values: Array, reach: Array | float, confidence: float) -> tuple[Array, Array, Array]:

@@ -192,7 +192,7 @@ def sweep_steps(
             remove_leftovers(folder)
             if (found := Sweep.kept(result, key)) is not None:
                 return found
-        measured = curves.measure(num, folder, kept, progress)
+        measured = curves.measure(range(num), folder, kept, progress)
         check_ranges(predictor.names, *measured.ends(), ranges)
         deviation = _deviation(predictor.semantics, tuple(boundaries.values()), measured.base)
         sweep = _judged(measured, curves, num, deviation, settings | about, ranges)

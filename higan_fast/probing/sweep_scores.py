@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,14 +18,17 @@ from higan_fast.boundaries.displacement import displacements
 from higan_fast.engine.engine import Engine
 from higan_fast.engine.estimate import Rate
 from higan_fast.engine.plan import Plan
+from higan_fast.engine.scoring import in_range
+from higan_fast.pictures import shrunk
 from higan_fast.probing.effect_files import hash_of, key_of, load_arrays, name_of, save_arrays
 from higan_fast.progress import progress as show_progress
 from higan_fast.progress import say
 from higan_fast.sampling.latents import (
     DOSE,
+    Codes,
+    codes_of,
     labelled_latents,
     labelled_moves,
-    make_codes,
     map_labelled_latents,
 )
 
@@ -88,8 +92,8 @@ class Curves:
             stream: of the samples.
             doing: what the progress calls this.
         """
-        assert engine.predictor is not None
-        self.engine, self.generator, self.semantics = engine, engine.generator, engine.predictor.semantics
+        self.engine, self.generator = engine, engine.generator
+        self.semantics = engine.predictor.semantics if engine.predictor else ()
         self.settings, self.stream, self.doing = settings, stream, doing
         self._boundaries = [curve.boundary for curve in curves]
         self.names = tuple(boundary.name for boundary in self._boundaries)
@@ -100,66 +104,100 @@ class Curves:
                 self.moved[place] = np.isin(np.arange(num_layers), curve.layers)
         self._steps = torch.tensor([step for step in settings["steps"] if step], dtype=torch.float64)
 
-    def measure(self, num: int, folder: Path | None, kept: dict[str, Any], progress: bool) -> Scores:
-        """Scores the first ``num`` samples of the stream, part by part.
+    def measure(
+        self, samples: Sequence[int], folder: Path | None, kept: dict[str, Any], progress: bool
+    ) -> Scores:
+        """Scores samples of the stream, part by part.
 
         Args:
+            samples: which of them.
             folder: keeps each part as it is done.
             kept: says what the parts are of.
 
         Raises:
             ValueError: when a score is not finite.
         """
-        work: list[list[tuple[range, range, str, Path | None, Scores | None]]] = []
-        for first in range(0, num, SAMPLES_AT_ONCE):
-            samples = range(first, min(first + SAMPLES_AT_ONCE, num))
+        work: list[list[tuple[Sequence[int], range, str, Path | None, Scores | None]]] = []
+        for first in range(0, len(samples), SAMPLES_AT_ONCE):
+            some = samples[first : first + SAMPLES_AT_ONCE]
             row = []
-            for start in range(0, len(self.names), CURVES_AT_ONCE):
+            for start in range(0, max(1, len(self.names)), CURVES_AT_ONCE):
                 curves = range(start, min(start + CURVES_AT_ONCE, len(self.names)))
-                key = self._key(samples, curves, kept)
+                key = self._key(some, curves, kept)
                 path = folder / f"{name_of(key)}.npz" if folder else None
-                row.append((samples, curves, key, path, Scores.load(path, key)))
+                row.append((some, curves, key, path, Scores.load(path, key)))
             work.append(row)
         each = len(self._steps)
         missing = [part for row in work for part in row if part[-1] is None]
-        total = num * len(self.names) * each
-        done = total - sum(len(samples) * len(curves) * each for samples, curves, *_ in missing)
+        total = len(samples) * len(self.names) * each
+        done = total - sum(len(some) * len(curves) * each for some, curves, *_ in missing)
         if progress and missing:
             say(f"{self.doing}: {self._estimate(missing)}")
         rows = []
         with show_progress(self.doing, total, done=done, enabled=progress) as advance:
             for row in work:
                 parts = []
-                for samples, curves, key, path, found in row:
+                for some, curves, key, path, found in row:
                     if found is None:
-                        found = self._score(samples, curves, advance)
+                        found = self._score(some, curves, advance)
                         if path is not None:
                             save_arrays(path, key, **found._asdict())
                     parts.append(found)
                 rows.append(Scores(parts[0].base, np.concatenate([part.moved for part in parts], axis=1)))
         return Scores(*(np.concatenate(arrays) for arrays in zip(*rows, strict=True)))
 
-    def _score(self, samples: range, curves: range, advance: Callable[[int], None]) -> Scores:
-        """Scores some samples as they are, and along some curves."""
-        settings, generator = self.settings, self.generator
+    def images(self, samples: Sequence[int], steps: Sequence[float], side: int | None = None) -> Tensor:
+        """Images of samples of the stream, moved along each curve.
+
+        Args:
+            samples: which of them.
+            steps: how far, 0 for a sample as it is.
+            side: larger images are scaled down to so many pixels a side.
+
+        Returns:
+            ``[N, C, T, 3, R, R]`` in [-1, 1], on the CPU.
+        """
+        given = torch.tensor(list(steps), dtype=torch.float64)
+        plan = replace(self._plan(range(len(self.names))), steps=given)
+        drawn = self.codes(samples)
+        shape = len(samples), len(self.names), len(steps), 3
+        size = min(self.generator.resolution, side or self.generator.resolution)
+        images = torch.empty(*shape, size, size)
+        for found in self.engine.perturbed_images(self._start(drawn, plan), plan, self._to_codes):
+            _, direction, sample, step = (torch.from_numpy(part) for part in found.work)
+            images[sample, direction, step] = shrunk(in_range(found.images), size).float().cpu()
+        return images
+
+    def codes(self, samples: Sequence[int]) -> Codes:
+        """The codes of samples of the stream."""
+        settings = self.settings
         truncation = settings["truncation_psi"], settings["truncation_layers"]
-        drawn = make_codes(
-            generator, settings["seed"], samples.start, samples.stop, *truncation, self.stream,
-            settings.get("label"),
-        )  # fmt: skip
-        base, plan = self.engine.scores(drawn.codes), self._plan(curves)
-        start = labelled_latents(generator, drawn) if plan.in_latents else drawn.codes
-        to_codes = partial(
-            map_labelled_latents, generator, truncation_psi=truncation[0], truncation_layers=truncation[1]
+        return codes_of(
+            self.generator, settings["seed"], samples, *truncation, self.stream, settings.get("label")
         )
+
+    def _start(self, drawn: Codes, plan: Plan) -> Tensor:
+        return labelled_latents(self.generator, drawn) if plan.in_latents else drawn.codes
+
+    @property
+    def _to_codes(self) -> Callable[[Tensor], Tensor]:
+        truncation = {name: self.settings[name] for name in ("truncation_psi", "truncation_layers")}
+        return partial(map_labelled_latents, self.generator, **truncation)
+
+    def _score(self, samples: Sequence[int], curves: range, advance: Callable[[int], None]) -> Scores:
+        """Scores some samples as they are, and along some curves."""
+        drawn = self.codes(samples)
+        base = self.engine.scores(drawn.codes)
         moved = base.new_empty(len(samples), len(curves), len(self._steps), base.shape[1])
-        for found in self.engine.perturbed_scores(start, plan, to_codes):
-            moved[found.samples, found.directions.to(moved.device)] = found.values
-            advance(found.values[..., 0].numel())
+        if curves:
+            plan = self._plan(curves)
+            for found in self.engine.perturbed_scores(self._start(drawn, plan), plan, self._to_codes):
+                moved[found.samples, found.directions.to(moved.device)] = found.values
+                advance(found.values[..., 0].numel())
         self._check_finite(base, moved, samples, curves)
         return Scores(base.cpu().numpy(), moved.cpu().numpy())
 
-    def _check_finite(self, base: Tensor, moved: Tensor, samples: range, curves: range) -> None:
+    def _check_finite(self, base: Tensor, moved: Tensor, samples: Sequence[int], curves: range) -> None:
         for scores, where in ((base, None), (moved, curves)):
             broken = (~scores.isfinite()).nonzero()
             if len(broken):
@@ -169,7 +207,7 @@ class Curves:
                     how = f", moved by {float(self._steps[place[1]]):g} along {self.names[where[place[0]]]}"
                 raise ValueError(
                     "scores: the predictor gave NaN or infinity for semantic "
-                    f"{self.semantics[column].name!r} at sample {samples.start + row}{how}; what was "
+                    f"{self.semantics[column].name!r} at sample {samples[row]}{how}; what was "
                     "measured before is kept"
                 )
 
@@ -188,16 +226,19 @@ class Curves:
         chosen = np.array([[own == each for each in different] for own in sets])
         return Plan(moves, different, self._steps, chosen)
 
-    def _key(self, samples: range, curves: range, kept: dict[str, Any]) -> str:
+    def _key(self, samples: Sequence[int], curves: range, kept: dict[str, Any]) -> str:
         """What a part is of: also which curves are measured together, which decides how sums are rounded."""
         unit = self.settings["step_unit"]
         normals = [hash_of(self._boundaries[curve].per_step(unit)) for curve in curves]
         layers = [np.flatnonzero(self.moved[curve]).tolist() for curve in curves]
-        of_curves = {"normals": normals, "layers": layers}
+        of_curves: dict[str, Any] = {"normals": normals, "layers": layers}
         other = {} if self.stream == DOSE else {"stream": self.stream}
-        return key_of(settings=kept | other, first=samples.start, last=samples.stop - 1, **of_curves)
+        first, last = samples[0], samples[-1]
+        if list(samples) != list(range(first, last + 1)):
+            of_curves["samples"] = list(samples)
+        return key_of(settings=kept | other, first=first, last=last, **of_curves)
 
-    def _estimate(self, missing: Sequence[tuple[range, range, Any, Any, Any]]) -> str:
+    def _estimate(self, missing: Sequence[tuple[Sequence[int], range, Any, Any, Any]]) -> str:
         """What is missing takes: images, and time by a short probe of the machine."""
         rate, found = Rate(self.engine), None
         for samples, curves, *_ in missing:

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from higan_fast.generators.base import Generator
-from higan_fast.pictures import image_grid, to_uint8
+from higan_fast.pictures import image_grid, shrunk, to_uint8
 from higan_fast.sampling.samples import Samples
 
 NUM_ON_SHEET, SHEET_COLUMNS = 64, 8
@@ -46,11 +45,8 @@ def picture(images: Tensor, alt: str, largest: int = SIDES[0]) -> Picture:
         alt: what it shows, for those who cannot see it.
         largest: larger images are scaled down to so many pixels a side.
     """
-    rows, columns, _, height, _ = images.shape
-    if height > largest:
-        flat = images.flatten(0, 1).float()
-        small = F.interpolate(flat, size=(largest, largest), mode="bilinear", antialias=True)
-        images = small.unflatten(0, (rows, columns))
+    rows, columns = images.shape[:2]
+    images = shrunk(images, largest)
     grid = image_grid(to_uint8(images), padding=0)
     pixelated = images.shape[-1] <= PIXELATED
     uri = _png(grid) if pixelated else _jpeg(grid)

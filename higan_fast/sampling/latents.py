@@ -35,6 +35,18 @@ class Codes(NamedTuple):
     codes: Tensor  # [N, num_layers, code_dim]
     label: Tensor | None = None  # classes, int64 [N]; None: the generator is unconditional
 
+    def taken(self, rows: Tensor) -> Codes:
+        """Those of some of the samples."""
+        z, w, codes = (part[rows] for part in self[:3])
+        return Codes(z, w, codes, None if self.label is None else self.label[rows])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Codes]) -> Codes:
+        """Those of several sets of samples, one after the other."""
+        z, w, codes = (torch.cat(part) for part in zip(*(part[:3] for part in parts), strict=True))
+        labels = [part.label for part in parts if part.label is not None]
+        return cls(z, w, codes, torch.cat(labels) if labels else None)
+
 
 def latents(seed: int, start: int, stop: int, latent_dim: int, stream: int = SAMPLING) -> NDArray[np.float32]:
     """Latents of the samples ``start`` to ``stop - 1``, from N(0, I): float32 ``[stop - start, latent_dim]``.
@@ -101,15 +113,39 @@ def make_codes(
         w = generator.mapping(z, classes)
         blocks.append(Codes(z, w, generator.layer_codes(w, truncation_psi, truncation_layers), classes))
     inside = slice(start % BLOCK, start % BLOCK + stop - start)
-    z, w, codes = (torch.cat(parts)[inside] for parts in zip(*(block[:3] for block in blocks), strict=True))
-    of_all = [block.label for block in blocks if block.label is not None]
+    whole = Codes.joined(blocks)
+    z, w, codes = (part[inside] for part in whole[:3])
     broken = (~codes.isfinite()).flatten(1).any(dim=1).nonzero()
     if len(broken):
         raise ValueError(
             f"codes: the generator maps sample {start + int(broken[0])} to a code that is not finite; "
             "are its weights those of a trained network?"
         )
-    return Codes(z, w, codes, torch.cat(of_all)[inside] if of_all else None)
+    return Codes(z, w, codes, None if whole.label is None else whole.label[inside])
+
+
+def codes_of(
+    generator: Generator,
+    seed: int,
+    indices: Sequence[int],
+    truncation_psi: float = 1.0,
+    truncation_layers: int | None = None,
+    stream: int = SAMPLING,
+    label: int | None = None,
+) -> Codes:
+    """As ``make_codes``, but of chosen samples, in their order."""
+    members: dict[int, list[int]] = {}
+    for place, index in enumerate(indices):
+        members.setdefault(index // BLOCK, []).append(place)
+    parts = []
+    for places in members.values():
+        inside = [indices[place] for place in places]
+        first, stop = min(inside), max(inside) + 1
+        drawn = make_codes(generator, seed, first, stop, truncation_psi, truncation_layers, stream, label)
+        rows = torch.tensor([index - first for index in inside], device=drawn.codes.device)
+        parts.append(drawn.taken(rows))
+    order = torch.tensor([place for places in members.values() for place in places]).argsort()
+    return Codes.joined(parts).taken(order.to(parts[0].codes.device))
 
 
 def labelled_latents(generator: Generator, codes: Codes) -> Tensor:

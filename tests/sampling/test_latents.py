@@ -10,6 +10,7 @@ from higan_fast.sampling.latents import (
     NULL,
     SAMPLING,
     VERIFICATION,
+    codes_of,
     labelled_latents,
     labels,
     latents,
@@ -140,3 +141,13 @@ def test_a_code_that_is_not_finite_is_named_by_its_sample(generator):
     )
     with pytest.raises(ValueError, match=f"sample {BLOCK + 6} to a code that is not finite"):
         make_codes(generator, 0, BLOCK + 2, BLOCK + 9)
+
+
+@pytest.mark.parametrize("toy", [conditional_toy, chunked_toy])
+def test_chosen_samples_are_those_of_their_range_in_any_order(toy):
+    generator, _ = toy()
+    chosen = [70, 3, 130, 64, 5, 3]
+    whole, some = make_codes(generator, 2, 0, 140), codes_of(generator, 2, chosen)
+    for part, expected in zip(some, whole, strict=True):
+        assert torch.equal(part, expected[chosen])
+    assert codes_of(generator, 2, [7], label=1).label.tolist() == [1]
