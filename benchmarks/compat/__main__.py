@@ -22,17 +22,29 @@ LOSSES = 1e-3  # relative, after all steps
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("peers", nargs=-1, required=True, metavar="PEER=CHECKOUT ...")
 @click.option("--sizes", default="32,64,256", show_default=True, help="Of images, for equal images.")
+@click.option("--images", default=3, show_default=True, help="At once, for equal images.")
+@click.option(
+    "--width",
+    type=click.Choice(["small", "full"]),
+    default="small",
+    show_default=True,
+    help="Channels for equal images: few, or as published and in the first setting alone.",
+)
 @click.option("--speed-sizes", default="64,256,1024", show_default=True, help="For speed; empty: none.")
 @click.option("--batches", default="1,8", show_default=True, help="For speed.")
 @click.option("--training-steps", default=20, show_default=True, help="0: no training.")
+@click.option("--training-size", default=64, show_default=True)
 @click.option("--threads", default=2, show_default=True)
 @click.option("--repeats", default=5, show_default=True, help="Rounds of each timing.")
 def main(
     peers: tuple[str, ...],
     sizes: str,
+    images: int,
+    width: str,
     speed_sizes: str,
     batches: str,
     training_steps: int,
+    training_size: int,
     threads: int,
     repeats: int,
 ) -> None:
@@ -50,14 +62,15 @@ def main(
                 "\n| peer | setting | size | difference | kernels | fell back |\n|---|---|---|---|---|---|"
             )
             for size in _numbers(sizes):
-                bad += sum(not equal(subject(size, small=True, **options)) for options in SETTINGS[name])
+                for options in SETTINGS[name] if width == "small" else SETTINGS[name][:1]:
+                    bad += not equal(subject(size, small=width == "small", **options), images)
             if _numbers(speed_sizes):
                 click.echo("\n| peer | setting | size | batch | plain | patched | ratio |")
                 click.echo("|---|---|---|---|---|---|---|")
             for size in _numbers(speed_sizes):
                 for batch in _numbers(batches):
                     speed(subject(size, **SETTINGS[name][0]), batch, repeats)
-            made = subject(64, **SETTINGS[name][0])
+            made = subject(training_size, **SETTINGS[name][0])
             if training_steps and made.discriminator is not None:
                 bad += not training(made, training_steps)
     if bad:
@@ -65,9 +78,9 @@ def main(
 
 
 @torch.no_grad()
-def equal(subject: Subject) -> bool:
+def equal(subject: Subject, num: int = 3) -> bool:
     """Prints how far patched images lie from plain ones; returns whether that is rounding."""
-    network, z = subject.made(), subject.latents(3)
+    network, z = subject.made(), subject.latents(num)
     expected = subject.draw(network, z)
     with hf.patch(network) as handle:
         found = [subject.draw(network, z), subject.draw(copy.deepcopy(network), z)]

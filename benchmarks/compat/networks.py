@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.utils.cpp_extension
 from torch import Tensor, nn
 from torch.torch_version import TorchVersion
 
@@ -45,10 +46,14 @@ class Subject:
     judge: Draw = lambda discriminator, images: discriminator(images)
 
     def made(self, seed: int = 0) -> Any:
-        """A new network, with biases and noise that are not 0."""
+        """A new network, with biases and noise that are not 0, in the layout of the setting."""
         torch.manual_seed(seed)
         network = self.make()
         randomize(network, seed)
+        if "channels-last" in self.setting:
+            for tensor in (*network.parameters(), *network.buffers()):
+                if tensor.ndim == 4:
+                    tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
         return network.eval().requires_grad_(False)
 
     def latents(self, num: int, seed: int = 0) -> Tensor:
@@ -64,11 +69,10 @@ def stylegan2_ada(path: Path) -> Iterator[Callable[..., Subject]]:
             size: int, setting: str = "", classes: int = 0, small: bool = False, **options: Any
         ) -> Subject:
             options |= _narrow(size, small)
-            label = torch.eye(classes)[:1] if classes else None
             return Subject(
                 "stylegan2-ada-pytorch", setting, size,
                 lambda: networks.Generator(512, classes, 512, size, 3, synthesis_kwargs=options),
-                lambda g, z: g(z, None if label is None else label.repeat(len(z), 1), noise_mode="const"),
+                lambda g, z: g(z, _label(classes, len(z)), noise_mode="const"),
                 discriminator=lambda: networks.Discriminator(0, size, 3, **_narrow(size, small)),
                 judge=lambda d, images: d(images, None),
             )  # fmt: skip
@@ -86,13 +90,15 @@ def stylegan3(path: Path) -> Iterator[Callable[..., Subject]]:
             import_module("training.networks_stylegan2"),
         )
 
-        def subject(size: int, setting: str = "", small: bool = False, **options: Any) -> Subject:
+        def subject(
+            size: int, setting: str = "", classes: int = 0, small: bool = False, **options: Any
+        ) -> Subject:
             networks: Any = second if setting.startswith("StyleGAN2") else own
             options |= _narrow(size, small)
             return Subject(
                 "stylegan3", setting, size,
-                lambda: networks.Generator(512, 0, 512, size, 3, **options),
-                lambda g, z: g(z, None, noise_mode="const"),
+                lambda: networks.Generator(512, classes, 512, size, 3, **options),
+                lambda g, z: g(z, _label(classes, len(z)), noise_mode="const"),
             )  # fmt: skip
 
         yield subject
@@ -100,8 +106,8 @@ def stylegan3(path: Path) -> Iterator[Callable[..., Subject]]:
 
 @contextmanager
 def rosinality_(path: Path) -> Iterator[Callable[..., Subject]]:
-    load = torch.utils.cpp_extension.load  # type: ignore[attr-defined]
-    torch.utils.cpp_extension.load = lambda *_, **__: types.SimpleNamespace()  # type: ignore[attr-defined]
+    load = torch.utils.cpp_extension.load
+    torch.utils.cpp_extension.load = lambda *_, **__: types.SimpleNamespace()  # its CUDA kernels: not needed
     try:
         with importing(path):
             model: Any = import_module("model")
@@ -116,7 +122,7 @@ def rosinality_(path: Path) -> Iterator[Callable[..., Subject]]:
 
             yield subject
     finally:
-        torch.utils.cpp_extension.load = load  # type: ignore[attr-defined]
+        torch.utils.cpp_extension.load = load
 
 
 @contextmanager
@@ -124,12 +130,14 @@ def genforce(path: Path) -> Iterator[Callable[..., Subject]]:
     with importing(path):
         models: Any = import_module("models.stylegan2_generator")
 
-        def subject(size: int, setting: str = "", small: bool = False, **options: Any) -> Subject:
-            widths = {"fmaps_base": SMALL * size, "fmaps_max": SMALL} if small else {"fmaps_base": 64 * size}
+        def subject(
+            size: int, setting: str = "", classes: int = 0, small: bool = False, **options: Any
+        ) -> Subject:
+            options |= _narrow(size, small, "fmaps_base", "fmaps_max")
             return Subject(
                 "genforce", setting, size,
-                lambda: models.StyleGAN2Generator(size, **options, **widths),
-                lambda g, z: g(z)["image"],
+                lambda: models.StyleGAN2Generator(size, label_size=classes, **options),
+                lambda g, z: g(z, _label(classes, len(z)))["image"],
             )  # fmt: skip
 
         yield subject
@@ -141,10 +149,10 @@ def higan(path: Path) -> Iterator[Callable[..., Subject]]:
         models: Any = import_module("models.stylegan2_generator_network")
 
         def subject(size: int, setting: str = "", small: bool = False, **options: Any) -> Subject:
-            widths = {"fmaps_base": SMALL * size, "fmaps_max": SMALL} if small else {"fmaps_base": 64 * size}
+            options |= _narrow(size, small, "fmaps_base", "fmaps_max")
             return Subject(
                 "higan (genforce)", setting, size,
-                lambda: models.StyleGAN2GeneratorNet(size, randomize_noise=False, **options, **widths),
+                lambda: models.StyleGAN2GeneratorNet(size, randomize_noise=False, **options),
                 lambda g, z: g(z),
             )  # fmt: skip
 
@@ -168,20 +176,37 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
         {"setting": "conditional", "classes": 3},
         {"setting": "3 taps", "resample_filter": [1, 2, 1]},
         {"setting": "swish, no noise", "activation": "swish", "use_noise": False},
+        {"setting": "channels-last"},
         {"setting": "float16", **HALF},
         {"setting": "float16, channels-last", "fp16_channels_last": True, **HALF},
     ],
-    "stylegan3": [
+    "stylegan3": [  # whose networks take float16 on CUDA alone
         {"setting": "StyleGAN3-T"},
+        {"setting": "StyleGAN3-T, conditional", "classes": 3},
+        {"setting": "StyleGAN3-T, channels-last"},
         {"setting": "StyleGAN3-R", "conv_kernel": 1, "use_radial_filters": True},
         {"setting": "StyleGAN2", "num_fp16_res": 0},
+        {"setting": "StyleGAN2, conditional", "num_fp16_res": 0, "classes": 3},
     ],
-    "rosinality": [{"setting": ""}],
-    "genforce": [{"setting": "skip"}, {"setting": "orig", "architecture": "origin"}],
-    "higan": [{"setting": "skip"}, {"setting": "orig", "architecture_type": "origin"}],
+    "rosinality": [{"setting": ""}, {"setting": "channels-last"}],
+    "genforce": [
+        {"setting": "skip"},
+        {"setting": "orig", "architecture": "origin"},
+        {"setting": "conditional", "classes": 3},
+        {"setting": "channels-last"},
+    ],
+    "higan": [
+        {"setting": "skip"},
+        {"setting": "orig", "architecture_type": "origin"},
+        {"setting": "channels-last"},
+    ],
 }
 
 
-def _narrow(size: int, small: bool) -> dict[str, int]:
-    """Few channels; otherwise 64 at the last resolution, as all of these have at 256² by themselves."""
-    return {"channel_base": SMALL * size, "channel_max": SMALL} if small else {"channel_base": 64 * size}
+def _narrow(size: int, small: bool, base: str = "channel_base", most: str = "channel_max") -> dict[str, int]:
+    """Few channels; otherwise as many as the published networks of this size have (configuration F)."""
+    return {base: SMALL * size, most: SMALL} if small else {base: min(64 * size, 32768)}
+
+
+def _label(classes: int, num: int) -> Tensor | None:
+    return torch.eye(classes)[:1].repeat(num, 1) if classes else None
