@@ -13,6 +13,7 @@ from higan_fast.checkpoints.conversion import LIVE
 from higan_fast.checkpoints.formats import genforce, nvlabs_torch, rosinality
 from higan_fast.checkpoints.loading import check_image
 from higan_fast.generators.base import Generator
+from higan_fast.generators.networks import check_network
 from higan_fast.generators.wrapped import is_karras, wrap
 
 
@@ -38,8 +39,7 @@ def from_model(model: nn.Module) -> Generator:
         model = model.module
     if isinstance(model, Generator):
         return model
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model: got {type(model).__name__}, expected a generator of public code, a module")
+    check_network("model", model)
     generator = _read(model)
     if generator is None:
         return wrap(model)

@@ -8,7 +8,8 @@ were served.
 from __future__ import annotations
 
 from higan_fast.compat import nvlabs_sg2, nvlabs_sg3, rosinality
-from higan_fast.compat.patching import Handle, patch, patch_namespace
+from higan_fast.compat.handle import Handle
+from higan_fast.compat.patching import patch, patch_namespace
 from higan_fast.compat.tally import Report, report
 
 __all__ = [

@@ -11,6 +11,7 @@ from typing import Any
 from higan_fast.compat import nvlabs_sg2, nvlabs_sg3, rosinality
 from higan_fast.compat.patched import Part, Policy
 
+ORIGINAL = "higan_fast_original"  # attribute of a function that ours serve: what it was
 # For each name, the functions of ours that have it; the arguments' names tell which one is meant.
 OURS: dict[str, list[Callable[..., Any]]] = {}
 for _module in (nvlabs_sg2, nvlabs_sg3, rosinality):
@@ -57,12 +58,18 @@ def served_globals(
     return found
 
 
+def is_served(entry: Any) -> bool:
+    """Whether an entry of a namespace is what ``served_globals`` made."""
+    inside = vars(entry).values() if isinstance(entry, types.ModuleType) else (entry,)
+    return any(hasattr(value, ORIGINAL) for value in inside if isinstance(value, types.FunctionType))
+
+
 def _served(original: Callable[..., Any], part: Part) -> Callable[..., Any]:
     @functools.wraps(original)
     def served(*args: Any, **kwargs: Any) -> Any:
         return part(original, None, args, kwargs)
 
-    served.higan_fast_original = original  # type: ignore[attr-defined]
+    setattr(served, ORIGINAL, original)
     return served
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from higan_fast.compat.agreement import difference
-from higan_fast.compat.tally import Tally, counting
+from higan_fast.compat.tally import Tally, active, counting
 from higan_fast.generators.prepared import is_watched
 
 Serve = Callable[..., Any]
@@ -103,7 +103,7 @@ class Part:
             reason = "arguments of other kinds"
         if reason:
             if not compiling:
-                self.policy.tally.add(self.name, "original", reason)
+                active(self.policy.tally).add(self.name, "original", reason)
             return _called(original, args, kwargs)
         if self._to_check and not is_watched():
             with self._lock:
@@ -111,7 +111,7 @@ class Part:
                     return self._first(original, args, kwargs)
         if compiling:
             return self.serve(*args, **kwargs)
-        with counting(self.policy.tally):
+        with counting(active(self.policy.tally)):
             return self.serve(*args, **kwargs)
 
     def _first(self, original: Serve, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -127,15 +127,17 @@ class Part:
             finally:
                 _thread.originals = before
         states = torch.get_rng_state(), [torch.cuda.get_rng_state(device) for device in devices]
-        with counting(self.policy.tally):
+        tally, calls = active(self.policy.tally), Tally()
+        with counting(calls):
             found = self.serve(*args, **kwargs)
         self._to_check = False
-        if problem:
-            self.policy.tally.add(self.name, "unchecked", f"the original failed: {problem}")
-            return found
-        self.put_back = difference(found, expected)
+        self.put_back = "" if problem else difference(found, expected)
         if not self.put_back:
+            tally.add_all(calls)
+            if problem:
+                tally.add(self.name, "unchecked", f"the original failed: {problem}")
             return found
+        tally.add(self.name, "original", self.put_back)  # what ours gave is nobody's
         warnings.warn(
             f"higan_fast: {self.name} differs from the original ({self.put_back}), which is put back",
             RuntimeWarning,

@@ -13,42 +13,18 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from higan_fast.compat.functions import OURS, part_for, served_globals
+from higan_fast.compat.functions import OURS, is_served, part_for, served_globals
+from higan_fast.compat.handle import Found, Handle
 from higan_fast.compat.layers import KINDS, NETWORKS, Kind
 from higan_fast.compat.patched import Part, Policy, give_class, original_class, restore
-from higan_fast.compat.tally import Report
+from higan_fast.generators import Generator
+from higan_fast.generators.networks import check_network
+from higan_fast.wording import in_words, printable
 
 Check = Literal["first_call", "never"]
 Gradients = Literal["ours", "original"]
 LAYERS = "layers"
-
-
-class Handle:
-    """What ``patch`` gives: says what was served by what, and puts everything back.
-
-    As a context manager it puts everything back at the end of the block.
-
-    Attributes:
-        families: the codebases whose layers or functions were found.
-    """
-
-    def __init__(self, policy: Policy, families: Collection[str], undo: Callable[[], None]) -> None:
-        self.families = tuple(families)
-        self._policy, self._undo = policy, undo
-
-    def report(self) -> Report:
-        """By what the calls so far were served, and why some had to be served by the original."""
-        return self._policy.tally.report()
-
-    def unpatch(self) -> None:
-        """Puts back exactly what was there, in copies of the model too. A second time does nothing."""
-        self._undo()
-
-    def __enter__(self) -> Handle:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.unpatch()
+EVERY_MODEL = "every model"
 
 
 def patch(
@@ -77,26 +53,30 @@ def patch(
             derivatives through ours differ by about the root of that rounding, 1e-4 to 1e-3.
 
     Raises:
+        TypeError: if the model is no network.
         ValueError: if nothing in the model is known, it is patched already, or an argument is not as stated.
     """
-    wanted, policy = _wanted(ops), _policy(check, gradients)
+    check_network("model", model)
+    wanted, policy, name = _wanted(ops), _policy(check, gradients), printable(type(model).__name__)
     if is_turned_off():
-        return Handle(policy, (), lambda: None)
+        return Handle.turned_off(name, policy)
     if any(original_class(module) is not type(module) for module in model.modules()):
         raise ValueError("model: it is patched already; call unpatch() of its handle first")
+    if isinstance(model, Generator):
+        raise ValueError(f"model: got a {name} of higan_fast, which runs our ops already; nothing to patch")
     patcher = _Patcher(policy, wanted)
-    families = patcher.patch(model)
-    if not families:
+    patcher.patch(model)
+    if not patcher.found.served:
         raise ValueError(
-            f"model: got a {type(model).__name__}, in which no layer and no function is known; expected a "
-            "network of stylegan2-ada-pytorch, stylegan3, rosinality's stylegan2-pytorch, genforce or higan"
+            f"model: got a {name}, in which no layer and no function is known; expected a network of "
+            "stylegan2-ada-pytorch, stylegan3, rosinality's stylegan2-pytorch, genforce or higan"
         )
 
     def undo() -> None:
         for module in list(policy.modules):
             restore(module, policy)
 
-    return Handle(policy, families, undo)
+    return Handle(name, policy, patcher.found, undo)
 
 
 def patch_every_model(check: Check = "first_call", gradients: Gradients = "ours") -> Handle:
@@ -107,7 +87,7 @@ def patch_every_model(check: Check = "first_call", gradients: Gradients = "ours"
     """
     policy, seen, lock = _policy(check, gradients), WeakSet[nn.Module](), threading.RLock()
     if is_turned_off():
-        return Handle(policy, (), lambda: None)
+        return Handle.turned_off(EVERY_MODEL, policy)
     patcher = _Patcher(policy, _wanted("auto"))
 
     def look(module: nn.Module, _: object) -> None:
@@ -123,7 +103,7 @@ def patch_every_model(check: Check = "first_call", gradients: Gradients = "ours"
         for module in list(policy.modules):
             restore(module, policy)
 
-    return Handle(policy, (), undo)
+    return Handle(EVERY_MODEL, policy, patcher.found, undo)
 
 
 def patch_namespace(
@@ -135,13 +115,22 @@ def patch_namespace(
     names and arguments are known. Instances unpickled by NVlabs' code live in other modules: ``patch`` those.
 
     Raises:
-        ValueError: if the module has no function that is known.
+        TypeError: if it is no module.
+        ValueError: if the module has no function that is known, or is patched already.
     """
-    policy = _policy(check, gradients)
+    _check_module(module)
+    policy, found = _policy(check, gradients), Found()
     if is_turned_off():
-        return Handle(policy, (), lambda: None)
-    namespace = vars(module)
-    replaced = served_globals(namespace, set(namespace), part_for(policy))
+        return Handle.turned_off(module.__name__, policy)
+    namespace, make_part = vars(module), part_for(policy)
+    if any(map(is_served, namespace.values())):
+        raise ValueError(f"module: {module.__name__} is patched already; call unpatch() of its handle first")
+
+    def part(name: str, ours: Callable[..., Any]) -> Part:
+        found.add(module.__name__, name)
+        return make_part(name, ours)
+
+    replaced = served_globals(namespace, set(namespace), part)
     if not replaced:
         raise ValueError(
             f"module: {module.__name__} has no function that is known; expected one of "
@@ -155,7 +144,7 @@ def patch_namespace(
             if namespace.get(name) is value:
                 namespace[name] = before[name]
 
-    return Handle(policy, (module.__name__,), undo)
+    return Handle(module.__name__, policy, found, undo)
 
 
 def is_turned_off() -> bool:
@@ -172,29 +161,40 @@ def _policy(check: str, gradients: str) -> Policy:
 
 def _wanted(ops: str | Collection[str]) -> set[str]:
     known = {LAYERS, *OURS}
-    if ops == "auto":
-        return known
-    wanted = {ops} if isinstance(ops, str) else set(ops)
+    if isinstance(ops, str):
+        wanted = known if ops == "auto" else {ops}
+    else:
+        wanted = set(map(str, ops)) if isinstance(ops, Collection) else set()
     if not wanted <= known or not wanted:
-        raise ValueError(f"ops: got {ops!r}, expected 'auto' or some of {', '.join(sorted(known))}")
+        given = ops if isinstance(ops, str) or not isinstance(ops, Collection) else sorted(map(str, ops))
+        raise ValueError(f"ops: got {in_words(given)}, expected 'auto' or some of {', '.join(sorted(known))}")
     return wanted
+
+
+def _check_module(module: object) -> None:
+    if not isinstance(module, types.ModuleType):
+        instead = (
+            "patch(it) serves a network" if isinstance(module, nn.Module) else "import it, and give that"
+        )
+        raise TypeError(
+            f"module: got {in_words(module)}, expected a module, such as training.networks; {instead}"
+        )
 
 
 class _Patcher:
     def __init__(self, policy: Policy, wanted: set[str]) -> None:
-        self.policy, self.wanted = policy, wanted
+        self.policy, self.wanted, self.found = policy, wanted, Found()
         self.make_part = part_for(policy)
 
-    def patch(self, model: nn.Module) -> list[str]:
-        """Patches all modules that are known, and returns the families they are of."""
-        families: list[str] = []
+    def patch(self, model: nn.Module) -> None:
+        """Patches all modules that are known, and adds them to ``found``; TorchScript's have no code."""
+        modules = [module for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)]
         kinds = {
-            module: next((kind for kind in KINDS if kind.recognises(module)), None)
-            for module in model.modules()
+            module: next((kind for kind in KINDS if kind.recognises(module)), None) for module in modules
         }
         in_known = {
             child
-            for module in model.modules()
+            for module in modules
             if any(is_network(module) for is_network in NETWORKS)
             for child in module.modules()
         }
@@ -203,10 +203,9 @@ class _Patcher:
                 continue
             if kind is not None and LAYERS in self.wanted:
                 self._patch_layer(module, kind, keeps_layout=module not in in_known)
-                families.append(kind.family)
-            elif self._patch_functions(module):
-                families.append("single functions")
-        return sorted(set(families))
+                self.found.add(kind.family, kind.name)
+            elif names := self._patch_functions(module):
+                self.found.add("single functions", *names)
 
     def _patch_layer(self, module: nn.Module, kind: Kind, keeps_layout: bool) -> None:
         original, first = type(module), Part(kind.name, self.policy, kind.why_not, kind.serve)
@@ -226,12 +225,20 @@ class _Patcher:
 
         give_class(module, methods, self.policy)
 
-    def _patch_functions(self, module: nn.Module) -> bool:
-        """Gives a module methods whose globals have our functions; returns whether it uses any."""
+    def _patch_functions(self, module: nn.Module) -> set[str]:
+        """Gives a module methods whose globals have our functions; returns the names of these."""
         made: dict[str, Any] = {}
+        names: set[str] = set()
+
+        def part(name: str, ours: Callable[..., Any]) -> Part | None:
+            if name not in self.wanted:
+                return None
+            names.add(name)
+            return self.make_part(name, ours)
+
         for name, function in _methods(type(module)).items():
             used = set(function.__code__.co_names)
-            replaced = served_globals(function.__globals__, used, self._part)
+            replaced = served_globals(function.__globals__, used, part)
             if replaced:
                 globals_ = {**function.__globals__, **replaced}
                 if "__name__" not in used:  # by which a compiler would look up the globals of the module
@@ -247,10 +254,7 @@ class _Patcher:
                 made[name] = copied
         if made:
             give_class(module, lambda _: made, self.policy)
-        return bool(made)
-
-    def _part(self, name: str, ours: Callable[..., Any]) -> Part | None:
-        return self.make_part(name, ours) if name in self.wanted else None
+        return names
 
 
 def _methods(of: type) -> dict[str, types.FunctionType]:

@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from higan_fast.compat import rosinality
-from higan_fast.compat.patching import Handle, patch_every_model
+from higan_fast.compat.handle import Handle
+from higan_fast.compat.patching import patch_every_model
 
 SETTINGS: dict[str, Any] = {
     "help_option_names": ["-h", "--help"],

@@ -57,6 +57,11 @@ class Tally:
         with self._lock:
             self._counts[what, served, reason] += 1
 
+    def add_all(self, other: Tally) -> None:
+        """Adds the counts of another one."""
+        with self._lock:
+            self._counts.update(other._counts)
+
     def report(self) -> Report:
         with self._lock:
             counts = self._counts.most_common()
@@ -77,6 +82,11 @@ _direct = Tally()
 def report() -> Report:
     """By what the functions of ``higan_fast.compat`` were served when they were called directly."""
     return _direct.report()
+
+
+def active(own: Tally) -> Tally:
+    """Where a part of a model counts: in the call that it is a part of, or else in its model's tally."""
+    return _active.tally or own
 
 
 @contextmanager

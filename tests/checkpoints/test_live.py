@@ -62,7 +62,7 @@ def test_rosinalitys_is_copied_as_a_whole():
 
 
 def test_refusals():
-    with pytest.raises(TypeError, match="model: got str, expected a generator of public code, a module"):
+    with pytest.raises(TypeError, match=r"model: got the path 'network\.pkl', expected a network"):
         from_model("network.pkl")
     with pytest.raises(ValueError, match="model: got a HiganSynthesis, which is no generator that is known"):
         from_model(genforce.HiganSynthesis())

@@ -98,7 +98,10 @@ def test_a_layer_that_differs_is_put_back_with_one_warning():
     assert torch.equal(found, expected)
     assert torch.equal(after, state)
     assert torch.equal(drawn(network, call)[0], expected)  # filterwarnings: no second warning
-    assert [line.served for line in handle.report()].count("original") == 1
+    lines = handle.report()  # what ours gave at the first call was thrown away
+    served = {line[:2]: line.calls for line in lines}
+    assert served == {("SynthesisLayer", "original"): 2, ("bias_act", "kernel"): 2}
+    assert "of its largest value" in next(line.reason for line in lines if line.served == "original")
 
 
 def test_instances_from_modules_of_their_own():
@@ -143,6 +146,7 @@ def test_single_functions_of_unknown_layers():
     with hf.patch(layer) as handle:
         torch.testing.assert_close(layer(x), expected)
     assert {line[:2] for line in handle.report()} == {("bias_act", "kernel"), ("modulated_conv2d", "kernel")}
+    assert repr(handle) == "<Handle of Conv: unpatched>"
     with hf.patch(layer, ops=["bias_act"]) as handle:
         layer(x)
     assert {line.what for line in handle.report()} == {"bias_act"}
@@ -154,6 +158,9 @@ def test_a_namespace_and_everyone_who_uses_it():
     network, before = shaken(again.Generator()), dict(vars(again))
     expected = drawn(network, FAMILIES["ada"][1])[0]
     with hf.patch_namespace(again) as handle:
+        assert repr(handle).endswith(": bias_act ×1, modulated_conv2d ×1, upfirdn2d ×1, upsample2d ×1>")
+        with pytest.raises(ValueError, match=r"module: \S* is patched already; call unpatch"):
+            hf.patch_namespace(again)
         torch.testing.assert_close(drawn(network, FAMILIES["ada"][1])[0], expected, atol=1e-5, rtol=1e-5)
     assert {line.what for line in handle.report()} == {"modulated_conv2d", "bias_act", "upfirdn2d"}
     assert vars(again) == before
@@ -248,15 +255,48 @@ def test_gradients_of_ours_and_of_the_original():
     assert {line.served for line in handle.report()} == {"original"}
 
 
+NOT_NETWORKS = {
+    "None": None,
+    "the class Generator": ada.Generator,
+    "the path 'network.pkl'": "network.pkl",
+    "a state dict": {"weight": torch.ones(2)},
+    "a dictionary of networks, .*: 'G_ema'$": {"G_ema": torch.nn.Linear(2, 2), "step": 7},
+    "the module pickle, .*patch_namespace": pickle,
+    "the method forward of a network": torch.nn.Linear(2, 2).forward,
+    "a function": drawn,
+    "a Tensor": torch.ones(2),
+}
+
+
+@pytest.mark.parametrize("what", NOT_NETWORKS)
+def test_what_is_no_network_is_refused_in_one_line(what):
+    for take in (hf.patch, hf.generators.from_model):
+        with pytest.raises(TypeError, match=rf"^model: got {what}") as refused:
+            take(NOT_NETWORKS[what])
+        assert "expected a network, a live torch.nn.Module; " in str(refused.value)
+    if NOT_NETWORKS[what] is not pickle:
+        with pytest.raises(TypeError, match="^module: got .*, expected a module, such as "):
+            hf.patch_namespace(NOT_NETWORKS[what])
+
+
 def test_refusals(monkeypatch):
     with pytest.raises(ValueError, match="model: got a Linear, in which no layer and no function is known"):
         hf.patch(torch.nn.Linear(2, 2))
+    with pytest.warns(DeprecationWarning, match=r"torch\.jit\.script"):
+        scripted = torch.jit.script(torch.nn.Linear(2, 2))
+    with pytest.raises(ValueError, match=r"model: got a .*ScriptModule, in which no layer"):
+        hf.patch(scripted)
     network = ada.Generator()
-    with pytest.raises(ValueError, match="ops: got 'everything', expected 'auto' or some of bias_act, "):
-        hf.patch(network, ops="everything")
+    with pytest.raises(ValueError, match="model: got a StyleGAN2 of higan_fast, which runs our ops already"):
+        hf.patch(hf.generators.from_model(network))
+    for ops, shown in (("everything", "'everything'"), (5, "5"), ([["layers"]], "."), (None, "None")):
+        with pytest.raises(ValueError, match=f"ops: got {shown}.*, expected 'auto' or some of bias_act, "):
+            hf.patch(network, ops=ops)
     with pytest.raises(ValueError, match=r"check: got 'always', expected one of \['first_call', 'never'\]"):
         hf.patch(network, check="always")
     handle = hf.patch(network)
+    served = "SynthesisBlock ×3, SynthesisLayer ×5, ToRGBLayer ×3, bias_act ×10"
+    assert repr(handle) == f"<Handle of Generator: {served}>"
     with pytest.raises(ValueError, match="model: it is patched already"):
         hf.patch(network)
     handle.unpatch()
@@ -265,6 +305,7 @@ def test_refusals(monkeypatch):
         assert type(network.synthesis) is ada.SynthesisNetwork
         assert not handle.report()
         assert str(handle.report()) == "no calls yet"
+        assert repr(handle) == "<Handle of Generator: turned off by HIGAN_FAST_DISABLE=1>"
 
 
 def test_compiled_and_exported_without_a_break():
