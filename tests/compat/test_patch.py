@@ -275,7 +275,7 @@ def test_what_is_no_network_is_refused_in_one_line(what):
             take(NOT_NETWORKS[what])
         assert "expected a network, a live torch.nn.Module; " in str(refused.value)
     if NOT_NETWORKS[what] is not pickle:
-        with pytest.raises(TypeError, match="^module: got .*, expected a module, such as "):
+        with pytest.raises(TypeError, match=r"^module: got .*, expected a module, such as "):
             hf.patch_namespace(NOT_NETWORKS[what])
 
 
