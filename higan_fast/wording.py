@@ -1,6 +1,8 @@
-"""How texts and values that come from a file stand in messages: printable, short, and on one line."""
+"""How texts, values and lists of names stand in messages: what a file says printable, short, on one line."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 LONGEST = 200  # characters of one value
 LONGEST_MESSAGE = 2_000  # of a whole message, which names a path and a few values
@@ -33,6 +35,11 @@ def in_words(value: object) -> str:
     if isinstance(value, list | tuple) and len(value) < MOST_ENTRIES and all(map(_is_plain, value)):
         return printable(f"[{', '.join(map(in_words, value))}]")
     return f"a {printable(type(value).__name__)}"
+
+
+def listing(names: Sequence[str]) -> str:
+    """``a, b and c``."""
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
 
 
 def _is_plain(value: object) -> bool:

@@ -75,3 +75,15 @@ def test_a_finding_of_another_verification_is_not_served(out):
     assert json.loads(run("inspect", out, "--json").stdout)["experiments"]["state"] == "stale"
     run("report", out)
     assert "Which layers decide" not in (out / "report.html").read_text()
+
+
+def test_own_layers_against_all(out):
+    found = Verification.load(out / "verification.npz")
+    acting = np.zeros_like(found.layer_beats_null)
+    acting[:2, 1] = True
+    replace(found, layer_beats_null=acting).save(out / "verification.npz")
+    printed = run("ablate", "layers", out, "--num", 24)
+    assert printed.stdout.startswith("Own layers against all layers")
+    assert "ablate-layers" in json.loads(run("inspect", out, "--json").stdout)["experiments"]["names"]
+    assert "images/s" not in run("ablate", "layers", out, "--num", 24).stderr
+    assert "got 23" in run("ablate", "layers", out, "--num", 23, code=1).output

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from higan_fast.experiments.finding import Finding
+from higan_fast.experiments.finding import Finding, Row
 from higan_fast.files import write_whole
 
 if TYPE_CHECKING:
@@ -104,6 +105,31 @@ def cells(
                 color="#000000" if pale else "#fffffe",
                 fontsize=8,
             )
+
+
+def dumbbells(
+    axes: Axes, labels: Sequence[str], pairs: Sequence[tuple[Row, Row]], value: str, difference: str
+) -> None:
+    """Draws a line for each pair of rows, from the value of the first (open) to that of the second (filled).
+
+    It is blue where the interval of their difference, ``{difference}_low`` to ``{difference}_high`` of the
+    second, is without 0; what has no value is left out.
+    """
+    for place, (before, after) in enumerate(pairs):
+        ends = [row[value] for row in (before, after)]
+        low, high = (after[f"{difference}_{end}"] for end in ("low", "high"))
+        sure = (low is not None and low > 0) or (high is not None and high < 0)
+        color, width = (UP, 2) if sure else (SOFT, 1)
+        places = [place, place]
+        axes.plot([math.nan if end is None else end for end in ends], places, color=color, linewidth=width)
+        for end, fill in zip(ends, ("none", color), strict=True):
+            if end is not None:
+                axes.plot([end], [place], "o", markerfacecolor=fill, markeredgecolor=color)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.set_xlim(left=min(0.0, axes.get_xlim()[0] if axes.dataLim.xmin < 0 else 0.0))
+    axes.grid(axis="x")
+    axes.set_axisbelow(True)
 
 
 def write_figures(finding: Finding, folder: Path) -> list[Path]:

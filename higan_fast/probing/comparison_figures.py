@@ -37,7 +37,7 @@ def compared(
     """The figures of all methods, from their effects ``[K, n, B, S]``."""
     names = list(next(iter(fits.values())).whole)
     columns = [predictor.names.index(name) for name in names]
-    own, squares = _values(measured, samples.deviation, columns)
+    own, squares = own_and_others(measured, samples.deviation, columns)
     reach = np.ptp(ranges_of(predictor), axis=1)[columns] / samples.deviation[columns]
     comparisons, alpha = len(fits) - 1, 1 - settings["confidence"]
     of_means, of_each = alpha / 2 / (2 * comparisons) / 2, alpha / 2 / (comparisons * len(names)) / 2
@@ -81,7 +81,7 @@ def compared(
     )
 
 
-def _values(measured: Array, deviation: Array, columns: list[int]) -> tuple[Array, Array]:
+def own_and_others(measured: Array, deviation: Array, columns: list[int]) -> tuple[Array, Array]:
     """What is averaged over codes, in standard deviations of the scores, each ``[n, K, B]``.
 
     The effects on the own scores, and what gives the mean square of those on the others (``squared_means``).

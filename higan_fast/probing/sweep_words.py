@@ -9,6 +9,7 @@ import numpy as np
 
 from higan_fast.probing.sweep_results import Array, Sweep
 from higan_fast.tables import Table, shown
+from higan_fast.wording import listing
 
 UNITS = {"norm": "in norm", "sd": "in standard deviations of the codes"}
 
@@ -93,14 +94,14 @@ def _of_curves(found: Sweep, curves: Sequence[int], where: str) -> list[str]:
     several = "the only curve surely rises" if len(curves) == 1 else f"all {len(curves)} curves surely rise"
     some = f"{len(rising) or 'none'} of {len(curves)} curves surely rise{'s' * (len(rising) < 2)}"
     shape = f"{where}, {several if not open_ones + turned else some} throughout"
-    shape += f": {_listing(rising)}" if open_ones + turned and rising else ""
+    shape += f": {listing(rising)}" if open_ones + turned and rising else ""
     shape += f". (No step back takes more than {part} of the rise.)" if rising else "."
-    shape += f" More than {part} is surely lost by {_listing(turned)}." if turned else ""
-    shape += f" Undecided: {_listing(open_ones)}." if open_ones else ""
+    shape += f" More than {part} is surely lost by {listing(turned)}." if turned else ""
+    shape += f" Undecided: {listing(open_ones)}." if open_ones else ""
     result = [shape]
     flat = [c for c in curves if np.isfinite(found.saturates[c]).any()]
     if flat:
-        steps = _listing([f"{names[c]} ({steps_in_words(found.saturates[c])})" for c in flat])
+        steps = listing([f"{names[c]} ({steps_in_words(found.saturates[c])})" for c in flat])
         result.append(
             f"{where}, further steps surely add less than {part} of what was reached, where a straight line "
             f"would add twice that or more, from: {steps}."
@@ -151,7 +152,3 @@ def _end(found: Sweep, curve: int, place: int) -> str:
 
 def _named(found: Sweep, chosen: Sequence[bool] | np.ndarray) -> list[str]:
     return [semantic.name for semantic, one in zip(found.semantics, chosen, strict=True) if one]
-
-
-def _listing(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)

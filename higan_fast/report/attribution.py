@@ -9,7 +9,8 @@ from higan_fast.predictors.base import LEVELS
 from higan_fast.probing.attribution import Attribution
 from higan_fast.probing.layers import format_layers
 from higan_fast.probing.verification import Verification
-from higan_fast.report.numerals import NONE, count, interval, listing, number
+from higan_fast.report.numerals import NONE, count, interval, number
+from higan_fast.wording import listing
 
 HEIGHT = 30.0  # pixels of the tallest bar or interval of a row
 FOOT = 34.0  # where bars stand, in pixels from above

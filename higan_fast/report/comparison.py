@@ -11,7 +11,8 @@ from higan_fast.probing.comparison import Comparison
 from higan_fast.probing.comparison_results import UNKNOWN, in_words
 from higan_fast.report.charts import Cell, Scale, Tick, cell
 from higan_fast.report.entanglement import NUMBERS_UP_TO
-from higan_fast.report.numerals import count, interval, listing, number, percent
+from higan_fast.report.numerals import count, interval, number, percent
+from higan_fast.wording import listing
 
 WORDS = {1: "more", -1: "less", 0: UNKNOWN}
 

@@ -8,9 +8,10 @@ from typing import get_args
 from higan_fast.predictors.base import LEVELS
 from higan_fast.probing.side_effects import SMALL, EvenPart, SideEffect
 from higan_fast.probing.verification import Verification
-from higan_fast.report.numerals import count, decimals, listing, number, p_value
+from higan_fast.report.numerals import count, decimals, number, p_value
 from higan_fast.statistics.effects import LARGE_EVEN
 from higan_fast.statistics.hierarchy import Claim, Hierarchy
+from higan_fast.wording import listing
 
 NUM_PAIRS = 5  # so many boundaries with what they wreck are named
 

@@ -13,9 +13,10 @@ from higan_fast.predictors.base import LEVELS
 from higan_fast.probing.hierarchy import axes_by_level
 from higan_fast.probing.verification import Verification
 from higan_fast.report.charts import Cell, cell
-from higan_fast.report.numerals import NONE, decimals, interval, listing, number, p_value
+from higan_fast.report.numerals import NONE, decimals, interval, number, p_value
 from higan_fast.report.ranking import places_of
 from higan_fast.statistics.hierarchy import Hierarchy
+from higan_fast.wording import listing
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -60,8 +59,3 @@ def percent(part: float | None) -> str:
 def count(num: int, one: str, many: str | None = None) -> str:
     """``1,200 images``, ``1 image``."""
     return f"{num:,} {one if num == 1 else many or one + 's'}"
-
-
-def listing(names: Sequence[str]) -> str:
-    """``a, b and c``."""
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)

@@ -38,13 +38,14 @@ from higan_fast.report.experiments import experiment
 from higan_fast.report.findings import beside, economy, finding, order, wrecks
 from higan_fast.report.histograms import histograms
 from higan_fast.report.layers import heat_map
-from higan_fast.report.numerals import count, listing, number, p_value, percent
+from higan_fast.report.numerals import count, number, p_value, percent
 from higan_fast.report.ranking import ranking
 from higan_fast.report.settings import about, described
 from higan_fast.report.strips import NUM_SAMPLES, STEPS, UNITS, anchors, strips
 from higan_fast.sampling.samples import Samples
 from higan_fast.statistics.hierarchy import ESTABLISHED, LEAST_MEMBERS, SUGGESTED
 from higan_fast.statistics.student import DISTINCT
+from higan_fast.wording import listing
 
 
 def write_report(

@@ -17,7 +17,7 @@ from higan_fast.probing.side_effects import large_even_parts
 from higan_fast.probing.verification import Verification
 from higan_fast.progress import progress as show_progress
 from higan_fast.report.drawing import Picture, largest_side, picture
-from higan_fast.report.numerals import interval, listing, number
+from higan_fast.report.numerals import interval, number
 from higan_fast.report.ranking import layer_name, places_of
 from higan_fast.sampling.latents import (
     VERIFICATION,
@@ -27,6 +27,7 @@ from higan_fast.sampling.latents import (
     make_codes,
     map_labelled_latents,
 )
+from higan_fast.wording import listing
 
 UNITS = {"norm": "length", "sd": "standard deviations of the codes along the boundary"}
 STEPS = (-3.0, -1.5, 0.0, 1.5, 3.0)

@@ -113,6 +113,31 @@ def roots_from_first(squares: Differences, sizes: Array) -> Differences:
     return Differences(np.where(np.isnan(squares.mean), np.nan, sizes - sizes[:1]), low, high)
 
 
+def relative_squares(effects: Array, squares: Array, level: float) -> Differences:
+    """How mean squares, each for the square of a mean effect, differ from the first: ``q / t² − q₁ / t₁²``.
+
+    Both are means over the same codes, so that the quotient is linear in them to first order (delta method):
+    each code contributes ``q/t² + (q_k − q) / t² − 2 q (t_k − t) / t³``, and these contributions are compared
+    as means are. NaN, without ends, where a mean effect is not above 0.
+
+    Args:
+        effects: ``[n, K, ...]``.
+        squares: pseudo-values of mean squares, ``[n, K, ...]`` (``squared_means``).
+        level: the probability beyond each end.
+    """
+    effect, square = effects.mean(axis=0), squares.mean(axis=0)
+    known = effect > 0
+    safe = np.where(known, effect, 1.0)
+    parts = (squares - 2 * square * (effects - effect) / safe) / safe**2
+    found = differences_from_first(parts, level)
+    usable = known & known[:1]
+    return Differences(
+        np.where(usable, found.mean, np.nan),
+        np.where(usable, found.low, np.where(np.isnan(found.low), np.nan, -np.inf)),
+        np.where(usable, found.high, np.where(np.isnan(found.high), np.nan, np.inf)),
+    )
+
+
 def _distinct(values: Array) -> NDArray[np.int64]:
     """How many different values other than 0 there are in each column of ``[n, ...]``, up to ``DISTINCT``."""
     ordered = np.sort(values, axis=0)

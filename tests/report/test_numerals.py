@@ -5,7 +5,8 @@ import math
 import pytest
 
 from higan_fast.report.charts import Scale, cell
-from higan_fast.report.numerals import count, decimals, interval, listing, number, p_value, percent
+from higan_fast.report.numerals import count, decimals, interval, number, p_value, percent
+from higan_fast.wording import listing
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from higan_fast.statistics.comparison import (
     Means,
     differences_from_first,
     means,
+    relative_squares,
     root,
     roots_from_first,
     squared_means,
@@ -92,3 +93,24 @@ def test_changes_off_target_are_compared_at_their_level():
             signs.append(differences_from_first(squared_means(values), alpha / 2 / 2).signs)
         wrong = (np.array(signs) != 0).any(axis=1).mean()
         assert wrong <= alpha + 3 * np.sqrt(alpha * (1 - alpha) / runs), size
+
+
+def test_relative_squares_differ_as_quotients_do_and_hold_their_level():
+    """2,000 comparisons of two entries with equal quotients, the second with half the effect."""
+    random, runs, alpha = np.random.default_rng(5), 2000, 0.05
+    size = np.array([1.0, 0.5])[:, None]
+    effects = size * (1 + 0.5 * random.normal(size=(64, 2, runs)))
+    off = size[..., None] * (0.4 + 0.5 * random.normal(size=(64, 2, runs, 4)))
+    squares = squared_means(off)
+    found = relative_squares(effects, squares, alpha / 2)
+    quotients = squares.mean(axis=0) / effects.mean(axis=0) ** 2
+    np.testing.assert_allclose(found.mean[1], quotients[1] - quotients[0], atol=1e-12)
+    assert (found.signs[1] != 0).mean() <= alpha
+    other = relative_squares(effects * np.array([1, 3])[:, None], squares, alpha / 2)
+    assert (other.signs[1] == -1).mean() > 0.8, "what moves its target three times as far is cleaner"
+
+
+def test_without_an_effect_nothing_is_relative():
+    effects = np.stack([np.ones(64), -np.ones(64)], axis=1)
+    found = relative_squares(effects, np.random.default_rng(6).random((64, 2)), 0.01)
+    assert np.isnan(found.mean[1]) and found.low[1] == -np.inf and found.high[1] == np.inf
