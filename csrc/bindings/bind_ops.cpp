@@ -154,6 +154,20 @@ void bind_ops(py::module_ m, const Ops& ops) {
                queue);
         },
         Release());
+    if (ops.winograd_conv2d) {
+        m.def(
+            "winograd_weight",
+            [op = ops.winograd_weight](Tensor weight, Tensor out, Queue queue) { op({weight, out}, queue); }, Release());
+        m.def(
+            "winograd_conv2d",
+            [op = ops.winograd_conv2d](Tensor x, Tensor weight, Tensor styles, Tensor demod, Tensor noise, Tensor bias,
+                                       Tensor next_styles, int activation, double alpha, double gain, double clamp,
+                                       Tensor out, Queue queue) {
+                op({x, weight, styles, tail(demod, noise, bias, next_styles, activation, alpha, gain, clamp), out},
+                   queue);
+            },
+            Release());
+    }
 }
 
 }  // namespace higan_fast

@@ -16,6 +16,8 @@ void image_to_input(const ImageToInput&, Queue);
 void finish_block(const FinishBlock&, Queue);
 void layer_styles(const LayerStyles&, Queue);
 void perturb_styles(const PerturbStyles&, Queue);
+void winograd_weight(const WinogradWeight&, Queue);
+void winograd_conv2d(const WinogradConv2d&, Queue);
 
 const Ops& table();
 

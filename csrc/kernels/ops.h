@@ -13,6 +13,7 @@
 #include "perturb_styles.h"
 #include "to_rgb.h"
 #include "upfirdn2d.h"
+#include "winograd_conv2d.h"
 
 namespace higan_fast {
 
@@ -29,6 +30,8 @@ struct Ops {
     void (*finish_block)(const FinishBlock&, Queue);
     void (*layer_styles)(const LayerStyles&, Queue);
     void (*perturb_styles)(const PerturbStyles&, Queue);
+    void (*winograd_weight)(const WinogradWeight&, Queue);
+    void (*winograd_conv2d)(const WinogradConv2d&, Queue);  // both null on CUDA
 };
 
 }  // namespace higan_fast

@@ -54,7 +54,7 @@ def modulated(
     note("modulated_conv2d", "modulated_conv2d", x, weight, styles, noise, reason=reason)
     if not reason:
         # A transposed convolution mirrors what a convolution does not.
-        prepared = _kept_weight(weight, mirror=flip_weight == (up == 2)).get(weight, x.dtype, up)
+        prepared = _kept_weight(weight, mirror=flip_weight == (up == 2)).get(weight, x, up)
         return ops.modulated_conv2d(
             x,
             prepared.kernel,
@@ -62,6 +62,7 @@ def modulated(
             demodulate=demodulate,
             weight_square=prepared.square if demodulate else None,
             weight_gain=prepared.gain,
+            weight_points=prepared.points,
             up=up,
             resample_filter=filter_,
             noise=noise,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from higan_fast.generators.prepared import Prepared, is_watched, prepare
+from higan_fast.ops.winograd import FEWEST_PIXELS
 
 
 class _Last(NamedTuple):
@@ -34,23 +35,25 @@ class KeptWeight:
         self.change = change
         self._last: _Last | None = None  # replaced as a whole: threads share it
 
-    def get(self, weight: Tensor, dtype: torch.dtype, up: int) -> Prepared:
-        """Returns the form for features of ``dtype``, laid out for a convolution with this ``up``."""
+    def get(self, weight: Tensor, x: Tensor, up: int) -> Prepared:
+        """Returns the form for features like ``x``, laid out for a convolution with this ``up``."""
+        dtype, pixels = x.dtype, x.shape[2] * x.shape[3]
         if is_watched() or weight.device.type != "cpu" or (torch.is_grad_enabled() and weight.requires_grad):
-            return self._prepared(weight, dtype, up)
+            return self._prepared(weight, dtype, up, pixels)
         with torch.no_grad():
-            place = (weight.data_ptr(), weight.shape, weight.dtype, dtype, up)
+            place = (weight.data_ptr(), weight.shape, weight.dtype, dtype, up, pixels >= FEWEST_PIXELS)
             rows = weight.detach().reshape(-1, weight.shape[-3:].numel()).float()
             seen = rows @ _probe(rows.shape[1])
             last = self._last
             if last is None or last.place != place or not torch.equal(last.seen, seen):
                 with torch.inference_mode(False):
-                    last = _Last(place, seen.clone(), self._prepared(weight.detach(), dtype, up))
+                    prepared = self._prepared(weight.detach(), dtype, up, pixels)
+                    last = _Last(place, seen.clone(), prepared)
                 self._last = last
         return last.prepared
 
-    def _prepared(self, weight: Tensor, dtype: torch.dtype, up: int) -> Prepared:
-        return prepare(weight if self.change is None else self.change(weight), dtype, up)
+    def _prepared(self, weight: Tensor, dtype: torch.dtype, up: int, pixels: int) -> Prepared:
+        return prepare(weight if self.change is None else self.change(weight), dtype, up, pixels)
 
 
 @cache

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from higan_fast.ops.modulated_conv2d import normalize_weight, square_weight
+from higan_fast.ops.winograd import FEWEST_PIXELS, weight_at_points
 
 T = TypeVar("T")
 
@@ -98,11 +99,13 @@ class Prepared(NamedTuple):
         kernel: ``[O, I, k, k]`` in the features' dtype.
         gain: ``[O]``, the divisor already applied to ``kernel``; float16 only, otherwise None.
         square: ``[O, I]``, ``W2`` of the original weight (see ``square_weight``).
+        points: the weight for Winograd's convolution, where that is faster (see ``weight_at_points``).
     """
 
     kernel: Tensor
     gain: Tensor | None
     square: Tensor
+    points: Tensor | None
 
 
 class WeightCache:
@@ -111,13 +114,13 @@ class WeightCache:
     def __init__(self) -> None:
         self._kept: Kept[Prepared] = Kept()
 
-    def get(self, weight: Tensor, dtype: torch.dtype, up: int) -> Prepared:
-        """Returns the form for features of ``dtype``, laid out for a convolution with this ``up``."""
+    def get(self, weight: Tensor, dtype: torch.dtype, up: int, pixels: int) -> Prepared:
+        """Returns the form for such features: see ``prepare``."""
 
         def make() -> Prepared:
-            return prepare(weight if torch.is_grad_enabled() else weight.detach(), dtype, up)
+            return prepare(weight if torch.is_grad_enabled() else weight.detach(), dtype, up, pixels)
 
-        return self._kept.get([weight], (dtype, up), make)
+        return self._kept.get([weight], (dtype, up, pixels >= FEWEST_PIXELS), make)
 
     def forget(self) -> None:
         """Makes the next call prepare the weight anew."""
@@ -129,8 +132,15 @@ def is_watched() -> bool:
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
-def prepare(weight: Tensor, dtype: torch.dtype, up: int) -> Prepared:
-    """Returns a weight ``[O, I, k, k]`` in the form for features of ``dtype``, laid out for this ``up``."""
+def prepare(weight: Tensor, dtype: torch.dtype, up: int, pixels: int) -> Prepared:
+    """Returns a weight ``[O, I, k, k]`` in the form for such features.
+
+    Args:
+        weight: the weight.
+        dtype: of the features.
+        up: of the convolution.
+        pixels: of one sample of the features.
+    """
     square, gain, kernel = square_weight(weight), None, weight
     if dtype == torch.float16:
         kernel, gain = normalize_weight(weight)
@@ -140,4 +150,7 @@ def prepare(weight: Tensor, dtype: torch.dtype, up: int) -> Prepared:
         )
     else:
         kernel = kernel.to(dtype, memory_format=torch.channels_last)
-    return Prepared(kernel, gain, square)
+    points = None
+    if up == 1 and dtype == torch.float32 and not is_watched():  # a graph would make them at each call
+        points = weight_at_points(weight, pixels)
+    return Prepared(kernel, gain, square, points)

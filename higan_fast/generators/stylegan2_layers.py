@@ -78,7 +78,7 @@ class StyledConv(nn.Module):
 
     def prepared(self, dtype: torch.dtype) -> Prepared:
         """Returns the weight as kernels need it for features of this dtype."""
-        return self.cache.get(self.weight, dtype, self.up)
+        return self.cache.get(self.weight, dtype, self.up, self.noise_const.numel() // self.up**2)
 
     def style(self, code: Tensor, dtype: torch.dtype) -> LayerStyle:
         """Returns the style for features of this dtype; ``style_bank`` gives those of all layers at once.
@@ -119,6 +119,7 @@ class StyledConv(nn.Module):
             modulated=modulated,
             weight_square=weight.square,
             weight_gain=weight.gain,
+            weight_points=weight.points,
             up=self.up,
             resample_filter=self.resample_filter,
             noise=self._noise(noise_mode, x),
@@ -149,13 +150,15 @@ class StyledConv(nn.Module):
             rgb: RGB accumulated so far, or None.
         """
         assert style.demod is not None
+        weight = self.prepared(x.dtype)
         return finish_block(
             x,
-            self.prepared(x.dtype).kernel,
+            weight.kernel,
             style.demod,
             rgb_layer.weight,
             rgb_styles,
             styles=None if modulated else style.styles,
+            weight_points=weight.points,
             noise=self._noise(noise_mode, x),
             bias=self.bias,
             activation="lrelu",

@@ -102,7 +102,7 @@ def _row(row: dict[str, str]) -> Row:
 
 
 def choose(device: torch.device, dtype: torch.dtype, layer: Layer) -> Choice:
-    """Returns the convolution for a layer on this device: on CPUs the library's, there is no other."""
+    """Returns the convolution for a layer on this device: on CPUs the library's (but see ``winograd``)."""
     if device.type != "cuda":
         return "library"
     if layer.inputs % (16 // dtype.itemsize):  # ours copies 16 bytes of channels at a time
@@ -148,7 +148,7 @@ def rows_for(capability: Capability, dtype: torch.dtype) -> tuple[Row, ...]:
 def describe(device: torch.device) -> str:
     """Returns in words how the convolution is chosen on this device."""
     if device.type != "cuda":
-        return "the library's"
+        return "the library's, and Winograd's for 3×3 in float32"
     if _always is not None:
         return f"{_always} for all layers ({VARIABLE})"
     capability = torch.cuda.get_device_capability(device)

@@ -41,6 +41,7 @@ def finish_block(
     rgb: Tensor | None = None,
     resample_filter: Tensor | None = None,
     rgb_clamp: float | None = None,
+    weight_points: Tensor | None = None,
     convolution: Convolution = "auto",
     impl: Impl = "auto",
 ) -> tuple[Tensor | None, Tensor]:
@@ -58,7 +59,7 @@ def finish_block(
         next_styles: ``[N·P, O]``, styles of the next convolution; None: the features stay as they are.
         keep: whether the features are needed; if not, they are not written.
         rgb_bias, rgb, resample_filter, rgb_clamp: as ``bias``, ``rgb``, … in ``to_rgb``.
-        convolution: as in ``modulated_conv2d``.
+        weight_points, convolution: as in ``modulated_conv2d``.
         impl: ``"auto"``, ``"reference"`` or ``"native"``.
 
     Returns:
@@ -75,7 +76,7 @@ def finish_block(
     check_rgb((_num(x, styles), len(weight), height, width), rgb_weight, rgb_styles, rgb, resample_filter)
     arguments = (
         x, weight, demod, rgb_weight, rgb_styles, styles, noise, bias, activation, gain, clamp, next_styles,
-        keep, rgb_bias, rgb, resample_filter, rgb_clamp, convolution,
+        keep, rgb_bias, rgb, resample_filter, rgb_clamp, convolution, weight_points,
     )  # fmt: skip
     features, image = (_op if native else _reference)(*arguments)
     return (features if keep else None), image
@@ -105,9 +106,10 @@ def _reference(
     resample_filter: Tensor | None,
     rgb_clamp: float | None,
     convolution: str,
+    weight_points: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     y = convolve_in_passes(
-        x, weight, styles, demod, 1, None, noise, bias, activation, gain, clamp, None, convolution
+        x, weight, styles, demod, 1, None, noise, bias, activation, gain, clamp, None, convolution, None
     )
     image = rgb_in_passes(y, rgb_weight, rgb_styles, rgb_bias, rgb, resample_filter, rgb_clamp)
     if not keep:
@@ -161,9 +163,10 @@ def _native_finish_block(
     resample_filter: Tensor | None,
     rgb_clamp: float | None,
     convolution: str,
+    weight_points: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     nothing = (None, 1, None, None, None, "linear", None, None, None)
-    features = convolve(x, weight, styles, *nothing, convolution)
+    features = convolve(x, weight, styles, *nothing, convolution, weight_points)
     image = _image(features, rgb_weight)
     noise = small(noise, x)
     spread = None if noise is None else _native.describe_expanded(noise, (len(features), 1, *x.shape[2:]))

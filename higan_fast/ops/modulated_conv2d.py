@@ -22,6 +22,7 @@ from higan_fast.ops.implementation import SPLIT, Impl, use_native, why_not_nativ
 from higan_fast.ops.layout import small
 from higan_fast.ops.registration import register
 from higan_fast.ops.upfirdn2d import upfirdn2d
+from higan_fast.ops.winograd import runs_on
 
 Convolution = Literal["auto", "library", "fused"]
 EPSILON = 1e-8
@@ -41,6 +42,7 @@ def modulated_conv2d(
     demod: Tensor | None = None,
     weight_square: Tensor | None = None,
     weight_gain: Tensor | None = None,
+    weight_points: Tensor | None = None,
     up: int = 1,
     resample_filter: Tensor | None = None,
     noise: Tensor | None = None,
@@ -68,6 +70,9 @@ def modulated_conv2d(
             ``perturb_styles``.
         weight_square: precomputed ``W2`` of ``weight · weight_gain``, ``[O, I]``; None: computed here.
         weight_gain: ``[O]``; the true weight is ``weight · weight_gain`` (see ``normalize_weight``).
+        weight_points: precomputed form of ``weight`` for CPUs, from ``weight_at_points``; the native
+            implementation then convolves by Winograd's F(4×4, 3×3) where ``convolution`` is ``"auto"``, the
+            features are float32 and ``up`` is 1.
         up: 1, or 2: a transposed convolution with stride 2, followed by ``resample_filter``.
         resample_filter: separable FIR filter ``[4]`` that sums to 1; required if ``up`` is 2.
         noise: broadcasts to ``[N·P, 1, H·up, W·up]``; added before the bias.
@@ -108,7 +113,7 @@ def modulated_conv2d(
         demod = weight_gain.expand(styles.shape[0], -1) if demod is None else demod * weight_gain
     arguments = (
         x, weight, None if modulated else styles, demod, up, resample_filter, noise, bias, activation, gain,
-        clamp, next_styles, convolution,
+        clamp, next_styles, convolution, weight_points,
     )  # fmt: skip
     result: Tensor = (_op if native else in_passes)(*arguments)
     return result
@@ -155,6 +160,7 @@ def in_passes(
     clamp: float | None,
     next_styles: Tensor | None,
     convolution: str,
+    weight_points: Tensor | None,
 ) -> Tensor:
     if styles is not None:
         if styles.shape[0] != x.shape[0]:
@@ -217,6 +223,7 @@ def convolve(
     clamp: float | None,
     next_styles: Tensor | None,
     convolution: str,
+    weight_points: Tensor | None,
 ) -> Tensor:
     num = x.shape[0] if styles is None else styles.shape[0]
     shape = (num, weight.shape[0], x.shape[2] * up, x.shape[3] * up)
@@ -226,6 +233,10 @@ def convolve(
     tail = (*factors, *tail_numbers(activation, None, gain, clamp))
     nothing = (None, None, None, None, *tail_numbers("linear", None, None, None))
     bare = all(factor is None for factor in factors) and tail[4:] == nothing[4:]
+    if weight_points is not None and convolution == "auto" and up == 1 and runs_on(x):
+        out, x = _channels_last(shape, x), x.contiguous(memory_format=torch.channels_last)
+        _native.launch("winograd_conv2d", x.device, x, weight_points, small(styles, x), *tail, out)
+        return out
     kernel = weight if weight.dtype == x.dtype else weight.to(x.dtype)
     convolution = _usable(
         convolution, x, Layer(num * shape[2] * shape[3], weight.shape[1], weight.shape[0], up)

@@ -146,4 +146,4 @@ def test_doctor_says_which_rows_count(card):
     )
     card(*H100)
     assert "on sm_90, ours faster in 4" in choice.describe(CUDA)
-    assert native()["convolution"] == {"cpu": "the library's"}
+    assert native()["convolution"] == {"cpu": "the library's, and Winograd's for 3×3 in float32"}

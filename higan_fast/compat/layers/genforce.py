@@ -113,7 +113,7 @@ def _convolved(
     kept: Kept, layer: Any, x: Tensor, style: Tensor, up: int, bias: Tensor | None, randomize: bool
 ) -> Tensor:
     note("ModulateConvBlock", "modulated_conv2d", x, layer.weight, style, bias)
-    weight, noise = kept.weight.get(layer.weight, x.dtype, up), None
+    weight, noise = kept.weight.get(layer.weight, x, up), None
     if layer.add_noise:
         noise = layer.noise
         if randomize:
@@ -122,9 +122,9 @@ def _convolved(
     taps = kept.taps_of(layer.filter.kernel) if up == 2 else None
     y = ops.modulated_conv2d(
         x, weight.kernel, style, demodulate=layer.demodulate,
-        weight_square=weight.square if layer.demodulate else None, weight_gain=weight.gain, up=up,
-        resample_filter=None if taps is None else taps / 2, noise=noise, bias=bias,
-        activation=_activation(layer) or "linear", gain=float(layer.activate_scale),
+        weight_square=weight.square if layer.demodulate else None, weight_gain=weight.gain,
+        weight_points=weight.points, up=up, resample_filter=None if taps is None else taps / 2, noise=noise,
+        bias=bias, activation=_activation(layer) or "linear", gain=float(layer.activate_scale),
     )  # fmt: skip
     return kept.in_layout(y)
 

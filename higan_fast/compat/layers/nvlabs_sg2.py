@@ -106,13 +106,14 @@ def convolved(
     is_modulated: bool = False,
 ) -> Tensor:
     """Runs a whole layer as one op; see ``higan_fast.ops.modulated_conv2d`` for the arguments."""
-    weight = kept.weight.get(layer.weight, x.dtype, layer.up)
+    weight = kept.weight.get(layer.weight, x, layer.up)
     return ops.modulated_conv2d(
         x,
         weight.kernel,
         styles,
         weight_square=weight.square,
         weight_gain=weight.gain,
+        weight_points=weight.points,
         up=layer.up,
         resample_filter=kept.taps_of(layer.resample_filter) if layer.up == 2 else None,
         noise=_noise(layer, noise_mode, len(styles), x.device),
@@ -161,9 +162,16 @@ def _to_rgb(kept: Kept, layer: Any, x: Tensor, w: Tensor, fused_modconv: bool = 
         with counting(None):
             y = modulated(x, layer.weight, styles, demodulate=False)
         return ops.bias_act(y, layer.bias, clamp=clamp)
-    weight = kept.weight.get(layer.weight, x.dtype, 1)
+    weight = kept.weight.get(layer.weight, x, 1)
     y = ops.modulated_conv2d(
-        x, weight.kernel, styles, demodulate=False, weight_gain=weight.gain, bias=layer.bias, clamp=clamp
+        x,
+        weight.kernel,
+        styles,
+        demodulate=False,
+        weight_gain=weight.gain,
+        weight_points=weight.points,
+        bias=layer.bias,
+        clamp=clamp,
     )
     return kept.in_layout(y)
 

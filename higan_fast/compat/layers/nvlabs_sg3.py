@@ -72,7 +72,7 @@ def _serve(
         styles = styles / math.sqrt(layer.in_channels * layer.conv_kernel**2)
     half = layer.use_fp16 and not force_fp32 and x.device.type == "cuda"
     x = x.to(torch.float16 if half else torch.float32)
-    weight = kept.weight.get(layer.weight, x.dtype, 1)
+    weight = kept.weight.get(layer.weight, x, 1)
     demod = None
     if not layer.is_torgb:
         styles = styles * styles.square().mean().rsqrt()
@@ -84,7 +84,7 @@ def _serve(
     plain = _is_plain(layer)
     y = ops.modulated_conv2d(
         x, weight.kernel, styles, demodulate=demod is not None, demod=demod, weight_gain=weight.gain,
-        bias=layer.bias, clamp=clamp if plain else None,
+        weight_points=weight.points, bias=layer.bias, clamp=clamp if plain else None,
     )  # fmt: skip
     if not plain:
         gain, slope = (1.0, 1.0) if layer.is_torgb else (math.sqrt(2), 0.2)

@@ -75,11 +75,11 @@ def _styled(kept: Kept, layer: Any, input: Tensor, style: Tensor, noise: Tensor 
     if noise is None:
         shape = (len(input), 1, input.shape[2] * up, input.shape[3] * up)
         noise = input.new_empty(shape).normal_()
-    weight = kept.weight.get(conv.weight, input.dtype, up)
+    weight = kept.weight.get(conv.weight, input, up)
     y = ops.modulated_conv2d(
         input, weight.kernel, conv.modulation(style), weight_square=weight.square, weight_gain=weight.gain,
-        up=up, resample_filter=taps, noise=noise * layer.noise.weight, bias=layer.activate.bias,
-        activation="lrelu", gain=float(layer.activate.scale),
+        weight_points=weight.points, up=up, resample_filter=taps, noise=noise * layer.noise.weight,
+        bias=layer.activate.bias, activation="lrelu", gain=float(layer.activate.scale),
     )  # fmt: skip
     return kept.in_layout(y)
 
