@@ -24,6 +24,7 @@ from higan_fast.opening import sha256
 from higan_fast.predictors import Predictor
 from higan_fast.predictors.source import load_sources, named
 from higan_fast.probing import Attribution, Boundaries, Comparison, Directions, Samples, Sweep, Verification
+from higan_fast.probing.directions_results import DIRECTIONS_FILES
 from higan_fast.probing.result_files import ResultFiles, fingerprint_of_result
 from higan_fast.probing.sweep import acting_layers
 from higan_fast.run_settings import PLACES, Begun, Settings, device_here, read_begun
@@ -47,9 +48,10 @@ class RunFolder:
     current one; ``attribution/`` scores with one layer's code replaced, and ``attribution.npz`` what they say
     of layers; ``comparison/`` effects of the boundaries of several methods, and ``comparison.npz`` how the
     methods compare; ``sweep/`` scores at many steps, and ``sweep.npz`` what they say, which ``dose.csv``,
-    ``dose.json`` and ``dose.svg`` show; ``directions.npz`` what directions from elsewhere do;
-    ``experiments/`` what experiments found, and measured for that; ``report.html`` with ``report.csv``,
-    ``report.layers.csv``, ``report.methods.csv`` and ``report.dose.csv``.
+    ``dose.json`` and ``dose.svg`` show; ``directions.npz`` what directions from elsewhere do, and
+    ``channels.npz`` single channels; ``experiments/`` what experiments found, and measured for that;
+    ``report.html`` with ``report.csv``, ``report.layers.csv``, ``report.methods.csv`` and
+    ``report.dose.csv``.
     """
 
     def __init__(self, path: str | Path, settings: Settings) -> None:
@@ -241,19 +243,17 @@ class RunFolder:
             self._check_made_from(self.sweep_file, sweep.settings, {"acting": acting}, "dose")
         return sweep
 
-    @cached_property
-    def directions(self) -> Directions:
+    @property
+    def directions_files(self) -> list[Path]:
+        """What was measured of directions of codes, and of styles; the last one measured is the last."""
+        files = filter(Path.exists, (self.path / name for name in DIRECTIONS_FILES))
+        return sorted(files, key=lambda file: file.stat().st_mtime)
+
+    def directions(self, file: Path) -> Directions:
         """What directions from elsewhere do, which must be measured as the samples are drawn."""
-        file = self.path / "directions.npz"
-        if not file.exists():
-            raise FileNotFoundError(
-                f"{file}: is not there yet; give directions with --sefa, --pca, --stylespace or --file"
-            )
         found = Directions.load(file)
-        made_from = self.origin()
-        self._check_made_from(
-            file, found.settings, made_from, "directions (with --sefa, --pca, --stylespace or --file)"
-        )
+        stage = "directions (with --sefa, --pca, --stylespace or --file)"
+        self._check_made_from(file, found.settings, self.origin(), stage)
         return found
 
     def origin(self, of: Sequence[str] = ()) -> dict[str, Any]:

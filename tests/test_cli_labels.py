@@ -119,6 +119,11 @@ def test_single_channels_are_verified_from_the_shell(sampled):
     found = json.loads(run("directions", sampled, "--json").stdout)
     assert [each["name"].split()[0] for each in found["directions"]] == ["0:1", "4:2"]
     assert (found["settings"]["step"], found["settings"]["step_unit"]) == (3, "sd")
+    assert run("directions", sampled, "--sefa", 1, *common).stdout.startswith("1 direction, 4 ")
+    shown = run("inspect", sampled).stdout
+    assert "directions    3, of which 0 surely move a semantic; 4 samples" in shown, "codes and styles"
+    finding = json.loads((sampled / "experiments" / "directions.json").read_text())
+    assert {row["in"] for row in finding["rows"]} == {"codes", "styles"}
     for given, code, message in (
         (("--stylespace", "1-2"), 1, "stylespace (--stylespace): got '1-2', expected a number of channels"),
         (("--stylespace", "99:1"), 1, "got layer 99 of 99:1, expected one of 0 "),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,9 @@ from higan_fast.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from higan_fast.experiments import Finding
+    from higan_fast.probing import Directions
+    from higan_fast.run_folder import RunFolder
     from higan_fast.run_settings import Places
 
 
@@ -87,6 +91,7 @@ def directions(
         principal_components,
         read_directions,
     )
+    from higan_fast.cli.experiments.command import keep
     from higan_fast.cli.stages import say_where
     from higan_fast.engine.precision import chosen_precision
     from higan_fast.probing.channels import parse_channels
@@ -128,10 +133,43 @@ def directions(
         say_where("verifying directions", folder, quiet, precision)
         found = probing.verify_directions(folder.generator, folder.predictor, chosen, **common)
     else:
-        found = folder.directions
+        found = _last(folder)
+    if codes or stylespace is not None:
+        keep(_finding(folder, found), run / "experiments", quiet)
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=2))
     elif as_csv:
         click.echo(found.to_csv(), nl=False)
     else:
         click.echo(found)
+
+
+def _last(folder: RunFolder) -> Directions:
+    """What was measured last."""
+    if not folder.directions_files:
+        raise FileNotFoundError(
+            f"{folder.path / 'directions.npz'}: is not there yet; give directions with --sefa, --pca, "
+            "--stylespace or --file"
+        )
+    return folder.directions(folder.directions_files[-1])
+
+
+def _finding(folder: RunFolder, found: Directions) -> Finding:
+    """What was found just now, and before of the other kind, codes or styles, if that is not stale."""
+    from higan_fast import experiments
+    from higan_fast.files import DamagedError
+    from higan_fast.progress import say
+
+    results = [found]
+    for file in folder.directions_files:
+        try:
+            other = folder.directions(file)
+        except DamagedError:
+            raise
+        except ValueError as error:
+            say(f"left out: {error}")
+            continue
+        if other.of_styles != found.of_styles:
+            results.append(other)
+    results.sort(key=lambda each: each.of_styles)
+    return replace(experiments.directions(results), made_from=folder.origin())

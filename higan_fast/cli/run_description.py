@@ -70,9 +70,7 @@ def describe_run(path: Path) -> dict[str, Any]:
     found["sweep"] = _part(lambda: _sweep(run), run.sweep_file)
     if found["sweep"]["state"] == MISSING:
         found["sweep"] = _no_sweep(run, bool(needed))
-    found["directions"] = _part(lambda: _directions(run), path / "directions.npz")
-    if found["directions"]["state"] == MISSING:
-        found["directions"]["what"] = f"none; {stage_command('directions', run)} --sefa 8 makes one"
+    found["directions"] = _part(lambda: _directions(run))
     found["experiments"] = _part(lambda: _experiments(run))
     report = path / "report.html"
     found["report"] = _part(lambda: _report(run, report, bool(needed)), report)
@@ -260,11 +258,15 @@ def _no_sweep(run: RunFolder, verified: bool) -> Part:
 
 
 def _directions(run: RunFolder) -> Part:
-    found = run.directions
-    names = list(found.boundary_names)
-    moving = [name for name in names if found.moved_by(name)]
-    what = f"{len(names)}, of which {len(moving)} surely move a semantic; {found.samples:,} samples"
-    return {"what": what, "names": names, "moving": moving, "samples": found.samples}
+    """Of codes and of styles; none need be."""
+    results = [run.directions(file) for file in run.directions_files]
+    if not results:
+        return {"state": MISSING, "what": f"none; {stage_command('directions', run)} --sefa 8 makes one"}
+    names = [name for found in results for name in found.boundary_names]
+    moving = [name for found in results for name in found.boundary_names if found.moved_by(name)]
+    samples = max(found.samples for found in results)
+    what = f"{len(names)}, of which {len(moving)} surely move a semantic; {samples:,} samples"
+    return {"what": what, "names": names, "moving": moving, "samples": samples}
 
 
 def _experiments(run: RunFolder) -> Part:

@@ -19,7 +19,7 @@ from higan_fast.generators.base import Generator, check_generator
 from higan_fast.generators.style_space import StyleSpace
 from higan_fast.predictors.base import Predictor, check_predictor
 from higan_fast.probing.choosing import Given, by_name, fitting_together
-from higan_fast.probing.directions_results import Directions
+from higan_fast.probing.directions_results import DIRECTIONS_FILES, Directions
 from higan_fast.probing.effect_files import Measured, hash_of, key_of, name_of
 from higan_fast.probing.measurement import Direction, Measurement
 from higan_fast.probing.null import Kind, Null, directions_of, kinds_of
@@ -83,7 +83,8 @@ def verify_directions(
         label: the class of all base samples; see ``verify``.
         precision: see ``verify``.
         batch_size: at most so many images at once; None: as many as are worth it.
-        out: run folder, which keeps what is measured, and the result as ``directions.npz``.
+        out: run folder, which keeps what is measured, and the result as ``directions.npz``, or in styles as
+            ``channels.npz``.
         progress: whether to show it.
 
     Raises:
@@ -160,7 +161,7 @@ def verify_directions(
             | {"directions": fingerprint_of(named)},
         )
         if out is not None:
-            found.save(Path(out) / "directions.npz")
+            found.save(Path(out) / DIRECTIONS_FILES[of_styles])
     return found
 
 

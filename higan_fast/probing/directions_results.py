@@ -20,6 +20,9 @@ from higan_fast.tables import Table, shown
 
 Array = NDArray[np.float64]
 
+# In a run folder: of directions in codes, and in styles.
+DIRECTIONS_FILES = ("directions.npz", "channels.npz")
+
 COLUMNS = (
     *("direction", "layers", "semantic", "level", "effect", "low", "high", "effect_in_deviations"),
     *("p_value", "p_adjusted", "moves", "top_layer", "top_layer_sure"),
@@ -72,14 +75,14 @@ class Directions:
         return [self.semantics[column].name for column in columns[np.argsort(-relative[columns])]]
 
     def __repr__(self) -> str:
-        return self._table().text()
+        return self.table().text()
 
     def _repr_html_(self) -> str:
-        return self._table().html()
+        return self.table().html()
 
     def to_json(self) -> dict[str, Any]:
         """One object of plain values, as ``higan-fast directions --json`` prints it."""
-        rows = list(self._rows())
+        rows = list(self.rows())
         return {
             "directions": [
                 {
@@ -100,10 +103,16 @@ class Directions:
         text = io.StringIO()
         table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
         table.writeheader()
-        table.writerows({k: "" if v is None else v for k, v in row.items()} for row in self._rows())
+        table.writerows({k: "" if v is None else v for k, v in row.items()} for row in self.rows())
         return text.getvalue()
 
-    def _rows(self) -> Iterator[dict[str, Any]]:
+    @property
+    def of_styles(self) -> bool:
+        """Whether the directions are in the style space, and the layers those that read styles."""
+        return bool(self.settings["space"] == "styles")
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """A row of plain values for each direction, set of layers and semantic, named as in ``COLUMNS``."""
         relative = in_deviations(self.effect, self.deviation)
         for row, name in enumerate(self.boundary_names):
             for place in range(self.effect.shape[1]):
@@ -131,7 +140,8 @@ class Directions:
             "top_layer_sure": bool(self.top_layer_sure[row, column]),
         }
 
-    def _table(self) -> Table:
+    def table(self) -> Table:
+        """What each surely moves, the largest effects first."""
         head = ("direction", "moves", "in SD", "interval", "p (Holm)", "most on layer")
         rows, still = [], []
         names = [semantic.name for semantic in self.semantics]
@@ -145,13 +155,15 @@ class Directions:
             for semantic in moved:
                 at = row, names.index(semantic)
                 top = int(self.top_layer[at])
-                layer = "–" if top < 0 else f"{top}{'' if self.top_layer_sure[at] else ' (not for sure)'}"
+                layer = "–" if top < 0 else f"{top} {self.layers[top].name}"
+                layer += "" if top < 0 or self.top_layer_sure[at] else ", not for sure"
                 ends = f"[{shown(low[at], '+.2f')}, {shown(high[at], '+.2f')}]"
                 p = f"{self.p_adjusted[at]:.2g}"
                 rows.append((name, semantic, shown(effect[at], "+.2f"), ends, p, layer))
         how = f"a step of {self.settings['step']:g} in {self.settings['step_unit']}"
         caption = (
-            f"{len(self.boundary_names)} directions, {len(names)} semantics, {how}, {self.samples:,} "
+            f"{len(self.boundary_names)} direction{'s' * (len(self.boundary_names) != 1)}, "
+            f"{len(names)} semantics, {how}, {self.samples:,} "
             f"samples, {self.images:,} images; beyond {self.settings['num_null']} random directions of each "
             f"kind, corrected for all pairs at {1 - self.settings['confidence']:.2g}"
         )

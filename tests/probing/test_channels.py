@@ -119,7 +119,7 @@ def test_what_is_named_is_verified_and_nothing_is_measured_twice(world, tmp_path
     other = verify_channels(generator, predictor, samples, [(LAST, OWN), (1, 3)], **options)
     assert predictor.images - before < 8 * 3  # memory, and deviations
     same(other, one)
-    same(Directions.load(tmp_path / "directions.npz"), one)
+    same(Directions.load(tmp_path / "channels.npz"), one)
 
 
 def test_the_same_channels_in_any_order_have_the_same_effects(world):

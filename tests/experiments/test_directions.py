@@ -1,0 +1,89 @@
+"""What directions move, as a finding: planted ones in the toy world, and channels beside them."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from higan_fast.boundaries.boundary import Boundary
+from higan_fast.experiments import Finding, directions
+from higan_fast.experiments.directions import MOST_COLUMNS, MOST_ROWS
+from higan_fast.predictors.base import Semantic
+from higan_fast.probing import verify_directions
+from tests.toy import LAYER_OF, toy
+
+QUIET = {"progress": False}
+
+
+@pytest.fixture(scope="module")
+def found():
+    generator, predictor = toy()
+    normals = generator.directions.double().numpy()
+    chosen = [Boundary(f"to {name}", "attribute", "w", normals[layer]) for name, layer in LAYER_OF.items()]
+    chosen.append(Boundary("cost $2 or $3", "attribute", "w", normals[2]))
+    return verify_directions(generator, predictor, chosen, num=64, confidence=0.95, **QUIET)
+
+
+@pytest.fixture(scope="module")
+def of_styles(found):
+    """As if the same had been found of styles, and nothing were sure."""
+    settings = found.settings | {"space": "styles", "step_unit": "sd", "null": "isotropic"}
+    return dataclasses.replace(found, sign=np.zeros_like(found.sign), settings=settings)
+
+
+def test_it_says_what_moves_what_and_on_which_layer(found):
+    finding = directions([found])
+    first, still, how = finding.sentences
+    assert first.startswith(
+        "4 of 5 directions surely move a semantic, by so many SD of its score: to view (view "
+    )
+    for name, layer in LAYER_OF.items():
+        assert f"most on layer {layer}" in first.split(f"to {name} (")[1].split(");")[0]
+    assert still == "Nothing is shown to move constant."
+    assert "One step is 2 in length, taken forth and back on 64 fresh samples" in how
+    assert "32 random directions drawn evenly" in how and "95 % confidence, over 5 × 5 pairs" in how
+    assert finding.images == found.images and len(finding.rows) == 5 * 6 * 5
+    moved = [row for row in finding.rows if row["moves"]]
+    assert len(finding.table.rows) == len(moved) >= 4
+    assert any(row[-1] == "3 paint3" for row in finding.table.rows)
+    assert "moved by cost $2 or $3" in finding.table.notes[0]
+
+
+def test_codes_and_styles_stand_side_by_side(found, of_styles, tmp_path):
+    finding = directions([found, of_styles])
+    assert {row["in"] for row in finding.rows} == {"codes", "styles"}
+    assert "0 of 5 channels surely move a semantic." in finding.sentences
+    assert "standard deviations of the channel over the samples" in finding.sentences[-1]
+    assert "in the style of the same layer" in finding.sentences[-1]
+    finding.save(tmp_path)
+    assert Finding.load(tmp_path / "directions.json").to_json() == finding.to_json()
+    with pytest.raises(ValueError, match="results: got none"):
+        directions([])
+
+
+def test_the_figure_has_a_matrix_for_each(found, of_styles):
+    figure = directions([found, of_styles]).draw()
+    figure.canvas.draw()  # names with a $ are no formulas
+    one, other = figure.axes
+    assert [label.get_text() for label in one.get_xticklabels()] == [s.name for s in found.semantics]
+    texts = [text.get_text() for text in one.texts]
+    assert sum("layer" in text for text in texts) == int((found.sign != 0).sum())
+    assert not any("layer" in text.get_text() for text in other.texts)
+    column = [semantic.name for semantic in found.semantics].index("constant")
+    assert texts[column] == "", "a score that is always the same has no unit"
+
+
+def test_of_many_the_figure_holds_those_that_are_sure(found):
+    rows, columns = 2 * MOST_ROWS, 2 * MOST_COLUMNS
+    shape = (rows, 1, columns)
+    sign = np.zeros((rows, columns), np.int8)
+    sign[50, 40] = sign[60, 7] = 1
+    many = dataclasses.replace(
+        found, boundary_names=tuple(f"d{i}" for i in range(rows)), layers=(), deviation=np.ones(columns),
+        semantics=tuple(Semantic(f"s{i}", "color") for i in range(columns)), sign=sign, effect=np.ones(shape),
+        low=np.ones(shape), high=np.ones(shape), p_values=sign + 0.0, p_adjusted=sign + 0.0,
+        top_layer=np.full(sign.shape, -1), top_layer_sure=np.zeros(sign.shape, np.bool_),
+    )  # fmt: skip
+    (panel,) = directions([many]).figures["panels"]
+    assert (panel["directions"], panel["semantics"]) == (["d50", "d60"], ["s7", "s40"])
+    assert panel["left_out"] == [rows - 2, columns - 2]
