@@ -77,6 +77,12 @@ def test_a_finding_of_another_verification_is_not_served(out):
     assert "Which layers decide" not in (out / "report.html").read_text()
 
 
+def test_four_semantics_are_too_few_to_rank(out):
+    failed = run("ablate", "ranking", out, "--num", 4, code=1)
+    assert "got 4 semantics with a boundary, expected at least 5 to rank" in failed.output
+    assert "got 0.0, expected a positive number" in run("ablate", "ranking", out, "--step", 0, code=1).output
+
+
 def test_own_layers_against_all(out):
     found = Verification.load(out / "verification.npz")
     acting = np.zeros_like(found.layer_beats_null)

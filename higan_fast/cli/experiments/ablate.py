@@ -18,7 +18,7 @@ TOGETHER = option("--confidence", default=0.99, help="Of all intervals together.
 
 @click.group()
 def ablate() -> None:
-    """Find out what a choice of the method is worth: own layers against all."""
+    """Find out what a choice of the method is worth: own layers, accuracy as a sign of effects."""
 
 
 @experiment(
@@ -36,5 +36,22 @@ def layers(run: RunFolder, subject: Subject, **options: Any) -> Finding:
     return experiments.ablate_layers(subject, run.boundaries, run.verification, **options)
 
 
-for command in (layers,):
+@experiment(
+    option("--num", default=192, help="Fresh samples; each takes two images for every semantic."),
+    option("--step", default=2.0, help="How far, in length, as HiGAN's."),
+    TOGETHER,
+    of=("boundaries",),
+    name="ablate-ranking",
+)
+def ranking(run: RunFolder, subject: Subject, **options: Any) -> Finding:
+    """Rank semantics by the accuracy of HiGAN's SVMs, and by what a step along them changes.
+
+    The SVMs are fitted to the samples of the run, whatever method its own boundaries are of.
+    """
+    from higan_fast import experiments
+
+    return experiments.ablate_ranking(subject, run.samples, run.boundaries, **options)
+
+
+for command in (layers, ranking):
     ablate.add_command(command)
