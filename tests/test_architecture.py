@@ -43,7 +43,8 @@ MAY_KNOW = {
     "sampling": {"engine", "generators", "predictors"} | TOOLS,
     "boundaries": {"engine", "sampling", "generators", "predictors", "checkpoints"} | TOOLS,
     "probing": {"statistics", "engine", "sampling", "boundaries", "generators", "predictors"} | TOOLS,
-    "experiments": {"probing", *PROBE, "generators", "predictors"} | TOOLS,
+    # scenes: for calibrate, which needs generators whose truth is known
+    "experiments": {"scenes", "probing", *PROBE, "generators", "predictors"} | TOOLS,
     "report": {"experiments", "probing", *PROBE, "generators", "predictors"} | TOOLS,
     "scenes": {"generators", "predictors", "ops", "checkpoints", "weights", "probing", *PROBE} | TOOLS,
     "environment": {"_native", "ops"},

@@ -6,9 +6,19 @@ figure of what it found. ``cli/experiments/`` makes a command of it.
 
 from higan_fast.experiments.ablate_layers import ablate_layers
 from higan_fast.experiments.ablate_ranking import ablate_ranking
+from higan_fast.experiments.calibrate import calibrate
 from higan_fast.experiments.directions import directions
 from higan_fast.experiments.finding import Finding
 from higan_fast.experiments.hierarchy import hierarchy
 from higan_fast.experiments.subject import Subject, Walk
 
-__all__ = ["Finding", "Subject", "Walk", "ablate_layers", "ablate_ranking", "directions", "hierarchy"]
+__all__ = [
+    "Finding",
+    "Subject",
+    "Walk",
+    "ablate_layers",
+    "ablate_ranking",
+    "calibrate",
+    "directions",
+    "hierarchy",
+]

@@ -87,6 +87,7 @@ class Factors:
 
 
 _PER_ITEM = ("clutter_x", "clutter_z", "clutter_size", "clutter_hue")
+NUM_COLUMNS = sum(MAX_CLUTTER if field.name in _PER_ITEM else 1 for field in fields(Factors))
 _NAMES = tuple(semantic.name for semantic in SEMANTICS)
 
 
@@ -99,10 +100,17 @@ def sample_factors(seed: int, indices: Iterable[int] | Ints) -> Factors:
     index = checked_indices(indices)
     if seed < 0:
         raise ValueError(f"seed: got {seed}, expected a non-negative integer")
-    width = sum(MAX_CLUTTER if field.name in _PER_ITEM else 1 for field in fields(Factors))
-    uniform = np.empty((len(index), width))  # [N, width]
+    uniform = np.empty((len(index), NUM_COLUMNS))
     for row, i in enumerate(index.tolist()):
         np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, i])).random(out=uniform[row])
+    return factors_of(uniform)
+
+
+def factors_of(uniform: Floats) -> Factors:
+    """Returns the rooms of numbers in [0, 1), ``[N, NUM_COLUMNS]``: one decides one factor, in their order.
+
+    The numbers of a uniform distribution give the factors of the world.
+    """
     values: dict[str, Any] = {}
     column = 0
     for field in fields(Factors):

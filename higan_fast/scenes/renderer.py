@@ -19,7 +19,7 @@ from higan_fast.scenes.shading import FACES_X, FACES_Y, FACES_Z, Hits, shade
 
 RENDERER_VERSION = 1  # increment it whenever a pixel changes: image caches are keyed by it
 FIELD_OF_VIEW = 75.0  # degrees
-CHUNK = 4  # rooms rendered at once: their tensors stay in the CPU cache
+RAYS = 65_536  # cast at once: their tensors stay in the CPU cache
 
 
 def render(factors: Factors, resolution: int = 64, supersample: int = 2) -> Tensor:
@@ -68,8 +68,9 @@ def _drawn(factors: Factors, resolution: int, supersample: int) -> Iterator[tupl
     boxes = furnish(factors)
     materials = paint(factors)
     order = np.argsort(boxes.num, kind="stable")  # rooms with equal numbers of boxes share a chunk
-    for start in range(0, len(factors), CHUNK):
-        rows = order[start : start + CHUNK]
+    chunk = max(1, RAYS // (resolution * supersample) ** 2)
+    for start in range(0, len(factors), chunk):
+        rows = order[start : start + chunk]
         drawn = _draw(factors[rows], boxes, materials, rows, resolution, supersample)
         yield torch.from_numpy(rows), *drawn
 

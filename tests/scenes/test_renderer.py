@@ -34,7 +34,7 @@ def test_an_image_does_not_depend_on_its_batch(resolution: int, monkeypatch: pyt
         assert torch.equal(torch.cat(parts), together)
     shuffled = np.random.default_rng(0).permutation(40)
     assert torch.equal(render(sample_factors(3, shuffled), resolution), together[torch.from_numpy(shuffled)])
-    monkeypatch.setattr(renderer, "CHUNK", 11)
+    monkeypatch.setattr(renderer, "RAYS", 11 * 4 * resolution**2)
     assert torch.equal(render(sample_factors(3, range(40)), resolution), together)
 
 

@@ -1,8 +1,9 @@
 """The commands of experiments; ``experiment`` makes one of a function."""
 
 from higan_fast.cli.experiments.ablate import ablate
+from higan_fast.cli.experiments.calibrate import calibrate
 from higan_fast.cli.experiments.hierarchy import hierarchy
 
-EXPERIMENTS = (hierarchy, ablate)
+EXPERIMENTS = (hierarchy, ablate, calibrate)
 
 __all__ = ["EXPERIMENTS"]
