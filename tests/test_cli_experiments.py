@@ -83,6 +83,15 @@ def test_four_semantics_are_too_few_to_rank(out):
     assert "got 0.0, expected a positive number" in run("ablate", "ranking", out, "--step", 0, code=1).output
 
 
+def test_fewer_samples(out):
+    # 0.4 of 256 samples a side: half of them leave 50.
+    printed = run(
+        "ablate", "samples", out, "--sizes", 2, "--refits", 1, "--num", 24, "--boundary", "difference"
+    )
+    assert printed.stdout.startswith("How many samples does a boundary need?")
+    assert "ablate-samples" in json.loads(run("show", out, "--json").stdout)["experiments"]
+
+
 def test_own_layers_against_all(out):
     found = Verification.load(out / "verification.npz")
     acting = np.zeros_like(found.layer_beats_null)

@@ -6,6 +6,7 @@ figure of what it found. ``cli/experiments/`` makes a command of it.
 
 from higan_fast.experiments.ablate_layers import ablate_layers
 from higan_fast.experiments.ablate_ranking import ablate_ranking
+from higan_fast.experiments.ablate_samples import ablate_samples
 from higan_fast.experiments.calibrate import calibrate
 from higan_fast.experiments.directions import directions
 from higan_fast.experiments.finding import Finding
@@ -18,6 +19,7 @@ __all__ = [
     "Walk",
     "ablate_layers",
     "ablate_ranking",
+    "ablate_samples",
     "calibrate",
     "directions",
     "hierarchy",

@@ -54,7 +54,7 @@ def compared(
         semantics=predictor.semantics,
         boundary_names=tuple(names),
         accuracy=np.array([[_or_nan(fit[name].accuracy) for name in names] for fit in whole]),
-        cosine=np.array([[_cosine(fit.halves, name) for name in names] for fit in fits.values()]),
+        cosine=np.array([[cosine_of(fit.halves, name) for name in names] for fit in fits.values()]),
         step_in_sd=np.array([[_step_in_sd(fit[name], settings) for name in names] for fit in whole]),
         effect=effect.mean,
         effect_error=effect.error,
@@ -99,7 +99,7 @@ def own_and_others(measured: Array, deviation: Array, columns: list[int]) -> tup
     return np.stack(own, axis=1), np.stack(squares, axis=1)
 
 
-def _cosine(halves: Sequence[Mapping[str, Boundary]], name: str) -> float:
+def cosine_of(halves: Sequence[Mapping[str, Boundary]], name: str) -> float:
     """Between the normals of two fits; over layers, the mean. NaN where there are no two."""
     if not halves or not all(name in half for half in halves):
         return float("nan")

@@ -18,7 +18,7 @@ TOGETHER = option("--confidence", default=0.99, help="Of all intervals together.
 
 @click.group()
 def ablate() -> None:
-    """Find out what a choice of the method is worth: own layers, accuracy as a sign of effects."""
+    """Find out what a choice of the method is worth: own layers, samples, accuracy."""
 
 
 @experiment(
@@ -53,5 +53,29 @@ def ranking(run: RunFolder, subject: Subject, **options: Any) -> Finding:
     return experiments.ablate_ranking(subject, run.samples, run.boundaries, **options)
 
 
-for command in (layers, ranking):
+@experiment(
+    option(
+        "--boundary",
+        "method",
+        default="svm",
+        type=click.Choice(["svm", "logistic", "ridge", "lda", "difference", "pattern"]),
+        help="How to fit.",
+    ),
+    click.option("--C", "C", type=float, help="Weight of the data.  [default: 1 for svm, 0.1 for logistic]"),
+    option("--sizes", default=4, help="How many sizes, from as few samples as can be up to all."),
+    option("--refits", default=3, help="Of each size at most, to parts that share no sample."),
+    option("--num", default=48, help="Fresh samples; each takes two images for every refit and semantic."),
+    option("--step", default=2.0, help="How far, in length."),
+    TOGETHER,
+    of=("boundaries",),
+    name="ablate-samples",
+)
+def samples(run: RunFolder, subject: Subject, **options: Any) -> Finding:
+    """Fit boundaries to fewer samples: accuracy, cosine, and what they still move on fresh ones."""
+    from higan_fast import experiments
+
+    return experiments.ablate_samples(subject, run.samples, run.boundaries, **options)
+
+
+for command in (layers, ranking, samples):
     ablate.add_command(command)
