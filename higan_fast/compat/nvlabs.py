@@ -16,7 +16,8 @@ from torch import Tensor
 from higan_fast import ops
 from higan_fast.compat.filters import for_ops, four_sides, setup_filter, size_of, two_factors
 from higan_fast.compat.tally import note
-from higan_fast.ops.implementation import Impl
+from higan_fast.ops.implementation import Impl, why_reference
+from higan_fast.ops.winograd import convolve_3x3
 
 __all__ = [
     "bias_act",
@@ -74,7 +75,7 @@ def upfirdn2d(
     """``torch_utils.ops.upfirdn2d.upfirdn2d``: see ``higan_fast.ops.upfirdn2d``.
 
     A filter ``[k, k]`` that is the product of one for rows and columns runs as two passes of k taps, unless a
-    gradient is recorded.
+    gradient is recorded and no kernel of ours has it.
 
     Raises:
         ValueError: if ``impl`` is unknown, or an argument has a shape or range that it must not have.
@@ -83,10 +84,11 @@ def upfirdn2d(
     (up_x, up_y), (down_x, down_y) = two_factors("up", up), two_factors("down", down)
     sides, gain = four_sides(padding), float(gain)
     # Of two passes each keeps its input for the gradient, and small filters gain nothing that pays for it.
-    is_recorded = f is not None and torch.is_grad_enabled() and x.requires_grad
-    filter_ = f if f is not None and is_recorded else for_ops(f, x)
+    is_recorded = torch.is_grad_enabled() and x.requires_grad
+    by_kernel = not is_recorded or not why_reference("upfirdn2d", x, differentiable=True)
+    filter_ = for_ops(f, x) if f is None or by_kernel else f
     if up_x == up_y and down_x == down_y:
-        note("upfirdn2d", "upfirdn2d", x, filter_, reason=_asked(impl))
+        note("upfirdn2d", "upfirdn2d", x, filter_, reason=_asked(impl), differentiable=True)
         return ops.upfirdn2d(
             x, filter_, up=up_x, down=down_x, padding=sides, flip_filter=flip_filter, gain=gain, impl=ours
         )
@@ -220,6 +222,8 @@ def _conv(x: Tensor, w: Tensor, stride: int, sides: list[int], groups: int, flip
     if left != right or top != bottom or left < 0 or top < 0:
         x, left, top = F.pad(x, sides), 0, 0
     w = w if flip_weight else w.flip(2, 3)
+    if w.shape[2:] == (3, 3) and stride == left == top == groups == 1:
+        return convolve_3x3(x, w)
     return F.conv2d(x, w, stride=stride, padding=(top, left), groups=groups)
 
 

@@ -100,7 +100,7 @@ def counting(tally: Tally | None) -> Iterator[None]:
         _active.tally, _active.quiet = before
 
 
-def note(what: str, op: str, *tensors: Tensor | None, reason: str = "") -> None:
+def note(what: str, op: str, *tensors: Tensor | None, reason: str = "", differentiable: bool = False) -> None:
     """Counts a call of ``what``, which runs ``op`` on these tensors.
 
     Args:
@@ -108,8 +108,9 @@ def note(what: str, op: str, *tensors: Tensor | None, reason: str = "") -> None:
         op: one of ours; it runs its kernel wherever that is available.
         tensors: its arguments; the first one determines device and dtype.
         reason: why the call does not reach the op's kernel, where that is known already.
+        differentiable: whether the op's kernel has a formula for its gradient.
     """
     if torch.compiler.is_compiling() or _active.quiet:
         return
-    reason = reason or why_reference(op, *tensors)
+    reason = reason or why_reference(op, *tensors, differentiable=differentiable)
     (_active.tally or _direct).add(what, "reference" if reason else "kernel", reason)

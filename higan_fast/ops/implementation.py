@@ -41,12 +41,12 @@ def check_impl(impl: str) -> None:
         raise ValueError(f"impl: got {impl!r}, expected one of {list(get_args(Impl))}")
 
 
-def use_native(op: str, impl: Impl, *tensors: Tensor | None) -> bool:
+def use_native(op: str, impl: Impl, *tensors: Tensor | None, differentiable: bool = False) -> bool:
     """Returns whether ``op`` runs its kernel on these tensors; the first one determines device and dtype.
 
     ``"auto"`` uses the kernel wherever it is available, unless a gradient is needed or a derivative is
     carried forth (forward mode). A kernel's backward pass re-runs the reference, so running the reference in
-    the first place is faster.
+    the first place is faster, unless the kernel is ``differentiable``: has a formula for its gradient.
 
     Raises:
         ValueError: if ``impl`` is unknown.
@@ -56,7 +56,7 @@ def use_native(op: str, impl: Impl, *tensors: Tensor | None) -> bool:
     if impl == "reference":
         return False
     if impl == "auto":
-        return not why_reference(op, *tensors)
+        return not why_reference(op, *tensors, differentiable=differentiable)
     x = tensors[0]
     assert x is not None
     problem = FORWARD if _is_forward_mode() else why_not_native(op, x.device, x.dtype)
@@ -65,15 +65,19 @@ def use_native(op: str, impl: Impl, *tensors: Tensor | None) -> bool:
     return True
 
 
-def why_reference(op: str, *tensors: Tensor | None) -> str:
-    """Returns why ``impl="auto"`` runs the reference on these tensors; empty: it runs the kernel."""
+def why_reference(op: str, *tensors: Tensor | None, differentiable: bool = False) -> str:
+    """Returns why ``impl="auto"`` runs the reference on these tensors; empty: it runs the kernel.
+
+    On CUDA gradients always take the reference: its convolutions and theirs are the faster ones there.
+    """
     x = tensors[0]
     assert x is not None
     if _only_reference:
         return "kernels are turned off"
     if _is_forward_mode():
         return FORWARD
-    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
+    needed = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+    if needed and (not differentiable or x.device.type != "cpu" or _is_transformed()):
         return "a gradient is needed"
     return why_not_native(op, x.device, x.dtype)
 
@@ -81,6 +85,11 @@ def why_reference(op: str, *tensors: Tensor | None) -> str:
 def _is_forward_mode() -> bool:
     """Whether derivatives are carried forth, as in ``torch.func.jvp``; kernels would drop them silently."""
     return torch.autograd.forward_ad._current_level >= 0
+
+
+def _is_transformed() -> bool:
+    """Whether ``torch.func`` computes the gradient, which does not know formulas of registered operators."""
+    return not torch.compiler.is_compiling() and torch._C._functorch.peek_interpreter_stack() is not None
 
 
 @torch.compiler.assume_constant_result

@@ -22,7 +22,7 @@ from higan_fast.ops.implementation import SPLIT, Impl, use_native, why_not_nativ
 from higan_fast.ops.layout import small
 from higan_fast.ops.registration import register
 from higan_fast.ops.upfirdn2d import upfirdn2d
-from higan_fast.ops.winograd import runs_on
+from higan_fast.ops.winograd import convolve_3x3, runs_on
 
 Convolution = Literal["auto", "library", "fused"]
 EPSILON = 1e-8
@@ -113,7 +113,7 @@ def modulated_conv2d(
         demod = weight_gain.expand(styles.shape[0], -1) if demod is None else demod * weight_gain
     arguments = (
         x, weight, None if modulated else styles, demod, up, resample_filter, noise, bias, activation, gain,
-        clamp, next_styles, convolution, weight_points,
+        clamp, next_styles, "library" if impl == "reference" else convolution, weight_points,
     )  # fmt: skip
     result: Tensor = (_op if native else in_passes)(*arguments)
     return result
@@ -167,13 +167,17 @@ def in_passes(
             x = x.repeat_interleave(styles.shape[0] // x.shape[0], 0)
         x = x * _per_channel(styles, x)
     kernel = weight.to(x.dtype)
-    if up == 1:
+    # A reference that stands in for a kernel may itself have kernels in it.
+    impl: Impl = "reference" if convolution == "library" else "auto"
+    if up == 1 and impl == "auto":
+        x = convolve_3x3(x, kernel) if weight.shape[-1] == 3 else F.conv2d(x, kernel)
+    elif up == 1:
         x = F.conv2d(x, kernel, padding=weight.shape[-1] // 2)
     else:
         assert resample_filter is not None
         x = F.conv_transpose2d(x, kernel.transpose(0, 1), stride=2)  # [N, O, 2H + k − 2, 2W + k − 2]
         pad = _fir_padding(weight, resample_filter)
-        x = upfirdn2d(x, resample_filter, padding=[pad] * 4, gain=4, impl="reference")
+        x = upfirdn2d(x, resample_filter, padding=[pad] * 4, gain=4, impl=impl)
     if gain is None:
         gain = ACTIVATIONS[activation].default_gain
     if demod is not None:

@@ -9,22 +9,29 @@ import torch
 from torch import Tensor
 from torch.library import custom_op, infer_schema
 
+Backward = Callable[..., tuple[Tensor | None, ...] | None]
+
 
 def register(
     name: str,
     reference: Callable[..., Any],
     native: Callable[..., Any],
     fake: Callable[..., Any],
+    backward: Backward | None = None,
 ) -> Callable[..., Any]:
     """Registers ``native`` with ``reference``'s signature, and returns the operator.
 
-    The backward pass re-runs the reference and differentiates it. Higher-order gradients work.
+    The backward pass re-runs the reference and differentiates it, unless ``backward`` computes the gradients.
+    Higher-order gradients work.
 
     Args:
         name: the op's name.
         reference: the same computation in differentiable PyTorch; its annotations become the schema.
         native: allocates the result and fills it with kernels.
         fake: only allocates the result, with the same shape, dtype and strides.
+        backward: ``backward(arguments, needed, *gradients)``: the gradients of the arguments, with None
+            where none is needed, or None for all: then the reference is re-run. It consists of
+            differentiable operators, so that gradients have gradients.
     """
     schema = infer_schema(reference, mutates_args=())
     op = custom_op(f"higan_fast::{name}", native, mutates_args=(), schema=schema)
@@ -36,6 +43,16 @@ def register(
         ctx.save_for_backward(*[inputs[i] for i in ctx.places])
 
     def differentiate(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        if backward is not None:
+            given = list(ctx.others)
+            for i, tensor in zip(ctx.places, ctx.saved_tensors, strict=True):
+                given[i] = tensor
+            found = backward(given, ctx.needs_input_grad, *grads)
+            if found is not None:
+                return found
+        return rerun(ctx, *grads)
+
+    def rerun(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         again = torch.is_grad_enabled()  # the gradient itself will be differentiated
         with torch.enable_grad():
             args = list(ctx.others)

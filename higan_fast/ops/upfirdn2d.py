@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -53,7 +54,7 @@ def upfirdn2d(
     Raises:
         ValueError: if a shape is not as stated, or the result would be empty.
     """
-    native = use_native("upfirdn2d", impl, x, filter)
+    native = use_native("upfirdn2d", impl, x, filter, differentiable=not filter.requires_grad)
     check_image(x)
     if filter.ndim not in (1, 2):
         raise ValueError(f"filter: got shape {tuple(filter.shape)}, expected [k] or [kh, kw]")
@@ -132,4 +133,19 @@ def _native_upfirdn2d(
     return out
 
 
-_op = register("upfirdn2d", _reference, _native_upfirdn2d, _fake)
+def _backward(given: list[Any], needed: Sequence[bool], grad: Tensor) -> tuple[Tensor | None, ...] | None:
+    """The transpose of it: up- and downsampling change places, and the filter is mirrored."""
+    x, filter, up, down, (left, _, top, _), flip_filter, gain = given
+    if needed[1]:
+        return None
+    (height, width), (rows, columns) = x.shape[2:], (filter.shape[0], filter.shape[-1])
+    padding = [
+        columns - left - 1,
+        width * up - grad.shape[3] * down + left - up + 1,
+        rows - top - 1,
+        height * up - grad.shape[2] * down + top - up + 1,
+    ]
+    return _op(grad, filter, down, up, padding, not flip_filter, gain), *[None] * 6
+
+
+_op = register("upfirdn2d", _reference, _native_upfirdn2d, _fake, _backward)

@@ -45,6 +45,46 @@ def test_setup_filter_sums_to_one():
     assert torch.allclose(setup_filter(), torch.tensor([1, 3, 3, 1]) / 8)
 
 
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize(
+    "up, down, padding, taps",
+    [
+        (1, 2, [1, 1, 1, 1], (4,)),
+        (2, 1, [2, 1, 2, 1], (4,)),
+        (3, 2, [3, 0, -1, 2], (3, 2)),
+        (1, 3, [2] * 4, (5,)),
+    ],
+)
+def test_second_derivatives_of_the_kernel(up, down, padding, taps, flip):
+    """As R1 takes them; the kernel's gradient is the same op with up and down exchanged."""
+    random = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 3, 9, 8, dtype=torch.float64, generator=random, requires_grad=True)
+    filter = torch.randn(taps, dtype=torch.float64, generator=random)
+    options = {"up": up, "down": down, "padding": padding, "flip_filter": flip, "gain": 1.7}
+    found = []
+    for impl in ("auto", "reference"):
+        y = upfirdn2d(x, filter, impl=impl, **options)
+        [first] = torch.autograd.grad(y.pow(3).sum(), x, create_graph=True)
+        [second] = torch.autograd.grad(first.square().sum(), x)
+        found.append((y, first, second))
+    assert found[0][0].grad_fn.name() != found[1][0].grad_fn.name()
+    for ours, expected in zip(*found, strict=True):
+        assert (ours - expected).norm() <= 1e-14 * expected.norm()
+    native = lambda x: upfirdn2d(x, filter, impl="native", **options)  # noqa: E731
+    assert torch.autograd.gradcheck(native, x) and torch.autograd.gradgradcheck(native, x, fast_mode=True)
+
+
+def test_a_filter_that_is_trained_gets_its_gradient():
+    x, taps = torch.randn(1, 2, 5, 6, dtype=torch.float64), setup_filter().double().requires_grad_()
+    for impl in ("auto", "native"):
+        assert torch.autograd.gradcheck(lambda taps: upfirdn2d(x, taps, up=2, padding=2, impl=impl), taps)  # noqa: B023
+    x.requires_grad_()
+    [found] = torch.autograd.grad(upfirdn2d(x, taps, down=2, padding=2, impl="native").sum(), taps)
+    [expected] = torch.autograd.grad(upfirdn2d(x, taps, down=2, padding=2, impl="reference").sum(), taps)
+    torch.testing.assert_close(found, expected)
+    torch.func.grad(lambda x: upfirdn2d(x, setup_filter().double(), down=2).sum())(x)
+
+
 def test_gradient():
     x = torch.randn(2, 2, 4, 5, dtype=torch.float64, requires_grad=True)
     taps = setup_filter().double()

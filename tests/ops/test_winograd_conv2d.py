@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from higan_fast import _native
 from higan_fast.generators.prepared import prepare
 from higan_fast.ops import finish_block, modulated_conv2d
-from higan_fast.ops.winograd import at_points, weight_at_points
+from higan_fast.ops.implementation import only_reference
+from higan_fast.ops.winograd import at_points, convolve_3x3, weight_at_points
 from tests.tolerances import assert_near
 
 # Of each tile's sums, before and after the products.
@@ -133,3 +134,48 @@ def test_where_it_pays(monkeypatch):
     assert prepare(weight, torch.bfloat16, 1, 256).points is None
     monkeypatch.setattr(_native, "load", lambda: (None, "it has not been built"))
     assert weight_at_points(weight, 256) is None
+
+
+def derivatives(convolve, dtype, needed=(True, True)):
+    """The result, the gradients of both, and the gradients of the squares of these."""
+    x, weight = (seeded(*shape).to(dtype) for shape in ((2, 16, 16, 17), (24, 16, 3, 3)))
+    x = x.contiguous(memory_format=torch.channels_last).requires_grad_(needed[0])
+    weight.requires_grad_(needed[1])
+    given = [tensor for tensor in (x, weight) if tensor.requires_grad]
+    y = convolve(x, weight)
+    first = torch.autograd.grad(F.softplus(y).square().sum(), given, create_graph=True)
+    second = torch.autograd.grad(sum(value.square().sum() for value in first), given)
+    return [y.detach(), *(value.detach() for value in first), *second]
+
+
+@pytest.mark.parametrize("needed", [(True, True), (True, False), (False, True)])
+def test_derivatives_of_a_training(needed, monkeypatch):
+    names = launches(monkeypatch)
+    found = derivatives(convolve_3x3, torch.float32, needed)
+    assert names.count("winograd_conv2d") >= 1 + needed[0]
+    exact = derivatives(lambda x, weight: F.conv2d(x, weight, padding=1), torch.float64, needed)
+    for ours, expected in zip(found, exact, strict=True):
+        assert (ours - expected).norm() <= 1e-5 * expected.norm()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own code for forward mode
+def test_a_training_elsewhere_takes_the_library(monkeypatch):
+    names = launches(monkeypatch)
+    x, weight = seeded(2, 16, 16, 16), seeded(16, 16, 3, 3).requires_grad_()
+    convolve_3x3(x.double(), weight.double())
+    convolve_3x3(x[:1], weight)
+    convolve_3x3(x, weight[:8])
+    with only_reference():
+        convolve_3x3(x, weight)
+    torch.func.grad(lambda weight: convolve_3x3(x, weight).sum())(weight)
+    torch.func.jvp(lambda weight: convolve_3x3(x, weight), (weight.detach(),), (weight.detach(),))
+    assert not names
+
+
+def test_operator_as_torch_sees_it():
+    for layout in (torch.channels_last, torch.contiguous_format):
+        x = seeded(2, 16, 16, 16).contiguous(memory_format=layout).requires_grad_()
+        args = (x, seeded(16, 16, 3, 3).requires_grad_())
+        torch.library.opcheck(torch.ops.higan_fast.convolve_3x3.default, args, rtol=1e-4, atol=1e-4)
+    compiled = torch.compile(lambda x, weight: convolve_3x3(x, weight), fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(*args), F.conv2d(*args, padding=1), rtol=1e-4, atol=1e-4)
