@@ -290,7 +290,7 @@ class RunFolder:
         found = Finding.load(file)
         known = {"num_samples": "samples", "boundaries": "boundaries", "verification": "verification"}
         of = [part for name, part in known.items() if name in found.made_from]
-        stage = found.experiment.replace("-", " ", 1)
+        stage = found.experiment.replace("-", " ", 1) + (f" (of {found.of})" if found.of else "")
         self._check_made_from(file, dict(found.made_from), self.origin(of), stage)
         return found
 

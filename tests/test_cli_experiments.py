@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from higan_fast.probing import Verification
+from higan_fast.scenes.factors import SEMANTICS
 from tests.report.page import Page
 from tests.test_cli import files, run
 
@@ -102,3 +103,23 @@ def test_own_layers_against_all(out):
     assert "ablate-layers" in json.loads(run("inspect", out, "--json").stdout)["experiments"]["names"]
     assert "images/s" not in run("ablate", "layers", out, "--num", 24).stderr
     assert "got 23" in run("ablate", "layers", out, "--num", 23, code=1).output
+
+
+def test_each_pair_of_a_transition_is_a_finding_of_its_own(out):
+    one, other = SEMANTICS[4].name, SEMANTICS[8].name
+    options = ("--num", 16, "--steps", "1,3", "--by", "largest", "--quiet")
+    pair = run("transition", out, "--from", one, "--to", other, *options).stdout
+    pairs = run("transition", out, "--semantic", one, "--semantic", other, *options).stdout
+    folder, of = out / "experiments", f"transition.{one}-to-{other}"
+    assert (folder / f"{of}.png").is_file() and (folder / "transition.png").is_file()
+    assert (folder / f"transition/{one}-to-{other}.png").is_file()
+    shown = run("show", out).stdout
+    assert pair in shown and pairs in shown
+    assert json.loads(run("show", out, "--json").stdout)["experiments"][of]["of"] == f"{one}-to-{other}"
+    assert of in json.loads(run("inspect", out, "--json").stdout)["experiments"]["names"]
+    run("report", out)
+    page = Page((out / "report.html").read_text())
+    assert page.find("section", id=f"experiment-{of}") and f"From {one} to {other}" in page.text
+    assert page.find("a", href=f"experiments/{of}.csv")
+    (folder / f"{of}.json").write_text("{")
+    assert "run higan-fast transition again" in run("show", out, code=1).output

@@ -204,7 +204,7 @@ def show(run: Path, as_json: bool, as_csv: bool) -> None:
         others["attribution"] = attribution and attribution.to_json()
         others["comparison"] = comparison and comparison.to_json()
         others["sweep"] = sweep and sweep.to_json()
-        others["experiments"] = {finding.experiment: finding.to_json() for finding in findings}
+        others["experiments"] = {finding.stem: finding.to_json() for finding in findings}
         click.echo(json.dumps(current.to_json() | others, indent=2))
     elif as_csv:
         click.echo(to_csv([current, *beside]), nl=False)

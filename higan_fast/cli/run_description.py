@@ -272,7 +272,7 @@ def _directions(run: RunFolder) -> Part:
 def _experiments(run: RunFolder) -> Part:
     """Those that are done; none need be."""
     found, stale = run.findings()
-    names = [finding.experiment for finding in found]
+    names = [finding.stem for finding in found]
     what = {"what": ", ".join(names) or "none; higan-fast --help lists them", "names": names}
     if stale:
         return {"state": STALE, **what, "problem": "; ".join(stale)}

@@ -12,6 +12,7 @@ from higan_fast.experiments.directions import directions
 from higan_fast.experiments.finding import Finding
 from higan_fast.experiments.hierarchy import hierarchy
 from higan_fast.experiments.subject import Subject, Walk
+from higan_fast.experiments.transition import transition
 
 __all__ = [
     "Finding",
@@ -23,4 +24,5 @@ __all__ = [
     "calibrate",
     "directions",
     "hierarchy",
+    "transition",
 ]

@@ -133,12 +133,12 @@ def dumbbells(
 
 
 def write_figures(finding: Finding, folder: Path) -> list[Path]:
-    """Writes NAME.svg and NAME.png; without Matplotlib removes them, for they would be of another finding.
+    """Writes STEM.svg and STEM.png; without Matplotlib removes them, for they would be of another finding.
 
     Returns:
         What was written.
     """
-    paths = [folder / f"{finding.experiment}.{ending}" for ending in ("svg", "png")]
+    paths = [folder / f"{finding.stem}.{ending}" for ending in ("svg", "png")]
     try:
         matplotlib = _matplotlib()
     except ModuleNotFoundError:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from higan_fast.files import DamagedError, json_checksum, write_whole
 from higan_fast.tables import Table, shown
@@ -48,6 +49,7 @@ class Finding:
         images: how many images were synthesised.
         settings: how it was made.
         made_from: what must still be so for it to be true of a run folder (``RunFolder.origin``).
+        of: which of several it is, such as "bed-to-table"; each has files of its own.
     """
 
     experiment: str
@@ -61,6 +63,12 @@ class Finding:
     figures: Mapping[str, Any] = field(default_factory=dict)
     pictures: Mapping[str, str] = field(default_factory=dict)
     made_from: Mapping[str, Any] = field(default_factory=dict)
+    of: str = ""
+
+    @property
+    def stem(self) -> str:
+        """What its files are called, without their endings: ``"transition.bed-to-table"``."""
+        return f"{self.experiment}.{quote(self.of, safe=' ')}" if self.of else self.experiment
 
     def __repr__(self) -> str:
         return "\n".join([self.title, *self.sentences, self.table.text(), *self.limits])
@@ -99,16 +107,16 @@ class Finding:
         return text.getvalue()
 
     def save(self, folder: Path) -> None:
-        """Writes NAME.csv and NAME.json into a folder."""
-        with write_whole(folder / f"{self.experiment}.csv") as file:
+        """Writes STEM.csv and STEM.json into a folder."""
+        with write_whole(folder / f"{self.stem}.csv") as file:
             file.write(self.to_csv().encode())
         values = self.to_json()
-        with write_whole(folder / f"{self.experiment}.json") as file:
+        with write_whole(folder / f"{self.stem}.json") as file:
             file.write(json.dumps(values | {"sha256": json_checksum(values)}, indent=2).encode())
 
     @classmethod
     def load(cls, path: Path) -> Finding:
-        """Reads NAME.json.
+        """Reads STEM.json.
 
         Raises:
             DamagedError: when it does not hold a finding of this version, or was changed.
@@ -125,5 +133,5 @@ class Finding:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DamagedError(
                 f"{path}: not a finding of this version, or a damaged one ({error}); run "
-                f"higan-fast {path.stem.replace('-', ' ')} again"
+                f"higan-fast {path.name.partition('.')[0].replace('-', ' ')} again"
             ) from error

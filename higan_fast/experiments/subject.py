@@ -234,6 +234,7 @@ class Subject:
         drawn, *_ = self._curves(curves, steps, step_unit, "drawing", [curve.boundary for curve in curves])
         return drawn.images(samples, steps, side)
 
+    @torch.inference_mode()
     def codes(self, like: Boundary, samples: Sequence[int]) -> Codes:
         """The codes of samples that ``walk`` moves, drawn as those of a boundary were."""
         return self._curves([], [], "norm", "", [like])[0].codes(samples)

@@ -120,7 +120,7 @@ def _drawn(normals: Array, seed: int, num: int, stream: int, codes: Array | None
 
 def _centred(boundary: Boundary, codes: Codes) -> Array:
     """The codes less their mean, in the shape of a normal: ``[N, D]``, or ``[N, L, D]``."""
-    values = _in_space(boundary.space, codes).detach().double().cpu().numpy()
+    values = in_space(boundary.space, codes).detach().double().cpu().numpy()
     if values.ndim > boundary.normal.ndim + 1:  # one normal for all layers: the codes of one after the other
         values = values[np.arange(len(values)), np.arange(len(values)) % values.shape[1]]
     return np.asarray(values - values.mean(axis=0))
@@ -128,14 +128,14 @@ def _centred(boundary: Boundary, codes: Codes) -> Array:
 
 def _in_deviations(random: Sequence[Array], space: Space, codes: Codes) -> list[Array]:
     """The same directions, as long as the codes' standard deviation along each."""
-    drawn = _in_space(space, codes).detach().cpu().numpy()
+    drawn = in_space(space, codes).detach().cpu().numpy()
     lengths = [np.asarray(along(drawn, normal)) for normal in random]
     return [n * (s[0] if len(s) == 1 else s[:, None]) for n, s in zip(random, lengths, strict=True)]
 
 
 def _differ(boundary: Boundary, codes: Codes) -> NDArray[np.bool_]:
     """Which entries differ from sample to sample, in the shape of a normal."""
-    values = _in_space(boundary.space, codes)
+    values = in_space(boundary.space, codes)
     differ = np.asarray((values != values[:1]).any(dim=0).cpu())
     if differ.ndim > boundary.normal.ndim:  # one normal for all layers
         differ = np.asarray(differ.any(axis=0))
@@ -146,5 +146,6 @@ def _differ(boundary: Boundary, codes: Codes) -> NDArray[np.bool_]:
     return differ
 
 
-def _in_space(space: Space, codes: Codes) -> Tensor:
+def in_space(space: Space, codes: Codes) -> Tensor:
+    """The codes in a space, ``[N, D]``, or ``[N, L, D]`` in "layers"."""
     return {"z": codes.z, "w": codes.w, "layers": codes.codes}[space]

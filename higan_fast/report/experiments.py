@@ -6,6 +6,7 @@ import base64
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -42,11 +43,11 @@ def experiment(finding: Finding, folder: Path) -> Section:
         finding: what was found.
         folder: holds its figure and its pictures; those that are missing are left out.
     """
-    name = finding.experiment
+    name = finding.stem
     drawing = folder / f"{name}.svg"
     return Section(
-        anchor=f"experiment-{name}",
-        short=name.replace("-", " ").capitalize(),
+        anchor=f"experiment-{quote(name)}",
+        short=name.replace("-", " ").replace(".", " ").capitalize(),
         title=finding.title,
         sentences=tuple(finding.sentences),
         limits=tuple(finding.limits),
@@ -57,7 +58,7 @@ def experiment(finding: Finding, folder: Path) -> Section:
             for picture, shows in finding.pictures.items()
             if (folder / picture).is_file()
         ),
-        csv=f"{name}.csv",
+        csv=quote(f"{name}.csv"),
         images=finding.images,
     )
 

@@ -3,7 +3,8 @@
 from higan_fast.cli.experiments.ablate import ablate
 from higan_fast.cli.experiments.calibrate import calibrate
 from higan_fast.cli.experiments.hierarchy import hierarchy
+from higan_fast.cli.experiments.transition import transition
 
-EXPERIMENTS = (hierarchy, ablate, calibrate)
+EXPERIMENTS = (hierarchy, transition, ablate, calibrate)
 
 __all__ = ["EXPERIMENTS"]

@@ -26,7 +26,7 @@ def experiment(
     """Makes a command of a function ``measure(run, subject, **options) -> Finding``.
 
     The command writes RUN/experiments/NAME.json, .csv, .svg and .png, and prints what was found. What is
-    measured on the way is kept in RUN/experiments/NAME/.
+    measured on the way is kept in RUN/experiments/NAME/. (NAME is followed by what a finding is of.)
 
     Args:
         options: those of its own.
@@ -90,6 +90,6 @@ def keep(finding: Finding, folder: Path, quiet: bool) -> None:
     finding.save(folder)
     if not quiet:
         endings = "json,csv" + "".join(f",{path.suffix[1:]}" for path in drawn)
-        say(f"written: {folder / finding.experiment}.{{{endings}}}")
+        say(f"written: {folder / finding.stem}.{{{endings}}}")
         if not drawn:
             say("no figure: it is drawn by Matplotlib; pip install 'higan_fast[figures]'")
