@@ -34,7 +34,7 @@ def pair_told(
         f"{second} and no longer {first}, {sure} than along random directions as long: "
         f"{_last(found.random_flipped, confidence)}.",
         f"{_last(~found.first, confidence)} have lost {first}, and {_last(found.second, confidence)} have "
-        f"{second}.",
+        f"{second}{_most(found, confidence)}.",
         _change_told(found.change, first, second),
         _passing_told(found, confidence),
         f"The samples are the first that have {first} and not {second}: {found.available:,} of "
@@ -169,6 +169,15 @@ def _change_told(change: Change, first: str, second: str) -> str:
         f"Between step {change.before:g} and step {change.after:g} {second} overtakes: from then on more "
         f"samples have it alone than {first} alone, surely after step {change.surely_after:g}{by}."
     )
+
+
+def _most(seen: Seen, confidence: float) -> str:
+    """At which step most have the second class, where that is not the last one."""
+    found = shares(seen.second, confidence)
+    place = int(found[0].argmax())
+    if found[0, place] == found[0, -1]:
+        return ""
+    return f" (more at step {seen.steps[place]:g}, {in_percent(found[:, place])})"
 
 
 def _passing_told(seen: Seen, confidence: float) -> str:
