@@ -57,7 +57,9 @@ def test_projector(network, tmp_path, capsys):
     assert last < first
     with Image.open(out) as found:
         assert found.size == (16, 16)
-    assert "a gradient is needed" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "a gradient is needed" in printed
+    assert " s a step plain, " in printed
 
 
 def test_every_example_is_tested():

@@ -18,17 +18,20 @@ LEARNING_RATE = 1e-4
 
 
 def losses(
-    subject: Subject, steps: int, batch: int, patched: bool, gradients: Any = "ours"
+    subject: Subject, steps: int, batch: int, patched: bool, gradients: Any = "ours", nudged: bool = False
 ) -> tuple[Tensor, float]:
     """Returns the losses of both networks at each step, ``[steps, 2]``, and the seconds of a step.
 
     Every ``REGULARISE_EVERY``-th step adds R1 to the discriminator's loss and path length to the generator's.
+    With ``nudged`` each weight begins one rounding of float32 higher or lower.
     """
     assert subject.discriminator is not None
     torch.manual_seed(0)
     generator, discriminator = subject.made(), subject.discriminator().train()
     generator.train().requires_grad_()
     discriminator.requires_grad_()
+    for network in (generator, discriminator) if nudged else ():
+        _nudge(network)
     real = torch.rand(batch, 3, subject.size, subject.size) * 2 - 1
     optimisers = [
         torch.optim.Adam(n.parameters(), LEARNING_RATE, (0.0, 0.99)) for n in (generator, discriminator)
@@ -46,6 +49,14 @@ def losses(
             seconds.append(time.perf_counter() - begin)
             found.append([of_d.item(), of_g.item()])
     return torch.tensor(found), sorted(seconds)[len(seconds) // 2]
+
+
+@torch.no_grad()
+def _nudge(network: torch.nn.Module) -> None:
+    random = torch.Generator().manual_seed(0)
+    for parameter in network.parameters():
+        sign = torch.randint(0, 2, parameter.shape, generator=random) * 2 - 1
+        parameter.mul_(1 + sign * torch.finfo(torch.float32).eps)
 
 
 def _of_discriminator(

@@ -40,13 +40,38 @@ def test_a_script_with_its_arguments(script, monkeypatch):
     patched = run.invoke(main, ["--check", "never", str(script), "--seed", "3"])
     assert patched.exit_code == 0, patched.output
     assert "__main__ True" in patched.stdout
-    assert "higan_fast: 0 of " in patched.stderr
+    assert "; 0 of " in patched.stderr
     assert "SynthesisBlock  kernel     6" in patched.stderr
     monkeypatch.setenv("HIGAN_FAST_DISABLE", "1")
     plain = run.invoke(main, ["--quiet", str(script), "--seed", "3"])
     assert plain.stdout == patched.stdout
     assert not plain.stderr
     assert not torch.nn.modules.module._global_forward_pre_hooks
+
+
+FOR_CUDA = """
+import sys, torch
+from tests.compat.stand_ins import ada, shaken
+device = torch.device("cuda")
+torch.manual_seed(0)
+G, features = shaken(ada.Generator()).to(device), torch.jit.load(sys.argv[1]).to("cuda:0")
+z = torch.cat([torch.randn(1, 10).cuda(), torch.zeros([1, 10], device=device)])
+with torch.no_grad():
+    images = G(z, noise_mode="const")
+    print(images.device, features(images).shape, torch.tensor(3, device="cuda").item())
+"""
+
+
+def test_a_script_for_cuda_on_the_cpu(tmp_path, script):
+    with pytest.warns(DeprecationWarning, match=r"torch\.jit\.script"):
+        torch.jit.script(torch.nn.Conv2d(3, 2, 3)).save(str(tmp_path / "features.pt"))
+    script.write_text(FOR_CUDA)
+    with pytest.warns(DeprecationWarning, match=r"torch\.jit\.load"):
+        done = CliRunner().invoke(main, ["--cpu", str(script), str(tmp_path / "features.pt")])
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert done.stdout == "cpu torch.Size([2, 2, 14, 14]) 3\n"
+    assert "higan_fast: <Handle of every model: SynthesisBlock ×3, " in done.stderr
+    assert "×10>; 0 of " in done.stderr
 
 
 def test_rosinalitys_package_of_ops(monkeypatch):
