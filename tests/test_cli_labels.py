@@ -97,7 +97,7 @@ def test_directions_are_verified_from_the_shell(sampled, tmp_path):
     labels = table(tmp_path / "labels.csv", Samples.open(sampled), ["cosy"])
     run("fit", sampled, "--labels", labels, "--quiet")
     file = ("--file", sampled / "boundaries.safetensors")
-    common = ("--num", 4, "--num-null", 2, "--quiet")
+    common = ("--exhaustive", "--max-samples", 4, "--num-null", 2, "--quiet")
     table_ = run("directions", sampled, "--sefa", 1, "--pca", 1, *file, *common).stdout
     assert table_.startswith("3 directions, 4 semantics, a step of 2 in norm, 4 samples")
     assert run("directions", sampled).stdout == table_
@@ -111,7 +111,7 @@ def test_directions_are_verified_from_the_shell(sampled, tmp_path):
 
 
 def test_single_channels_are_verified_from_the_shell(sampled):
-    common = ("--num", 4, "--num-null", 2, "--quiet")
+    common = ("--exhaustive", "--max-samples", 4, "--num-null", 2, "--quiet")
     said = run("directions", sampled, "--stylespace", 3, *common).stdout
     assert said.startswith("3 directions, 4 semantics, a step of 2 in sd, 4 samples")
     assert run("directions", sampled).stdout == said

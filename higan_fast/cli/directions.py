@@ -50,7 +50,8 @@ if TYPE_CHECKING:
     "these as .txt, or what fit writes; may be repeated.",
 )
 @option("--space", type=click.Choice(["w", "layers", "z"]), default="w", help="Of arrays in files.")
-@option("--num", default=500, help="Samples to move; each takes two images for every direction and layer.")
+@option("--max-samples", default=512, help="Where to stop at the latest.")
+@option("--exhaustive", is_flag=True, help="Measure everything on all of --max-samples.")
 @option("--step", default=2.0, help="How far along each direction.")
 @STEP_UNIT
 @option("--confidence", default=0.99, help="Of all claims together, and of each interval.")
@@ -69,6 +70,8 @@ def directions(
     stylespace: str | None,
     files: tuple[Path, ...],
     space: Any,
+    max_samples: int,
+    exhaustive: bool,
     precision: Any,
     batch: int | None,
     places: Places,
@@ -110,7 +113,7 @@ def directions(
         common = {
             **options, **folder.settings.truncation, "seed": folder.settings.seed,
             "label": folder.settings.label, "precision": precision, "batch_size": batch, "out": run,
-            "progress": not quiet,
+            "num": max_samples if exhaustive else None, "max_samples": max_samples, "progress": not quiet,
         }  # fmt: skip
     if stylespace is not None:
         del common["step_unit"]

@@ -264,7 +264,7 @@ def _directions(run: RunFolder) -> Part:
         return {"state": MISSING, "what": f"none; {stage_command('directions', run)} --sefa 8 makes one"}
     names = [name for found in results for name in found.boundary_names]
     moving = [name for found in results for name in found.boundary_names if found.moved_by(name)]
-    samples = max(found.samples for found in results)
+    samples = max(found.most_samples for found in results)
     what = f"{len(names)}, of which {len(moving)} surely move a semantic; {samples:,} samples"
     return {"what": what, "names": names, "moving": moving, "samples": samples}
 

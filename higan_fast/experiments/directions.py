@@ -82,8 +82,8 @@ def _sentences(found: Directions) -> list[str]:
     return [
         f"{sentence}.",
         f"Nothing is shown to move {', '.join(still)}." if still else "Each semantic is moved by some.",
-        f"One step is {step:g} {_unit(found)}, taken forth and back on {found.samples:,} fresh samples. The "
-        f"null: {_null(found)}. All claims hold together with {100 * confidence:g} % confidence, over "
+        f"One step is {step:g} {_unit(found)}, forth and back, on {found.samples_in_words} fresh samples. "
+        f"The null: {_null(found)}. All claims hold together with {100 * confidence:g} % confidence, over "
         f"{len(names)} × {len(found.semantics)} pairs.",
     ]
 

@@ -20,7 +20,7 @@ from higan_fast.fingerprint import fingerprint
 from higan_fast.generators.base import Generator
 from higan_fast.generators.style_space import StyleSpace
 from higan_fast.predictors.base import Predictor, check_predictor
-from higan_fast.probing.directions import Directions, verify_directions
+from higan_fast.probing.directions import MAX_SAMPLES, Directions, verify_directions
 from higan_fast.probing.effect_files import hash_of, key_of, name_of
 from higan_fast.probing.screening import mean_gradients
 from higan_fast.sampling.samples import Samples
@@ -41,7 +41,8 @@ def verify_channels(
     channels: int | Sequence[Channel],
     *,
     screening: int = SCREENED,
-    num: int = 500,
+    num: int | None = None,
+    max_samples: int = MAX_SAMPLES,
     confidence: float = 0.99,
     step: float = 2.0,
     num_null: int = 32,
@@ -74,8 +75,9 @@ def verify_channels(
             layers are those of ``StyleSpace``: in StyleGAN2 convolutions and RGB layers in the order in which
             they run, as in the paper.
         screening: at how many of the samples gradients are taken.
-        num, confidence, step, num_null, seed, truncation_psi, truncation_layers, label, precision,
-            batch_size, out, progress: as for ``verify_directions``. What is None is as in the samples.
+        num, max_samples, confidence, step, num_null, seed, truncation_psi, truncation_layers, label,
+            precision, batch_size, out, progress: as for ``verify_directions``. What is None is as in the
+            samples.
 
     Raises:
         TypeError: if the networks are something else.
@@ -94,10 +96,10 @@ def verify_channels(
         given = samples.part(0, min(screening, len(samples)))
         channels = screened_channels(space, predictor, given, channels, out=out, progress=progress)
     return verify_directions(
-        space, predictor, directions_along(space, channels, samples), num=num, confidence=confidence,
-        step=step, null="isotropic", num_null=num_null, seed=seed, truncation_psi=truncation_psi,
-        truncation_layers=truncation_layers, label=label, precision=precision, batch_size=batch_size, out=out,
-        progress=progress,
+        space, predictor, directions_along(space, channels, samples), num=num, max_samples=max_samples,
+        confidence=confidence, step=step, null="isotropic", num_null=num_null, seed=seed,
+        truncation_psi=truncation_psi, truncation_layers=truncation_layers, label=label,
+        precision=precision, batch_size=batch_size, out=out, progress=progress,
     )  # fmt: skip
 
 

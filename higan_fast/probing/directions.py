@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from higan_fast.boundaries.boundary import Boundary, StepUnit, fingerprint_of
+from higan_fast.boundaries.boundary import StepUnit, fingerprint_of
 from higan_fast.boundaries.origin import Label
 from higan_fast.engine.precision import Wish
 from higan_fast.files import only_writer
@@ -19,22 +16,19 @@ from higan_fast.generators.base import Generator, check_generator
 from higan_fast.generators.style_space import StyleSpace
 from higan_fast.predictors.base import Predictor, check_predictor
 from higan_fast.probing.choosing import Given, by_name, fitting_together
+from higan_fast.probing.directions_measured import Task, bounds, measure_fixed, measure_until_decided
 from higan_fast.probing.directions_results import DIRECTIONS_FILES, Directions
-from higan_fast.probing.effect_files import Measured, hash_of, key_of, name_of
-from higan_fast.probing.measurement import Direction, Measurement
-from higan_fast.probing.null import Kind, Null, directions_of, kinds_of
+from higan_fast.probing.effect_files import key_of, name_of
+from higan_fast.probing.families import families_of
+from higan_fast.probing.measurement import Measurement
+from higan_fast.probing.null import Null, kinds_of
 from higan_fast.probing.set_up import set_up
-from higan_fast.probing.tally import Effects
 from higan_fast.probing.verification_checks import check_verifying
-from higan_fast.progress import progress as show_progress
-from higan_fast.progress import say
-from higan_fast.statistics.confidence import bounds_by_moments
-from higan_fast.statistics.corrections import holm
-from higan_fast.statistics.nulls import NullGeometry
 
 __all__ = ["Directions", "verify_directions"]
 
-Array = NDArray[np.float64]
+# Later looks at the null tell little more.
+MAX_SAMPLES = 512
 
 
 @torch.inference_mode()
@@ -43,7 +37,8 @@ def verify_directions(
     predictor: Predictor,
     directions: Given,
     *,
-    num: int = 500,
+    num: int | None = None,
+    max_samples: int = MAX_SAMPLES,
     confidence: float = 0.99,
     step: float = 2.0,
     step_unit: StepUnit = "norm",
@@ -63,14 +58,21 @@ def verify_directions(
     A direction moves a semantic if, on all layers together, its effect is surely not 0, and beyond those of
     random directions of the same length on each layer, in either way. Directions that move the layers by
     other lengths have random ones of their own. A layer that a direction leaves as it is is not measured.
-    The level 1 − confidence holds for all pairs of a direction and a semantic together: half of it is for the
-    null, by Holm's rule over the pairs; a quarter is for the signs, and a quarter for the layer on which a
-    direction moves a semantic most.
+
+    It goes on, round by round, until it is known of every direction what it moves, with the looks at the null
+    that ``verify`` has, or until random directions show that it moves no more than they do. Then those that
+    surely move something are moved on each layer alone, until it is known which moves that most. With ``num``
+    it measures everything on so many samples instead.
+
+    The level 1 − confidence holds for all pairs of a direction and a semantic together: half of it is for
+    what is moved, and half of that for the null, by Holm's rule over the pairs, and half for the signs; the
+    other half is for the layers. Where each direction moves a single one, all of it is for what is moved.
 
     Args:
         generator: a ``StyleSpace`` for directions in styles, as ``verify_channels`` has it.
         directions: their names need not be semantics; all in one space.
-        num: how many base samples, at least 2.
+        num: exactly so many base samples for every effect, at least 2; None: as many as it takes.
+        max_samples: where to stop though something is open.
         confidence: of all claims together, and of each interval that is shown.
         step: how far to move.
         step_unit: "norm", or "sd": standard deviations of the codes along each direction, for which
@@ -96,7 +98,7 @@ def verify_directions(
     check_predictor(predictor)
     named = by_name(directions)
     check_verifying(
-        None, num=num, decide=None, confidence=confidence, max_samples=num, step=step, null=null,
+        None, num=num, decide=None, confidence=confidence, max_samples=max_samples, step=step, null=null,
         num_null=num_null, precision=precision, screening=0, batch_size=batch_size, step_unit=step_unit,
         out=out,
     )  # fmt: skip
@@ -111,168 +113,35 @@ def verify_directions(
         step_unit="sd" if of_styles else step_unit, space="styles" if of_styles else space,
     )  # fmt: skip
     measurement = Measurement(engine, space, step, drawn)
-    kinds = kinds_of(null, space)
-    families = _families(chosen, kinds, num_null, step_unit, measurement)
+    families, moved = families_of(chosen, kinds_of(null, space), num_null, step_unit, measurement)
     folder = None if out is None else Path(out) / "verification" / name_of(key_of(settings=kept))
+    task = Task(measurement, moved, families, confidence, folder, kept, progress)
+    about = {"null": null, "num_null": int(num_null), "confidence": confidence}
+    about |= {"max_samples": int(max_samples)} if num is None else {"num": int(num)}
     with contextlib.nullcontext() if out is None else only_writer(out):
-        effects, images = _measured(measurement, chosen, step_unit, families, num, folder, kept, progress)
-        deviation = measurement.deviation({}, num)
-        own, shape = effects.of(slice(len(chosen))), effects.mean[: len(chosen)].shape
-        width = measurement.ranges[:, 1] - measurement.ranges[:, 0]
-        moved = own.num > 0  # elsewhere a direction has nothing to move, and so no effect
-
-        def bounds(level: float) -> tuple[Array, Array]:
-            count = np.broadcast_to(np.maximum(own.num, 2)[:, :, None], shape)
-            ends = bounds_by_moments(count, own.mean, own.m2, own.changed, width / 2, level, fixed=True)
-            return np.where(moved[:, :, None], ends[0], 0), np.where(moved[:, :, None], ends[1], 0)
-
-        level = 1 - confidence
-        pairs = shape[0] * shape[2]
-        p_values = np.ones((shape[0], shape[2]))
-        for family in families:
-            of_random = effects.mean[family.null, 0]
-            p_values[family.rows] = _p_values(family.geometry, own.mean[family.rows, 0], of_random)
-        low, high = (ends[:, 0] for ends in bounds(level / 8 / pairs))
-        adjusted = holm(p_values)
-        beyond = adjusted <= level / 2
-        ends = bounds(level / 8 / pairs / max(shape[1] - 1, 1))
-        top_layer, sure = _top_layers(own.mean[:, 1:], *(each[:, 1:] for each in ends))
-        sign = ((low > 0) & beyond).astype(np.int8) - ((high < 0) & beyond).astype(np.int8)
-        for family in families:  # what moves a single layer does it there
-            sure[family.rows] |= (len(family.layers) == 1) & (sign[family.rows] != 0)
-        shown_low, shown_high = bounds(level / 2)
+        deviation = measurement.deviation({}, num or max_samples)
+        claims = measure_until_decided(task, max_samples) if num is None else measure_fixed(task, num)
+        own = claims.effects.of(slice(len(chosen)))
+        low, high = bounds(task, own, (1 - confidence) / 2, fixed=claims.fixed)
         found = Directions(
             boundary_names=tuple(named),
             semantics=predictor.semantics,
-            layers=generator.layers if shape[1] > 1 else (),
-            effect=own.mean,
-            low=shown_low,
-            high=shown_high,
-            p_values=p_values,
-            p_adjusted=adjusted,
-            sign=sign,
-            top_layer=top_layer,
-            top_layer_sure=sure,
+            layers=generator.layers if own.mean.shape[1] > 1 else (),
+            effect=np.where(np.isnan(low), np.nan, own.mean),
+            low=low,
+            high=high,
+            p_values=claims.p_values,
+            p_adjusted=claims.p_adjusted,
+            p_required=claims.p_required,
+            sign=claims.sign,
+            undecided=claims.undecided,
+            top_layer=claims.top_layer,
+            top_layer_sure=claims.top_layer_sure,
             deviation=deviation,
-            samples=int(num),
-            images=int(num) + images,
-            settings=settings
-            | {"null": null, "num_null": int(num_null), "confidence": confidence}
-            | {"directions": fingerprint_of(named)},
+            samples=own.num,
+            images=claims.images,
+            settings=settings | about | {"directions": fingerprint_of(named)},
         )
         if out is not None:
             found.save(Path(out) / DIRECTIONS_FILES[of_styles])
     return found
-
-
-class _Family(NamedTuple):
-    """Directions that move each layer as far, and the random ones with which they are compared.
-
-    Attributes:
-        rows: which of the directions.
-        random: directions.
-        null: which rows of all that is measured those are.
-        layers: the layers that move; those of z none.
-        together: the set of layers on which all that moves is moved.
-        geometry: of the random directions with these, there.
-    """
-
-    rows: list[int]
-    random: list[Direction]
-    null: slice
-    layers: tuple[int, ...]
-    together: int
-    geometry: NullGeometry
-
-
-def _families(
-    chosen: Sequence[Boundary], kinds: Sequence[Kind], num_null: int, unit: StepUnit, measurement: Measurement
-) -> list[_Family]:
-    found: list[_Family] = []
-    alike: list[list[int]] = []
-    for row, direction in enumerate(chosen):
-        of_first = (chosen[rows[0]].layer_lengths for rows in alike)
-        same = [np.allclose(direction.layer_lengths, lengths, rtol=0, atol=1e-6) for lengths in of_first]
-        if True in same:
-            alike[same.index(True)].append(row)
-        else:
-            alike.append([row])
-    last = len(chosen)
-    for rows in alike:
-        family = [chosen[row] for row in rows]
-        moved = directions_of(family, unit, kinds, num_null, measurement.drawn.seed, measurement.draw)
-        layers = measurement.layer_sets[0]
-        if family[0].normal.ndim == 2:
-            layers = tuple(np.flatnonzero(family[0].layer_lengths).tolist())
-        # Of a single layer it is a set by itself, before which nothing has to be done again.
-        together = measurement.layer_sets.index(layers) if len(layers) == 1 else 0
-        geometry = measurement.geometry(moved, len(rows), len(kinds)).on(together)
-        random, null = moved[len(rows) :], slice(last, last + len(moved) - len(rows))
-        found.append(_Family(rows, random, null, layers, together, geometry))
-        last = null.stop
-    return found
-
-
-def _measured(
-    measurement: Measurement,
-    chosen: Sequence[Boundary],
-    unit: StepUnit,
-    families: Sequence[_Family],
-    num: int,
-    folder: Path | None,
-    settings: dict[str, Any],
-    progress: bool,
-) -> tuple[Effects, int]:
-    """Effects of directions, on each layer that they move too, and of random ones on all layers together.
-
-    What was measured before, with the same settings, is not measured again. Returns how many perturbed images
-    it took, too.
-    """
-    moved = [Direction(direction.name, direction.per_step(unit)) for direction in chosen]
-    moved += [direction for family in families for direction in family.random]
-    asked = np.zeros((len(moved), len(measurement.layer_sets)), np.bool_)
-    for family in families:
-        asked[family.rows, family.together] = asked[family.null, family.together] = True
-        alone = [measurement.layer_sets.index((layer,)) for layer in family.layers if asked.shape[1] > 1]
-        asked[np.ix_(family.rows, alone)] = True
-    hashes = [hash_of(direction.normal) for direction in moved]
-    key = key_of(settings=settings, num=num, own=len(chosen), directions=hashes, asked=hash_of(asked))
-    file = folder / f"{name_of(key)}.npz" if folder else None
-    started = Measured.load(file, key) if file else None
-    images, done = 2 * int(asked.sum()), started.num if started else 0
-    if progress and done < num:
-        say(f"verifying directions: {measurement.estimate(moved, num - done, asked)}")
-    with show_progress("verifying", images * num, done=images * done, enabled=progress) as advance:
-        effects = measurement.measure(moved, range(num), asked, file=file, key=key, advance=advance).effects
-    for family in families:  # what the only layer does is what all do
-        for rows in (family.rows, family.null):
-            for part in effects:
-                part[rows, 0] = part[rows, family.together]
-    return effects, images * num
-
-
-def _p_values(geometry: NullGeometry, own: Array, random: Array) -> Array:
-    """Two-sided p-values of effects ``[B, S]`` against those of random directions, ``[K R, S]``."""
-    columns = [
-        geometry.p_values(own[:, column], np.repeat(random[:, column, None], len(own), axis=1))
-        for column in range(own.shape[1])
-    ]
-    return np.stack(columns, axis=1)
-
-
-def _top_layers(effect: Array, low: Array, high: Array) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """The layer with the effect of largest magnitude, ``[B, S]``, −1 without layers; and if it surely is.
-
-    Args:
-        effect: on each layer alone, ``[B, L, S]``.
-        low: ends of intervals that hold together ...
-        high: ... of the same shape.
-    """
-    shape = effect.shape[0], effect.shape[2]
-    if effect.shape[1] == 0:
-        return np.full(shape, -1), np.zeros(shape, np.bool_)
-    top = np.abs(effect).argmax(axis=1)
-    least, most = np.maximum(np.maximum(low, -high), 0), np.maximum(np.abs(low), np.abs(high))
-    of_top = np.take_along_axis(least, top[:, None], axis=1)[:, 0]
-    np.put_along_axis(most, top[:, None], -np.inf, axis=1)
-    return top, of_top > most.max(axis=1)

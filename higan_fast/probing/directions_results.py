@@ -23,9 +23,10 @@ Array = NDArray[np.float64]
 # In a run folder: of directions in codes, and in styles.
 DIRECTIONS_FILES = ("directions.npz", "channels.npz")
 
+CLAIMS = ("p_value", "p_adjusted", "p_required", "moves", "undecided", "top_layer", "top_layer_sure")
 COLUMNS = (
-    *("direction", "layers", "semantic", "level", "effect", "low", "high", "effect_in_deviations"),
-    *("p_value", "p_adjusted", "moves", "top_layer", "top_layer_sure"),
+    *("direction", "layers", "semantic", "level", "effect", "low", "high", "effect_in_deviations", "samples"),
+    *CLAIMS,
 )
 
 
@@ -37,16 +38,20 @@ class Directions:
         boundary_names: of the directions.
         semantics: all that the predictor scores.
         layers: of the generator; none where one moves all.
-        effect: of one step on each score, ``[B, 1 + L, S]``, all layers first.
+        effect: of one step on each score, ``[B, 1 + L, S]``, all layers first; NaN where it was not measured.
         low: lower end of each one's own interval, of ``settings["confidence"]`` ...
         high: ... and upper end.
-        p_values: of the effect on all layers against random directions, two-sided, ``[B, S]``.
-        p_adjusted: by Holm's rule over all pairs.
+        p_values: of the effect on all layers against random directions, two-sided, ``[B, S]``, at the last
+            look at it ...
+        p_adjusted: ... by Holm's rule over all pairs ...
+        p_required: ... and what that must not exceed.
         sign: 1 or −1 where a direction surely moves a semantic, beyond random ones; else 0, ``[B, S]``.
-        top_layer: on which layer alone the effect is largest in magnitude, ``[B, S]``; −1: there are none.
+        undecided: whether more samples might tell more, ``[B, S]``.
+        top_layer: on which layer alone the effect is largest in magnitude, ``[B, S]``; −1: none was
+            measured.
         top_layer_sure: whether it surely is.
         deviation: standard deviation of each score, ``[S]``.
-        samples: how many base samples were moved.
+        samples: on how many each effect was measured, ``[B, 1 + L]``.
         images: how many were scored.
         settings: how it was made.
     """
@@ -59,13 +64,26 @@ class Directions:
     high: Array
     p_values: Array
     p_adjusted: Array
+    p_required: Array
     sign: NDArray[np.int8]
+    undecided: NDArray[np.bool_]
     top_layer: NDArray[np.int64]
     top_layer_sure: NDArray[np.bool_]
     deviation: Array
-    samples: int
+    samples: NDArray[np.int64]
     images: int
     settings: dict[str, Any]
+
+    @property
+    def most_samples(self) -> int:
+        """How many base samples were moved."""
+        return int(self.samples.max())
+
+    @property
+    def samples_in_words(self) -> str:
+        """``"64"``, or ``"at most 512"`` where some effects took fewer."""
+        fewest = self.samples[self.samples > 0].min()
+        return f"{'at most ' if fewest < self.most_samples else ''}{self.most_samples:,}"
 
     def moved_by(self, name: str) -> list[str]:
         """The semantics that a direction surely moves, the largest effect in standard deviations first."""
@@ -93,7 +111,8 @@ class Directions:
                 }
                 for name in self.boundary_names
             ],
-            "samples": self.samples,
+            "samples": self.most_samples,
+            "undecided": int(self.undecided.sum()),
             "images": self.images,
             "settings": self.settings,
         }  # fmt: skip
@@ -123,11 +142,12 @@ class Directions:
                         "layers": "all" if place == 0 else str(place - 1),
                         "semantic": semantic.name,
                         "level": semantic.level,
-                        "effect": float(self.effect[where]),
+                        "effect": _finite(self.effect[where]),
                         "low": _finite(self.low[where]),
                         "high": _finite(self.high[where]),
                         "effect_in_deviations": _finite(relative[where]),
-                        **(self._claims(row, column) if place == 0 else dict.fromkeys(COLUMNS[-5:])),
+                        "samples": int(self.samples[row, place]),
+                        **(self._claims(row, column) if place == 0 else dict.fromkeys(CLAIMS)),
                     }
 
     def _claims(self, row: int, column: int) -> dict[str, Any]:
@@ -135,7 +155,9 @@ class Directions:
         return {
             "p_value": float(self.p_values[row, column]),
             "p_adjusted": float(self.p_adjusted[row, column]),
+            "p_required": float(self.p_required[row, column]),
             "moves": int(self.sign[row, column]),
+            "undecided": bool(self.undecided[row, column]),
             "top_layer": None if top < 0 else top,
             "top_layer_sure": bool(self.top_layer_sure[row, column]),
         }
@@ -163,11 +185,13 @@ class Directions:
         how = f"a step of {self.settings['step']:g} in {self.settings['step_unit']}"
         caption = (
             f"{len(self.boundary_names)} direction{'s' * (len(self.boundary_names) != 1)}, "
-            f"{len(names)} semantics, {how}, {self.samples:,} "
+            f"{len(names)} semantics, {how}, {self.samples_in_words} "
             f"samples, {self.images:,} images; beyond {self.settings['num_null']} random directions of each "
             f"kind, corrected for all pairs at {1 - self.settings['confidence']:.2g}"
         )
         notes = [f"nothing is shown to be moved by {', '.join(still)}"] if still else []
+        if self.undecided.any():
+            notes.append(f"{int(self.undecided.sum())} pairs are open: more samples might tell more")
         return Table(caption, head, rows, notes)
 
     def save(self, path: str | Path) -> None:

@@ -65,7 +65,7 @@ def measure_until_decided(
         reach=(measurement.ranges[:, 1] - measurement.ranges[:, 0])[list(columns)] / 2,
         unit=np.where(deviation > 0, deviation, 1.0)[list(columns)],
     )
-    rounds = _Rounds(measurement, directions, columns, folder, settings, progress)
+    rounds = Rounds(measurement, directions, columns, folder, settings, progress)
     if progress:
         say(f"verifying: {outlook(measurement, directions, num, goal, max_samples)}")
     on_first = np.zeros((num, sets - 1))  # effects of layers alone on the first samples
@@ -74,8 +74,9 @@ def measure_until_decided(
         while samples := decisions.next_samples:
             chosen = np.zeros((num + num_null, sets), np.bool_)
             chosen[:num], chosen[num:, 0] = decisions.active, decisions.null_active
-            own, null = rounds.measure(samples, chosen)
-            decisions.update(own, null)
+            found = rounds.measure(samples, chosen)
+            own = found.own
+            decisions.update(own, found.null)
             decided = num - int(_undecided(goal, decisions.verdict()).sum())
             what = "layers alone: " if chosen[:num, 1:].any() else ""
             report(decided, f"{what}{samples.stop:,} of at most {max_samples:,} samples")
@@ -97,7 +98,7 @@ def measure_until_decided(
     }
 
 
-class _Rounds:
+class Rounds:
     """Measures rounds, or reads them where they were kept, and merges what comes of them."""
 
     def __init__(
@@ -122,8 +123,8 @@ class _Rounds:
         chosen[:, 1:] = goal == "top-layer"
         return chosen
 
-    def measure(self, samples: range, chosen: BoolArray) -> tuple[Array, Array]:
-        """A round: effects of boundaries ``[n, B, sets]`` and of random directions ``[n, R, B]``."""
+    def measure(self, samples: range, chosen: BoolArray) -> Measured:
+        """A round: which directions on which sets of layers, ``[M, sets]``, on which samples."""
         self.num_base = max(self.num_base, samples.stop)
         asked = {"first": samples.start, "last": samples.stop - 1, "chosen": hash_of(chosen)}
         key = key_of(settings=self.settings, **asked)
@@ -138,7 +139,7 @@ class _Rounds:
                 self.directions, samples, chosen, self.columns, file=file, key=key, advance=advance
             )
         self.effects = found.effects if self.effects is None else self.effects.merge(found.effects)
-        return found.own, found.null
+        return found
 
 
 def _figures(
@@ -190,7 +191,7 @@ def _figures(
 
 
 def _settle_side_effects(
-    rounds: _Rounds,
+    rounds: Rounds,
     decisions: Decisions,
     columns: Sequence[int],
     confidence: float,
@@ -214,7 +215,8 @@ def _settle_side_effects(
         rows = np.flatnonzero(open_ones & (count == start))
         chosen = np.zeros(rounds.effects.num.shape, np.bool_)
         chosen[rows, 0] = True
-        own, _ = rounds.measure(range(start, next(stop for stop in stops if stop > start)), chosen)
+        stop = next(stop for stop in stops if stop > start)
+        own = rounds.measure(range(start, stop), chosen).own
         decisions.effects.update(own[:, rows, 0], rows * own.shape[2])
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from itertools import takewhile
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from higan_fast.statistics.confidence import ConfidenceSequence
 from higan_fast.statistics.corrections import holm
 from higan_fast.statistics.nulls import NullGeometry
 
@@ -39,13 +39,23 @@ def next_look(samples: int) -> int:
     return 2 * samples if samples >= FIRST_LOOK else FIRST_LOOK
 
 
+class Means(Protocol):
+    """Means and their signs, as a ``ConfidenceSequence`` has them."""
+
+    mean: Array
+
+    def signs(self, level: float) -> NDArray[np.int8]:
+        """As in ``ConfidenceSequence``."""
+
+
 class EffectTest:
     """Whether effects on all layers together are above 0, and beyond those of random directions.
 
     A random direction passes the second test with a probability within the level at any number of samples,
-    since that is about the directions. Only a rise is claimed, so the test has one side. Half of the level
-    goes to the looks, shared as ``null_looks`` says; in a look by Holm's rule over all boundaries that have
-    not passed yet. The other half goes to the B signs. Giving up early makes no error more likely.
+    since that is about the directions. Only a rise is claimed, so the test has one side, unless it is to have
+    two, and then effects of either sign are claimed. Half of the level goes to the looks, shared as
+    ``null_looks`` says; in a look by Holm's rule over all boundaries that have not passed yet. The other half
+    goes to the B signs. Giving up early makes no error more likely.
 
     Attributes:
         rises: surely above 0, ``[B]``.
@@ -67,11 +77,13 @@ class EffectTest:
         max_samples: int,
         level: float,
         band_level: float,
+        two_sided: bool = False,
     ) -> None:
         """
         Args:
             geometry: of the random directions; an effect must be beyond each kind.
             band_level: the probability that a random direction lies outside the null's band.
+            two_sided: whether effects below 0 are claimed too.
         """
         self.rises, self.falls, self.beyond, self.given_up, self.out_of_looks = np.zeros((5, num), np.bool_)
         self.p_values, self.p_adjusted, self.p_required = np.ones((3, num))
@@ -80,30 +92,48 @@ class EffectTest:
         self.null_total = np.zeros((geometry.cosines[..., 0].size, num))
         self.null_samples = 0
         self.rows = np.arange(num) * sets  # the entries of all layers together
-        self.sign_level, self.band_level = level / 2 / num, band_level
+        self.two_sided, self.band_level = two_sided, band_level
+        self.sign_level = level / 2 / num / (2 if two_sided else 1)
         self.look_levels = {look: level / 2 * share for look, share in null_looks(max_samples).items()}
 
     @property
     def has_effect(self) -> BoolArray:
-        return self.rises & self.beyond
+        return self._claimed & self.beyond
 
     @property
     def open(self) -> BoolArray:
         """Boundaries that more samples may decide."""
-        return ~(self.has_effect | self.falls | self.given_up | self.out_of_looks)
+        return ~(self.has_effect | self._fell | self.given_up | self.out_of_looks)
 
     @property
     def undecided(self) -> BoolArray:
         """Boundaries that are open, or would be if there were more looks."""
-        return self.open | (self.out_of_looks & ~self.falls)
+        return self.open | (self.out_of_looks & ~self._fell)
 
-    def update(self, effects: ConfidenceSequence, done: int, null: Array | None) -> None:
+    @property
+    def _claimed(self) -> BoolArray:
+        return self.rises | self.falls if self.two_sided else self.rises
+
+    @property
+    def _fell(self) -> BoolArray:
+        """Those whose sign is the one that is not claimed."""
+        return np.zeros_like(self.falls) if self.two_sided else self.falls
+
+    def update(self, effects: Means, done: int, null: Array | None) -> None:
         """``effects``: with this round's samples, up to ``done``; ``null``: of this round, ``[n, R, B]``."""
-        tested = self.open
         if null is not None:
             expected = (done - self.null_samples, *self.null_total.shape)
             if null.shape != expected:
                 raise ValueError(f"null: got shape {list(null.shape)}, expected {list(expected)}")
+        self._update(effects, done, null)
+
+    def update_with_sums(self, effects: Means, done: int, null: Array | None) -> None:
+        """As ``update``, with the sums of the random directions' effects over this round, ``[R, B]``."""
+        self._update(effects, done, None if null is None else null[None])
+
+    def _update(self, effects: Means, done: int, null: Array | None) -> None:
+        tested = self.open
+        if null is not None:
             if not np.isfinite(null).all():
                 raise ValueError("null: got NaN or infinity")
             for of_sample in null:
@@ -112,12 +142,14 @@ class EffectTest:
             if done in self.look_levels:
                 self._look(effects.mean[self.rows], tested, done)
         signs = effects.signs(self.sign_level)[self.rows]
-        self.rises |= tested & (signs > 0)
+        self.rises |= tested & (signs > 0) & ~self.falls
         self.falls |= tested & (signs < 0) & ~self.rises
 
     def _look(self, own: Array, tested: BoolArray, done: int) -> None:
         level, waiting = self.look_levels[done], ~self.beyond
-        p_values = self.geometry.p_values(own, self.null_total / self.null_samples, one_sided=True)
+        p_values = self.geometry.p_values(
+            own, self.null_total / self.null_samples, one_sided=not self.two_sided
+        )
         adjusted = np.ones_like(p_values)
         # Those that fell or were given up count in Holm's rule, though they cannot pass.
         adjusted[waiting] = holm(np.where(tested, p_values, 1.0)[waiting])
@@ -126,6 +158,7 @@ class EffectTest:
         self.p_required[seen], self.tested_on[seen] = level, done
         self.beyond |= seen & (adjusted <= level)
         if done >= GIVING_UP_FROM:
-            self.given_up |= seen & ~self.beyond & (2 * p_values > self.band_level)
+            sides = 1 if self.two_sided else 2
+            self.given_up |= seen & ~self.beyond & (sides * p_values > self.band_level)
         if done == max(self.look_levels):
             self.out_of_looks |= seen & ~self.beyond & ~self.given_up

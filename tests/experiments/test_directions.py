@@ -40,7 +40,7 @@ def test_it_says_what_moves_what_and_on_which_layer(found):
     for name, layer in LAYER_OF.items():
         assert f"most on layer {layer}" in first.split(f"to {name} (")[1].split(");")[0]
     assert still == "Nothing is shown to move constant."
-    assert "One step is 2 in length, taken forth and back on 64 fresh samples" in how
+    assert "One step is 2 in length, forth and back, on 64 fresh samples" in how
     assert "32 random directions drawn evenly" in how and "95 % confidence, over 5 × 5 pairs" in how
     assert finding.images == found.images and len(finding.rows) == 5 * 6 * 5
     moved = [row for row in finding.rows if row["moves"]]
@@ -82,7 +82,8 @@ def test_of_many_the_figure_holds_those_that_are_sure(found):
         found, boundary_names=tuple(f"d{i}" for i in range(rows)), layers=(), deviation=np.ones(columns),
         semantics=tuple(Semantic(f"s{i}", "color") for i in range(columns)), sign=sign, effect=np.ones(shape),
         low=np.ones(shape), high=np.ones(shape), p_values=sign + 0.0, p_adjusted=sign + 0.0,
-        top_layer=np.full(sign.shape, -1), top_layer_sure=np.zeros(sign.shape, np.bool_),
+        p_required=sign + 0.0, undecided=sign > 1, top_layer=np.full(sign.shape, -1),
+        top_layer_sure=np.zeros(sign.shape, np.bool_), samples=np.full((rows, 1), 9),
     )  # fmt: skip
     (panel,) = directions([many]).figures["panels"]
     assert (panel["directions"], panel["semantics"]) == (["d50", "d60"], ["s7", "s40"])

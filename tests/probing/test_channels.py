@@ -79,6 +79,14 @@ def test_the_channel_that_controls_a_score_is_found_and_others_are_not(world, fo
     assert (green > 0).all() and found.p_adjusted[1:, 1].min() > 0.05  # it moves, as any direction does
 
 
+def test_rounds_find_it_with_few_images(world, found):
+    """The random directions of a layer are measured as long as one of its channels waits for them."""
+    own = verify_channels(*world, [(LAST, OWN), (1, 3)], max_samples=32, num_null=16, confidence=0.9, **QUIET)
+    assert own.moved_by("4:7 b8.torgb")[0] == "red" and own.moved_by("1:3 b4.torgb") == []
+    assert own.effect[0, 0, 0] == own.effect[0, 1 + LAST, 0] == pytest.approx(found.effect[0, 0, 0], rel=0.05)
+    assert bool(own.top_layer_sure[0, 0]) and own.images <= 32 * (1 + 2 * (2 + 2 * 16))
+
+
 def test_the_unit_and_the_space_are_stated(found):
     assert repr(found).startswith("6 directions, 3 semantics, a step of 2 in sd, 32 samples")
     assert (found.settings["space"], found.settings["null"]) == ("styles", "isotropic")

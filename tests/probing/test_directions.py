@@ -45,6 +45,47 @@ def test_planted_directions_are_found_on_their_layer(found):
     assert (found.sign[:, names.index("constant")] == 0).all() and found.moved_by("decoration") == []
 
 
+@pytest.fixture(scope="module")
+def decided():
+    return verify_directions(*toy(), planted(), max_samples=128, null="isotropic", confidence=0.9, **QUIET)
+
+
+def test_rounds_find_the_same_on_the_same_layers_with_fewer_images(found, decided):
+    """Layers are measured of what moves something alone, and of these those that may be the top ones."""
+    names = [semantic.name for semantic in decided.semantics]
+    for row, (name, layer) in enumerate(LAYER_OF.items()):
+        column = names.index(name)
+        assert decided.sign[row, column] == found.sign[row, column] != 0
+        assert (decided.top_layer[row, column], decided.top_layer_sure[row, column]) == (layer, True)
+        assert decided.p_adjusted[row, column] <= decided.p_required[row, column]
+    assert decided.moved_by("decoration") == [] and decided.undecided[4].all()  # only 256 would give it up
+    assert np.isnan(decided.effect[4, 1:]).all() and (decided.top_layer[4] == -1).all()
+    assert decided.images < 0.75 * 128 * (1 + 2 * 5 * 6 + 2 * 32)  # which exhaustive would take
+    assert "at most 128 samples" in repr(decided) and "pairs are open" in repr(decided)
+    json.dumps(decided.to_json(), allow_nan=False)
+    inside = (decided.low <= decided.effect) & (decided.effect <= decided.high)
+    assert (inside | np.isnan(decided.effect)).all()
+
+
+def test_rounds_that_are_stopped_go_on_to_the_same_bits(tmp_path):
+    options = {"max_samples": 96, "num_null": 8, "confidence": 0.9, **QUIET}
+    expected = verify_directions(*toy_by_name(), planted(), **options)
+    for limit in (900, 2500):
+        generator, predictor = toy_by_name()
+        forward, seen = predictor.forward, []
+
+        def stopping(images, forward=forward, seen=seen, limit=limit):
+            if sum(seen) >= limit:
+                raise KeyboardInterrupt
+            seen.append(len(images))
+            return forward(images)
+
+        predictor.forward = stopping
+        with pytest.raises(KeyboardInterrupt):
+            verify_directions(generator, predictor, planted(), out=tmp_path, **options)
+    same(verify_directions(*toy_by_name(), planted(), out=tmp_path, **options), expected)
+
+
 def test_random_directions_move_something_no_more_often_than_stated():
     """192 directions that point anywhere, in 12 families: p-values are as uniform as their null says."""
     random, claims, p_values = np.random.default_rng(5), 0, []

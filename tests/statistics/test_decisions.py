@@ -200,16 +200,18 @@ def test_without_a_reach_rare_jumps_can_mislead_the_search():
     assert (~right.candidates[:, 0]).mean() <= 0.05
 
 
-def test_a_random_direction_has_an_effect_no_more_often_than_stated():
+@pytest.mark.parametrize("two_sided", [False, True])
+def test_a_random_direction_has_an_effect_no_more_often_than_stated(two_sided):
     # The score's gradient has a mean and differs from sample to sample; boundaries are random directions.
     random = np.random.default_rng(0)
     num_null, dim, level, has_effect, beyond, late = 16, 32, 0.2, 0, 0, 0
-    looks = list(null_looks(512))
-    for _ in range(RUNS):
+    looks, runs = list(null_looks(512)), RUNS // 4 if two_sided else RUNS
+    for _ in range(runs):
         directions = random.normal(size=(num_null + 1, dim))
         directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
         gradient = random.normal(size=dim)
-        test = EffectTest(1, 1, NullGeometry.of(directions, 1, 1), 512, level, level)
+        geometry = NullGeometry.of(directions, 1, 1)
+        test = EffectTest(1, 1, geometry, 512, level, level, two_sided=two_sided)
         effects, start = confidence_sequence(1), 0
         for stop in looks:
             if not test.open[0]:
@@ -225,10 +227,10 @@ def test_a_random_direction_has_an_effect_no_more_often_than_stated():
         beyond += test.beyond[0]
         late += test.tested_on[0] > GIVING_UP_FROM
     # Half of the level is the null's.
-    assert beyond / RUNS <= level / 2 + 3 * np.sqrt(level / 2 / RUNS)
+    assert beyond / runs <= level / 2 + 3 * np.sqrt(level / 2 / runs)
     assert has_effect <= beyond
-    assert has_effect / RUNS > 0.005  # and it is no test that never rejects
-    assert 0.01 < late / RUNS < 2 * level  # what lies within the band is not looked at again
+    assert has_effect / runs > 0.005  # and it is no test that never rejects
+    assert 0.01 < late / runs < 2 * level  # what lies within the band is not looked at again
 
 
 def test_all_that_is_said_is_right_together():

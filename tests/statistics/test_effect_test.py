@@ -62,3 +62,24 @@ def test_holm_counts_boundaries_that_fell():
     assert test.p_required[2] == pytest.approx(0.05)
     assert test.p_values[2] == pytest.approx(0.03)
     assert not test.beyond.any()
+
+
+def test_of_two_sides_either_is_claimed():
+    """Effects of 1, −1 and 0 beside random directions of 0.1: given as sums over rounds, without samples."""
+    random = np.random.default_rng(0)
+    sizes = 0.1 * random.normal(size=(16, 3))  # of the random directions
+    noise, true = 0.3 * random.normal(size=(512, 3)), np.array([1.0, -1.0, 0.0])
+    one, two = (
+        EffectTest(3, 1, NullGeometry.unknown(1, 16, (3,)), 512, 0.1, 0.05, two_sided=sides)
+        for sides in (0, 1)
+    )
+    for test in (one, two):
+        effects, start = StudentSequence(3), 0
+        for stop in (32, 64, 128, 256):
+            effects.update(noise[start:stop] + true)
+            test.update_with_sums(effects, stop, (stop - start) * sizes if test.open.any() else None)
+            start = stop
+    assert one.has_effect.tolist() == [True, False, False] and one.falls[1]
+    assert two.has_effect.tolist() == [True, True, False]
+    assert two.given_up.tolist() == [False, False, True] and not two.open.any()
+    assert two.p_values[0] == pytest.approx(2 * one.p_values[0]) and two.undecided.sum() == 0
