@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from higan_fast.boundaries.boundary import Boundaries, Boundary
 from higan_fast.boundaries.effects import paired_effects
 from higan_fast.boundaries.gradient import check_networks
 from higan_fast.engine.engine import Engine
+from higan_fast.files import checksum, json_checksum
 from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import Predictor
 from higan_fast.progress import progress as show_progress
@@ -34,6 +36,7 @@ def choose_regularisation(
     predictor: Predictor,
     settings: Mapping[str, Any],
     progress: bool,
+    out: Path | None = None,
 ) -> Boundaries:
     """Takes the boundaries of the strength that ``best`` names, of those fitted with each of ``STRENGTHS``.
 
@@ -49,6 +52,7 @@ def choose_regularisation(
         predictor: the one that scored them.
         settings: of the samples.
         progress: whether to show it.
+        out: run folder, which keeps what was measured: the same directions are not moved along again.
     """
     check_networks(generator, predictor, settings)
     names = [name for name in fits[0] if all(name in fit for fit in fits)]
@@ -56,7 +60,7 @@ def choose_regularisation(
     if names:
         boundaries = [fit[name] for fit in fits for name in names]
         columns = [predictor.names.index(name) for name in names]
-        effects = _effects(generator, predictor, settings, boundaries, columns * len(fits), progress)
+        effects = _effects(generator, predictor, settings, boundaries, columns * len(fits), progress, out)
         unit = np.array([fits[0][name].deviation or 1.0 for name in names])
         found = fits[best(effects.reshape(len(fits), len(names), -1) / unit[:, None])]
     about = {"strengths": list(STRENGTHS), "choice_codes": NUM_CODES}
@@ -91,16 +95,26 @@ def _effects(
     boundaries: Sequence[Boundary],
     columns: Sequence[int],
     progress: bool,
+    out: Path | None,
 ) -> Array:
     """The effect of each boundary on its own score, on all layers: ``[M, n]``."""
     psi, truncated, label = settings["truncation_psi"], settings["truncation_layers"], settings.get("label")
     drawn = make_codes(generator, settings["seed"], 0, NUM_CODES, psi, truncated, CHOICE, label)
     moves = [STEP * one.normal for one in boundaries]
-    with show_progress("choosing C", 2 * NUM_CODES * len(moves), enabled=progress) as advance:
+    engine, space = Engine(generator, predictor), boundaries[0].space
+    journal = None
+    if out is not None:
+        key = f"{space} {checksum({'moves': np.stack(moves)})} {json_checksum(settings, NUM_CODES)}"
+        journal = engine.journal(out / "choice" / f"{checksum({'key': np.array(key)})[:16]}.npz", key)
+    num = 2 * NUM_CODES * len(moves)
+    done = journal.num_kept if journal else 0
+    with show_progress("choosing C", num, done=done, enabled=progress) as advance:
         found = paired_effects(
-            Engine(generator, predictor), drawn, boundaries[0].space, moves,
-            truncation_psi=psi, truncation_layers=truncated, advance=advance,
+            engine, drawn, space, moves,
+            truncation_psi=psi, truncation_layers=truncated, journal=journal, advance=advance,
         )  # fmt: skip
+    if journal:
+        journal.flush()
     effects = found[:, range(len(moves)), columns].T
     if not np.isfinite(effects).all():
         raise ValueError("scores: the predictor gave NaN or infinity on moved images, so C cannot be chosen")

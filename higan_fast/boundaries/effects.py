@@ -13,6 +13,7 @@ from torch import Tensor
 from higan_fast.boundaries.boundary import Space
 from higan_fast.boundaries.displacement import displacements
 from higan_fast.engine.engine import Engine
+from higan_fast.engine.journal import Journal
 from higan_fast.engine.plan import Plan
 from higan_fast.sampling.latents import Codes, labelled_latents, labelled_moves, map_labelled_latents
 
@@ -28,6 +29,7 @@ def paired_effects(
     *,
     truncation_psi: float = 1.0,
     truncation_layers: int | None = None,
+    journal: Journal | None = None,
     advance: Callable[[int], None] = lambda count: None,
 ) -> Array:
     """Half the change of every score from a step back to a step forth, on all layers: ``[n, M, S]``.
@@ -42,7 +44,8 @@ def paired_effects(
             the length of the step.
         truncation_psi: with which the codes were made.
         truncation_layers: with which the codes were made.
-        advance: hears of every image that is scored.
+        journal: of the engine, for these directions; None: what is scored is not kept.
+        advance: hears of every image that is scored now.
     """
     generator, predictor = engine.generator, engine.predictor
     assert predictor is not None
@@ -63,8 +66,8 @@ def paired_effects(
     both_ways = torch.tensor([1.0, -1.0], dtype=torch.float64)
     plan = Plan(steps, sets, both_ways, np.ones((len(moves), 1), np.bool_))
     effects = np.zeros((len(base), len(moves), predictor.num_semantics))
-    for found in engine.perturbed_scores(base, plan, to_codes):
+    for found in engine.perturbed_scores(base, plan, to_codes, journal):
         scores = found.values.double().cpu().numpy()  # [n, m, 2, S]
         effects[found.samples, found.directions.numpy()] = (scores[:, :, 0] - scores[:, :, 1]) / 2
-        advance(scores[..., 0].size)
+        advance(journal.fresh(scores[..., 0].size) if journal else scores[..., 0].size)
     return effects

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -108,6 +109,7 @@ def fit_boundaries(
     num_gradients: int = 1024,
     seed: int = 0,
     device: str | torch.device | None = None,
+    out: str | Path | None = None,
     progress: bool = True,
 ) -> Boundaries:
     """Fits a boundary for each semantic: a unit normal along which its score is to rise.
@@ -142,6 +144,8 @@ def fit_boundaries(
         seed: of the shuffle.
         device: where the machines of "svm" and "pattern" are solved; None: on the CPU. On any they come as
             near to the exact ones.
+        out: run folder, which keeps the images that were scored to choose C: a call that was interrupted, or
+            is made again, does not score them again.
         progress: whether to show it.
 
     Returns:
@@ -165,7 +169,8 @@ def fit_boundaries(
         options: dict[str, Any] = {"chosen_num": chosen_num, "space": space, "held_out": held_out}
         options |= {"device": device, "method": method, "loss": loss, "seed": seed, "progress": progress}
         fits = [fit_boundaries(samples, names, C=strength, **options) for strength in STRENGTHS]
-        return choose_regularisation(fits, *networks, samples.settings, progress)
+        kept_in = None if out is None else Path(out)
+        return choose_regularisation(fits, *networks, samples.settings, progress, kept_in)
     weight = (WEIGHTS[method] if C is None else float(C)) if method in REGULARISED else None
     num = _num_per_side(chosen_num, len(samples))
     space = space or ("w" if samples.settings.get("shares_code", True) else "layers")

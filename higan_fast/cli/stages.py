@@ -139,7 +139,7 @@ def fit(out: Path, fitting: dict[str, Any], places: Places, *, quiet: bool) -> B
         networks = {"generator": run.generator, "predictor": run.predictor}
         say_where("fitting", run, quiet)
     boundaries = probing.fit_boundaries(
-        run.samples, device=run.settings.device, progress=not quiet, **networks, **fitting
+        run.samples, device=run.settings.device, out=out, progress=not quiet, **networks, **fitting
     )
     boundaries.save(run.boundaries_file)
     print_boundaries(boundaries)

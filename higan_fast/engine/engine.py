@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from higan_fast.engine.budget import Budget, is_out_of_memory
+from higan_fast.engine.found import Drawn, Perturbed, Replaced, by_direction
+from higan_fast.engine.journal import Journal
 from higan_fast.engine.plan import Moved, Plan, Work
 from higan_fast.engine.precision import Precision, activation_dtype, scoring_in, synthesis_in
 from higan_fast.engine.scoring import score
@@ -21,50 +23,6 @@ from higan_fast.graphs import Graphs, tape_for
 from higan_fast.predictors.base import Predictor, check_predictor
 
 T = TypeVar("T")
-
-
-class Drawn(NamedTuple):
-    """Images of a batch of a plan's work.
-
-    Attributes:
-        base: the base samples that are walked together with those of this batch.
-        work: what was done, ``P`` entries.
-        images: ``[P, 3, R, R]``.
-    """
-
-    base: slice
-    work: Work
-    images: Tensor
-
-
-class Perturbed(NamedTuple):
-    """What came of some samples with all steps along some directions on one set of layers.
-
-    Attributes:
-        samples: which of the base samples.
-        layer_set: which of the plan's sets.
-        directions: which of the plan's directions, ``[m]``, ascending.
-        values: scores ``[n, m, T, S]``.
-    """
-
-    samples: slice
-    layer_set: int
-    directions: Tensor
-    values: Tensor
-
-
-class Replaced(NamedTuple):
-    """What came of some samples when one layer was fed the code of another sample.
-
-    Attributes:
-        samples: which of the base samples.
-        layer: which layer.
-        values: scores ``[n, S]``, or images ``[n, 3, R, R]``.
-    """
-
-    samples: slice
-    layer: int
-    values: Tensor
 
 
 class Engine:
@@ -131,38 +89,66 @@ class Engine:
         return torch.cat(scores)
 
     def perturbed_scores(
-        self, base: Tensor, plan: Plan, to_codes: Callable[[Tensor], Tensor] | None = None
+        self,
+        base: Tensor,
+        plan: Plan,
+        to_codes: Callable[[Tensor], Tensor] | None = None,
+        journal: Journal | None = None,
     ) -> Iterator[Perturbed]:
         """Scores of every perturbation of every sample, batch by batch, with all steps in each.
 
-        On CUDA the next batch is being synthesised when one is handed out.
+        On CUDA the next batch is being synthesised when one is handed out. What the journal has kept is not
+        synthesised again; the batches of the rest, and so their scores, are what they would have been.
 
         Args:
             base: layer codes ``[N, L, D]``; or latents ``[N, latent_dim]`` where the plan moves those.
             plan: what to perturb.
             to_codes: latents → layer codes; needed where the plan moves latents.
+            journal: of this engine, for this walk; None: the scores are not kept.
         """
-        drawn = self.perturbed_images(base, plan, to_codes)
-        scored = self._second_stream.each(drawn, lambda batch: self._score(batch.images))
-        return _by_direction(scored, len(plan.steps))
+        known = None if journal is None or journal.kept is None else journal.kept.to(base.device)
+        drawn = self.perturbed_images(base, plan, to_codes, 0 if known is None else len(known))
+        at_once, done = self.budget.images, 0
+
+        def scores_of(batch: Drawn) -> Tensor:
+            nonlocal done
+            done += batch.work.num
+            if known is not None and done <= len(known):
+                return known[done - batch.work.num : done]
+            scores = self._score(batch.images)
+            if journal is not None and self.budget.images == at_once:  # fewer come in another order
+                journal.add(scores)
+            return scores
+
+        return by_direction(self._second_stream.each(drawn, scores_of), len(plan.steps))
+
+    def journal(self, file: Path, key: str) -> Journal:
+        """What keeps the scores of one walk, which ``key`` names, until ``file`` has what comes of it."""
+        return Journal(file.parent / "in-work" / file.stem, f"{self.budget.images} at once {key}")
 
     def perturbed_images(
-        self, base: Tensor, plan: Plan, to_codes: Callable[[Tensor], Tensor] | None = None
+        self,
+        base: Tensor,
+        plan: Plan,
+        to_codes: Callable[[Tensor], Tensor] | None = None,
+        skip: int = 0,
     ) -> Iterator[Drawn]:
         """As ``perturbed_scores``, but images, as they come.
 
-        Of the same base samples and set, all samples and steps of a direction come one after another.
+        Of the same base samples and set, all samples and steps of a direction come one after another. The
+        first ``skip`` entries come without images.
         """
         start = 0
         while start < len(base):
             samples = slice(start, min(start + self.budget.images, len(base)))
             if plan.in_latents:
                 assert to_codes is not None
-                batches = self._from_latents(base[samples], plan, to_codes)
+                batches = self._from_latents(base[samples], plan, to_codes, skip)
             else:
-                batches = self._walk(base[samples], plan)
+                batches = self._walk(base[samples], plan, skip)
             for work, images in batches:
                 yield Drawn(samples, work.of_samples_from(start), images)
+            skip = max(0, skip - plan.images_per_sample * (samples.stop - start))
             start = samples.stop
 
     def replaced_scores(self, base: Tensor, others: Tensor) -> Iterator[Replaced]:
@@ -197,7 +183,7 @@ class Engine:
                     activation = self._next(layer, activation, codes, most[layer])
             start = samples.stop
 
-    def _walk(self, codes: Tensor, plan: Plan) -> Iterator[tuple[Work, Tensor]]:
+    def _walk(self, codes: Tensor, plan: Plan, skip: int) -> Iterator[tuple[Work, Tensor]]:
         generator, forks = self.generator, plan.forks()
         highest = max(forks, default=-1)
         with synthesis_in(generator, self.activation_dtype):
@@ -207,8 +193,9 @@ class Engine:
             if layer in forks:
                 work = plan.work(forks[layer], len(codes))
                 fork = partial(self._fork, layer, activation, Moved(plan, codes, work))
-                for entries, images in self._in_batches(fork, work.num, most[layer]):
+                for entries, images in self._in_batches(fork, work.num, most[layer], skip):
                     yield work.part(entries), images
+                skip = max(0, skip - work.num)
             if layer < highest:
                 activation = self._next(layer, activation, codes, most[layer])
 
@@ -219,7 +206,7 @@ class Engine:
         return parts[0] if len(parts) == 1 else Activation.joined(parts)
 
     def _from_latents(
-        self, z: Tensor, plan: Plan, to_codes: Callable[[Tensor], Tensor]
+        self, z: Tensor, plan: Plan, to_codes: Callable[[Tensor], Tensor], skip: int
     ) -> Iterator[tuple[Work, Tensor]]:
         work = plan.work([0], len(z))
         moved = Moved(plan, z, work)
@@ -227,11 +214,11 @@ class Engine:
         def draw(entries: slice) -> Tensor:
             return self._synthesized(to_codes(moved.of(entries)))
 
-        for entries, images in self._in_batches(draw, work.num):
+        for entries, images in self._in_batches(draw, work.num, skip=skip):
             yield work.part(entries), images
 
     def _in_batches(
-        self, draw: Callable[[slice], Tensor], num: int, most: int | None = None
+        self, draw: Callable[[slice], Tensor], num: int, most: int | None = None, skip: int = 0
     ) -> Iterator[tuple[slice, Tensor]]:
         """A list of ``num`` entries in batches that are scored together, each with its images.
 
@@ -239,8 +226,11 @@ class Engine:
             draw: some entries → their images.
             num: how many entries there are.
             most: how many images are best drawn together; None: as many as are scored together.
+            skip: so many of the first entries are not drawn.
         """
-        start = 0
+        start = min(skip, num)
+        if start:
+            yield slice(0, start), torch.empty(0)
         while start < num:
             entries = slice(start, start + self._at_once(num - start))
             images = self._in_parts(draw, entries, most)
@@ -356,25 +346,6 @@ def prepare(generator: Generator, predictor: Predictor | None = None) -> None:
     if predictor is not None:
         check_predictor(predictor)
         predictor.eval()
-
-
-def _by_direction(scored: Iterable[tuple[Drawn, Tensor]], num_steps: int) -> Iterator[Perturbed]:
-    """Puts scores ``[P, S]`` of batches together; a direction's come when all its samples are there."""
-    pending: list[tuple[Work, Tensor]] = []
-    for batch, scores in scored:
-        pending.append((batch.work, scores))
-        work = Work._make(np.concatenate(parts) for parts in zip(*(each for each, _ in pending), strict=True))
-        values = torch.cat([each for _, each in pending])
-        num = batch.base.stop - batch.base.start
-        whole = work.num // (num * num_steps)  # so many directions
-        firsts = work.part(slice(0, whole * num * num_steps, num * num_steps))
-        done = values[: whole * num * num_steps].unflatten(0, (whole, num, num_steps)).transpose(0, 1)
-        for layer_set in dict.fromkeys(firsts.layer_sets.tolist()):
-            rows = np.flatnonzero(firsts.layer_sets == layer_set)
-            directions = torch.from_numpy(firsts.directions[rows])
-            yield Perturbed(batch.base, layer_set, directions, done[:, rows[0] : rows[-1] + 1])
-        rest = slice(whole * num * num_steps, None)
-        pending = [(work.part(rest), values[rest])] if rest.start < work.num else []
 
 
 def _draw(generator: Generator, layer: int, codes: Tensor, *activation: Any) -> Tensor:

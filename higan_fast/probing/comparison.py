@@ -238,13 +238,16 @@ def _measure(
                 generator, settings["seed"], part.codes.start, part.codes.stop, *truncation, COMPARISON,
                 settings.get("label"),
             )  # fmt: skip
+            journal = engine.journal(part.path, part.key) if part.path else None
             found = paired_effects(
                 engine, drawn, space, part.moves,
-                truncation_psi=truncation[0], truncation_layers=truncation[1], advance=advance,
+                truncation_psi=truncation[0], truncation_layers=truncation[1], journal=journal,
+                advance=advance,
             )  # fmt: skip
             _check_finite(found, part, fits, settings["semantics"])
-            if part.path is not None:
+            if part.path and journal:
                 save_arrays(part.path, part.key, effects=found)
+                journal.drop()
             effects[part.method, part.codes, part.rows] = found
     return effects
 

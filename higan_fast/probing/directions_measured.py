@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from higan_fast.probing.effect_files import Measured, hash_of, key_of, name_of
+from higan_fast.probing.effect_files import hash_of, key_of, name_of
 from higan_fast.probing.families import Family, spread
 from higan_fast.probing.measurement import Direction, Measurement
 from higan_fast.probing.outlook import GIVEN_UP_AFTER
@@ -104,12 +104,12 @@ def measure_fixed(task: Task, num: int) -> Claims:
     hashes = [hash_of(direction.normal) for direction in task.moved]
     key = key_of(settings=task.settings, num=num, own=task.num, directions=hashes, asked=hash_of(asked))
     file = task.folder / f"{name_of(key)}.npz" if task.folder else None
-    started = Measured.load(file, key) if file else None
-    images, done = 2 * int(asked.sum()), started.num if started else 0
+    images = 2 * int(asked.sum())
+    done = task.measurement.images_kept(file, key, range(num), images)
     measurement, moved = task.measurement, task.moved
-    if task.progress and done < num:
-        say(f"verifying directions: {measurement.estimate(moved, num - done, asked)}")
-    with show_progress("verifying", images * num, done=images * done, enabled=task.progress) as advance:
+    if task.progress and done < images * num:
+        say(f"verifying directions: {measurement.estimate(moved, num - done // images, asked)}")
+    with show_progress("verifying", images * num, done=done, enabled=task.progress) as advance:
         effects = measurement.measure(moved, range(num), asked, file=file, key=key, advance=advance).effects
     spread(task.families, effects)
     own = effects.of(slice(task.num))

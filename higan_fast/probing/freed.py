@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from higan_fast.boundaries.boundary import Boundary, StepUnit, has_unit_layers
-from higan_fast.probing.effect_files import Measured, hash_of, key_of, name_of
+from higan_fast.probing.effect_files import hash_of, key_of, name_of
 from higan_fast.probing.measurement import Direction, Measurement
 from higan_fast.probing.side_effects import SMALL
 from higan_fast.progress import progress as show_progress
@@ -102,8 +102,8 @@ def _effects(
     chosen[:, 0] = True
     key = key_of(settings=settings, num=num, freed=hash_of(*(direction.normal for direction in directions)))
     file = folder / "freed" / f"{name_of(key)}.npz" if folder else None
-    kept = Measured.load(file, key) if file else None
-    total, done = 2 * num * len(directions), 2 * len(directions) * (kept.num if kept else 0)
+    each = 2 * len(directions)
+    total, done = num * each, measurement.images_kept(file, key, range(num), each)
     with show_progress("freeing boundaries", total, done=done, enabled=progress) as advance:
         found = measurement.measure(directions, range(num), chosen, file=file, key=key, advance=advance)
     of = found.effects

@@ -17,6 +17,7 @@ from higan_fast.boundaries.displacement import displacements
 from higan_fast.boundaries.origin import Drawn
 from higan_fast.engine.engine import Engine
 from higan_fast.engine.estimate import Estimate, Rate
+from higan_fast.engine.journal import Journal
 from higan_fast.engine.plan import Plan, all_and_each
 from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import LogitsOf, Predictor
@@ -100,8 +101,9 @@ class Measurement:
     ) -> Measured:
         """Moves base samples one step forth and one back along directions, part by part.
 
-        Each part is kept as it is done, and a measurement that was interrupted goes on after the last one.
-        What comes out is the same to the bit: the parts and the order of their sums do not change.
+        Each part is kept as it is done, and within a part the scores every few seconds, so that a
+        measurement that was interrupted goes on where it was. What comes out is the same to the bit: the
+        parts and the order of their sums do not change.
 
         Args:
             samples: which of the base samples.
@@ -116,13 +118,33 @@ class Measurement:
         """
         found = Measured.load(file, key) if file else None
         for part in _parts(samples[found.num if found else 0 :]):
-            tally = self.tally(directions, part, chosen, columns, advance)
+            journal = self._journal(file, key, part.start) if file else None
+            tally = self.tally(directions, part, chosen, columns, advance, journal)
             new = Measured(self.effects(directions, tally), tally.own.cpu().numpy(), tally.null.cpu().numpy())
             found = found.merge(new) if found else new
-            if file:
+            if file and journal:
                 found.save(file, key)
+                journal.drop()
         assert found is not None, "there are samples"
         return found
+
+    def images_kept(self, file: Path | None, key: str, samples: range, each: int) -> int:
+        """How many images of perturbed samples a file of ``measure`` has kept.
+
+        Args:
+            file, key, samples: as ``measure`` gets them.
+            each: how many images there are of a sample.
+        """
+        if file is None:
+            return 0
+        kept = Measured.load(file, key)
+        done = kept.num if kept else 0
+        in_work = self._journal(file, key, samples[done]).num_kept if done < len(samples) else 0
+        return each * done + in_work
+
+    def _journal(self, file: Path, key: str, start: int) -> Journal:
+        """The scores so far of the part that begins with the sample ``start``."""
+        return self.engine.journal(file, key_of(of=key, start=start))
 
     def tally(
         self,
@@ -131,6 +153,7 @@ class Measurement:
         chosen: NDArray[np.bool_] | None,
         columns: Sequence[int],
         advance: Callable[[int], None],
+        journal: Journal | None,
     ) -> Tally:
         """Does one part of ``measure``."""
         generator, (_, psi, truncated, _) = self.engine.generator, self.drawn
@@ -140,9 +163,10 @@ class Measurement:
         sizes = len(samples), len(directions), len(self.layer_sets)
         tally = Tally(*sizes, columns, base, self.logits)
         moved = labelled_latents(generator, drawn) if plan.in_latents else drawn.codes
-        for found in self.engine.perturbed_scores(moved, plan, to_codes):
+        for found in self.engine.perturbed_scores(moved, plan, to_codes, journal):
             tally.add(found)
-            advance(found.values[..., 0].numel())
+            num = found.values[..., 0].numel()
+            advance(journal.fresh(num) if journal else num)
         return tally
 
     def estimate(
@@ -187,8 +211,7 @@ class Measurement:
         each = 2 * len(self.layer_sets)  # images of a direction and a sample
         done = (len(directions) - len(missing)) * each * num
         for together, key, file in work:
-            started = Measured.load(file, key) if file else None
-            done += len(together) * each * (started.num if started else 0)
+            done += self.images_kept(file, key, range(num), len(together) * each)
         total = len(directions) * each * num
         with show_progress("verifying", total, done=done, enabled=progress) as advance:
             for together, key, file in work:

@@ -129,11 +129,11 @@ class Rounds:
         asked = {"first": samples.start, "last": samples.stop - 1, "chosen": hash_of(chosen)}
         key = key_of(settings=self.settings, **asked)
         file = self.folder / "rounds" / f"{name_of(key)}.npz" if self.folder else None
-        kept = Measured.load(file, key) if file else None
-        done = 2 * int(chosen.sum()) * (kept.num if kept else 0)
+        each = 2 * int(chosen.sum())
+        done = self.measurement.images_kept(file, key, samples, each)
         what = "layers on samples" if chosen[:, 1:].any() else "samples"
         label = f"verifying {what} {samples.start} to {samples.stop - 1}"
-        total = 2 * int(chosen.sum()) * len(samples)
+        total = each * len(samples)
         with show_progress(label, total, done=done, enabled=self.progress) as advance:
             found = self.measurement.measure(
                 self.directions, samples, chosen, self.columns, file=file, key=key, advance=advance

@@ -17,6 +17,7 @@ from higan_fast.boundaries.boundary import Boundary
 from higan_fast.boundaries.displacement import displacements
 from higan_fast.engine.engine import Engine
 from higan_fast.engine.estimate import Rate
+from higan_fast.engine.journal import Journal
 from higan_fast.engine.plan import Plan
 from higan_fast.engine.scoring import in_range
 from higan_fast.pictures import shrunk
@@ -139,9 +140,11 @@ class Curves:
                 parts = []
                 for some, curves, key, path, found in row:
                     if found is None:
-                        found = self._score(some, curves, advance)
-                        if path is not None:
+                        journal = self.engine.journal(path, key) if path else None
+                        found = self._score(some, curves, journal, advance)
+                        if path and journal:
                             save_arrays(path, key, **found._asdict())
+                            journal.drop()
                     parts.append(found)
                 rows.append(Scores(parts[0].base, np.concatenate([part.moved for part in parts], axis=1)))
         return Scores(*(np.concatenate(arrays) for arrays in zip(*rows, strict=True)))
@@ -184,16 +187,24 @@ class Curves:
         truncation = {name: self.settings[name] for name in ("truncation_psi", "truncation_layers")}
         return partial(map_labelled_latents, self.generator, **truncation)
 
-    def _score(self, samples: Sequence[int], curves: range, advance: Callable[[int], None]) -> Scores:
+    def _score(
+        self,
+        samples: Sequence[int],
+        curves: range,
+        journal: Journal | None,
+        advance: Callable[[int], None],
+    ) -> Scores:
         """Scores some samples as they are, and along some curves."""
         drawn = self.codes(samples)
         base = self.engine.scores(drawn.codes)
         moved = base.new_empty(len(samples), len(curves), len(self._steps), base.shape[1])
         if curves:
             plan = self._plan(curves)
-            for found in self.engine.perturbed_scores(self._start(drawn, plan), plan, self._to_codes):
+            start = self._start(drawn, plan)
+            for found in self.engine.perturbed_scores(start, plan, self._to_codes, journal):
                 moved[found.samples, found.directions.to(moved.device)] = found.values
-                advance(found.values[..., 0].numel())
+                num = found.values[..., 0].numel()
+                advance(journal.fresh(num) if journal else num)
         self._check_finite(base, moved, samples, curves)
         return Scores(base.cpu().numpy(), moved.cpu().numpy())
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from higan_fast.engine.engine import Perturbed
+from higan_fast.engine.found import Perturbed
 from higan_fast.engine.streams import upload
 from higan_fast.statistics.effects import Moments, even_part, higan_rise, merge_moments, paired_effect
 

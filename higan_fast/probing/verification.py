@@ -110,7 +110,7 @@ def verify(
             them and each boundary that has an effect.
         batch_size: at most so many images at once; None: as many as are worth it. Fewer where memory is
             short.
-        out: run folder, which keeps what is measured after every 64 samples, and every result. A verification
+        out: run folder, which keeps what is measured every few seconds, and every result. A verification
             with the same settings goes on where it was, or returns at once what is complete.
         progress: whether to show it.
 

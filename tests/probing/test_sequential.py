@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+import higan_fast.engine.engine as engine
+import higan_fast.engine.journal as journal
 import higan_fast.probing.measurement as measurement
 from higan_fast.predictors.base import ModulePredictor
 from higan_fast.probing import Boundaries, Boundary, Verification, fit_boundaries, sample, verify
@@ -188,6 +190,29 @@ def test_an_interrupted_verification_goes_on_and_gives_the_same_answer(mixed, co
     with pytest.raises(KeyboardInterrupt):
         verify(*toy(), mixed, out=tmp_path, step=1.0, **OPTIONS)
     assert len(rounds) == 4, "other settings, other rounds"
+
+
+def test_a_round_that_is_interrupted_is_not_lost(mixed, found, tmp_path, monkeypatch):
+    """The first round is the longest: every boundary and random direction on all layers and on each."""
+    first_round = 2 * 32 * (5 * (1 + NUM_LAYERS) + 32)
+    monkeypatch.setattr(journal, "SCORES", 500)
+    score, scored = engine.score, []
+
+    def stopping(predictor, images):
+        scored.append(len(images))
+        if sum(scored) > first_round // 2:
+            raise KeyboardInterrupt
+        return score(predictor, images)
+
+    monkeypatch.setattr(engine, "score", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        verify(*toy(), mixed, out=tmp_path, **OPTIONS)
+    assert not list((tmp_path / "verification").glob("*/rounds/*.npz"))
+    monkeypatch.setattr(engine, "score", lambda *given: scored.append(len(given[1])) or score(*given))
+    scored.clear()
+    same(verify(*toy(), mixed, out=tmp_path, **OPTIONS), found)
+    assert sum(scored) < found.images - first_round // 2 + 1200  # and some base samples
+    assert not list(tmp_path.rglob("in-work/*"))
 
 
 def verify_and_die(folder, mixed, write):
