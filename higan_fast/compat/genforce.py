@@ -8,8 +8,8 @@ of ``models/stylegan2_generator.py``, after its classes, for all networks made o
     ModulateConvBlock.forward = genforce.modulate_conv_block
     UpsamplingLayer.forward = genforce.upsampling_layer
 
-Higan's ``models/stylegan2_generator_network.py`` takes ``higan_modulate_conv_block``. ``higan_fast.patch`` does
-the same for one network, and leaves to the original what ours do not take; here that is an error.
+Higan's ``models/stylegan2_generator_network.py`` takes ``higan_modulate_conv_block``. ``higan_fast.patch``
+does the same for one network, and leaves to the original what ours do not take; here that is an error.
 """
 
 from __future__ import annotations
