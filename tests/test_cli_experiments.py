@@ -121,6 +121,8 @@ def test_each_pair_of_a_transition_is_a_finding_of_its_own(out):
     assert page.find("a", href=f"experiments/{of}.csv")
     (folder / f"{of}.json").write_text("{")
     assert "run higan-fast transition again" in run("show", out, code=1).output
+
+
 def test_entanglement(out):
     found = Verification.load(out / "verification.npz").boundary_names
     pair = f"{found[0]}:{found[1]}"

@@ -8,11 +8,23 @@ from higan_fast.experiments.ablate_layers import ablate_layers
 from higan_fast.experiments.ablate_ranking import ablate_ranking
 from higan_fast.experiments.ablate_samples import ablate_samples
 from higan_fast.experiments.calibrate import calibrate
-from higan_fast.experiments.directions import directions
 from higan_fast.experiments.correlate import correlate
+from higan_fast.experiments.directions import directions
 from higan_fast.experiments.finding import Finding
 from higan_fast.experiments.hierarchy import hierarchy
 from higan_fast.experiments.subject import Subject, Walk
 from higan_fast.experiments.transition import transition
 
-__all__ = ["Finding", "Subject", "Walk", "ablate_layers", "ablate_ranking", "ablate_samples", "calibrate", "correlate", "directions", "hierarchy", "transition"]
+__all__ = [
+    "Finding",
+    "Subject",
+    "Walk",
+    "ablate_layers",
+    "ablate_ranking",
+    "ablate_samples",
+    "calibrate",
+    "correlate",
+    "directions",
+    "hierarchy",
+    "transition",
+]
