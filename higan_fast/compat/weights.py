@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from higan_fast.generators.prepared import Prepared, is_watched, prepare
-from higan_fast.ops.winograd import FEWEST_PIXELS
+from higan_fast.ops.winograd import are_enough
 
 
 class _Last(NamedTuple):
@@ -41,7 +41,7 @@ class KeptWeight:
         if is_watched() or weight.device.type != "cpu" or (torch.is_grad_enabled() and weight.requires_grad):
             return self._prepared(weight, dtype, up, pixels)
         with torch.no_grad():
-            place = (weight.data_ptr(), weight.shape, weight.dtype, dtype, up, pixels >= FEWEST_PIXELS)
+            place = (weight.data_ptr(), weight.shape, weight.dtype, dtype, up, are_enough(pixels))
             rows = weight.detach().reshape(-1, weight.shape[-3:].numel()).float()
             seen = rows @ _probe(rows.shape[1])
             last = self._last

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from higan_fast.ops.modulated_conv2d import normalize_weight, square_weight
-from higan_fast.ops.winograd import FEWEST_PIXELS, weight_at_points
+from higan_fast.ops.winograd import are_enough, weight_at_points
 
 T = TypeVar("T")
 
@@ -120,7 +120,7 @@ class WeightCache:
         def make() -> Prepared:
             return prepare(weight if torch.is_grad_enabled() else weight.detach(), dtype, up, pixels)
 
-        return self._kept.get([weight], (dtype, up, pixels >= FEWEST_PIXELS), make)
+        return self._kept.get([weight], (dtype, up, are_enough(pixels)), make)
 
     def forget(self) -> None:
         """Makes the next call prepare the weight anew."""

@@ -72,7 +72,7 @@ def why_reference(op: str, *tensors: Tensor | None, differentiable: bool = False
     """
     x = tensors[0]
     assert x is not None
-    if _only_reference:
+    if is_turned_off():
         return "kernels are turned off"
     if _is_forward_mode():
         return FORWARD
@@ -80,6 +80,11 @@ def why_reference(op: str, *tensors: Tensor | None, differentiable: bool = False
     if needed and (not differentiable or x.device.type != "cpu" or _is_transformed()):
         return "a gradient is needed"
     return why_not_native(op, x.device, x.dtype)
+
+
+def is_turned_off() -> bool:
+    """Whether ``"auto"`` always means the reference here: see ``only_reference``."""
+    return _only_reference
 
 
 def _is_forward_mode() -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from higan_fast import _native
 from higan_fast.ops.bias_act import tail_numbers
-from higan_fast.ops.implementation import why_reference
+from higan_fast.ops.implementation import is_turned_off, why_reference
 from higan_fast.ops.layout import empty_image, is_channels_last
 from higan_fast.ops.registration import register
 
@@ -39,11 +39,16 @@ def weight_at_points(weight: Tensor, pixels: int) -> Tensor | None:
         ``[⌈O / 32⌉, 36, I, 32]``, four times the weight's size; None unless the weight is 3×3 and in float32
         on a CPU with our kernels, it has enough channels and ``pixels``, and no gradient is needed.
     """
-    if not _is_large(weight) or pixels < FEWEST_PIXELS:
+    if not _is_large(weight) or not are_enough(pixels):
         return None
     if not runs_on(weight) or why_reference("modulated_conv2d", weight):
         return None
     return at_points(weight)
+
+
+def are_enough(pixels: int) -> bool:
+    """Whether features with so many pixels are convolved so; what is kept of a weight depends on it."""
+    return pixels >= FEWEST_PIXELS and not is_turned_off()
 
 
 def runs_on(x: Tensor) -> bool:

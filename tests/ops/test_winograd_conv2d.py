@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from higan_fast import _native
-from higan_fast.generators.prepared import prepare
+from higan_fast.generators.prepared import WeightCache, prepare
 from higan_fast.ops import finish_block, modulated_conv2d
 from higan_fast.ops.implementation import only_reference
 from higan_fast.ops.winograd import at_points, convolve_3x3, weight_at_points
@@ -132,6 +132,10 @@ def test_where_it_pays(monkeypatch):
     assert prepare(weight, torch.float32, 1, 256).points is not None
     assert prepare(weight, torch.float32, 2, 256).points is None
     assert prepare(weight, torch.bfloat16, 1, 256).points is None
+    cache = WeightCache()
+    with only_reference():  # in which nothing of ours runs, and which is not remembered
+        assert cache.get(weight, torch.float32, 1, 256).points is None
+    assert cache.get(weight, torch.float32, 1, 256).points is not None
     monkeypatch.setattr(_native, "load", lambda: (None, "it has not been built"))
     assert weight_at_points(weight, 256) is None
 
