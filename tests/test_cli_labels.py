@@ -124,6 +124,11 @@ def test_single_channels_are_verified_from_the_shell(sampled):
     assert "directions    3, of which 0 surely move a semantic; 4 samples" in shown, "codes and styles"
     finding = json.loads((sampled / "experiments" / "directions.json").read_text())
     assert {row["in"] for row in finding["rows"]} == {"codes", "styles"}
+    (sampled / "channels.npz").write_bytes(b"of another version")
+    said = run("directions", sampled, "--sefa", 1, *common)
+    assert "left out: " in said.stderr and "channels.npz: not a file of directions" in said.stderr
+    assert said.stdout.startswith("1 direction, ")
+    (sampled / "channels.npz").unlink()
     for given, code, message in (
         (("--stylespace", "1-2"), 1, "stylespace (--stylespace): got '1-2', expected a number of channels"),
         (("--stylespace", "99:1"), 1, "got layer 99 of 99:1, expected one of 0 "),

@@ -158,17 +158,14 @@ def _last(folder: RunFolder) -> Directions:
 
 
 def _finding(folder: RunFolder, found: Directions) -> Finding:
-    """What was found just now, and before of the other kind, codes or styles, if that is not stale."""
+    """What was found just now, and before of the other kind, codes or styles, if that belongs to the run."""
     from higan_fast import experiments
-    from higan_fast.files import DamagedError
     from higan_fast.progress import say
 
     results = [found]
     for file in folder.directions_files:
         try:
             other = folder.directions(file)
-        except DamagedError:
-            raise
         except ValueError as error:
             say(f"left out: {error}")
             continue

@@ -79,6 +79,8 @@ def _sentences(found: Directions) -> list[str]:
         sentence += f", by so many SD of its score: {'; '.join(parts)}{f'; and {more} more' if more else ''}"
     moved = {semantic for name in moving for semantic in found.moved_by(name)}
     still = [semantic.name for semantic in found.semantics if semantic.name not in moved]
+    if found.undecided.any():
+        sentence += f"; {_count(int(found.undecided.sum()), 'pair')} left open, which more samples may decide"
     return [
         f"{sentence}.",
         f"Nothing is shown to move {', '.join(still)}." if still else "Each semantic is moved by some.",
@@ -168,17 +170,21 @@ def draw(finding: Finding) -> Figure:
 
 
 def _texts(panel: dict[str, Any]) -> list[list[str]]:
-    """An effect, and where it is sure the layer."""
+    """An effect, 0 without a sign, and where it is sure the layer."""
     texts = []
     for values, sure, layers in zip(panel["values"], panel["sure"], panel["top_layer"], strict=True):
         below = ["\nsure" if layer < 0 else f"\nlayer {layer}" for layer in layers]
         texts.append(
             [
-                "" if value is None else f"{shown(value, '+.2f')}{where * is_sure}"
+                "" if value is None else f"{_signed(value)}{where * is_sure}"
                 for value, is_sure, where in zip(values, sure, below, strict=True)
             ]
         )
     return texts
+
+
+def _signed(value: float) -> str:
+    return "0.00" if abs(value) < 0.005 else shown(value, "+.2f")
 
 
 def _label(name: str) -> str:

@@ -49,6 +49,13 @@ def test_it_says_what_moves_what_and_on_which_layer(found):
     assert "moved by cost $2 or $3" in finding.table.notes[0]
 
 
+def test_what_is_open_is_said(found):
+    undecided = np.zeros_like(found.undecided)
+    undecided[0, :2] = True
+    (first, *_) = directions([dataclasses.replace(found, undecided=undecided)]).sentences
+    assert first.endswith("; 2 pairs left open, which more samples may decide.")
+
+
 def test_codes_and_styles_stand_side_by_side(found, of_styles, tmp_path):
     finding = directions([found, of_styles])
     assert {row["in"] for row in finding.rows} == {"codes", "styles"}
