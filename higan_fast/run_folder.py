@@ -48,10 +48,10 @@ class RunFolder:
     ``verification.npz`` the current one; ``attribution/`` scores with one layer's code replaced, and
     ``attribution.npz`` what they say of layers; ``comparison/`` effects of the boundaries of several
     methods, and ``comparison.npz`` how the methods compare; ``sweep/`` scores at many steps, and
-    ``sweep.npz`` what they say, which ``dose.csv``, ``dose.json`` and ``dose.svg`` show; ``directions.npz``
-    what directions from elsewhere do, and ``channels.npz`` single channels; ``experiments/`` what
-    experiments found, and measured for that; ``report.html`` with ``report.csv``, ``report.layers.csv``,
-    ``report.methods.csv`` and ``report.dose.csv``.
+    ``sweep.npz`` what they say, which ``dose.csv``, ``.json``, ``.svg``, ``.png`` and ``.pictures.png`` show;
+    ``directions.npz`` what directions from elsewhere do, and ``channels.npz`` single channels;
+    ``experiments/`` what experiments found, and measured for that; ``report.html`` with ``report.csv``,
+    ``report.layers.csv``, ``report.methods.csv`` and ``report.dose.csv``.
     """
 
     def __init__(self, path: str | Path, settings: Settings) -> None:

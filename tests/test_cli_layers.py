@@ -6,6 +6,7 @@ import json
 import shutil
 
 import pytest
+from PIL import Image
 
 from higan_fast.probing import Attribution, Sweep
 from higan_fast.scenes.factors import SEMANTICS
@@ -107,6 +108,26 @@ def test_a_dose_is_written_as_a_table_twice_and_as_a_picture(out):
         in run("dose", out, "--steps", "few", code=2).output
     )
     assert "expected at most 1000 steps" in run("dose", out, "--steps", "0..9999", code=2).output
+
+
+def test_manipulate_steps_as_far_as_a_dose_suggests(out):
+    run("dose", out, *DOSE, "--quiet")
+    with Image.open(out / "dose.png") as curves, Image.open(out / "dose.pictures.png") as pictures:
+        assert curves.size[0] > pictures.size[0] > 200
+    sweep = Sweep.load(out / "sweep.npz")
+    sweep.change[:] = 0
+    curve = sweep.curves()[0]
+    name, column = sweep.boundary_names[curve], sweep.columns[curve]
+    sweep.change[curve, :, column] = sweep.steps
+    sweep.save(out / "sweep.npz")
+    options = ("manipulate", out, "--num", 1, "--semantic")
+    drawn = run(*options, name)
+    assert "steps of 1, as the dose-response suggests; --steps takes others" in drawn.stderr
+    assert f"manipulate-{name}_layers=all_steps=-1,0,1_samples=0.png" in drawn.stdout
+    other = sweep.boundary_names[sweep.curves()[1]]  # for which it suggests none
+    for more in ((other,), (name, "--semantic", other), (name, "--layers", "0"), (name, "--step-unit", "sd")):
+        assert "steps=-3,0,3" in run(*options, *more).stdout
+    assert "steps=2_" in run(*options, name, "--steps=2").stdout
 
 
 def test_a_dose_of_another_verification_is_stale(out):

@@ -172,8 +172,8 @@ def methods(run: Path, as_json: bool, as_csv: bool, methods: str | None, **optio
 def dose(run: Path, as_json: bool, steps: str, semantics: tuple[str, ...], **options: Any) -> None:
     """Measure every score at many steps along each boundary in RUN: does it rise, saturate, or move others?
 
-    All layers move, and then those alone that verify found to act. Writes RUN/dose.csv, RUN/dose.json and the
-    curves as a picture, RUN/dose.svg.
+    All layers move, and then those alone that verify found to act. Writes RUN/dose.csv and dose.json, the
+    curves as pictures, dose.svg and dose.png, and a sample along them, dose.pictures.png.
     """
     from higan_fast.cli import stages
 
@@ -291,7 +291,10 @@ def demo(out: Path, device: str, precision: str, quiet: bool) -> None:
     "--semantic", "names", multiple=True, required=True, help="Repeat it to move along several at once."
 )
 @option("--layers", default="all", help="Such as 6-7 or 0,2-4.")
-@option("--steps", default="-3,0,3", help="Comma-separated, or a range of whole numbers such as -3..3.")
+@click.option(
+    "--steps",
+    help="Comma-separated, or a range such as -3..3.  [default: as far as dose suggests; or -3,0,3]",
+)
 @STEP_UNIT
 @click.option("--num", type=int, help="How many samples, from the first on.  [default: 8]")
 @click.option("--samples", help="Which samples instead, such as 3,17 or 0-3,8.")
@@ -307,7 +310,7 @@ def manipulate(
     run: Path,
     names: tuple[str, ...],
     layers: str,
-    steps: str,
+    steps: str | None,
     num: int | None,
     samples: str | None,
     variants: int | None,
@@ -327,7 +330,7 @@ def manipulate(
         run,
         names,
         layers,
-        steps=numbers("--steps", steps),
+        steps=None if steps is None else numbers("--steps", steps),
         num=8 if num is None else num,
         chosen=None if samples is None else indices("--samples", samples),
         variants=variants,

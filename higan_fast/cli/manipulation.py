@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,6 +20,7 @@ from higan_fast.cli.stages import say_where
 from higan_fast.pictures import check_picture_name, labelled_grid, save_picture
 from higan_fast.probing import format_layers, parse_layers
 from higan_fast.probing.manipulation import check_jitter, check_steps
+from higan_fast.progress import say
 from higan_fast.run_folder import RunFolder
 from higan_fast.run_settings import Places
 from higan_fast.sampling.latents import codes_of
@@ -26,13 +28,15 @@ from higan_fast.sampling.latents import codes_of
 # With room for what a file system adds to a name of at most 255 bytes.
 LONGEST_NAME = 180
 
+STEP = 3.0  # either way, as HiGAN's, where no sweep suggests another
+
 
 def manipulate(
     out: Path,
     names: Sequence[str],
     layers: str,
     *,
-    steps: Sequence[float],
+    steps: Sequence[float] | None,
     step_unit: StepUnit,
     num: int,
     chosen: Sequence[int] | None,
@@ -46,6 +50,7 @@ def manipulate(
     """Draws a picture: a row for each sample, a column for each step.
 
     Args:
+        steps: None: as far as a sweep suggests for these boundaries on these layers, either way; else 3.
         step_unit: of the steps.
         num: so many samples, from the first on ...
         chosen: ... or these instead.
@@ -59,15 +64,22 @@ def manipulate(
     check_count("num (--num)", num)
     if seed is not None:
         check_seed(seed)
-    if variants is None:
-        check_steps(steps)
-    else:
+    if variants is not None:
         check_jitter(variants, scale)
+    elif steps is not None:
+        check_steps(steps)
     run = RunFolder.open(out, **places)
     boundaries = [run.boundaries[name] for name in names]
     num_layers = run.samples.settings["num_layers"]
     moved = parse_layers(layers, num_layers)
     on = "all" if len(moved) == num_layers else format_layers(moved)
+    if steps is None:
+        steps = (-STEP, 0.0, STEP)
+        suggested = None if variants is not None else _suggested(run, names, on, step_unit)
+        if suggested is not None:
+            steps = (-suggested, 0.0, suggested)
+            if not quiet:
+                say(f"steps of {suggested:g}, as the dose-response suggests; --steps takes others")
     samples = range(num) if chosen is None else chosen
     if places.get("predictor") is not None:
         _ = run.predictor  # must be that of the run, though no picture needs it
@@ -91,6 +103,22 @@ def manipulate(
     rows = [f"sample {index}" for index in samples]
     save_picture(picture, labelled_grid(images, rows, columns, title, corner))
     click.echo(picture)
+
+
+def _suggested(run: RunFolder, names: Sequence[str], on: str, unit: StepUnit) -> float | None:
+    """The step that a sweep suggests for all of these; None where one was not swept so, or it is stale."""
+    sweep = None
+    with suppress(ValueError, OSError):
+        sweep = run.sweep
+    if sweep is None or sweep.settings["step_unit"] != unit or not set(names) <= set(sweep.boundary_names):
+        return None
+    curves = [sweep.curve(name, acting=on != "all") for name in names]
+    found = [
+        sweep.suggested_step(curve) for curve in curves
+        if curve is not None and sweep.layers_in_words(curve) == on
+    ]  # fmt: skip
+    steps = [step for step in found if step is not None]
+    return min(steps) if len(steps) == len(names) else None
 
 
 def _codes_of_run(run: RunFolder, samples: Sequence[int]) -> NDArray[np.float32]:

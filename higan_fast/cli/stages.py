@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,18 +14,19 @@ from higan_fast.boundaries.fitting import check_fitting
 from higan_fast.boundaries.methods import chooses_weight, method_of
 from higan_fast.checks import check_count
 from higan_fast.cli.commandlines import command_of
+from higan_fast.cli.dose_files import write_dose_files
 from higan_fast.cli.printing import print_boundaries, print_ranking
 from higan_fast.devices import describe_device, usable_device
 from higan_fast.engine.precision import Precision, Wish, chosen_precision
 from higan_fast.experiments import Finding
-from higan_fast.files import DamagedError, write_whole
+from higan_fast.files import DamagedError
 from higan_fast.probing import Attribution, Boundaries, Comparison, Sweep, Verification
 from higan_fast.probing.attribution import check_attributing
 from higan_fast.probing.comparison import METHODS_COMPARED, check_comparing
 from higan_fast.probing.sweep import PART, check_sweeping
 from higan_fast.probing.verification_checks import check_verifying
 from higan_fast.progress import say, stage
-from higan_fast.report import dose_figure, write_report
+from higan_fast.report import write_report
 from higan_fast.run_folder import RunFolder
 from higan_fast.run_settings import Places, Settings
 from higan_fast.sampling.samples import check_sampling, sampling_precision
@@ -282,10 +282,7 @@ def dose(
         label=run.settings.label, precision=precision, batch_size=batch, out=out, progress=not quiet,
         **run.settings.truncation,
     )  # fmt: skip
-    texts = {"csv": found.to_csv(), "json": json.dumps(found.to_json(), indent=2), "svg": dose_figure(found)}
-    for ending, text in texts.items():
-        with write_whole(out / f"dose.{ending}") as file:
-            file.write(text.encode())
+    write_dose_files(run, found, quiet=quiet)
     return found
 
 

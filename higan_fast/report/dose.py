@@ -18,7 +18,7 @@ from higan_fast.probing.sweep_words import (
     steps_in_words,
 )
 from higan_fast.report.charts import Scale
-from higan_fast.report.numerals import interval, number
+from higan_fast.report.numerals import UNITS, count, interval, number
 
 Array = NDArray[np.float64]
 
@@ -104,6 +104,19 @@ def dosed(found: Sweep) -> Dosed:
         for only in (False, True)
     )
     return Dosed(charts, acting, sentences(found))
+
+
+def heads(found: Sweep) -> dict[str, str]:
+    """Returns the ``title`` and ``subtitle`` of a picture of all charts."""
+    subtitle = (
+        "Mean change in standard deviations of each score (SD), with intervals of the target at "
+        f"{100 * found.settings['confidence']:g} %, against the step in "
+        f"{UNITS[found.settings['step_unit']]}; {count(found.samples, 'sample')}"
+    )
+    return {
+        "title": f"Dose-response of {count(len(found.curves()), 'boundary', 'boundaries')}",
+        "subtitle": subtitle,
+    }
 
 
 def placed(charts: Sequence[Chart]) -> tuple[list[Placed], tuple[float, float]]:

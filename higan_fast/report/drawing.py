@@ -53,6 +53,11 @@ def picture(images: Tensor, alt: str, largest: int = SIDES[0]) -> Picture:
     return Picture(uri, alt, rows, columns, grid.shape[1], grid.shape[0], pixelated)
 
 
+def labelled(grid: NDArray[np.uint8], alt: str) -> Picture:
+    """Returns a grid that has its labels already, ``[height, width, 3]``, as a picture."""
+    return Picture(_jpeg(grid), alt, 1, 1, grid.shape[1], grid.shape[0], False)
+
+
 def largest_side(num_images: int, resolution: int) -> int:
     """Returns the largest side at which so many images keep the page light."""
     for side in SIDES:

@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike
 NONE = "–"
 SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
+# Of steps.
+UNITS = {"norm": "length", "sd": "standard deviations of the codes along the boundary"}
+
 
 def decimals(values: ArrayLike, significant: int) -> int:
     """How many decimals give the largest of some values so many significant digits; 0 to 8."""

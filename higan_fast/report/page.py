@@ -27,25 +27,29 @@ from higan_fast.probing.null import IN_WORDS as NULLS_IN_WORDS
 from higan_fast.probing.null import kinds_of
 from higan_fast.probing.side_effects import SIDE_SAMPLES, SMALL, large_even_parts, side_effects
 from higan_fast.probing.sweep import Sweep
+from higan_fast.probing.sweep_pictures import sweep_picture
 from higan_fast.probing.tables import to_csv
 from higan_fast.probing.verification import Verification
 from higan_fast.report.attribution import attributed
 from higan_fast.report.comparison import methods
-from higan_fast.report.dose import PLOT, dosed, placed
-from higan_fast.report.drawing import contact_sheet
+from higan_fast.report.dose import PLOT, dosed, heads, placed
+from higan_fast.report.drawing import contact_sheet, labelled
 from higan_fast.report.entanglement import entanglement, left_alone
 from higan_fast.report.experiments import experiment
 from higan_fast.report.findings import beside, economy, finding, order, wrecks
 from higan_fast.report.histograms import histograms
 from higan_fast.report.layers import heat_map
-from higan_fast.report.numerals import count, number, p_value, percent
+from higan_fast.report.numerals import UNITS, count, number, p_value, percent
 from higan_fast.report.ranking import ranking
 from higan_fast.report.settings import about, described
-from higan_fast.report.strips import NUM_SAMPLES, STEPS, UNITS, anchors, strips
+from higan_fast.report.strips import NUM_SAMPLES, STEPS, anchors, strips
 from higan_fast.sampling.samples import Samples
 from higan_fast.statistics.hierarchy import ESTABLISHED, LEAST_MEMBERS, SUGGESTED
 from higan_fast.statistics.student import DISTINCT
 from higan_fast.wording import listing
+
+# What the picture along a sweep shows.
+ALONG = "The first sample, moved along each boundary: a row for each, a column for each step"
 
 
 def write_report(
@@ -125,6 +129,7 @@ def write_report(
         "methods": comparison and methods(comparison),
         "sweep": sweep,
         "dosed": sweep and dosed(sweep),
+        "dose_picture": sweep and labelled(sweep_picture(generator, boundaries, sweep), ALONG),
         "dose_unit": sweep and UNITS[sweep.settings["step_unit"]],
         "plot": PLOT,
         "heat_map": None,
@@ -179,14 +184,8 @@ def dose_figure(sweep: Sweep) -> str:
     """Returns the curves of a sweep as an SVG picture that needs no other file."""
     found = dosed(sweep)
     places, (width, height) = placed([*found.charts, *found.acting])
-    subtitle = (
-        "Mean change in standard deviations of each score (SD), with intervals of the target at "
-        f"{100 * sweep.settings['confidence']:g} %, against the step in "
-        f"{UNITS[sweep.settings['step_unit']]}; {count(sweep.samples, 'sample')}"
-    )
-    title = f"Dose-response of {count(len(found.charts), 'boundary', 'boundaries')}"
-    context = {"placed": places, "width": width, "height": height, "plot": PLOT}
-    return _environment().get_template("dose.svg").render(context, title=title, subtitle=subtitle)
+    context = {"placed": places, "width": width, "height": height, "plot": PLOT, **heads(sweep)}
+    return _environment().get_template("dose.svg").render(context)
 
 
 def made_from(

@@ -29,7 +29,6 @@ from higan_fast.sampling.latents import (
 )
 from higan_fast.wording import listing
 
-UNITS = {"norm": "length", "sd": "standard deviations of the codes along the boundary"}
 STEPS = (-3.0, -1.5, 0.0, 1.5, 3.0)
 NUM_SAMPLES = 3  # on a panel; the rows of layers show the first of them
 NUM_WITHOUT_EFFECT = 12  # of the semantics without an effect, so many are pictured

@@ -1,12 +1,16 @@
 """The section on the dose-response: charts that hold their lines, and a picture of its own."""
 
+import io
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from higan_fast.experiments.drawing import LEVEL_COLORS
 from higan_fast.probing import sweep_steps
-from higan_fast.report import dose_figure
+from higan_fast.report import dose_figure, dose_png
 from higan_fast.report.dose import BOTTOM, LEFT, NUM_OTHERS, RIGHT, TOP, dosed
 from tests.report.page import Page
 from tests.toy import LAYER_OF
@@ -115,3 +119,19 @@ def test_a_sweep_of_something_else_is_refused(write, found, name, value):
     strange = replace(found, settings=found.settings | {name: value})
     with pytest.raises(ValueError, match=r"^sweep: "):
         write(sweep=strange)
+
+
+def test_the_section_has_a_sample_along_every_boundary(write, found):
+    page = Page(write(sweep=found))
+    (image,) = [img for img in page.find("img") if img["alt"].startswith("The first sample, moved along")]
+    assert image["src"].startswith("data:image/jpeg")
+
+
+def test_the_png_is_the_svg_drawn_anew(found):
+    with Image.open(io.BytesIO(dose_png(found))) as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    size = ElementTree.fromstring(dose_figure(found)).get("viewBox").split()[2:]
+    assert pixels.shape[:2] == pytest.approx([float(side) * 1.6 for side in reversed(size)], abs=1)
+    for level in {semantic.level for semantic in found.semantics}:
+        color = [int(LEVEL_COLORS[level][place : place + 2], 16) for place in (1, 3, 5)]
+        assert (np.abs(pixels - color).sum(axis=-1) < 6).any(), level
