@@ -68,9 +68,9 @@ def test_rounds_find_the_same_on_the_same_layers_with_fewer_images(found, decide
 
 
 def test_rounds_that_are_stopped_go_on_to_the_same_bits(tmp_path):
-    options = {"max_samples": 96, "num_null": 8, "confidence": 0.9, **QUIET}
+    options = {"max_samples": 64, "num_null": 4, "confidence": 0.9, **QUIET}
     expected = verify_directions(*toy_by_name(), planted(), **options)
-    for limit in (900, 2500):
+    for limit in (500, 1200):
         generator, predictor = toy_by_name()
         forward, seen = predictor.forward, []
 
