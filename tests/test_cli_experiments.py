@@ -93,6 +93,12 @@ def test_fewer_samples(out):
     assert "ablate-samples" in json.loads(run("show", out, "--json").stdout)["experiments"]
 
 
+def test_z_against_w(out):
+    printed = run("ablate", "space", out, "--num", 24)
+    assert printed.stdout.startswith("z, w or W+") and "W+ is w here" in printed.stdout
+    assert "got 23" in run("ablate", "space", out, "--num", 23, code=1).output
+
+
 def test_own_layers_against_all(out):
     found = Verification.load(out / "verification.npz")
     acting = np.zeros_like(found.layer_beats_null)

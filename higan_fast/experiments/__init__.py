@@ -7,6 +7,7 @@ figure of what it found. ``cli/experiments/`` makes a command of it.
 from higan_fast.experiments.ablate_layers import ablate_layers
 from higan_fast.experiments.ablate_ranking import ablate_ranking
 from higan_fast.experiments.ablate_samples import ablate_samples
+from higan_fast.experiments.ablate_space import ablate_space
 from higan_fast.experiments.calibrate import calibrate
 from higan_fast.experiments.correlate import correlate
 from higan_fast.experiments.directions import directions
@@ -22,6 +23,7 @@ __all__ = [
     "ablate_layers",
     "ablate_ranking",
     "ablate_samples",
+    "ablate_space",
     "calibrate",
     "correlate",
     "directions",

@@ -9,13 +9,12 @@ from higan_fast.boundaries.boundary import Boundary
 from higan_fast.checks import check_confidence, check_count
 from higan_fast.experiments.drawing import SOFT, canvas, dumbbells
 from higan_fast.experiments.finding import Finding
-from higan_fast.experiments.paired import Changes, Paired, signs_of
+from higan_fast.experiments.paired import Changes, Paired, difference_in_words, told_apart
 from higan_fast.experiments.subject import Subject
 from higan_fast.probing.layers import parse_layers
 from higan_fast.probing.results import Verification
 from higan_fast.probing.sweep import acting_layers
 from higan_fast.probing.sweep_scores import Curve
-from higan_fast.statistics.comparison import Differences
 from higan_fast.statistics.student import DISTINCT
 from higan_fast.tables import Table, shown
 from higan_fast.wording import listing
@@ -117,35 +116,27 @@ def _sentences(together: Paired, single: Paired, names: list[str], left: list[st
     count = f"{len(names)} boundar{'y' if len(names) == 1 else 'ies'}"
     target, off = ([float(part.mean[way, 0]) for way in range(2)] for part in (together.target, together.off))
     relative = [float(together.relative[way, 0]) for way in range(2)]
+    by_target, by_off, by_relative = (
+        difference_in_words(found, OWN)
+        for found in (together.target_less, together.off_less, together.relative_less)
+    )
     sentences = [
         f"Over {count}, moving own layers alone in place of all changes the target effect from "
-        f"{shown(target[ALL], '.2f')} to {shown(target[OWN], '.2f')} SD ({_ends(together.target_less)}), and "
+        f"{shown(target[ALL], '.2f')} to {shown(target[OWN], '.2f')} SD ({by_target}), and "
         f"the change of other scores from {shown(off[ALL], '.3f')} to {shown(off[OWN], '.3f')} SD "
-        f"({_ends(together.off_less)}).",
+        f"({by_off}).",
         f"For each SD of target effect, the change of others is {shown(relative[ALL], '.3f')} SD on all "
-        f"layers and {shown(relative[OWN], '.3f')} on own ones ({_ends(together.relative_less)}).",
+        f"layers and {shown(relative[OWN], '.3f')} on own ones ({by_relative}).",
     ]
     for found, what in (
-        (single.target_less, "target effect"),
-        (single.off_less, "change off target"),
-        (single.relative_less, "change off target for each SD of target effect"),
+        (single.target_less, "Target effect"),
+        (single.off_less, "Change off target"),
+        (single.relative_less, "Change off target for each SD of target effect"),
     ):
-        less, more, unknown = signs_of(found, OWN, names)
-        parts = [f"less for {listing(less)}"] if less else []
-        parts += [f"more for {listing(more)}"] if more else []
-        parts = [f"surely {'; surely '.join(parts)}"] if parts else []
-        parts += [f"undecided for {listing(unknown)}"] if unknown else []
-        sentences.append(f"{what[0].upper()}{what[1:]}, own layers against all: {'; '.join(parts)}.")
+        sentences.append(told_apart(found, OWN, names, f"{what}, own layers against all"))
     if left:
         sentences.append(f"Not compared, for no layer or every layer acts alone: {listing(left)}.")
     return sentences
-
-
-def _ends(found: Differences) -> str:
-    """``"difference −0.12 [−0.20, −0.04]; surely less"``."""
-    ends = ", ".join(shown(float(end[OWN, 0]), "+.3f") for end in (found.low, found.high))
-    verdict = {1: "surely more", -1: "surely less", 0: "undecided"}[int(found.signs[OWN, 0])]
-    return f"difference {shown(float(found.mean[OWN, 0]), '+.3f')} [{ends}]; {verdict}"
 
 
 def _table(rows: Sequence[Mapping[str, Any]], num: int, images: int, confidence: float) -> Table:

@@ -124,7 +124,7 @@ def dumbbells(
         axes.plot([math.nan if end is None else end for end in ends], places, color=color, linewidth=width)
         for end, fill in zip(ends, ("none", color), strict=True):
             if end is not None:
-                axes.plot([end], [place], "o", markerfacecolor=fill, markeredgecolor=color)
+                axes.plot([end], [place], "o", markerfacecolor=fill, markeredgecolor=color, clip_on=False)
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set_xlim(left=min(0.0, axes.get_xlim()[0] if axes.dataLim.xmin < 0 else 0.0))

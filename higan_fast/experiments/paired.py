@@ -15,11 +15,14 @@ from higan_fast.statistics.comparison import (
     Differences,
     Means,
     differences_from_first,
+    is_clear,
     means,
     relative_squares,
     root,
     roots_from_first,
 )
+from higan_fast.tables import shown
+from higan_fast.wording import listing
 
 Array = NDArray[np.float64]
 
@@ -82,7 +85,7 @@ class Paired(NamedTuple):
     """What each of K ways does, and how it differs from the first one, each ``[K, B]``.
 
     The three questions are asked of each way and boundary: target, off target, and off target for each unit
-    of the target effect.
+    of the target effect, which has no value where that effect is not clear (``is_clear``).
     """
 
     target: Means
@@ -105,8 +108,8 @@ class Paired(NamedTuple):
         ways, num = changes.target.shape[1:]
         each = level / (QUESTIONS * (ways - 1) * num) / 2
         target, off = means(changes.target), root(means(changes.off))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            relative = np.where(target.mean > 0, off.mean / target.mean, np.nan)
+        clear = is_clear(target)
+        relative = np.divide(off.mean, target.mean, out=np.full(clear.shape, np.nan), where=clear)
         return cls(
             target,
             off,
@@ -147,3 +150,21 @@ def signs_of(found: Differences, way: int, names: Sequence[str]) -> tuple[list[s
         [name for name, its in zip(names, signs, strict=True) if its == sign] for sign in (-1, 1, 0)
     )
     return less, more, unknown
+
+
+def difference_in_words(found: Differences, way: int) -> str:
+    """``"difference −0.12 [−0.20, −0.04]; surely less"``, of a way from the first one, over all together."""
+    mean, low, high = (shown(float(part[way, 0]), "+.3f") for part in (found.mean, found.low, found.high))
+    verdict = {1: "surely more", -1: "surely less", 0: "undecided"}[int(found.signs[way, 0])]
+    return f"difference {mean} [{low}, {high}]; {verdict}"
+
+
+def told_apart(found: Differences, way: int, names: Sequence[str], what: str) -> str:
+    """``"{what}: surely less for view; undecided for bed and table."``."""
+    less, more, unknown = signs_of(found, way, names)
+    parts = [
+        f"{verdict} for {listing(those)}"
+        for verdict, those in (("surely less", less), ("surely more", more), ("undecided", unknown))
+        if those
+    ]
+    return f"{what}: {'; '.join(parts)}."

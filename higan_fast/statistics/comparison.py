@@ -13,6 +13,8 @@ from higan_fast.statistics.student import DISTINCT, bounds_of_moments
 
 Array = NDArray[np.float64]
 
+CLEAR = 4.0  # standard errors above 0; a quotient by less is hardly linear in what it is divided by
+
 
 class Means(NamedTuple):
     """Means over n codes with standard errors, ``[...]``."""
@@ -113,12 +115,17 @@ def roots_from_first(squares: Differences, sizes: Array) -> Differences:
     return Differences(np.where(np.isnan(squares.mean), np.nan, sizes - sizes[:1]), low, high)
 
 
+def is_clear(effects: Means) -> NDArray[np.bool_]:
+    """Whether means are so far above 0, for their errors, that something may be divided by them."""
+    return np.asarray(effects.mean > CLEAR * effects.error)
+
+
 def relative_squares(effects: Array, squares: Array, level: float) -> Differences:
     """How mean squares, each for the square of a mean effect, differ from the first: ``q / t² − q₁ / t₁²``.
 
     Both are means over the same codes, so that the quotient is linear in them to first order (delta method):
     each code contributes ``q/t² + (q_k − q) / t² − 2 q (t_k − t) / t³``, and these contributions are compared
-    as means are. NaN, without ends, where a mean effect is not above 0.
+    as means are. NaN, without ends, where a mean effect is not ``is_clear``.
 
     Args:
         effects: ``[n, K, ...]``.
@@ -126,7 +133,7 @@ def relative_squares(effects: Array, squares: Array, level: float) -> Difference
         level: the probability beyond each end.
     """
     effect, square = effects.mean(axis=0), squares.mean(axis=0)
-    known = effect > 0
+    known = is_clear(means(effects))
     safe = np.where(known, effect, 1.0)
     parts = (squares - 2 * square * (effects - effect) / safe) / safe**2
     found = differences_from_first(parts, level)

@@ -13,12 +13,20 @@ if TYPE_CHECKING:
     from higan_fast.experiments import Finding, Subject
     from higan_fast.run_folder import RunFolder
 
+OF_SAMPLES = ["svm", "logistic", "ridge", "lda", "difference", "pattern"]
+WEIGHT = click.option(
+    "--C", "C", type=float, help="Weight of the data.  [default: 1 for svm, 0.1 for logistic]"
+)
 TOGETHER = option("--confidence", default=0.99, help="Of all intervals together.")
+
+
+def _boundary(methods: list[str]) -> Any:
+    return option("--boundary", "method", default="svm", type=click.Choice(methods), help="How to fit.")
 
 
 @click.group()
 def ablate() -> None:
-    """Find out what a choice of the method is worth: own layers, samples, accuracy."""
+    """Find out what a choice of the method is worth: own layers, accuracy, samples, the space."""
 
 
 @experiment(
@@ -54,14 +62,8 @@ def ranking(run: RunFolder, subject: Subject, **options: Any) -> Finding:
 
 
 @experiment(
-    option(
-        "--boundary",
-        "method",
-        default="svm",
-        type=click.Choice(["svm", "logistic", "ridge", "lda", "difference", "pattern"]),
-        help="How to fit.",
-    ),
-    click.option("--C", "C", type=float, help="Weight of the data.  [default: 1 for svm, 0.1 for logistic]"),
+    _boundary(OF_SAMPLES),
+    WEIGHT,
     option("--sizes", default=4, help="How many sizes, from as few samples as can be up to all."),
     option("--refits", default=3, help="Of each size at most, to parts that share no sample."),
     option("--num", default=48, help="Fresh samples; each takes two images for every refit and semantic."),
@@ -77,5 +79,21 @@ def samples(run: RunFolder, subject: Subject, **options: Any) -> Finding:
     return experiments.ablate_samples(subject, run.samples, run.boundaries, **options)
 
 
-for command in (layers, ranking, samples):
+@experiment(
+    _boundary([*OF_SAMPLES, "gradient"]),
+    WEIGHT,
+    option("--num", default=64, help="Fresh samples; each takes two images for every space and semantic."),
+    option("--step", default=2.0, help="How far, in standard deviations of the codes along each normal."),
+    TOGETHER,
+    of=("boundaries",),
+    name="ablate-space",
+)
+def space(run: RunFolder, subject: Subject, **options: Any) -> Finding:
+    """Fit boundaries in z, in w and in each layer's code (W+), and compare what equal steps change."""
+    from higan_fast import experiments
+
+    return experiments.ablate_space(subject, run.samples, run.boundaries, **options)
+
+
+for command in (layers, ranking, samples, space):
     ablate.add_command(command)
