@@ -17,8 +17,8 @@ OUT_OF_MEMORY = ("can't allocate memory", "not enough memory")  # in what torch 
 def refusing(path: Path, doing: str = "reading it") -> Iterator[None]:
     """Turns every error of a reader into a ValueError of one printable line that names the file.
 
-    Errors that are such a line already stay as they are. Those of the operating system and of a GPU's memory,
-    which are not the file's fault, keep their class.
+    Errors that are such a line already stay as they are. Those of the operating system, of a GPU's memory and
+    of what is installed, which are not the file's fault, keep their class.
 
     Args:
         path: the file.
@@ -32,7 +32,7 @@ def refusing(path: Path, doing: str = "reading it") -> Iterator[None]:
         raise ValueError(_line(path, f"{doing} failed: it is nested too deeply; it is damaged")) from None
     except OSError as error:
         raise type(error)(_line(path, error.strerror or str(error))) from error
-    except torch.OutOfMemoryError:
+    except (torch.OutOfMemoryError, ImportError):
         raise
     except ValueError as error:
         if (line := _line(path, str(error))) == str(error):

@@ -39,7 +39,7 @@ def test_every_error_becomes_a_line_that_names_the_file(tmp_path, name):
 def test_what_is_not_the_files_fault_keeps_its_class(tmp_path):
     with pytest.raises(PermissionError, match=r"^.*a\.pkl: may not be read$"), refusing(tmp_path / "a.pkl"):
         raise PermissionError(f"{tmp_path / 'a.pkl'}: may not be read")
-    for error in (torch.OutOfMemoryError("CUDA out of memory"), KeyboardInterrupt()):
+    for error in (torch.OutOfMemoryError("CUDA out of memory"), ImportError("old"), KeyboardInterrupt()):
         with pytest.raises(type(error)), refusing(tmp_path):
             raise error
 

@@ -59,7 +59,7 @@ class FriendlyGroup(click.Group):
                 stream.reconfigure(errors="backslashreplace")  # a name that it cannot encode ends no output
         try:
             return super().invoke(ctx)
-        except (ValueError, KeyError, OSError, RuntimeError, MemoryError) as error:
+        except (ValueError, KeyError, OSError, RuntimeError, MemoryError, ImportError) as error:
             if ctx.params["debug"] or isinstance(error, BrokenPipeError | click.exceptions.Exit):
                 raise
             raise click.ClickException(_one_line(error)) from error
