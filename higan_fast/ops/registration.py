@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -10,6 +11,19 @@ from torch import Tensor
 from torch.library import custom_op, infer_schema
 
 Backward = Callable[..., tuple[Tensor | None, ...] | None]
+
+
+def _wanted(ctx: Any) -> list[bool]:
+    """Which inputs' gradients this backward pass computes: R1's first one, say, has no use for a weight's."""
+    wanted = list(ctx.needs_input_grad)
+    nodes = [node for node, _ in ctx.next_functions]  # one for each tensor
+    for place, node in zip(ctx.places, nodes, strict=True):
+        if wanted[place] and node is not None:
+            with suppress(
+                RuntimeError
+            ):  # a parameter of ``autograd.grad``, which may be one that is asked for
+                wanted[place] = torch._C._will_engine_execute_node(node)
+    return wanted
 
 
 def register(
@@ -47,7 +61,7 @@ def register(
             given = list(ctx.others)
             for i, tensor in zip(ctx.places, ctx.saved_tensors, strict=True):
                 given[i] = tensor
-            found = backward(given, ctx.needs_input_grad, *grads)
+            found = backward(given, _wanted(ctx), *grads)
             if found is not None:
                 return found
         return rerun(ctx, *grads)

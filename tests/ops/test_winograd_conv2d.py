@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.profiler import ProfilerActivity, profile
 
 from higan_fast import _native
 from higan_fast.generators.prepared import WeightCache, prepare
@@ -160,6 +161,15 @@ def test_derivatives_of_a_training(needed, monkeypatch):
     exact = derivatives(lambda x, weight: F.conv2d(x, weight, padding=1), torch.float64, needed)
     for ours, expected in zip(found, exact, strict=True):
         assert (ours - expected).norm() <= 1e-5 * expected.norm()
+
+
+def test_a_gradient_that_nobody_asks_for_is_not_computed():
+    x, leaf = seeded(2, 16, 16, 16).requires_grad_(), seeded(16, 16, 3, 3).requires_grad_()
+    y = convolve_3x3(x, leaf * 2).sum()
+    for asked, calls in (([x], 0), ([leaf], 1), ([x, leaf], 1)):
+        with profile(activities=[ProfilerActivity.CPU]) as watched:
+            torch.autograd.grad(y, asked, retain_graph=True)
+        assert sum(event.name == "aten::convolution_backward" for event in watched.events()) == calls
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own code for forward mode
