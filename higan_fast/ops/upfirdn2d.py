@@ -16,6 +16,8 @@ from higan_fast.ops.implementation import Impl, use_native
 from higan_fast.ops.layout import empty_image, small
 from higan_fast.ops.registration import register
 
+NARROW = 20  # pixels of a row
+
 
 def setup_filter(taps: Sequence[float] = (1, 3, 3, 1), device: torch.device | None = None) -> Tensor:
     """Returns the separable FIR filter ``[k]`` (float32) with these taps, normalised to a sum of 1."""
@@ -123,9 +125,18 @@ def _fake(
     return empty_image((*x.shape[:2], *_output_size(x, filter, up, down, padding)), like=x)
 
 
+def _is_narrow(x: Tensor) -> bool:
+    """Whether rows are so short and channels so many that a CPU is faster by going along the channels."""
+    few = x.device.type == "cpu" and x.shape[3] <= NARROW and x.shape[1] >= 2 * NARROW
+    return few and x.is_contiguous() and x.shape[2] > 1
+
+
 def _native_upfirdn2d(
     x: Tensor, filter: Tensor, up: int, down: int, padding: list[int], flip_filter: bool, gain: float
 ) -> Tensor:
+    if _is_narrow(x):
+        x = x.contiguous(memory_format=torch.channels_last)
+        return _native_upfirdn2d(x, filter, up, down, padding, flip_filter, gain).contiguous()
     out = _fake(x, filter, up, down, padding, flip_filter, gain)
     _native.launch(
         "upfirdn2d", x.device, x, small(filter, x), out, up, down, padding[0], padding[2], flip_filter, gain

@@ -35,6 +35,14 @@ def test_equals_the_definition(up, down, flip, separable):
     )
 
 
+def test_narrow_images_with_many_channels_keep_their_layout():
+    x, taps = torch.randn(2, 48, 9, 8), setup_filter()
+    found = upfirdn2d(x, taps, down=2, padding=1)
+    exact = upfirdn2d(x.double(), taps.double(), down=2, padding=1, impl="reference")
+    assert found.is_contiguous()
+    torch.testing.assert_close(found.double(), exact, rtol=1e-6, atol=1e-6)
+
+
 def test_padding_of_one_number_and_of_two():
     x, taps = torch.randn(1, 1, 6, 6, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
     assert torch.equal(upfirdn2d(x, taps, padding=1), upfirdn2d(x, taps, padding=[1, 1, 1, 1]))
