@@ -136,3 +136,12 @@ def test_entanglement(out):
     assert printed.startswith("What is entangled") and f"{found[0]} without {found[1]}" in printed
     assert "images/s" not in run("correlate", out, "--pair", pair, "--num", 24).stderr
     assert "expected two different names of" in run("correlate", out, "--pair", "bed", code=1).output
+
+
+def test_falsify(out):
+    few = ("--num", 2, "--max-samples", 4, "--num-null", 2)
+    printed = run("falsify", out, *few)
+    assert "claims that must go" in printed.stdout
+    assert "falsify" in json.loads(run("inspect", out, "--json").stdout)["experiments"]["names"]
+    assert "images/s" not in run("falsify", out, *few).stderr
+    assert "got 1, expected a whole number of at least 2" in run("falsify", out, "--num", 1, code=1).output

@@ -11,6 +11,7 @@ from higan_fast.experiments.ablate_space import ablate_space
 from higan_fast.experiments.calibrate import calibrate
 from higan_fast.experiments.correlate import correlate
 from higan_fast.experiments.directions import directions
+from higan_fast.experiments.falsify import falsify
 from higan_fast.experiments.finding import Finding
 from higan_fast.experiments.hierarchy import hierarchy
 from higan_fast.experiments.subject import Subject, Walk
@@ -27,6 +28,7 @@ __all__ = [
     "calibrate",
     "correlate",
     "directions",
+    "falsify",
     "hierarchy",
     "transition",
 ]

@@ -16,8 +16,7 @@ from higan_fast.boundaries.fitting import fit_boundaries
 from higan_fast.files import json_checksum, write_whole
 from higan_fast.probing.results import Verification
 from higan_fast.probing.verification import verify
-from higan_fast.sampling.samples import Samples, sample
-from higan_fast.sampling.store import Held
+from higan_fast.sampling.samples import sample
 from higan_fast.scenes.simulated import (
     DEVIATIONS,
     DRIVER_OF,
@@ -34,7 +33,7 @@ Scorer = Literal["labels", "pictures"]
 # A probe at reduced size: a demo has 6,000 samples, 2,000 per side, and 2,000 at most to verify.
 SIZE: dict[str, Any] = {"num": 800, "chosen_num": 200, "max_samples": 128, "num_null": 32, "confidence": 0.99}
 STEP = 2.0
-BATCH = 256  # as many rooms as the cache of a core holds
+BATCH: dict[Scorer, int] = {"labels": 1024, "pictures": 256}  # as fit the cache of a core
 NUM_SHUFFLED = 2  # boundaries of a probe that are fitted to shuffled scores
 VERSION = 1  # increment it whenever a probe finds something else
 
@@ -56,23 +55,22 @@ def probe(number: int, scorer: Scorer) -> dict[str, Any]:
     truth_of = SimulatedGenerator(number, drawn=scorer == "pictures")
     reader = picture_reader() if scorer == "pictures" else LabelReader()
     truth = truth_of.truth
-    samples = sample(truth_of, reader, SIZE["num"], seed=number, batch_size=BATCH, progress=False)
+    samples = sample(truth_of, reader, SIZE["num"], seed=number, batch_size=BATCH[scorer], progress=False)
     moved = [name for name in NAMES if name not in (*truth.blind, "bed", "sofa", "table")]
     random = np.random.default_rng((number, 1_000_081))
     shuffled = random.permutation(moved)[:NUM_SHUFFLED].tolist()
     scores = samples.scores.copy()
     for name in shuffled:
         scores[:, NAMES.index(name)] = random.permutation(scores[:, NAMES.index(name)])
-    arrays = {name: getattr(samples, name) for name in ("z", "w", "codes")} | {"scores": scores}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of a solver that stopped early on shuffled scores
         boundaries = fit_boundaries(
-            Samples(Held(samples.settings, arrays), len(samples)),
+            samples.with_scores(scores),
             method="logistic", chosen_num=SIZE["chosen_num"], progress=False,
         )  # fmt: skip
     found = verify(
         truth_of, reader, boundaries, step=STEP, num_null=SIZE["num_null"], max_samples=SIZE["max_samples"],
-        confidence=SIZE["confidence"], seed=number, batch_size=BATCH, progress=False,
+        confidence=SIZE["confidence"], seed=number, batch_size=BATCH[scorer], progress=False,
     )  # fmt: skip
     trend = found.hierarchy.trend
     kinds = {name: "blind" for name in truth.blind} | {"sofa": "sofa"} | dict.fromkeys(shuffled, "shuffled")

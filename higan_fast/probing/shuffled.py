@@ -12,7 +12,6 @@ from higan_fast.boundaries.fitting import fit_boundaries
 from higan_fast.fingerprint import first_difference
 from higan_fast.sampling.latents import NULL
 from higan_fast.sampling.samples import Samples
-from higan_fast.sampling.store import Held
 
 Array = NDArray[np.float64]
 
@@ -62,12 +61,11 @@ def shuffled_directions(
     random = np.random.default_rng((seed, NULL))
     columns = [known.index(names[i % len(names)]) for i in range(num)]
     scores = np.stack([random.permutation(samples.scores[:, column]) for column in columns], axis=1)
-    of_nothing = [[f"shuffled {i}", "attribute"] for i in range(num)]
-    arrays = {name: getattr(samples, name) for name in ("z", "w", "codes")} | {"scores": scores}
+    of_nothing = [(f"shuffled {i}", "attribute") for i in range(num)]
     strengths = {origin.C for name in names if (origin := boundaries[name].origin) is not None}
     strengths = strengths or {settings["C"] if isinstance(settings.get("C"), float) else None}
     fitted = fit_boundaries(
-        Samples(Held(samples.settings | {"semantics": of_nothing}, arrays), len(samples)),
+        samples.with_scores(scores, of_nothing),
         method=settings["method"],
         C=strengths.pop() if len(strengths) == 1 else None,
         progress=False,

@@ -108,6 +108,21 @@ class Samples:
             raise ValueError(f"part: got {start} to {stop}, expected 0 <= start < stop <= {len(self)}")
         return Samples(self._store, stop - start, start=self._start + start)
 
+    def with_scores(
+        self, scores: NDArray[Any], semantics: Sequence[tuple[str, str]] | None = None
+    ) -> Samples:
+        """The same samples with other scores, in memory.
+
+        Args:
+            scores: ``[N, S]``.
+            semantics: the name and level of each column; None: as they were.
+        """
+        arrays: dict[str, NDArray[Any]] = {name: self._read(name) for name in self._store.shapes}
+        settings = dict(self.settings)
+        if semantics is not None:
+            settings["semantics"] = [list(each) for each in semantics]
+        return Samples(Held(settings, arrays | {"scores": scores}), len(self))
+
     def __len__(self) -> int:
         return self._num
 

@@ -3,9 +3,10 @@
 from higan_fast.cli.experiments.ablate import ablate
 from higan_fast.cli.experiments.calibrate import calibrate
 from higan_fast.cli.experiments.correlate import correlate
+from higan_fast.cli.experiments.falsify import falsify
 from higan_fast.cli.experiments.hierarchy import hierarchy
 from higan_fast.cli.experiments.transition import transition
 
-EXPERIMENTS = (hierarchy, transition, ablate, calibrate, correlate)
+EXPERIMENTS = (hierarchy, transition, ablate, calibrate, correlate, falsify)
 
 __all__ = ["EXPERIMENTS"]
