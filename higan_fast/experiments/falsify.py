@@ -326,15 +326,16 @@ def _sentences(rows: Sequence[Mapping[str, Any]], method: str, num: int, confide
     count = f"{len(left)} survived ({100 * low:.2g} to {100 * high:.2g} % at 95 %)"
     were = "was" if lucky == 1 else "were"
     text = [
-        f"Of {len(broken)} claims that must go when the scores, weights or codes that they rest on are "
+        f"Of {len(broken)} claims that must go when the scores, weights or codes they rest on are "
         f"broken, {count}{': ' + listing(names) if names else ''}.",
-        f"Of {len(shuffled)} boundaries that were fitted to shuffled scores ({method}) {lucky} {were} shown; "
+        f"Of {len(shuffled)} boundaries fitted to shuffled scores ({method}) {lucky} {were} shown; "
         f"in {100 * (1 - confidence):.2g} % of runs one may be.",
     ]
     if followed := those(STAY, SWAPPED):
+        there = sum(row["survived"] for row in followed)
         text.append(
-            f"Where the top layer traded its code with another, {sum(row['survived'] for row in followed)} of "
-            f"{len(followed)} effects followed to that layer."
+            f"Where the top layer traded its code with another, {there} of {len(followed)} effects followed to "
+            "that layer."
         )
     intact = those(STAY, INTACT)
     again = sum(row["survived"] for row in intact)

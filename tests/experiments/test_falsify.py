@@ -53,7 +53,7 @@ def test_the_networks_stay_as_they_are(finding, probed):
 
 @torch.inference_mode()
 def test_a_sabotaged_generator_draws_the_same_from_every_layer():
-    """Forks in the engine, and whole images of the moved codes, above a layer that reads another's code too."""
+    """Forks in the engine, and whole images of the moved codes, above a layer with another's code too."""
     generator, predictor = toy()
     codes = generator.map(torch.randn(5, generator.latent_dim, generator=torch.Generator().manual_seed(3)))
     codes = codes + 0.1 * torch.arange(generator.num_layers)[:, None]  # each layer its own
