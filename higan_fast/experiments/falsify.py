@@ -334,8 +334,8 @@ def _sentences(rows: Sequence[Mapping[str, Any]], method: str, num: int, confide
     if followed := those(STAY, SWAPPED):
         there = sum(row["survived"] for row in followed)
         text.append(
-            f"Where the top layer traded its code with another, {there} of {len(followed)} effects followed to "
-            "that layer."
+            f"Where the top layer traded its code with another, {there} of {len(followed)} effects followed "
+            "to that layer."
         )
     intact = those(STAY, INTACT)
     again = sum(row["survived"] for row in intact)
