@@ -263,9 +263,9 @@ def _sentences(
     last = len(sizes) - 1
     gaining = [name for name, high in zip(names, single.high[last], strict=True) if high < 0]
     if gaining:
+        others = "" if len(gaining) == len(names) else "; for the others that is not established"
         sentences.append(
-            f"All {sizes[0]:,} surely move {listing(gaining)} further than {sizes[last]:,} do; for the "
-            "others that is not established."
+            f"All {sizes[0]:,} surely move {listing(gaining)} further than {sizes[last]:,} do{others}."
         )
     return sentences
 
