@@ -27,6 +27,7 @@ from higan_fast.probing import Attribution, Boundaries, Comparison, Directions, 
 from higan_fast.probing.directions_results import DIRECTIONS_FILES
 from higan_fast.probing.result_files import ResultFiles, fingerprint_of_result
 from higan_fast.probing.sweep import acting_layers
+from higan_fast.progress import say
 from higan_fast.run_settings import PLACES, Begun, Settings, device_here, read_begun
 from higan_fast.sampling.samples import STORE
 
@@ -90,9 +91,9 @@ class RunFolder:
                 belongs to a probe with other settings.
         """
         # What is wrong with the networks is said before a folder is made.
-        size = (1, 3, self.generator.resolution, self.generator.resolution)
+        image = torch.zeros(1, 3, *[self.generator.resolution] * 2, device=self.settings.device)
         with torch.inference_mode():
-            score(self.predictor, torch.zeros(size, device=self.settings.device))
+            score(self.predictor, image)
         file, stored = self.path / "run.json", None
         with suppress(FileNotFoundError, DamagedError):  # it is written below, or written anew
             stored = read_begun(file)
@@ -131,7 +132,7 @@ class RunFolder:
     @cached_property
     def generator(self) -> Generator:
         """The generator, which must be that of the samples where there are some."""
-        with _elsewhere("--network"):
+        with _elsewhere("--network", self.path):
             generator = load_generator(self.settings.network, self.settings.device, self.settings.config)
         check_label(self.settings.label, generator.label_dim)
         generator.check_truncation(**self.settings.truncation)
@@ -141,7 +142,7 @@ class RunFolder:
     @cached_property
     def predictor(self) -> Predictor:
         """The predictor, which must be that of the samples where there are some."""
-        with _elsewhere("--predictor"):
+        with _elsewhere("--predictor", self.path):
             predictor = load_sources(self.settings.predictor, self.settings.levels, self.settings.device)
         self._check_network("predictor", predictor, named(self.settings.predictor), "--predictor")
         return predictor
@@ -330,7 +331,7 @@ class RunFolder:
         if set(expected) - {fingerprint(network)}:
             changed = self._changed_file() if name == "predictor" else None
             why = f"its weights or settings differ{f'; {changed} has changed' if changed else ''}"
-            if name == "predictor" and not self._has_files():
+            if name == "predictor" and not any(source.paths() for source in self.settings.predictor):
                 raise ValueError(
                     f"{place}: is not the predictor of {self.path} (that was another one, or this version "
                     f"of higan_fast scores otherwise); name it with {option}, or sample into another folder"
@@ -339,15 +340,13 @@ class RunFolder:
                 f"{place}: is not the {name} of {self.path} ({why}); put that back, give its place with "
                 f"{option}, or sample into another folder"
             )
-
-    def _has_files(self) -> bool:
-        """Whether a file decides what the predictor scores, and not higan_fast alone."""
-        return any(source.paths() for source in self.settings.predictor)
+        if name == "predictor" and expected and (changed := self._changed_file()):
+            say(f"{changed}: has changed since the run was begun, but what can be seen of its code has not")
 
     def _changed_file(self) -> str | None:
         """A file of the predictor that is no longer what it was when the run was begun; None: there is none.
 
-        It counts only where the predictor differs: a comment in somebody's code changes no score.
+        It is no error where the predictor is the same: a comment in somebody's code changes no score.
         """
         with suppress(OSError, ValueError):
             begun_with = read_begun(self.path / "run.json").settings.found_from(self.path).predictor
@@ -392,9 +391,12 @@ class RunFolder:
 
 
 @contextmanager
-def _elsewhere(option: str) -> Iterator[None]:
-    """Within it, a missing file is said to be where an option can name it."""
+def _elsewhere(option: str, run: Path) -> Iterator[None]:
+    """Within it, a missing file of a run that was begun is said to be where an option can name it."""
     try:
         yield
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"{error}; if it is elsewhere now, give its place with {option}") from error
+        here = (
+            f"; if it is elsewhere now, give its place with {option}" if (run / "run.json").exists() else ""
+        )
+        raise FileNotFoundError(f"{error}{here}") from error

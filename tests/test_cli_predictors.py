@@ -193,7 +193,8 @@ def test_looking_at_a_run_runs_no_code_and_sees_what_has_changed(of_files, tmp_p
     (tmp_path / "copy" / "run" / "run.json").write_text(json.dumps(stored))
     assert described(tmp_path / "copy")["predictor"]["state"] == "complete"
     mine.write_text(mine.read_text() + "\n# a comment\n")
-    run("layers", tmp_path / "copy" / "run", "--num", 4)
+    said = run("layers", tmp_path / "copy" / "run", "--num", 4).stderr
+    assert f"{mine}: has changed since the run was begun, but what can be seen of its code has not" in said
     mine.write_text(
         f"import pathlib\npathlib.Path({str(tmp_path / 'ran')!r}).touch()\n"
         + mine.read_text().replace("2.0", "3.0")

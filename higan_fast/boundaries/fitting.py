@@ -343,6 +343,9 @@ def _boundary(
     planes: list[_Plane | None],
 ) -> Boundary:
     """The planes of one semantic, one for each layer, as a boundary."""
+    if method == "gradient" and any(plane is not None and plane.weights.any() for plane in planes):
+        # A layer that does not move the score is left alone, and the others are kept.
+        planes = [plane if plane is not None and plane.weights.any() else None for plane in planes]
     fitted = [plane for plane in planes if plane is not None]
     if not fitted:
         raise CannotFitError("the codes do not vary")

@@ -36,6 +36,8 @@ def print_ranking(verification: Verification) -> None:
 
     First stands the effect by which semantics are ranked: in standard deviations (SD) of each one's score.
     """
+    from higan_fast.probing.ranking_table import others_last
+
     result = verification.to_json()
     width = max([16, *(len(row["name"]) for row in result["semantics"])])
     echo_line(
@@ -54,6 +56,8 @@ def print_ranking(verification: Verification) -> None:
             f"{row['name']:{width}} {row['level']:9}  {relative:>6}  {figures:26} ±{null.removeprefix('+')}"
         )
         echo_line(f"{line}  {layer:>10}  {row['p_adjusted']:8.2g}  {row['p_required']:8.2g}  {row['status']}")
+    for line in others_last(verification):
+        echo_line(line)
     for row in result["semantics"]:
         if row["status"] != "shown" or row["undecided"]:
             echo_line(f"{row['name']}: {row['status']}: {row['reason']}")

@@ -169,6 +169,14 @@ class ModulePredictor(Predictor):
         return as_scores(self.module(images), self.names, images)
 
 
+def as_weights(images: Tensor, network: torch.nn.Module) -> Tensor:
+    """Returns images in the type of a network's weights; as they are where torch chooses types (autocast)."""
+    weights = next((each for each in network.parameters() if each.is_floating_point()), None)
+    if weights is None or torch.is_autocast_enabled(images.device.type):
+        return images
+    return images.to(weights.dtype)
+
+
 def check_predictor(predictor: object) -> None:
     """Raises a TypeError, which says what to write, when this is no ``Predictor`` yet."""
     if not isinstance(predictor, Predictor):

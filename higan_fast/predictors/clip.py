@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from higan_fast.ops import image_to_input
-from higan_fast.predictors.base import Predictor, Semantic
+from higan_fast.predictors.base import Predictor, Semantic, as_weights
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,14 @@ class ClipPredictor(Predictor):
         return tuple((-2.0, 2.0) if each.negative else (-1.0, 1.0) for each in self.words)
 
     def forward(self, images: Tensor) -> Tensor:
+        if len(images) == 0:  # which no cubic interpolation takes
+            return images.new_zeros(0, len(self.words), dtype=self.embeddings.dtype)
         x = images.clamp(-1, 1)
         if self.bicubic and images.shape[2:] != (self.size, self.size):
             size = (self.size, self.size)
             x = F.interpolate(x.float(), size, mode="bicubic", antialias=True, align_corners=False)
-        prepared = image_to_input(x, self.size, mean=self.mean, std=self.std)
-        embedded = F.normalize(self.image_tower(prepared).float(), dim=1)
+        x = image_to_input(as_weights(x, self.image_tower), self.size, mean=self.mean, std=self.std)
+        embedded = F.normalize(self.image_tower(x).float(), dim=1)
         cosines = torch.einsum("nd,skd->nsk", embedded, self.embeddings.float())  # [N, S, 2]
         return cosines[..., 0] - cosines[..., 1]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -16,6 +17,8 @@ from higan_fast.predictors.kinds import KINDS, kind_of, label_of
 Named = str | Path | Predictor | Callable[[torch.Tensor], Any]
 
 OF_MODULES = ("names", "score_range")  # what a module or a function takes
+# Words for what load_predictor has given; no attributes, which fingerprints would see.
+_LABELS: WeakKeyDictionary[Predictor, str] = WeakKeyDictionary()
 ARGUMENTS = {"names": "semantics (--names)", "score_range": "score_range"}
 
 
@@ -62,8 +65,11 @@ def load_predictor(
     given = {"names": semantics, "score_range": score_range, **options}
     given = {name: value for name, value in given.items() if value is not None}
     _check_taken(several, given)
-    parts = [_loaded(one, given) for one in several]
-    return ready(combined(parts, [_label(one) for one in several]), levels or {}, device, identity)
+    parts, labels = [_loaded(one, given) for one in several], [_label(one) for one in several]
+    found = ready(combined(parts, labels), levels or {}, device, identity)
+    if len(several) == 1:
+        _LABELS[found] = labels[0]
+    return found
 
 
 def ready(
@@ -126,9 +132,14 @@ def _each(names: Sequence[str]) -> list[str]:
 
 
 def _label(predictor: Any) -> str:
-    """A short word for a predictor: ``"color"``, ``"network"`` of network.onnx, ``"resnet"`` of a ResNet."""
+    """A short word for a predictor: ``"color"``, ``"network"`` of network.onnx, ``"resnet"`` of a ResNet.
+
+    What was loaded by a name has the word that the name itself would have.
+    """
     if isinstance(predictor, str | Path):
         return label_of(str(predictor))
+    if isinstance(predictor, Predictor) and predictor in _LABELS:
+        return _LABELS[predictor]
     network = predictor.module if isinstance(predictor, ModulePredictor) else predictor
     name = getattr(network, "__name__", type(network).__name__)
     return (name.removesuffix("Predictor") or name).lower()

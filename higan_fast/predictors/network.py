@@ -12,7 +12,7 @@ from torch import Tensor
 
 from higan_fast.checks import check_choice, check_count
 from higan_fast.ops import image_to_input
-from higan_fast.predictors.base import Activation, ModulePredictor, Semantic
+from higan_fast.predictors.base import Activation, ModulePredictor, Semantic, as_weights
 from higan_fast.predictors.outputs import as_scores
 from higan_fast.refusing import OUT_OF_MEMORY
 from higan_fast.wording import in_words, printable
@@ -120,6 +120,7 @@ class NetworkPredictor(ModulePredictor):
         return scores if self.activation == "none" or scores.dtype == torch.float64 else scores.float()
 
     def _input(self, images: Tensor) -> Tensor:
+        images = as_weights(images, self)
         if self.input_size is None and self.mean is AS_THEY_ARE:
             return images
         return image_to_input(images, self.input_size, mean=self.mean, std=self.std)

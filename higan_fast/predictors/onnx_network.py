@@ -69,6 +69,8 @@ class OnnxNetwork(torch.nn.Module):
         x = images.detach().to(self.dtype[1])
         if "CUDAExecutionProvider" not in session.get_providers():
             x = x.cpu()
+        if len(x) == 0:  # what one image gives says the shape
+            return self._run(session, x.new_zeros(1, *x.shape[1:]))[:0]
         step = self.batch or len(x)
         parts = [self._run(session, x[start : start + step]) for start in range(0, len(x), step)]
         return torch.cat(parts)

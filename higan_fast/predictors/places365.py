@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from higan_fast.ops import image_to_input
-from higan_fast.predictors.base import Level, Predictor, Semantic
+from higan_fast.predictors.base import Level, Predictor, Semantic, as_weights
 from higan_fast.predictors.network import log_odds
 from higan_fast.wording import in_words
 
@@ -141,7 +141,7 @@ class Places365Predictor(Predictor):
 
     def _scores(self, images: Tensor, as_logits: bool) -> Tensor:
         rounds = not (images.requires_grad and torch.is_grad_enabled())  # rounding has no gradient
-        x = image_to_input(images, SIZE, mean=MEAN, std=STD, round_to_uint8=rounds)
+        x = image_to_input(as_weights(images, self.network), SIZE, mean=MEAN, std=STD, round_to_uint8=rounds)
         features = self.network.features(x.contiguous(memory_format=torch.channels_last))
         attributes = features @ self.attribute_weights.to(features.dtype).T
         if not any(self._are_categories):

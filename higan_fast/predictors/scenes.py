@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from higan_fast.files import write_whole
 from higan_fast.opening import check_file
 from higan_fast.ops import image_to_input
-from higan_fast.predictors.base import Predictor, Semantic
+from higan_fast.predictors.base import Predictor, Semantic, as_weights
 from higan_fast.refusing import refusing
 
 FEATURES = 128
@@ -67,7 +67,7 @@ class ScenePredictor(Predictor):
 
     def features(self, images: Tensor) -> Tensor:
         """Images ``[N, 3, H, W]`` in [-1, 1] → the last layer's inputs ``[N, 128]``."""
-        x = image_to_input(images, RESOLUTION, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+        x = image_to_input(as_weights(images, self), RESOLUTION, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
         return self.body(x.contiguous(memory_format=torch.channels_last))
 
     def logits(self, images: Tensor) -> Tensor:

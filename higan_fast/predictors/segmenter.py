@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from higan_fast.files import write_whole
 from higan_fast.opening import check_file
 from higan_fast.ops import image_to_input
+from higan_fast.predictors.base import as_weights
 from higan_fast.refusing import refusing
 
 RESOLUTION = 64
@@ -40,7 +41,7 @@ class RoomSegmenter(nn.Module):
         self.head = nn.Conv2d(WIDTHS[0], len(self.classes), 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        x = image_to_input(images, RESOLUTION, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+        x = image_to_input(as_weights(images, self), RESOLUTION, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
         x = x.contiguous(memory_format=torch.channels_last)
         seen = []
         for stage in self.down:

@@ -43,7 +43,10 @@ class Source(BaseModel):
         """Raises where one of ``files`` is gone (FileNotFoundError) or has changed (ValueError)."""
         for path, digest in self.files.items():
             if sha256(Path(path)) != digest:
-                raise ValueError(f"{path}: has changed since the run was begun; put back what it was")
+                raise ValueError(
+                    f"{path}: has changed since the run was begun; put back what it was, or run a stage, "
+                    "which says whether it scores otherwise"
+                )
 
     def paths(self) -> list[Path]:
         """The files that decide its scores.

@@ -157,8 +157,8 @@ class Attribution:
 
     @classmethod
     def kept(cls, path: Path, key: str) -> Attribution | None:
-        """Reads what was saved under a key; returns None where that is missing, or of another version."""
-        return kept_result(cls, path, key)
+        """As ``kept_result``."""
+        return kept_result(cls, path, key, "num")
 
 
 def top_in_words(found: Attribution, name: str) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from higan_fast.statistics.effect_test import next_look
 from higan_fast.statistics.student import DISTINCT
 
@@ -39,17 +42,40 @@ def reason_for(verification: Verification, row: int) -> str:
     if status == "undecided":
         return (
             f"ran out of samples: beyond random directions ({figures}), but not surely above 0 on {samples:,}"
-            f"{_why_no_interval(verification, row)}"
+            f"{_why_not_sure(verification, row)}"
         )
-    return (
-        f"beyond random directions ({figures}), but not surely above 0{_why_no_interval(verification, row)}"
+    return f"beyond random directions ({figures}), but not surely above 0{_why_not_sure(verification, row)}"
+
+
+def check_profile(verification: Verification, name: str, profile: NDArray[np.float64]) -> None:
+    """Raises ValueError, which says what to run, where a boundary's profile ``[L]`` was not measured."""
+    if len(profile) == 0:
+        raise ValueError(
+            f"layer_profile: {name!r} has none: a boundary in z moves all layers; fit in w, or in layers"
+        )
+    if np.isfinite(profile).any():
+        return
+    if verification.settings["decide"] == "top-layer":
+        raise ValueError(
+            f"layer_profile: {name!r} was moved on no layer alone, for its effect was not shown; verify with "
+            "num=… (--exhaustive), which measures everything"
+        )
+    raise ValueError(
+        f"layer_profile: {name!r} was moved on no layer alone, for the question was "
+        f"{verification.settings['decide']!r}; verify with decide='top-layer' (--decide top-layer)"
     )
 
 
-def _why_no_interval(verification: Verification, row: int) -> str:
-    """Says what would give an interval where there is none."""
+def _why_not_sure(verification: Verification, row: int) -> str:
+    """Says what is other than in the interval that is shown, or what would give one where there is none."""
     names = [semantic.name for semantic in verification.semantics]
     low = verification.low[row, 0, names.index(verification.boundary_names[row])]
+    if low > 0:
+        confidence = f"{100 * verification.settings['confidence']:g} %"
+        return (
+            f" with {confidence} confidence for all {len(verification.boundary_names)} boundaries together; "
+            f"the interval, which lies above 0, has {confidence} for this one alone"
+        )
     if not math.isinf(low):
         return ""
     differently = ", each differently" if verification.settings["decide"] else ""

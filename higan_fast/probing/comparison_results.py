@@ -196,8 +196,8 @@ class Comparison:
 
     @classmethod
     def kept(cls, path: Path, key: str) -> Comparison | None:
-        """Reads what was saved under a key; returns None where that is missing, or of another version."""
-        return kept_result(cls, path, key)
+        """As ``kept_result``."""
+        return kept_result(cls, path, key, "codes")
 
 
 def in_words(name: str) -> str:

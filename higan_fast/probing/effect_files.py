@@ -57,17 +57,17 @@ def save_arrays(path: Path, key: str, **arrays: NDArray[Any]) -> None:
 
 def load_arrays(path: Path, key: str) -> dict[str, NDArray[Any]] | None:
     """Reads arrays; returns None where there is no file, or a damaged one, or one with another key."""
-    arrays = _undamaged(path)
+    arrays = undamaged(path)
     return arrays if arrays is not None and str(arrays.pop("key")) == key else None
 
 
 def stored_keys(folder: Path) -> dict[Path, dict[str, Any]]:
     """Returns the keys of all files in a folder, parsed; leaves out damaged files."""
-    read = {path: _undamaged(path) for path in sorted(folder.glob("*.npz"))}
+    read = {path: undamaged(path) for path in sorted(folder.glob("*.npz"))}
     return {path: json.loads(str(arrays["key"])) for path, arrays in read.items() if arrays is not None}
 
 
-def _undamaged(path: Path) -> dict[str, NDArray[Any]] | None:
+def undamaged(path: Path) -> dict[str, NDArray[Any]] | None:
     """Reads a file; returns None where there is none. A damaged one is named, and removed."""
     try:
         return read_arrays(path)

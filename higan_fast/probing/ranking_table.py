@@ -39,4 +39,12 @@ def ranking_table(found: Verification) -> Table:
     note = (
         "Ranked by effect in standard deviations (SD) of each semantic's score; the others are in its unit."
     )
-    return Table(caption, head, rows, [note])
+    return Table(caption, head, rows, [note, *others_last(found)])
+
+
+def others_last(found: Verification) -> list[str]:
+    """One line where something stands below what was shown, whatever its size; HiGAN's rank does not ask."""
+    below = len(found.boundary_names) - int(found.beats_null.sum())
+    if not below or below == len(found.boundary_names) or found.settings.get("recipe") == "higan":
+        return []
+    return [f"Those whose effect was not shown, or is undecided, stand last ({below}), and have no rank."]

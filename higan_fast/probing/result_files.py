@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from higan_fast.files import DamagedError, checksum, json_checksum, read_arrays, write_arrays, write_whole
 from higan_fast.generators.base import Layer
 from higan_fast.predictors.base import Semantic
-from higan_fast.probing.effect_files import load_arrays, name_of, stored_keys
+from higan_fast.probing.effect_files import load_arrays, name_of, stored_keys, undamaged
+from higan_fast.progress import say
 
 if TYPE_CHECKING:
     from higan_fast.probing.attribution_results import Attribution
@@ -132,13 +134,31 @@ def load_result(kind: type[Single], path: str | Path, what: str, stage: str) -> 
         ) from error
 
 
-def kept_result(kind: type[Single], path: Path, key: str) -> Single | None:
-    """Reads what was saved under a key; returns None where that is missing, or of another version."""
-    arrays = load_arrays(path, key)
-    try:
-        return None if arrays is None else kind(**fields_in(arrays))
-    except (KeyError, TypeError):  # a field is missing, or unknown
+def kept_result(kind: type[Single], path: Path, key: str, count: str) -> Single | None:
+    """Reads what was saved under a key, or from more samples under one that is the same otherwise.
+
+    The latter is said, and so is that a result of other settings is about to be replaced.
+
+    Args:
+        count: which of the settings in the key is the number of samples.
+
+    Returns:
+        None where there is no such result, or one of another version.
+    """
+    arrays = undamaged(path)
+    if arrays is None or not (text := str(arrays.pop("key", ""))):
         return None
+    asked, stored = json.loads(key), json.loads(text)
+    num, there = asked["settings"].pop(count), stored.get("settings", {}).pop(count, None)
+    same, more = stored == asked, isinstance(there, int) and there > num
+    found = None
+    with suppress(KeyError, TypeError):  # a field is missing, or unknown
+        found = kind(**fields_in(arrays))
+    if found is not None and same and more:
+        say(f"{path}: is from {there:,} samples, and {num:,} were asked for; it is kept as it is")
+    elif found is not None and not same and more:
+        say(f"{path}: is of other settings, from {there:,} samples; a result from {num:,} replaces it")
+    return found if same and (more or there == num) else None
 
 
 def _parts_of(result: Result) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from higan_fast.generators.base import Layer
 from higan_fast.predictors.base import LEVELS, Semantic
-from higan_fast.probing.claims import Status, reason_for, status_of
+from higan_fast.probing.claims import Status, check_profile, reason_for, status_of
 from higan_fast.probing.hierarchy import judged, mean_layer_error
 from higan_fast.probing.ranking_table import ranking_table
 from higan_fast.probing.result_files import read_fields, write_fields
-from higan_fast.probing.screening import profile_correlation
+from higan_fast.probing.screening import known_correlation
 from higan_fast.probing.side_effects import prices
 from higan_fast.statistics.effects import in_deviations
 from higan_fast.statistics.hierarchy import Hierarchy
@@ -199,7 +199,16 @@ class Verification:
         return reason_for(self, self.row(name))
 
     def layer_profile(self, name: str) -> Array:
-        """Effect of a boundary on its own semantic, for each layer alone: ``[L]``."""
+        """Effect of a boundary on its own semantic, for each layer alone: ``[L]``; NaN: not measured.
+
+        Raises:
+            ValueError: when this boundary was moved on no layer alone.
+        """
+        profile = self._profile(name)
+        check_profile(self, name, profile)
+        return profile
+
+    def _profile(self, name: str) -> Array:
         row = self.row(name)
         return self.effect[row, 1:, self._columns()[row]]
 
@@ -215,13 +224,7 @@ class Verification:
 
     def screening_correlation(self, name: str) -> float | None:
         """Between the screened profile of a boundary and the measured one; None where one is missing."""
-        row = self.row(name)
-        screened, measured = self.screening[row], self.layer_profile(name)
-        both = np.isfinite(screened) & np.isfinite(measured)
-        if both.sum() < 3:
-            return None
-        correlation = float(profile_correlation(screened[both], measured[both]))
-        return correlation if math.isfinite(correlation) else None
+        return known_correlation(self.screening[self.row(name)], self._profile(name))
 
     def step_in_sd(self, name: str, layer_set: int = 0) -> float:
         """How many standard deviations of the codes along a boundary the verified step is long.
@@ -256,7 +259,7 @@ class Verification:
         would then be one of noise, which lies in the middle.
         """
         row = self.row(name)
-        weights = np.where(self.layer_beats_null[row], np.abs(self.layer_profile(name)), 0.0)
+        weights = np.where(self.layer_beats_null[row], np.abs(self._profile(name)), 0.0)
         if not (self.beats_null[row] and weights.any()):
             return None
         return float(np.average(np.arange(len(weights)), weights=weights))
@@ -267,9 +270,7 @@ class Verification:
             return None
         row, counted = self.row(name), self.layer_beats_null[self.row(name)]
         errors = self.standard_error[row, 1:, self._columns()[row]]
-        return mean_layer_error(
-            *(np.where(counted, part, 0.0) for part in (self.layer_profile(name), errors))
-        )
+        return mean_layer_error(*(np.where(counted, part, 0.0) for part in (self._profile(name), errors)))
 
     @cached_property
     def hierarchy(self) -> Hierarchy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,15 @@ def profile_correlation(screened: ArrayLike, measured: ArrayLike) -> Array:
     products = (first * second).sum(axis=-1)
     sizes = np.linalg.norm(first, axis=-1) * np.linalg.norm(second, axis=-1)
     return np.divide(products, sizes, out=np.full(sizes.shape, np.nan), where=sizes > 0)
+
+
+def known_correlation(screened: Array, measured: Array) -> float | None:
+    """``profile_correlation`` of two profiles ``[L]`` over layers that both know; None: under three."""
+    both = np.isfinite(screened) & np.isfinite(measured)
+    if both.sum() < 3:
+        return None
+    correlation = float(profile_correlation(screened[both], measured[both]))
+    return correlation if math.isfinite(correlation) else None
 
 
 def _centred(profiles: Array) -> Array:

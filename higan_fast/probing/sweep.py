@@ -142,7 +142,7 @@ def sweep_steps(
         batch_size: at most so many images at once; None: as many as are worth it. Fewer where memory is
             short.
         out: run folder, which keeps the scores of every 32 samples, and the result. The same call goes on
-            where it was, and one with a larger ``num`` adds to them.
+            where it was, one with a larger ``num`` adds to them, and one with a smaller gives what is there.
         progress: whether to show it.
 
     Raises:

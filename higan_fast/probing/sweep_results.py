@@ -260,8 +260,8 @@ class Sweep:
 
     @classmethod
     def kept(cls, path: Path, key: str) -> Sweep | None:
-        """Reads what was saved under a key; returns None where that is missing, or of another version."""
-        return kept_result(cls, path, key)
+        """As ``kept_result``."""
+        return kept_result(cls, path, key, "num")
 
 
 def _plain(value: float) -> float | None:

@@ -120,7 +120,7 @@ def _pairs(found: Hierarchy) -> tuple[PairRow, ...]:
 def _profile(verification: Verification, name: str, anchors: Mapping[tuple[str, int | None], str]) -> Profile:
     row = verification.boundary_names.index(name)
     column = [semantic.name for semantic in verification.semantics].index(name)
-    effects = verification.layer_profile(name)
+    effects = verification.effect[row, 1:, column]
     null = verification.null_high[1:, column]
     marks = verification.layer_beats_null[row]
     full = float(np.nanmax(np.abs(effects), initial=0.0))  # NaN: not measured

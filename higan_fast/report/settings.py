@@ -56,7 +56,12 @@ def about(
             count(len(samples.semantics), "semantic"),
         ),
         ("Samples", f"{len(samples):,}", fresh),
-        ("Images", f"{images:,}", f"made and scored; {saved:,} spared" if saved else "made and scored"),
+        (
+            "Images",
+            f"{images:,}",
+            "made and scored for samples, verification, layers, methods and doses, without those of fitting, "
+            f"gradients and experiments{f'; {saved:,} spared' if saved else ''}",
+        ),
     ]
 
 

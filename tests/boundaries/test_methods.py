@@ -167,7 +167,7 @@ def test_held_out_samples_are_never_learnt_from():
         assert abs(fitted.remaining_accuracy - 0.5) < 0.12, method  # of at least 300
 
 
-def test_gradients_are_those_of_the_score_in_every_space(samples):
+def test_gradients_are_those_of_the_score_in_every_space(samples, monkeypatch):
     generator, predictor = toy()
     options = {"generator": generator, "predictor": predictor, "num_gradients": 20, **QUIET}
     directions = generator.directions.double().numpy()
@@ -176,6 +176,19 @@ def test_gradients_are_those_of_the_score_in_every_space(samples):
     layers = fit_boundaries(samples, "hue", method="gradient", chosen_num=200, space="layers", **options)
     assert layers["hue"].normal.shape == (NUM_LAYERS, CODE_DIM)
     assert layers["hue"].normal[4] @ directions[4] > 0.999
+    of_networks = fitting.mean_gradients
+
+    def without(*given):
+        gradients = of_networks(*given)
+        gradients[:, 2] = 0  # as of a layer that does not move the score
+        return gradients
+
+    monkeypatch.setattr(fitting, "mean_gradients", without)
+    others = fit_boundaries(samples, "hue", method="gradient", chosen_num=200, space="layers", **options)
+    kept = [0, 1, 3, 4]
+    assert not others["hue"].normal[2].any() and NUM_LAYERS > 4
+    np.testing.assert_array_equal(others["hue"].normal[kept], layers["hue"].normal[kept])
+    monkeypatch.undo()
     z = fit_boundaries(samples, "view", method="gradient", chosen_num=200, space="z", **options)["view"]
     assert z.normal.shape == (12,) and z.accuracy > 0.8
 

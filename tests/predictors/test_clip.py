@@ -73,6 +73,7 @@ def test_scores_are_open_clips_own(open_clip, files):
         found = score(predictor, images(size=size))
         torch.testing.assert_close(found, expected, rtol=0, atol=tolerance)
     assert found.std(dim=0).min() > 0
+    assert predictor(images()[:0]).shape == (0, 2)
 
 
 def test_gradients_reach_the_images(files):

@@ -38,6 +38,7 @@ def test_a_name_that_two_use_gets_the_words_of_both():
     names = load_predictor(["scenes", "color"]).names
     assert {"scenes.saturation", "color.saturation", "brightness", "lighting"} <= set(names)
     assert "saturation" not in names and len(set(names)) == len(names)
+    assert load_predictor([load_predictor("scenes"), load_predictor("color")]).names == names
     with pytest.raises(ValueError, match=r"two of the predictors score 'color\.brightness', and names"):
         load_predictor(["color", "color"])
 
@@ -131,3 +132,12 @@ def test_a_file_of_no_kind_is_refused(tmp_path):
     (tmp_path / "net.bin").write_bytes(b"")
     with pytest.raises(ValueError, match=r"net.bin: is of no kind of predictor .* lists all, with examples"):
         load_predictor(tmp_path / "net.bin")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("name", ["scenes", "color", "layout", "segmentation:scenes"])
+def test_images_of_any_type_are_scored_and_none_are_no_scores(name, dtype):
+    predictor, x = load_predictor(name), images().to(dtype)
+    expected = predictor(x.float())
+    torch.testing.assert_close(predictor(x).float(), expected, rtol=1e-2, atol=1e-2)
+    assert predictor(x[:0]).shape == (0, predictor.num_semantics)

@@ -81,6 +81,7 @@ def test_mean_or_std_alone_and_for_all_channels(folder):
 
 def test_a_batch_or_size_that_is_fixed_is_met(tmp_path):
     predictor = load_predictor(to_onnx(tmp_path / "net.onnx", size=24, batch=2), NAMES)
+    assert predictor(torch.zeros(0, 3, 24, 24)).shape == (0, len(NAMES))
     assert predictor.input_size == 24
     expected = network()(image_to_input(images(), 24, mean=(0.5,) * 3, std=(0.5,) * 3))
     torch.testing.assert_close(predictor(images()), expected, rtol=0, atol=CLOSE)

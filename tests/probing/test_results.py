@@ -35,7 +35,10 @@ def test_what_is_claimed_of_an_effect_is_said_with_its_reason(verification):
         "not shown",
         "not beyond random directions (p = 0.06 after Holm, 0.05 required, on 64 samples)",
     )
-    assert claim(sign=0) == ("not shown", f"beyond random directions {figures}, but not surely above 0")
+    status, reason = claim(sign=0)
+    assert status == "not shown" and reason.startswith(
+        f"beyond random directions {figures}, but not surely above 0"
+    )
     below = "its effect is below 0: a step along the boundary lowers the score"
     assert claim(sign=-1) == claim(sign=-1, p=0.5) == ("not shown", below)
     # What a look requires is less than the level of all together.
@@ -49,6 +52,34 @@ def test_what_is_claimed_of_an_effect_is_said_with_its_reason(verification):
         status, reason = claim(shown=True, undecided=True, decide=decide)
         assert status == "shown"
         assert reason.endswith(f"; its {what} is undecided: ran out of samples, on 64")
+
+
+def test_an_interval_above_0_beside_not_surely_says_both_levels(verification):
+    name = verification.boundary_names[0]
+    unsure = replace(
+        verification, beats_null=verification.beats_null & False, sign=np.zeros_like(verification.sign)
+    )
+    assert unsure.low[0, 0, [semantic.name for semantic in SEMANTICS].index(name)] > 0
+    reason = unsure.reason(name)
+    assert "not surely above 0 with 90 % confidence for all 4 boundaries together" in reason
+    assert reason.endswith("the interval, which lies above 0, has 90 % for this one alone")
+
+
+def test_what_stands_below_the_ranking_is_said(verification):
+    shown = np.array([True, False, True, True])
+    assert "stand last (1), and have no rank" in repr(replace(verification, beats_null=shown))
+    assert "stand last" not in repr(replace(verification, beats_null=shown | True))
+
+
+def test_a_profile_that_was_not_measured_says_what_to_run(verification):
+    effect = verification.effect.copy()
+    effect[:, 1:] = np.nan
+    settings = verification.settings | {"decide": "effect"}
+    name = verification.boundary_names[0]
+    with pytest.raises(ValueError, match=r"moved on no layer alone.*'effect'.*--decide top-layer"):
+        replace(verification, effect=effect, settings=settings).layer_profile(name)
+    with pytest.raises(ValueError, match=r"its effect was not shown.*--exhaustive"):
+        replace(verification, effect=effect, settings=settings | {"decide": "top-layer"}).layer_profile(name)
 
 
 def test_the_figures_that_are_printed_are_those_that_were_compared(verification):

@@ -96,12 +96,21 @@ def test_it_goes_on_where_it_was_and_a_larger_number_adds(boundaries, tmp_path):
     )
 
 
-def test_a_result_of_another_version_is_computed_anew(boundaries, tmp_path):
+def test_a_result_of_another_version_is_computed_anew(boundaries, tmp_path, capfd):
     first = sweep_steps(*toy_by_name(), boundaries, STEPS, out=tmp_path, **SMALL)
     arrays = read_arrays(tmp_path / "sweep.npz")
     write_arrays(tmp_path / "sweep.npz", arrays | {"older": np.zeros(3)})
     *networks, seen = counted()
     same(sweep_steps(*networks, boundaries, STEPS, out=tmp_path, **SMALL), first)
+    capfd.readouterr()
+    fewer = SMALL | {"num": SMALL["num"] // 2}
+    same(sweep_steps(*toy_by_name(), boundaries, STEPS, out=tmp_path, **fewer), first)
+    assert (
+        f"is from {SMALL['num']} samples, and {fewer['num']} were asked for; it is" in capfd.readouterr().err
+    )
+    other = sweep_steps(*toy_by_name(), boundaries, STEPS[:3], out=tmp_path, **fewer)
+    assert other.samples == fewer["num"]
+    assert f"from {SMALL['num']} samples; a result from {fewer['num']} replaces" in capfd.readouterr().err
     assert sum(seen) == 0
 
 
