@@ -91,9 +91,9 @@ class RunFolder:
                 belongs to a probe with other settings.
         """
         # What is wrong with the networks is said before a folder is made.
-        image = torch.zeros(1, 3, *[self.generator.resolution] * 2, device=self.settings.device)
+        size = (1, 3, *[self.generator.resolution] * 2)
         with torch.inference_mode():
-            score(self.predictor, image)
+            score(self.predictor, torch.zeros(size, device=self.settings.device))
         file, stored = self.path / "run.json", None
         with suppress(FileNotFoundError, DamagedError):  # it is written below, or written anew
             stored = read_begun(file)
@@ -344,10 +344,7 @@ class RunFolder:
             say(f"{changed}: has changed since the run was begun, but what can be seen of its code has not")
 
     def _changed_file(self) -> str | None:
-        """A file of the predictor that is no longer what it was when the run was begun; None: there is none.
-
-        It is no error where the predictor is the same: a comment in somebody's code changes no score.
-        """
+        """A file of the predictor that is not what it was when the run was begun; None: there is none."""
         with suppress(OSError, ValueError):
             begun_with = read_begun(self.path / "run.json").settings.found_from(self.path).predictor
             now = {path.resolve() for source in self.settings.predictor for path in source.paths()}
