@@ -108,6 +108,8 @@ def counted(records: Mapping[Scorer, Sequence[Record]]) -> Finding:
             "The codes of simulated generators are Gaussian, and their factors follow them linearly, up to "
             "noise; a trained generator bends. This shows whether the tests keep their level, and what they "
             "find at this size, not whether a scorer sees what its semantics are named for.",
+            "An effect counts as there where it is above 0: that it beats random directions is tested by "
+            "boundaries of nothing alone.",
             f"Each probe fits to {SIZE['num']} samples and verifies on {SIZE['max_samples']} at most: larger "
             "ones find more. Intervals of shares take boundaries of one probe as independent of each other.",
         ),

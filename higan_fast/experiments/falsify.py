@@ -126,7 +126,7 @@ def falsify(
         sentences=_sentences(rows, nothing.method, num, confidence),
         limits=(
             f"A claim counts as surviving where the mean effect over {num} samples has the reported sign and "
-            f"at least {SURVIVES:.0%} of the reported size: that counts claims, and proves no single one.",
+            "at least half the reported size: that counts claims, and proves no single one.",
             "A layer that reads its code in another order draws other images, and reacts to a step as to a "
             "random direction; other layers do as before, so that an effect of all layers may stay.",
             "It breaks scores, weights and codes; it says nothing of what the predictor mistakes.",

@@ -1,6 +1,8 @@
 """Whether claims are true: how they are counted, and that simulated probes are kept."""
 
+import csv
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -106,3 +108,15 @@ def test_the_command_writes_a_finding_and_refuses_in_one_line(small, tmp_path):
     refused = CliRunner().invoke(main, ["calibrate", str(tmp_path), "--probes", "0"])
     assert refused.exit_code == 1 and "probes (--probes): got 0, expected a whole number" in refused.output
     assert refused.output.count("\n") == 1
+
+
+def test_the_committed_table_keeps_the_level():
+    table = Path(__file__).parent.parent.parent / "docs" / "experiments" / "calibrate.csv"
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    promised = [
+        row for row in rows if row["scorer"] == "labels" and row["claim"] in ("effect shown", "top layer")
+    ]
+    whole = [row for row in promised if not row["true_effect"]]
+    assert [row["probes"] for row in whole] == ["1000", "1000"]
+    assert all(float(row["erring_high"]) < 0.01 for row in whole)
+    assert list(rows[0]) == list(counted({"labels": [record(boundary("view"))]}).rows[0])
