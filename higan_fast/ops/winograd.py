@@ -16,7 +16,7 @@ from torch import Tensor
 from higan_fast import _native
 from higan_fast.ops.bias_act import tail_numbers
 from higan_fast.ops.implementation import is_turned_off, why_reference
-from higan_fast.ops.layout import empty_image, is_channels_last
+from higan_fast.ops.layout import empty_image, is_channels_last, to_channels_last
 from higan_fast.ops.registration import register
 
 TILE, POINTS, PANEL = 4, 36, 32
@@ -97,7 +97,7 @@ def _fake(x: Tensor, weight: Tensor) -> Tensor:
 
 def _native_convolve(x: Tensor, weight: Tensor) -> Tensor:
     """The result is laid out like ``x``: operators on tensors of two layouts are several times slower."""
-    given, x = x, x.contiguous(memory_format=torch.channels_last)
+    given, x = x, to_channels_last(x)
     out = empty_image((x.shape[0], weight.shape[0], *x.shape[2:]), like=x)
     nothing = (None, None, None, None, None, *tail_numbers("linear", None, None, None))
     for part, result in zip(weight.split(OUTPUTS_ONCE), out.split(OUTPUTS_ONCE, 1), strict=True):

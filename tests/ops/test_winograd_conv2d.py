@@ -11,6 +11,7 @@ from higan_fast import _native
 from higan_fast.generators.prepared import WeightCache, prepare
 from higan_fast.ops import finish_block, modulated_conv2d
 from higan_fast.ops.implementation import only_reference
+from higan_fast.ops.layout import to_channels_last
 from higan_fast.ops.winograd import at_points, convolve_3x3, weight_at_points
 from tests.tolerances import assert_near
 
@@ -119,6 +120,16 @@ def test_the_end_of_a_block(monkeypatch):
     assert "winograd_conv2d" in names
     for ours, exact in zip(found, expected, strict=True):
         assert_near(ours, exact, torch.float32, roundings=ROUNDINGS)
+
+
+@pytest.mark.parametrize(
+    "shape", [(3, 5, 32, 33), (1, 16, 64, 64), (2, 1, 40, 40), (0, 4, 40, 40), (2, 4, 3, 3)]
+)
+def test_channels_last_is_the_same_image(shape):
+    x = seeded(*shape)
+    found, expected = to_channels_last(x), x.contiguous(memory_format=torch.channels_last)
+    assert torch.equal(found, x) and found.stride() == expected.stride()
+    assert to_channels_last(expected).data_ptr() == expected.data_ptr()
 
 
 def test_where_it_pays(monkeypatch):
