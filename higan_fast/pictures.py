@@ -1,10 +1,11 @@
-"""Grids of images, with and without labels, and picture files."""
+"""Grids of images, with and without labels, picture files and animations."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -22,6 +23,10 @@ FORMATS: dict[str, dict[str, Any]] = {
     ".jpeg": {"format": "jpeg", "quality": 95, "subsampling": 0},
     ".webp": {"format": "webp", "lossless": True},
 }
+
+# Those that can move: MP4 by PyAV, the others by Pillow.
+ANIMATED = (".mp4", ".gif", ".webp")
+FRAME_RATE = Fraction(25, 2)  # a second; GIF counts in hundredths of one
 
 # Below this many pixels to a side, labels would be wider than what they label.
 READABLE = 64
@@ -125,3 +130,61 @@ def save_picture(path: Path, picture: NDArray[np.uint8]) -> None:
     check_picture_name(path)
     with write_whole(path) as file:
         Image.fromarray(picture).save(file, **FORMATS[path.suffix.lower()])
+
+
+def check_animation_name(path: Path) -> None:
+    """Raises ValueError when the name of an animation ends in no format that can be written here."""
+    if path.suffix.lower() not in ANIMATED:
+        raise ValueError(
+            f"{path}: animations end in {', '.join(ANIMATED)}, and this one in {path.suffix or 'nothing'!r}"
+        )
+    if path.suffix.lower() == ".mp4":
+        try:
+            import av  # noqa: F401 (whether it is there)
+        except ModuleNotFoundError:
+            raise ValueError(
+                f"{path}: MP4 is written by PyAV, which is not installed; pip install 'higan_fast[media]', "
+                "or take a .gif or .webp"
+            ) from None
+
+
+def save_animation(path: Path, frames: Sequence[NDArray[np.uint8]]) -> None:
+    """Writes pictures ``[height, width, 3]`` atomically as one animation, ``FRAME_RATE`` of them a second.
+
+    Smaller ones get a white margin on the right and below. GIF and WebP start again at the end.
+
+    Raises:
+        ValueError: when there are no pictures, or the name ends in no format that can be written here.
+    """
+    check_animation_name(path)
+    if not frames:
+        raise ValueError("frames: got none, expected at least one")
+    height, width = (max(frame.shape[axis] for frame in frames) for axis in range(2))
+    size = (height + height % 2, width + width % 2)  # as H.264 wants them
+    whole = []
+    for frame in frames:
+        margin = [(0, side - has) for side, has in zip(size, frame.shape, strict=False)]
+        whole.append(np.pad(frame, [*margin, (0, 0)], constant_values=255))
+    with write_whole(path) as file:
+        if path.suffix.lower() == ".mp4":
+            _write_mp4(file, whole)
+            return
+        first, *others = map(Image.fromarray, whole)
+        settings: dict[str, Any] = {"append_images": others, "duration": int(1000 / FRAME_RATE), "loop": 0}
+        how = {"format": "gif"} if path.suffix.lower() == ".gif" else {"format": "webp", "quality": 90}
+        first.save(file, save_all=True, **settings, **how)
+
+
+def _write_mp4(file: IO[bytes], frames: Sequence[NDArray[np.uint8]]) -> None:
+    """H.264 where PyAV has it, and else MPEG-4: what every player reads, with colours at half the width."""
+    import av
+
+    codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+    with av.open(file, "w", format="mp4") as container:
+        stream: Any = container.add_stream(codec, rate=FRAME_RATE)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": "18"} if codec == "libx264" else {"qscale": "2"}
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())

@@ -147,3 +147,12 @@ def test_falsify(out):
     assert "falsify" in json.loads(run("inspect", out, "--json").stdout)["experiments"]["names"]
     assert "images/s" not in run("falsify", out, *few).stderr
     assert "got 1, expected a whole number of at least 2" in run("falsify", out, "--num", 1, code=1).output
+
+
+def test_runs_side_by_side(made, out, tmp_path):
+    shutil.copytree(out, tmp_path / "other")
+    printed = run("compare", out, tmp_path / "other", "--num", 24)
+    assert printed.stdout.startswith("What differs between run and other")
+    assert "images/s" not in run("compare", out, tmp_path / "other", "--num", 24).stderr
+    assert "compare" in json.loads(run("inspect", out, "--json").stdout)["experiments"]["names"]
+    assert "expected at least two different ones" in run("compare", out, out, code=2).output

@@ -76,3 +76,43 @@ def test_indices_are_read():
     for text in ("", "a", "-3", "3,", "5-3", "1.5"):
         with pytest.raises(Exception, match="--samples: got"):
             indices("--samples", text)
+
+
+def test_the_modes_are_those_of_the_paper(fitted, tmp_path):
+    both = ("manipulate", fitted, "--semantic", "warmth", "--semantic", "brightness", "--num", 1, "--quiet")
+    names = [run(*both, "--mode", mode).stdout.strip() for mode in ("independent", "joint")]
+    assert (
+        "warmth,brightness_layers=all_mode=independent_steps" in names[0] and "warmth+brightness" in names[1]
+    )
+    with Image.open(names[0]) as alone, Image.open(names[1]) as together:
+        assert alone.height > 1.5 * together.height, "a row for each semantic"
+    one, _ = draw(fitted, "--mode", "jitter", "--num", 1)
+    assert one == "manipulate-warmth_layers=all_jitter=4_scale=1_samples=0.png"
+    assert "are a mode of their own" in run(*both, "--mode", "joint", "--jitter", 2, code=2).output
+
+
+def test_animations_go_forth_and_back_along_the_steps(fitted, tmp_path):
+    av = pytest.importorskip("av")
+    for ending in (".mp4", ".gif", ".webp"):
+        path = tmp_path / f"a{ending}"
+        options = ("--num", 2, "--frames", 4, "--steps=-9,9", "--out", path, "--quiet")
+        run("manipulate", fitted, "--semantic", "warmth", *options)
+        if ending == ".mp4":
+            with av.open(str(path)) as container:
+                frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+                assert container.streams.video[0].average_rate == 12.5
+        else:
+            with Image.open(path) as pictures:
+                frames = [(pictures.seek(place), np.asarray(pictures.convert("RGB")))[1] for place in
+                          range(pictures.n_frames)]  # fmt: skip
+                assert pictures.info["duration"] == 80
+        assert len(frames) == 6
+        apart = [[np.abs(one.astype(float) - other).mean() for one in frames] for other in frames]
+        forth, back = min(apart[0][1], apart[1][2], apart[2][3]), max(apart[1][5], apart[2][4])
+        assert forth > 3 * back, "each step is another picture, and the way back is that forth"
+    still = run(
+        "manipulate", fitted, "--semantic", "warmth", "--frames", 3, "--out", tmp_path / "a.png", code=1
+    )
+    assert "a.png: animations end in .mp4, .gif, .webp" in still.output
+    nowhere = ("manipulate", fitted, "--semantic", "warmth", "--frames", 3, "--steps=2")
+    assert "an animation goes from one to another" in run(*nowhere, code=1).output

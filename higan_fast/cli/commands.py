@@ -12,6 +12,7 @@ import click
 from higan_fast.cli.directions import directions
 from higan_fast.cli.experiments import EXPERIMENTS
 from higan_fast.cli.labelling import export, fit
+from higan_fast.cli.manipulate import manipulate
 from higan_fast.cli.options import (
     AS_JSON,
     ATTRIBUTED,
@@ -53,7 +54,7 @@ def main(debug: bool) -> None:
     keep_freed_memory()
 
 
-for command in (predictors, fit, export, directions, *EXPERIMENTS):
+for command in (predictors, fit, export, directions, *EXPERIMENTS, manipulate):
     main.add_command(command)
 
 
@@ -283,60 +284,6 @@ def demo(out: Path, device: str, precision: str, quiet: bool) -> None:
     options = settings | truncation | fitting | verifying
     dosing = {"num": 48, "steps": [-6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0]}
     stages.probe(out, 6_000, None, 1_000, options, dosing=dosing, quiet=quiet)
-
-
-@main.command()
-@RUN
-@click.option(
-    "--semantic", "names", multiple=True, required=True, help="Repeat it to move along several at once."
-)
-@option("--layers", default="all", help="Such as 6-7 or 0,2-4.")
-@click.option(
-    "--steps",
-    help="Comma-separated, or a range such as -3..3.  [default: as far as dose suggests; or -3,0,3]",
-)
-@STEP_UNIT
-@click.option("--num", type=int, help="How many samples, from the first on.  [default: 8]")
-@click.option("--samples", help="Which samples instead, such as 3,17 or 0-3,8.")
-@click.option("--seed", type=int, help="Draw fresh samples of this seed.  [default: those in RUN]")
-@click.option("--jitter", "variants", type=int, help="Instead of steps: so many random variants.")
-@option("--scale", default=1.0, help="Standard deviation of a random step.")
-@click.option(
-    "--out", type=PATH, help="PNG, JPEG or WebP file.  [default: a PNG in RUN, named by the options]"
-)
-@ELSEWHERE
-@QUIET
-def manipulate(
-    run: Path,
-    names: tuple[str, ...],
-    layers: str,
-    steps: str | None,
-    num: int | None,
-    samples: str | None,
-    variants: int | None,
-    out: Path | None,
-    **options: Any,
-) -> None:
-    """Move samples along boundaries, and draw a row for each: one picture, labelled."""
-    from higan_fast.cli import manipulation
-
-    if variants is not None and len(names) > 1:
-        raise click.UsageError("--jitter moves along one boundary; give one --semantic")
-    if num is not None and samples is not None:
-        raise click.UsageError(
-            "--num takes the first samples, --samples those that it names; give one of them"
-        )
-    manipulation.manipulate(
-        run,
-        names,
-        layers,
-        steps=None if steps is None else numbers("--steps", steps),
-        num=8 if num is None else num,
-        chosen=None if samples is None else indices("--samples", samples),
-        variants=variants,
-        picture=out,
-        **options,
-    )
 
 
 @main.command()

@@ -9,6 +9,7 @@ from higan_fast.experiments.ablate_ranking import ablate_ranking
 from higan_fast.experiments.ablate_samples import ablate_samples
 from higan_fast.experiments.ablate_space import ablate_space
 from higan_fast.experiments.calibrate import calibrate
+from higan_fast.experiments.compare import compare
 from higan_fast.experiments.correlate import correlate
 from higan_fast.experiments.directions import directions
 from higan_fast.experiments.falsify import falsify
@@ -26,6 +27,7 @@ __all__ = [
     "ablate_samples",
     "ablate_space",
     "calibrate",
+    "compare",
     "correlate",
     "directions",
     "falsify",

@@ -2,11 +2,12 @@
 
 from higan_fast.cli.experiments.ablate import ablate
 from higan_fast.cli.experiments.calibrate import calibrate
+from higan_fast.cli.experiments.compare import compare
 from higan_fast.cli.experiments.correlate import correlate
 from higan_fast.cli.experiments.falsify import falsify
 from higan_fast.cli.experiments.hierarchy import hierarchy
 from higan_fast.cli.experiments.transition import transition
 
-EXPERIMENTS = (hierarchy, transition, ablate, calibrate, correlate, falsify)
+EXPERIMENTS = (hierarchy, transition, ablate, calibrate, correlate, falsify, compare)
 
 __all__ = ["EXPERIMENTS"]

@@ -14,10 +14,13 @@ from higan_fast.cli.options import AS_JSON, BATCH, ELSEWHERE, PRECISION, QUIET, 
 from higan_fast.cli.options import options as together
 
 if TYPE_CHECKING:
-    from higan_fast.experiments import Finding
+    from higan_fast.engine.precision import Wish
+    from higan_fast.experiments import Finding, Subject
+    from higan_fast.run_folder import RunFolder
     from higan_fast.run_settings import Places
 
 Measure = Callable[..., "Finding"]
+AS_CSV = click.option("--csv", "as_csv", is_flag=True, help="Print the rows of its table.")
 
 
 def experiment(
@@ -47,37 +50,52 @@ def experiment(
             as_csv: bool,
             **given: Any,
         ) -> None:
-            from higan_fast.cli.stages import say_where
-            from higan_fast.engine.precision import chosen_precision
-            from higan_fast.experiments.subject import Subject
             from higan_fast.run_folder import RunFolder
 
-            if as_json and as_csv:
-                raise click.UsageError("--json and --csv: got both, expected one of them")
+            check_printed(as_json, as_csv)
             folder = RunFolder.open(run, **places)
             origin = folder.origin(of)  # says at once what is missing or stale
-            precision = chosen_precision(precision, folder.generator.device)
-            say_where(called.replace("-", " "), folder, quiet, precision)
-            subject = Subject(
-                folder.generator, folder.predictor, seed=folder.settings.seed, label=folder.settings.label,
-                precision=precision, batch_size=batch, out=run / "experiments" / called, progress=not quiet,
-                **folder.settings.truncation,
-            )  # fmt: skip
+            subject = subject_of(folder, called, precision, batch, quiet)
             finding = replace(measure(folder, subject, **given), made_from=origin)
             keep(finding, run / "experiments", quiet)
-            if as_json:
-                click.echo(json.dumps(finding.to_json(), indent=2))
-            elif as_csv:
-                click.echo(finding.to_csv(), nl=False)
-            else:
-                click.echo(finding)
+            print_finding(finding, as_json, as_csv)
 
         command.__doc__ = measure.__doc__
         shared = (PRECISION, BATCH, ELSEWHERE, QUIET, AS_JSON)
-        rows = click.option("--csv", "as_csv", is_flag=True, help="Print the rows of its table.")
-        return click.command(called.rpartition("-")[2])(together(RUN, *options, *shared, rows)(command))
+        return click.command(called.rpartition("-")[2])(together(RUN, *options, *shared, AS_CSV)(command))
 
     return decorate
+
+
+def subject_of(folder: RunFolder, called: str, precision: Wish, batch: int | None, quiet: bool) -> Subject:
+    """The networks of a run, with samples as its own; what is measured is kept in RUN/experiments/CALLED/."""
+    from higan_fast.cli.stages import say_where
+    from higan_fast.engine.precision import chosen_precision
+    from higan_fast.experiments.subject import Subject
+
+    precision = chosen_precision(precision, folder.generator.device)
+    say_where(called.replace("-", " "), folder, quiet, precision)
+    return Subject(
+        folder.generator, folder.predictor, seed=folder.settings.seed, label=folder.settings.label,
+        precision=precision, batch_size=batch, out=folder.path / "experiments" / called, progress=not quiet,
+        **folder.settings.truncation,
+    )  # fmt: skip
+
+
+def check_printed(as_json: bool, as_csv: bool) -> None:
+    """Raises UsageError when a finding is to be printed in two ways."""
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv: got both, expected one of them")
+
+
+def print_finding(finding: Finding, as_json: bool, as_csv: bool) -> None:
+    """Prints a finding for people, or as JSON, or the rows of its table."""
+    if as_json:
+        click.echo(json.dumps(finding.to_json(), indent=2))
+    elif as_csv:
+        click.echo(finding.to_csv(), nl=False)
+    else:
+        click.echo(finding)
 
 
 def keep(finding: Finding, folder: Path, quiet: bool) -> None:
