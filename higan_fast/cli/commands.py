@@ -34,7 +34,6 @@ from higan_fast.cli.options import (
     STEP_UNIT,
     VERIFYING,
     FriendlyGroup,
-    indices,
     numbers,
     option,
 )
