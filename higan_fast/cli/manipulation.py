@@ -19,7 +19,6 @@ from higan_fast import probing
 from higan_fast.boundaries.boundary import Boundary, StepUnit
 from higan_fast.checks import check_count, check_seed
 from higan_fast.cli.stages import say_where
-from higan_fast.generators.base import Generator
 from higan_fast.pictures import (
     check_animation_name,
     check_picture_name,
@@ -134,7 +133,7 @@ def manipulate(
     say_where("drawing", run, quiet)
     options: dict[str, Any] = {"layers": moved, "step_unit": step_unit, **run.settings.truncation}
     if mode == "jitter":
-        drawn = _variants(run.generator, codes, boundaries[0], variants or VARIANTS, scale, options)
+        drawn = _variants(run, codes, boundaries[0], variants or VARIANTS, scale, options)
         moves = {"jitter": str(variants), "scale": f"{scale:g}"}
     else:
         along = steps if frames is None else np.linspace(min(steps), max(steps), frames).tolist()
@@ -142,7 +141,7 @@ def manipulate(
         if mode == "joint":
             ways = {" + ".join(names): boundaries}
         side = None if frames is None else SIDE
-        drawn = _along(run.generator, codes, ways, along, side, options)
+        drawn = _along(run, codes, ways, along, side, options)
         moves = {"mode": mode} if mode == "independent" and len(names) > 1 else {}
         moves |= {"steps": ",".join(f"{step:g}" for step in steps)}
     moves |= {} if step_unit == "norm" else {"unit": step_unit}
@@ -163,7 +162,7 @@ def manipulate(
 
 
 def _along(
-    generator: Generator,
+    run: RunFolder,
     codes: NDArray[np.float32],
     ways: Mapping[str, Sequence[Boundary]],
     steps: Sequence[float],
@@ -176,7 +175,7 @@ def _along(
         some = []
         for first in range(0, len(steps), STEPS_AT_ONCE):
             at_once = steps[first : first + STEPS_AT_ONCE]
-            images = probing.manipulate(generator, codes, boundaries, steps=at_once, **options)
+            images = probing.manipulate(run.generator, codes, boundaries, steps=at_once, **options)
             some.append(to_uint8(images if side is None else shrunk(images, side)).cpu())
         parts.append(torch.cat(some, dim=1))
     unit = options["step_unit"]
@@ -185,14 +184,14 @@ def _along(
 
 
 def _variants(
-    generator: Generator,
+    run: RunFolder,
     codes: NDArray[np.float32],
     boundary: Boundary,
     num: int,
     scale: float,
     options: dict[str, Any],
 ) -> Drawing:
-    images = to_uint8(probing.jitter(generator, codes, boundary, num=num, scale=scale, **options)).cpu()
+    images = to_uint8(probing.jitter(run.generator, codes, boundary, num=num, scale=scale, **options)).cpu()
     return Drawing(images[:, None], (boundary.name,), [str(1 + column) for column in range(num)], "variant")
 
 
