@@ -49,17 +49,9 @@ MAY_KNOW = {
     "scenes": {"generators", "predictors", "ops", "checkpoints", "weights", "probing", *PROBE} | TOOLS,
     "environment": {"_native", "ops"},
     "run_settings": {"predictors"} | TOOLS,
-    "run_folder": {
-        "run_settings",
-        "checkpoints",
-        "predictors",
-        "generators",
-        "experiments",
-        "probing",
-        *PROBE,
-        "environment",
-    }
-    | TOOLS,
+    "run_networks": {"run_settings", "checkpoints", "predictors", "generators", "probing", "environment"}
+    | {*PROBE, *TOOLS},
+    "run_folder": {"run_networks", "experiments", "probing", *PROBE} | TOOLS,
     "cli": {
         "run_folder",
         "run_settings",

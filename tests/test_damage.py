@@ -21,6 +21,7 @@ VERIFYING = ("--max-samples", "8", "--num-null", "2", "--semantic", "view")
 READERS = {
     "run.json": ("show", "fit", "verify", "sample"),
     "samples.zarr": ("show", "fit", "sample"),
+    "choice": ("fit",),
     "boundaries.safetensors": ("show", "verify", "fit"),
     "verification": ("show", "verify"),
     "verification.npz": ("show", "verify"),

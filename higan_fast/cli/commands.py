@@ -198,18 +198,17 @@ def show(run: Path, as_json: bool, as_csv: bool) -> None:
 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv: got both, expected one of them")
-    current, beside, attribution, comparison, sweep, findings = stages.show(run)
+    current, beside, results = stages.show(run)
     if as_json:
         others: dict[str, Any] = {"kept_beside": [verification.to_json() for verification in beside]}
-        others["attribution"] = attribution and attribution.to_json()
-        others["comparison"] = comparison and comparison.to_json()
-        others["sweep"] = sweep and sweep.to_json()
-        others["experiments"] = {finding.stem: finding.to_json() for finding in findings}
+        for name in ("attribution", "comparison", "sweep"):
+            others[name] = (found := getattr(results, name)) and found.to_json()
+        others["experiments"] = {finding.stem: finding.to_json() for finding in results.findings}
         click.echo(json.dumps(current.to_json() | others, indent=2))
     elif as_csv:
         click.echo(to_csv([current, *beside]), nl=False)
     else:
-        print_results(current, beside, attribution, comparison, sweep, findings)
+        print_results(current, beside, results)
 
 
 @main.command()

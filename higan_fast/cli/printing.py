@@ -11,8 +11,8 @@ from higan_fast.wording import LONGEST_MESSAGE, printable
 
 if TYPE_CHECKING:
     from higan_fast.checkpoints import Description
-    from higan_fast.experiments import Finding
-    from higan_fast.probing import Attribution, Boundaries, Comparison, Sweep, Verification
+    from higan_fast.experiments import Results
+    from higan_fast.probing import Boundaries, Verification
 
 
 def echo_line(text: str = "") -> None:
@@ -123,17 +123,10 @@ def _print_hierarchy(verification: Verification) -> None:
         echo_line(f"{pair.before} before {pair.after}: {pair.claim} ({why})")
 
 
-def print_results(
-    current: Verification,
-    beside: Sequence[Verification],
-    attribution: Attribution | None,
-    comparison: Comparison | None,
-    sweep: Sweep | None,
-    findings: Sequence[Finding],
-) -> None:
+def print_results(current: Verification, beside: Sequence[Verification], results: Results) -> None:
     """The current verification, layers, methods, sweep, experiments; then the other verifications, apart."""
     print_ranking(current)
-    for found in filter(None, (attribution, comparison, sweep, *findings)):
+    for found in filter(None, (*results[1:-1], *results.findings)):
         click.echo(found)
     for other in beside:
         same = set(other.boundary_names) == set(current.boundary_names)

@@ -73,7 +73,7 @@ def describe_run(path: Path) -> dict[str, Any]:
     found["directions"] = _part(lambda: _directions(run))
     found["experiments"] = _part(lambda: _experiments(run))
     report = path / "report.html"
-    found["report"] = _part(lambda: _report(run, report, bool(needed)), report)
+    found["report"] = _part(lambda: _report(run, report), report)
     return found | {"next": _next(run, found)}
 
 
@@ -279,11 +279,10 @@ def _experiments(run: RunFolder) -> Part:
     return {"state": COMPLETE if names else MISSING, **what}
 
 
-def _report(run: RunFolder, file: Path, verified: bool) -> Part:
+def _report(run: RunFolder, file: Path) -> Part:
     """A page says in its head what it was made from."""
-    results = run.verification if verified else None, run.attribution, run.comparison, run.sweep
-    findings, _ = run.findings()
-    if made_from(run.samples, run.boundaries, *results, findings) not in file.read_text(errors="replace"):
+    results, _ = run.results()
+    if made_from(run.samples, run.boundaries, results) not in file.read_text(errors="replace"):
         raise ValueError(f"{file}: is of other results; run {stage_command('report', run)}")
     return {"what": str(file)}
 

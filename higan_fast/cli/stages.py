@@ -18,8 +18,7 @@ from higan_fast.cli.dose_files import write_dose_files
 from higan_fast.cli.printing import print_boundaries, print_ranking
 from higan_fast.devices import describe_device, usable_device
 from higan_fast.engine.precision import Precision, Wish, chosen_precision
-from higan_fast.experiments import Finding
-from higan_fast.files import DamagedError
+from higan_fast.experiments import Results
 from higan_fast.probing import Attribution, Boundaries, Comparison, Sweep, Verification
 from higan_fast.probing.attribution import check_attributing
 from higan_fast.probing.comparison import METHODS_COMPARED, check_comparing
@@ -286,23 +285,18 @@ def dose(
     return found
 
 
-def show(
-    out: Path,
-) -> tuple[
-    Verification, list[Verification], Attribution | None, Comparison | None, Sweep | None, list[Finding]
-]:
+def show(out: Path) -> tuple[Verification, list[Verification], Results]:
     """The current verification, all others, and what other stages and experiments found; reads alone."""
     run = RunFolder.open(out)
-    _leave_out_stale(run)
-    return run.verification, run.kept_beside, run.attribution, run.comparison, run.sweep, _findings(run)
+    return run.verification, run.kept_beside, results_of(run)
 
 
-def _findings(run: RunFolder) -> list[Finding]:
-    """What experiments found; says which are of something else, and leaves them out."""
-    found, stale = run.findings()
+def results_of(run: RunFolder) -> Results:
+    """All that was found; says what is of something else, and is left out."""
+    results, stale = run.results()
     for reason in stale:
         say(f"left out: {reason}")
-    return found
+    return results
 
 
 def _check_verifying(
@@ -314,22 +308,9 @@ def _check_verifying(
     )  # fmt: skip
 
 
-def _leave_out_stale(run: RunFolder) -> None:
-    """Says which results of methods or doses are of another verification or fit, and goes on without them."""
-    for name in ("comparison", "sweep"):
-        try:
-            getattr(run, name)
-        except DamagedError:
-            raise
-        except ValueError as error:
-            if run.scored_boundaries and run.verification:  # which are in order themselves
-                say(f"left out: {error}")
-                run.__dict__[name] = None  # what the folder then says
-
-
 def report(out: Path, places: Places, *, quiet: bool) -> None:
     run = RunFolder.open(out, **places)
-    _leave_out_stale(run)
+    results = results_of(run)
     if places.get("predictor") is not None:
         _ = run.predictor  # must be that of the run, though no page needs it
     say_where("drawing", run, quiet)
@@ -340,11 +321,7 @@ def report(out: Path, places: Places, *, quiet: bool) -> None:
         generator=run.generator,
         samples=run.samples,
         boundaries=run.boundaries,
-        verification=run.verification if run.scored_boundaries else None,
-        attribution=run.attribution,
-        comparison=run.comparison,
-        sweep=run.sweep,
-        findings=_findings(run),
+        **results._asdict(),
         progress=not quiet,
     )
     click.echo(path)

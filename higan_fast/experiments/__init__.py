@@ -15,11 +15,13 @@ from higan_fast.experiments.directions import directions
 from higan_fast.experiments.falsify import falsify
 from higan_fast.experiments.finding import Finding
 from higan_fast.experiments.hierarchy import hierarchy
+from higan_fast.experiments.results import Results
 from higan_fast.experiments.subject import Subject, Walk
 from higan_fast.experiments.transition import transition
 
 __all__ = [
     "Finding",
+    "Results",
     "Subject",
     "Walk",
     "ablate_layers",

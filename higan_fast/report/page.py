@@ -11,12 +11,12 @@ from typing import Any
 from urllib.parse import quote
 
 import jinja2
-import numpy as np
 
 from higan_fast.boundaries.boundary import Boundaries, fingerprint_of
 from higan_fast.boundaries.methods import IN_WORDS, is_recipe
 from higan_fast.boundaries.origin import Origin
 from higan_fast.experiments.finding import Finding
+from higan_fast.experiments.results import Results
 from higan_fast.files import write_whole
 from higan_fast.fingerprint import fingerprint
 from higan_fast.generators.base import Generator
@@ -47,6 +47,13 @@ from higan_fast.sampling.samples import Samples
 from higan_fast.statistics.hierarchy import ESTABLISHED, LEAST_MEMBERS, SUGGESTED
 from higan_fast.statistics.student import DISTINCT
 from higan_fast.wording import listing
+
+# What must be of the boundaries of a report, and what to do where it is not.
+OF_BOUNDARIES = {
+    "verification": "it is of other boundaries; verify these (higan-fast verify RUN)",
+    "comparison": "is with other boundaries; compare with these (higan-fast methods RUN)",
+    "sweep": "it is of other boundaries; sweep these (higan-fast dose RUN)",
+}
 
 # What the picture along a sweep shows.
 ALONG = "The first sample, moved along each boundary: a row for each, a column for each step"
@@ -95,8 +102,8 @@ def write_report(
             semantics or truncation.
         OSError: when a file cannot be written.
     """
-    results = verification, attribution, comparison, sweep
-    _check_that_they_belong_together(generator, samples, boundaries, *results)
+    results = Results(verification, attribution, comparison, sweep, findings)
+    _check_that_they_belong_together(generator, samples, boundaries, results)
     path = Path(path)
     figures, layer_figures = path.with_suffix(".csv"), path.with_suffix(".layers.csv")
     method_figures, dose_figures = path.with_suffix(".methods.csv"), path.with_suffix(".dose.csv")
@@ -106,10 +113,10 @@ def write_report(
         "layer_figures": (quote(layer_figures.name), layer_figures.name),
         "method_figures": (quote(method_figures.name), method_figures.name),
         "dose_figures": (quote(dose_figures.name), dose_figures.name),
-        "made_from": made_from(samples, boundaries, *results, findings),
+        "made_from": made_from(samples, boundaries, results),
         "experiments": [experiment(finding, path.parent / "experiments") for finding in findings],
         "today": date.today(),
-        "about": about(settings, generator, samples, *results),
+        "about": about(settings, generator, samples, results),
         "finding": finding(verification),
         "order": order(verification),
         "economy": economy(verification),
@@ -121,7 +128,7 @@ def write_report(
         "is_recipe": is_recipe(boundaries.settings),
         "levels": LEVELS,
         "command": settings.get("command"),
-        "settings": described(settings, samples, boundaries, *results),
+        "settings": described(settings, samples, boundaries, results),
         "verification": verification,
         "attribution": attribution,
         "attributed": attribution and attributed(attribution, verification),
@@ -188,33 +195,11 @@ def dose_figure(sweep: Sweep) -> str:
     return _environment().get_template("dose.svg").render(context)
 
 
-def made_from(
-    samples: Samples,
-    boundaries: Boundaries,
-    verification: Verification | None,
-    attribution: Attribution | None,
-    comparison: Comparison | None = None,
-    sweep: Sweep | None = None,
-    findings: Sequence[Finding] = (),
-) -> str:
+def made_from(samples: Samples, boundaries: Boundaries, results: Results) -> str:
     """Returns a hash of what a report shows; the page carries it in its head."""
     digest = hashlib.sha256(json.dumps([len(samples), samples.settings, boundaries.settings]).encode())
     digest.update(fingerprint_of(boundaries).encode())
-    if verification is not None:
-        digest.update(json.dumps([verification.settings, verification.boundary_names]).encode())
-        for figures in (verification.effect, verification.low, verification.high):
-            digest.update(np.ascontiguousarray(figures).data)
-    if attribution is not None:
-        digest.update(json.dumps(attribution.settings).encode())
-        digest.update(np.ascontiguousarray(attribution.index).data)
-    if comparison is not None:
-        digest.update(json.dumps(comparison.settings).encode())
-        digest.update(np.ascontiguousarray(comparison.effect).data)
-    if sweep is not None:
-        digest.update(json.dumps([sweep.settings, sweep.boundary_names]).encode())
-        digest.update(np.ascontiguousarray(sweep.change).data)
-    for found in findings:
-        digest.update(json.dumps(found.to_json()).encode())
+    digest.update(results.fingerprint().encode())
     return digest.hexdigest()[:32]
 
 
@@ -231,13 +216,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _check_that_they_belong_together(
-    generator: Generator,
-    samples: Samples,
-    boundaries: Boundaries,
-    verification: Verification | None,
-    attribution: Attribution | None,
-    comparison: Comparison | None,
-    sweep: Sweep | None,
+    generator: Generator, samples: Samples, boundaries: Boundaries, results: Results
 ) -> None:
     """A strip of one network beside the effects of another would be a false report."""
     network = fingerprint(generator)
@@ -248,21 +227,12 @@ def _check_that_they_belong_together(
             raise ValueError(
                 f"boundaries: {boundary.name!r} was not fitted to these samples; fit boundaries to them"
             )
-    if verification and verification.settings.get("boundaries") != fingerprint_of(boundaries):
-        raise ValueError("verification: it is of other boundaries; verify these (higan-fast verify RUN)")
-    if comparison and comparison.settings.get("boundaries") != fingerprint_of(boundaries):
-        raise ValueError("comparison: is with other boundaries; compare with these (higan-fast methods RUN)")
-    if sweep and sweep.settings["boundaries"] != fingerprint_of(boundaries):
-        raise ValueError("sweep: it is of other boundaries; sweep these (higan-fast dose RUN)")
-    results: dict[str, Verification | Attribution | Comparison | Sweep | None] = {
-        "verification": verification,
-        "attribution": attribution,
-        "comparison": comparison,
-        "sweep": sweep,
-    }
-    for what, result in results.items():
-        if result is not None:
-            _check_is_of(what, result, network, samples)
+    found = results.of_stages()
+    for what, instead in OF_BOUNDARIES.items():
+        if what in found and found[what].settings.get("boundaries") != fingerprint_of(boundaries):
+            raise ValueError(f"{what}: {instead}")
+    for what, result in found.items():
+        _check_is_of(what, result, network, samples)
 
 
 def _check_is_of(

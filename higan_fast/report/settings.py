@@ -6,11 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from higan_fast.boundaries.boundary import Boundaries
+from higan_fast.experiments.results import Results
 from higan_fast.generators.base import Generator
-from higan_fast.probing.attribution import Attribution
-from higan_fast.probing.comparison import Comparison
-from higan_fast.probing.sweep import Sweep
-from higan_fast.probing.verification import Verification
 from higan_fast.report.numerals import count
 from higan_fast.sampling.samples import Samples
 
@@ -23,6 +20,13 @@ UNSET = {
     "label": None,  # the generator has no classes; where it has, _text says more
 }
 
+STAGES = {
+    "verification": "Verification",
+    "attribution": "Layers without a direction",
+    "comparison": "Methods",
+    "sweep": "Dose-response",
+}
+
 # What stands elsewhere on the page; "samples" are those to which boundaries were fitted.
 ELSEWHERE = ("semantics", "command", "samples", "code_deviations", "acting")
 
@@ -31,16 +35,12 @@ def about(
     settings: Mapping[str, Any],
     generator: Generator,
     samples: Samples,
-    verification: Verification | None,
-    attribution: Attribution | None,
-    comparison: Comparison | None = None,
-    sweep: Sweep | None = None,
+    results: Results,
 ) -> list[tuple[str, str, str]]:
     """Returns what was probed, in a few words: label, value, detail."""
     size, layers = f"{generator.resolution}²", count(generator.num_layers, "layer")
-    images = len(samples)
-    images += sum(result.images for result in (verification, attribution) if result)
-    images += sum(result.images for result in (comparison, sweep) if result)
+    images = len(samples) + sum(result.images for result in results.of_stages().values())
+    verification = results.verification
     most = int(verification.samples.max()) if verification else 0
     fresh = f"and {most:,} fresh ones to verify" if verification else "none verified"
     saved = verification.images_fixed - verification.images if verification else 0
@@ -77,20 +77,14 @@ def described(
     settings: Mapping[str, Any],
     samples: Samples,
     boundaries: Boundaries,
-    verification: Verification | None,
-    attribution: Attribution | None,
-    comparison: Comparison | None = None,
-    sweep: Sweep | None = None,
+    results: Results,
 ) -> list[tuple[str, list[tuple[str, str]]]]:
     """Returns the settings of every stage as texts, without those that stand elsewhere on the page."""
     stages = {
         "Run": settings,
         "Samples": samples.settings,
         "Boundaries": boundaries.settings,
-        "Verification": verification.settings if verification else {},
-        "Layers without a direction": attribution.settings if attribution else {},
-        "Methods": comparison.settings if comparison else {},
-        "Dose-response": sweep.settings if sweep else {},
+        **{STAGES[name]: result.settings for name, result in results.of_stages().items()},
     }
     with_classes = "label_dim" in samples.settings
     return [(stage, _flat(values, with_classes)) for stage, values in stages.items() if values]
