@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 
 import click
 import pytest
@@ -21,6 +22,12 @@ QUIET = ("sample", "fit", "verify", "layers", "report", "probe", "demo")
 def test_h_is_help(command):
     words = [command] if command else []
     assert run(*words, "-h").output == run(*words, "--help").output
+
+
+def test_every_command_is_listed_once_with_a_whole_sentence():
+    text = CliRunner().invoke(main, ["--help"]).stdout.partition("Probing:")[2]
+    listed = re.findall(r"^  ([a-z]+) ", text, re.MULTILINE)
+    assert sorted(listed) == sorted(main.commands) and "..." not in text
 
 
 def test_progress_can_be_silenced_wherever_it_is_shown():

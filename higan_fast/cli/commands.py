@@ -43,7 +43,14 @@ if TYPE_CHECKING:
     from higan_fast.run_settings import Places
 
 
-@click.group(cls=FriendlyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+SECTIONS = {
+    "Probing": ("demo", "probe", "sample", "fit", "verify", "layers", "methods", "dose", "report", "show"),
+    "Experiments": sorted(f"{command.name}" for command in (directions, *EXPERIMENTS)),
+    "By hand": ("manipulate", "export"),
+}
+
+
+@click.group(cls=FriendlyGroup, sections=SECTIONS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.version_option(package_name="higan_fast")
 def main(debug: bool) -> None:

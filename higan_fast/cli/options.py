@@ -7,9 +7,10 @@ import logging
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import click
@@ -20,6 +21,7 @@ from higan_fast.wording import LONGEST_MESSAGE, printable
 Command = Callable[..., Any]
 
 INTERRUPTED = 130
+LONGEST_HELP = 300  # characters; the first sentence of every command is shorter
 MOST_STEPS = 1000
 
 
@@ -50,7 +52,29 @@ PATH = SomePath(path_type=Path)
 
 
 class FriendlyGroup(click.Group):
-    """Bad input ends in one line that says what to do; an interrupted job says how to go on."""
+    """Bad input ends in one line that says what to do; an interrupted job says how to go on.
+
+    Its help lists the commands by section, each with its whole first sentence.
+    """
+
+    def __init__(
+        self, *arguments: Any, sections: Mapping[str, Sequence[str]] = MappingProxyType({}), **settings: Any
+    ):
+        """Commands that are in none of the sections come last."""
+        super().__init__(*arguments, **settings)
+        self.sections = sections
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the sections."""
+        known = [name for names in self.sections.values() for name in names]
+        others = [name for name in self.list_commands(ctx) if name not in known]
+        for section, names in {**self.sections, "Files and tools": others}.items():
+            commands = [(name, self.commands[name]) for name in names if name in self.commands]
+            if commands:
+                with formatter.section(section):
+                    formatter.write_dl(
+                        [(name, each.get_short_help_str(LONGEST_HELP)) for name, each in commands]
+                    )
 
     def invoke(self, ctx: click.Context) -> Any:
         previous = signal.signal(signal.SIGTERM, _interrupt)
@@ -269,6 +293,6 @@ ATTRIBUTED = "Samples to attribute scores to layers with; each takes an image, a
 DOSED = "Samples of the dose-response; each takes an image for every boundary and step"
 BATCH = click.option("--batch", type=int, help="Images at once.  [default: as many as are worth it]")
 METHODS_HELP = "Commas between them, C behind '=' where there is one: svm=0.01,difference"
-CODES_HELP = "Fresh codes to move; each takes two images for every method and semantic."
+CODES_HELP = "Fresh codes to move, at least 24; each takes two images for every method and semantic."
 QUIET = click.option("--quiet", is_flag=True, help="Print results and errors alone: no progress.")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
