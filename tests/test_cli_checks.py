@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-import higan_fast.run_folder as run_folder
+import higan_fast.run_networks as run_networks
 import higan_fast.sampling.samples as samples
 from higan_fast.boundaries.fitting import fit_boundaries
 from higan_fast.probing import sample, verify
@@ -76,8 +76,8 @@ def no_networks(monkeypatch):
     def load(*arguments):
         raise AssertionError("a network was loaded")
 
-    monkeypatch.setattr(run_folder, "load_generator", load)
-    monkeypatch.setattr(run_folder, "load_sources", load)
+    monkeypatch.setattr(run_networks, "load_generator", load)
+    monkeypatch.setattr(run_networks, "load_sources", load)
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ def test_steps_can_be_given_in_standard_deviations(sampled):
 
 def test_the_weight_can_be_chosen_by_what_moves(sampled):
     options = ("--chosen-num", 0.4, "--boundary", "logistic", "--C")
+    shutil.rmtree(sampled / "choice", ignore_errors=True)
     found = run("fit", sampled, *options, "auto")
     assert "choosing C: " in found.stderr and "logistic, C = " in found.stdout
     assert Boundaries.load(sampled / "boundaries.safetensors").settings["C"] == "auto"

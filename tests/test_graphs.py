@@ -216,7 +216,7 @@ def test_a_recording_keeps_what_it_reads_and_nothing_that_it_made(tape):
     inputs = torch.randn(2, 8, 4, 4), torch.randn(2, 6)
     for _ in range(2):
         graphs.run("conv", call, *inputs)
-    prepared = conv.cache.get(conv.weight, torch.float32, 1)
+    prepared = conv.cache.get(conv.weight, torch.float32, 1, 16)
     (graph,) = graphs._graphs.values()
     kept = {storage.data_ptr() for storage in graph.reads}
     noise = conv._noise("const", inputs[0])
@@ -225,7 +225,7 @@ def test_a_recording_keeps_what_it_reads_and_nothing_that_it_made(tape):
     assert graph.output.untyped_storage().data_ptr() not in kept
     wanted = call(*inputs)
     del prepared, noise, read
-    conv.cache.get(conv.weight, torch.float64, 1)  # the cache keeps but one form of a weight
+    conv.cache.get(conv.weight, torch.float64, 1, 16)  # the cache keeps but one form of a weight
     assert torch.equal(graphs.run("conv", call, *inputs), wanted)
     assert (tape.recorded, tape.replayed) == (1, 2)  # once to compare
 

@@ -162,7 +162,7 @@ def convolution(make: Maker, layer: Conv, batch: int) -> Case:
     """The op as StyleGAN2 calls it: a block's first convolution modulates its result for the second."""
     before, size = layer.resolution // layer.up, layer.resolution
     prepared = WeightCache().get(
-        make.draw(layer.outputs, layer.inputs, 3, 3), getattr(torch, make.dtype), layer.up
+        make.draw(layer.outputs, layer.inputs, 3, 3), getattr(torch, make.dtype), layer.up, before**2
     )
     tensors = {
         "x": make.image(batch, layer.inputs, before, before),
@@ -185,6 +185,8 @@ def convolution(make: Maker, layer: Conv, batch: int) -> Case:
     natives: dict[str, dict[str, Any]] = {"native": {"convolution": "library"}}
     if make.device == "cuda" and layer.inputs % 8 == 0:
         natives["native, fused"] = {"convolution": "fused"}
+    if prepared.points is not None:
+        natives["native, winograd"] = {"weight_points": prepared.points}
     name = f"{layer}, batch {batch}"
     flop = layer.flop(batch)
     return make.case(

@@ -31,9 +31,9 @@ def test_a_sequential_verification_records_once_for_each_layer(engines, boundari
     lists = []
     plain_work = Engine._in_batches
 
-    def in_batches(self, draw, num, most=None):
+    def in_batches(self, draw, num, *others, **more):
         lists.append(num)
-        return plain_work(self, draw, num, most)
+        return plain_work(self, draw, num, *others, **more)
 
     monkeypatch.setattr(Engine, "_in_batches", in_batches)
     found = verify(*toy(), boundaries, batch_size=batch_size, **OPTIONS)
