@@ -156,3 +156,12 @@ def test_runs_side_by_side(made, out, tmp_path):
     assert "images/s" not in run("compare", out, tmp_path / "other", "--num", 24).stderr
     assert "compare" in json.loads(run("inspect", out, "--json").stdout)["experiments"]["names"]
     assert "expected at least two different ones" in run("compare", out, out, code=2).output
+
+
+def test_mix(out):
+    options = ("--num", 8, "--layers", "1", "--samples", "3,5,9", "--sources", 1)
+    printed = run("mix", out, *options, "--out", out / "grid.webp")
+    assert printed.stdout.startswith("What mixing layer codes changes")
+    assert (out / "experiments/mix/grid.png").is_file() and (out / "grid.webp").is_file()
+    assert run("mix", out, *options).stdout == printed.stdout
+    assert "--layers, --group: got both" in run("mix", out, *options, "--group", "top", code=1).output

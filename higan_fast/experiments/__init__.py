@@ -15,6 +15,7 @@ from higan_fast.experiments.directions import directions
 from higan_fast.experiments.falsify import falsify
 from higan_fast.experiments.finding import Finding
 from higan_fast.experiments.hierarchy import hierarchy
+from higan_fast.experiments.mix import mix
 from higan_fast.experiments.results import Results
 from higan_fast.experiments.subject import Subject, Walk
 from higan_fast.experiments.transition import transition
@@ -34,5 +35,6 @@ __all__ = [
     "directions",
     "falsify",
     "hierarchy",
+    "mix",
     "transition",
 ]

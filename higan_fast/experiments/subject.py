@@ -15,9 +15,12 @@ from torch import Tensor
 
 from higan_fast.boundaries.boundary import Boundary, StepUnit
 from higan_fast.engine.precision import Wish
+from higan_fast.engine.scoring import in_range
 from higan_fast.files import only_writer, remove_leftovers
 from higan_fast.generators.base import Generator
+from higan_fast.pictures import shrunk
 from higan_fast.predictors.base import Predictor, Semantic
+from higan_fast.probing.effect_files import key_of, load_arrays, name_of, save_arrays
 from higan_fast.probing.measurement import check_ranges, ranges_of
 from higan_fast.probing.set_up import set_up
 from higan_fast.probing.sweep_scores import Curve, Curves, Scores
@@ -29,6 +32,9 @@ from higan_fast.statistics.effects import in_deviations
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
+
+# Pairs are mixed and scored so many at a time, and then what they gave is kept.
+PAIRS_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,26 @@ class Chosen(NamedTuple):
     scores: Array
 
 
+class Mixed(NamedTuple):
+    """Scores of N fresh samples, and with the codes of others on each of G sets of layers.
+
+    Attributes:
+        base: of the samples as they are, ``[N, S]``, within their ranges as ``mixed``.
+        mixed: ``[N, G, S]``.
+        semantics: the columns.
+        ranges: as for ``Walk``.
+        deviation: as for ``Walk``.
+        settings: how it was made.
+    """
+
+    base: Array
+    mixed: Array
+    semantics: tuple[Semantic, ...]
+    ranges: Array
+    deviation: Array
+    settings: dict[str, Any]
+
+
 @dataclass(frozen=True)
 class Subject:
     """Two networks, and how samples of them are drawn and kept.
@@ -157,11 +183,7 @@ class Subject:
         scores = self._measure(measured, range(num) if samples is None else samples, kept, self.progress)
         ranges = ranges_of(self.predictor)
         check_ranges(self.predictor.names, *scores.ends(), ranges)
-        known = {boundary.name: boundary.deviation for boundary in chosen}
-        deviation = deviation_of(scores.base)
-        for column, name in enumerate(self.predictor.names):
-            if (value := known.get(name)) is not None:
-                deviation[column] = value
+        deviation = self._deviation(chosen, scores.base)
         base, moved = (part.astype(np.float64).clip(ranges[:, 0], ranges[:, 1]) for part in scores)
         return Walk(
             curves, np.array([step for step in steps if step], np.float64), base, moved,
@@ -238,6 +260,101 @@ class Subject:
     def codes(self, like: Boundary, samples: Sequence[int]) -> Codes:
         """The codes of samples that ``walk`` moves, drawn as those of a boundary were."""
         return self._curves([], [], "norm", "", [like])[0].codes(samples)
+
+    @torch.inference_mode()
+    def mix(self, like: Sequence[Boundary], sets: Sequence[tuple[int, ...]], *, num: int) -> Mixed:
+        """Scores fresh samples with the codes of others on sets of layers: sample 2i with those of 2i + 1.
+
+        Args:
+            like: boundaries that say how samples are drawn.
+            sets: layers whose codes come from the other sample, one set at a time.
+            num: how many pairs; each takes an image, and one for every set.
+
+        Raises:
+            ValueError: when a score is not finite.
+            RuntimeError: when another process is writing to ``out``.
+        """
+        drawn, settings, kept = self._curves([], [], "norm", "mixing", like)
+        parts = []
+        keeping = contextlib.nullcontext() if self.out is None else only_writer(self.out)
+        each = 1 + len(sets)
+        with keeping, show_progress("mixing layer codes", num * each, enabled=self.progress) as advance:
+            for start in range(0, num, PAIRS_AT_ONCE):
+                pairs = range(start, min(start + PAIRS_AT_ONCE, num))
+                key = key_of(settings=kept, mixing=sets, first=pairs.start, last=pairs.stop - 1)
+                path = self.out / f"{name_of(key)}.npz" if self.out else None
+                found = load_arrays(path, key) if path else None
+                if found is None:
+                    codes = self._mixed_codes(drawn, pairs, sets)
+                    scores = drawn.engine.scores(codes.flatten(0, 1), advance)
+                    found = {"scores": scores.unflatten(0, codes.shape[:2]).cpu().numpy()}
+                    if path:
+                        save_arrays(path, key, **found)
+                else:
+                    advance(len(pairs) * each)
+                parts.append(found["scores"])
+        scores_of = np.concatenate(parts).astype(np.float64)
+        if not np.isfinite(scores_of).all():
+            pair, _, column = np.argwhere(~np.isfinite(scores_of))[0]
+            name = self.predictor.names[column]
+            raise ValueError(
+                f"scores: the predictor gave NaN or infinity for {name!r} at sample {2 * pair}, mixed"
+            )
+        ranges = ranges_of(self.predictor)
+        check_ranges(self.predictor.names, scores_of.min((0, 1)), scores_of.max((0, 1)), ranges)
+        scores_of = scores_of.clip(ranges[:, 0], ranges[:, 1])
+        deviation = self._deviation(like, scores_of[:, 0])
+        about = settings | {"num": num}
+        return Mixed(scores_of[:, 0], scores_of[:, 1:], self.predictor.semantics, ranges, deviation, about)
+
+    @torch.inference_mode()
+    def mixed_images(
+        self,
+        like: Sequence[Boundary],
+        layers: tuple[int, ...],
+        sources: Sequence[int],
+        targets: Sequence[int],
+        side: int = 96,
+    ) -> Tensor:
+        """Images of targets with the codes of sources on some layers: ``[1 + R, 1 + C, 3, H, W]``.
+
+        The first row shows the targets as they are, the first column the sources; the corner is white.
+
+        Args:
+            like: as for ``mix``.
+            layers: whose codes come from a source.
+            sources, targets: which samples.
+            side: larger images are scaled down to so many pixels a side.
+        """
+        drawn, *_ = self._curves([], [], "norm", "drawing", like)
+        own, others = (drawn.codes(samples).codes for samples in (targets, sources))
+        mixed = own.repeat(len(others), 1, 1, 1)
+        mixed[:, :, list(layers)] = others[:, None, list(layers)]
+        shown = []
+        for codes in torch.cat([others, own, mixed.flatten(0, 1)]).split(drawn.engine.budget.images):
+            shown.append(shrunk(in_range(drawn.engine.images(codes)), side).float().cpu())
+        images = torch.cat(shown)
+        grid = images.new_ones(1 + len(others), 1 + len(own), *images.shape[1:])
+        grid[1:, 0], grid[0, 1:], rest = images.split([len(others), len(own), len(mixed.flatten(0, 1))])
+        grid[1:, 1:] = rest.unflatten(0, mixed.shape[:2])
+        return grid
+
+    def _mixed_codes(self, drawn: Curves, pairs: range, sets: Sequence[tuple[int, ...]]) -> Tensor:
+        """Codes of pairs, as they are and on each set those of the other: ``[n, 1 + sets, L, D]``."""
+        both = drawn.codes(range(2 * pairs.start, 2 * pairs.stop)).codes
+        codes = both[::2, None].repeat(1, 1 + len(sets), 1, 1)
+        for place, layers in enumerate(sets, 1):
+            codes[:, place, list(layers)] = both[1::2, list(layers)]
+        return codes
+
+    def _deviation(self, like: Sequence[Boundary], base: Array) -> Array:
+        """Standard deviation of each score, as its boundary says; else over samples ``[N, S]``."""
+        known = {boundary.name: boundary.deviation for boundary in like}
+        deviation = deviation_of(base)
+        for column, name in enumerate(self.predictor.names):
+            if (value := known.get(name)) is not None:
+                deviation[column] = value
+        return deviation
 
     def _curves(
         self,

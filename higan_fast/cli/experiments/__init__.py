@@ -6,8 +6,9 @@ from higan_fast.cli.experiments.compare import compare
 from higan_fast.cli.experiments.correlate import correlate
 from higan_fast.cli.experiments.falsify import falsify
 from higan_fast.cli.experiments.hierarchy import hierarchy
+from higan_fast.cli.experiments.mix import mix
 from higan_fast.cli.experiments.transition import transition
 
-EXPERIMENTS = (hierarchy, transition, ablate, calibrate, correlate, falsify, compare)
+EXPERIMENTS = (hierarchy, transition, mix, ablate, calibrate, correlate, falsify, compare)
 
 __all__ = ["EXPERIMENTS"]
