@@ -65,6 +65,16 @@ def test_show_inspect_and_the_report_know_it(made, out):
     assert json.loads(run("inspect", out, "--json").stdout)["report"]["state"] == "complete"
 
 
+def test_a_figure_that_is_not_of_the_finding_is_left_out(out):
+    drawing = out / "experiments" / "hierarchy.svg"
+    drawing.write_text(drawing.read_text().replace("</svg>", "<script>alert(1)</script></svg>"))
+    run("report", out)
+    page = (out / "report.html").read_text()
+    assert (
+        "Which layers decide which level" in page and "alert(1)" not in page and "var(--layout)" not in page
+    )
+
+
 def test_a_finding_of_another_verification_is_not_served(out):
     run("verify", out, "--exhaustive", "--max-samples", 5, "--num-null", 4)
     shown = run("show", out)

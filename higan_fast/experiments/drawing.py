@@ -35,6 +35,7 @@ STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.size": 9,
     "svg.fonttype": "none",  # texts stay texts
+    "text.parse_math": False,  # names come from users, who may write "$"
     "figure.facecolor": PAPER,
     "axes.facecolor": PAPER,
     "savefig.facecolor": PAPER,

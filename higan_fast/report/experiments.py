@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from higan_fast.experiments.drawing import BAND, DOWN, INK, LEVEL_COLORS, LINE, PAPER, SOFT, UP
 from higan_fast.experiments.finding import Finding
+from higan_fast.opening import sha256
 from higan_fast.tables import Table
 
 # The colours of figures, and what they are called on the page, which has others in the dark.
@@ -41,10 +42,12 @@ def experiment(finding: Finding, folder: Path) -> Section:
 
     Args:
         finding: what was found.
-        folder: holds its figure and its pictures; those that are missing are left out.
+        folder: holds its figure and its pictures; those that are missing, or are not those that were written
+            with the finding, are left out.
     """
     name = finding.stem
-    drawing = folder / f"{name}.svg"
+    drawing = f"{name}.svg"
+    beside = {each for each in finding.files if _is_of(finding, folder / each, each)}
     return Section(
         anchor=f"experiment-{quote(name)}",
         short=name.replace("-", " ").replace(".", " ").capitalize(),
@@ -52,19 +55,24 @@ def experiment(finding: Finding, folder: Path) -> Section:
         sentences=tuple(finding.sentences),
         limits=tuple(finding.limits),
         table=finding.table,
-        svg=_figure(drawing.read_text()) if drawing.is_file() else Markup(),
+        svg=_figure((folder / drawing).read_text()) if drawing in beside else Markup(),
         pictures=tuple(
             (shows, _data(folder / picture))
             for picture, shows in finding.pictures.items()
-            if (folder / picture).is_file()
+            if picture in beside
         ),
         csv=quote(f"{name}.csv"),
         images=finding.images,
     )
 
 
+def _is_of(finding: Finding, path: Path, name: str) -> bool:
+    """Whether a file is the one that was written with the finding, and not of an earlier or later one."""
+    return path.is_file() and sha256(path) == finding.files[name]
+
+
 def _figure(svg: str) -> Markup:
-    """An SVG file as a part of the page, in the colours of its theme; nothing in it can run."""
+    """A figure that we have drawn as a part of the page, in the colours of its theme."""
     svg = svg[svg.index("<svg") :]
     for color, name in NAMES.items():
         svg = svg.replace(color, f"var(--{name})")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from higan_fast.experiments import hierarchy
+from higan_fast.experiments.drawing import write_figures
 from higan_fast.experiments.hierarchy import groups_of
 from tests.toy import LAYER_OF
 
@@ -50,6 +51,14 @@ def test_it_says_what_is_sure_and_how_the_order_was_tested(finding):
     assert any("surely move it most" in sentence for sentence in finding.sentences)
     assert any("labelings of mean layers" in sentence for sentence in finding.sentences)
     assert finding.images == 128 * (1 + 2 * len([row for row in finding.rows if row["semantic"]]))
+
+
+def test_names_are_no_mathematics(finding, tmp_path):
+    rows = [dict(row, level="object") | {"group": "$\\frac$"} for row in finding.rows]
+    groups = {"$\\frac$": "0"}
+    named = replace(finding, rows=rows[:1], figures={**finding.figures, "groups": groups})
+    write_figures(named, tmp_path)
+    assert "$\\frac$" in (tmp_path / "hierarchy.svg").read_text()
 
 
 def test_without_a_shown_effect_there_is_nothing_to_show(probed):

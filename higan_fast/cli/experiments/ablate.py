@@ -48,7 +48,7 @@ def layers(run: RunFolder, subject: Subject, **options: Any) -> Finding:
     option("--num", default=192, help="Fresh samples; each takes two images for every semantic."),
     option("--step", default=2.0, help="How far, in length, as HiGAN's."),
     TOGETHER,
-    of=("boundaries",),
+    of=("samples", "boundaries"),
     name="ablate-ranking",
 )
 def ranking(run: RunFolder, subject: Subject, **options: Any) -> Finding:
@@ -69,7 +69,7 @@ def ranking(run: RunFolder, subject: Subject, **options: Any) -> Finding:
     option("--num", default=48, help="Fresh samples; each takes two images for every refit and semantic."),
     option("--step", default=2.0, help="How far, in length."),
     TOGETHER,
-    of=("boundaries",),
+    of=("samples", "boundaries"),
     name="ablate-samples",
 )
 def samples(run: RunFolder, subject: Subject, **options: Any) -> Finding:
@@ -85,7 +85,7 @@ def samples(run: RunFolder, subject: Subject, **options: Any) -> Finding:
     option("--num", default=64, help="Fresh samples; each takes two images for every space and semantic."),
     option("--step", default=2.0, help="How far, in standard deviations of the codes along each normal."),
     TOGETHER,
-    of=("boundaries",),
+    of=("samples", "boundaries"),
     name="ablate-space",
 )
 def space(run: RunFolder, subject: Subject, **options: Any) -> Finding:

@@ -101,11 +101,13 @@ def print_finding(finding: Finding, as_json: bool, as_csv: bool) -> None:
 def keep(finding: Finding, folder: Path, quiet: bool) -> None:
     """Writes a finding and its figure into a folder, and says where they are."""
     from higan_fast.experiments.drawing import write_figures
+    from higan_fast.opening import sha256
     from higan_fast.progress import say
 
     folder.mkdir(parents=True, exist_ok=True)
     drawn = write_figures(finding, folder)
-    finding.save(folder)
+    shown = [*(path.name for path in drawn), *finding.pictures]
+    replace(finding, files={name: sha256(folder / name) for name in shown}).save(folder)
     if not quiet:
         endings = "json,csv" + "".join(f",{path.suffix[1:]}" for path in drawn)
         say(f"written: {folder / finding.stem}.{{{endings}}}")
