@@ -6,9 +6,12 @@ from pathlib import Path
 
 import torch
 
+from higan_fast.probing import verify
 from tests.compat.stand_ins import ada, shaken
+from tests.toy import toy
 
 README = Path(__file__).parent.parent / "README.md"
+EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
 SMALLER = {
     "num=20_000": "num=256",
     "predictor, boundaries, out": "predictor, boundaries, num=2, num_null=2, out",
@@ -18,7 +21,7 @@ SMALLER = {
 
 
 def test_the_example(tmp_path, monkeypatch):
-    example, _, _ = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    example, *_ = EXAMPLES
     for text, smaller in SMALLER.items():
         assert example.count(text) == 1, f"README: expected {text!r} once"
         example = example.replace(text, smaller)
@@ -34,7 +37,7 @@ def test_the_example(tmp_path, monkeypatch):
 
 
 def test_the_two_lines_that_patch():
-    _, example, _ = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    _, example, *_ = EXAMPLES
     names: dict = {"G": shaken(ada.Generator()), "z": torch.randn(2, 10), "torch": torch}
     exec(example, names)
     assert names["handle"].report().fallbacks == 0
@@ -42,7 +45,7 @@ def test_the_two_lines_that_patch():
 
 
 def test_the_example_of_an_op():
-    _, _, example = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    _, _, example, _ = EXAMPLES
     torch.manual_seed(0)
     names: dict = {
         "x": torch.randn(2, 8, 4, 4),
@@ -53,6 +56,15 @@ def test_the_example_of_an_op():
     }
     exec(example, names)
     assert names["y"].shape == (2, 5, 8, 8)
+
+
+def test_the_example_of_an_experiment(boundaries, capsys):
+    *_, example = EXAMPLES
+    generator, predictor = toy()
+    verification = verify(generator, predictor, boundaries, num=64, null="isotropic", progress=False)
+    names: dict = {"generator": generator, "predictor": predictor, "boundaries": boundaries}
+    exec(example, names | {"verification": verification})
+    assert capsys.readouterr().out.startswith("Which layers decide which level")
 
 
 def test_every_speed_is_that_of_a_committed_row():
