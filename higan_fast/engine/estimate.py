@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +21,8 @@ from higan_fast.progress import duration
 # as many as the engine takes at once, or the time would be that of getting started.
 TIMED = 8
 NO_TIME = 0.1
+
+T = TypeVar("T")
 
 
 class Estimate(NamedTuple):
@@ -40,8 +44,8 @@ class Rate:
     """What one image costs here, layer by layer; measured once, on codes of zeros.
 
     Attributes:
-        layer_flops: of each layer, ``[L]``.
-        other_flops: of turning an activation into scores.
+        layer_flops: of each layer, ``[L]``; 0 where torch cannot count.
+        other_flops: of turning an activation into scores; 0 where torch cannot count.
         flops_per_second: with all layers and the predictor, as many images at once as the engine takes.
     """
 
@@ -52,13 +56,11 @@ class Rate:
         with torch.inference_mode(), only_reference():  # whose products torch can count
             activation = generator.start(1)
             for layer in range(generator.num_layers):
-                with FlopCounterMode(display=False) as counter:
-                    activation = generator.layer(layer, activation, codes[:, layer])
-                self.layer_flops[layer] = counter.get_total_flops()
-            with FlopCounterMode(display=False) as counter:
-                assert engine.predictor is not None
-                score(engine.predictor, generator.image(activation))
-            self.other_flops = float(counter.get_total_flops())
+                move = partial(generator.layer, layer, activation, codes[:, layer])
+                activation, self.layer_flops[layer] = _counted(move)
+            predictor = engine.predictor
+            assert predictor is not None
+            _, self.other_flops = _counted(lambda: score(predictor, generator.image(activation)))
         num = min(TIMED, engine.budget.images)
         seconds = _seconds(engine, codes.expand(num, -1, -1))
         if seconds < NO_TIME and num < engine.budget.images:
@@ -75,6 +77,36 @@ class Rate:
             flops += num_samples * int(plan.chosen[:, index].sum()) * len(plan.steps) * suffix
         images = num_samples * (1 + plan.images_per_sample)
         return Estimate(images, float(flops), float(flops / self.flops_per_second))
+
+
+class _NoModules:
+    """In place of the counter's tracker of modules, whose hooks on gradients fail in inference mode.
+
+    They do so on what is a view of a parameter, such as a constant that is expanded to a batch.
+    """
+
+    parents = frozenset({"Global"})
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def _counted(call: Callable[[], T]) -> tuple[T, float]:
+    """Returns what a call gives, and its floating-point operations.
+
+    They are 0 where torch fails to count: an estimate ends no job. What the call itself raises is raised.
+    """
+    try:
+        counter = FlopCounterMode(display=False)
+        counter.mod_tracker = _NoModules()  # type: ignore[assignment]
+        with counter:
+            result = call()
+        return result, float(counter.get_total_flops())
+    except Exception:  # of the counter, or the call's own, which comes again
+        return call(), 0.0
 
 
 @torch.inference_mode()

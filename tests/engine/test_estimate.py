@@ -4,10 +4,12 @@ import time
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from higan_fast.engine.engine import Engine
 from higan_fast.engine.estimate import Estimate, Rate
 from higan_fast.engine.plan import Plan, all_and_each
+from higan_fast.generators import wrap
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from higan_fast.predictors.base import ModulePredictor
 
@@ -29,6 +31,41 @@ def test_operations_are_those_of_the_layers(engine):
     assert rate.layer_flops[6] >= 2 * 9 * 32 * 32 * 32 * 32
     assert rate.layer_flops[7] < 0.1 * rate.layer_flops[6]
     assert rate.other_flops >= 2 * (27 * 16 + 16 * 2) * 900
+
+
+class _Drawn(torch.nn.Module):
+    """A network of somebody's, whose constant is a parameter that is expanded before the first module."""
+
+    def __init__(self):
+        super().__init__()
+        self.const = torch.nn.Parameter(torch.zeros(1, 8, 8, 8))
+        self.style, self.rgb = torch.nn.Conv2d(8, 8, 1), torch.nn.Conv2d(8, 3, 1)
+
+    def forward(self, codes):
+        grown = self.style(self.const.expand(len(codes), -1, -1, -1))
+        return self.rgb(grown + codes.sum(1)[..., None, None]).tanh()
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 64, 1))
+    return Engine(wrap(_Drawn(), 3, 8, 8), ModulePredictor(network, ["one"]))
+
+
+def test_views_of_parameters_are_counted(drawn):
+    rate = Rate(drawn)
+    expected = 2 * 64 * 8 * (8 + 3) + 2 * 3 * 64  # two convolutions, and the predictor
+    assert rate.layer_flops.sum() + rate.other_flops == expected
+
+
+def test_what_cannot_be_counted_is_no_obstacle(drawn, monkeypatch):
+    def refused(*_):
+        raise AttributeError("no such operation")
+
+    monkeypatch.setattr(FlopCounterMode, "_count_flops", refused)
+    rate = Rate(drawn)
+    assert rate.other_flops == 0
+    assert rate.estimate(Plan(torch.ones(1, 3, 8), ((0, 1, 2),), torch.tensor([1.0])), 5).seconds >= 0
 
 
 def test_a_plan_costs_its_suffixes(engine):
