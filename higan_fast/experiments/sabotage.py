@@ -11,10 +11,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from higan_fast.generators.around import Around
 from higan_fast.generators.base import Activation, Generator
 
 
-class Sabotaged(Generator):
+class Sabotaged(Around[Generator]):
     """A generator of which some layers read other codes than their own, or coordinates in another order.
 
     Attributes:
@@ -29,16 +30,12 @@ class Sabotaged(Generator):
     order: Tensor
 
     def __init__(self, network: Generator, reads: Sequence[int], order: Tensor) -> None:
-        super().__init__()
-        self.network, self.layers = network, network.layers
-        self.latent_dim, self.label_dim = network.latent_dim, network.label_dim
-        self.code_dim, self.resolution = network.code_dim, network.resolution
+        super().__init__(network)
         self.shares_code = network.shares_code  # type: ignore[misc]
         self.register_buffer("reads", torch.tensor(list(reads), device=network.device))
         self.register_buffer("order", order.to(network.device))
         # Below this layer nothing reads a code that is not its own.
         self._kept = next((i for i, layer in enumerate(reads) if layer != i), len(reads))
-        self.training = network.training
 
     @classmethod
     def permuted(cls, network: Generator, layer: int, seed: int = 0) -> Sabotaged:
@@ -55,46 +52,9 @@ class Sabotaged(Generator):
         reads[first], reads[second] = second, first
         return cls(network, reads, torch.arange(network.code_dim).repeat(network.num_layers, 1))
 
-    @property
-    def w_dim(self) -> int:
-        return self.network.w_dim
-
-    @property
-    def activation_dtype(self) -> torch.dtype | None:
-        return self.network.activation_dtype
-
-    @activation_dtype.setter
-    def activation_dtype(self, dtype: torch.dtype | None) -> None:
-        self.network.activation_dtype = dtype
-
-    @property
-    def noise_mode(self) -> str | None:
-        mode: str | None = getattr(self.network, "noise_mode", None)
-        return mode
-
-    def mapping(self, z: Tensor, label: Tensor | None = None) -> Tensor:
-        return self.network.mapping(z, label)
-
-    def layer_codes(
-        self, w: Tensor, truncation_psi: float = 1.0, truncation_layers: int | None = None
-    ) -> Tensor:
-        return self.network.layer_codes(w, truncation_psi, truncation_layers)
-
-    def check_truncation(self, truncation_psi: float, truncation_layers: int | None = None) -> None:
-        self.network.check_truncation(truncation_psi, truncation_layers)
-
-    def features_of(self, index: int) -> int | None:
-        return self.network.features_of(index)
-
-    def start(self, num: int) -> Activation:
-        return self.network.start(num)
-
     def layer(self, index: int, activation: Activation, code: Tensor) -> Activation:
         """As of the network, but for layers that read another's code: those ``draw`` runs anew."""
         return self.network.layer(index, activation, code[:, self.order[index]])
-
-    def image(self, activation: Activation) -> Tensor:
-        return self.network.image(activation)
 
     def draw(self, codes: Tensor, first: int = 0, activation: Activation | None = None) -> Tensor:
         """As of the network, with the codes that its layers read here. It reads all codes."""

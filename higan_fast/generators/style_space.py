@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from higan_fast.generators.around import Around
 from higan_fast.generators.base import Activation, Generator, check_generator
 from higan_fast.generators.style_based import StyleBased, StyleReader
 
@@ -20,7 +21,7 @@ from higan_fast.generators.style_based import StyleBased, StyleReader
 BLOCK = 1024
 
 
-class StyleSpace(Generator):
+class StyleSpace(Around[StyleBased]):
     """A StyleGAN or StyleGAN2 whose layer codes are its styles, in standard deviations from their mean.
 
     A code ``[N, readers, most channels]`` holds the style of each reader, less the mean over some samples and
@@ -44,16 +45,12 @@ class StyleSpace(Generator):
             mean: of each channel of all readers, ``[C]``.
             deviation: standard deviation of each, ``[C]``.
         """
-        super().__init__()
-        self.network = network
+        super().__init__(network)
         self.readers: tuple[StyleReader, ...] = network.style_readers
         self.layers = tuple(reader.layer for reader in self.readers)
-        self.latent_dim, self.label_dim = network.latent_dim, network.label_dim
         self.code_dim = max(reader.channels for reader in self.readers)
-        self.resolution = network.resolution
         self.register_buffer("mean", mean.to(network.synthesis.const))
         self.register_buffer("deviation", deviation.to(network.synthesis.const))
-        self.training = network.training
 
     @classmethod
     def of(cls, generator: Generator, codes: NDArray[np.float32]) -> StyleSpace:
@@ -90,26 +87,6 @@ class StyleSpace(Generator):
         mean, deviation = center + shift, deviation.masked_fill(still, 0)
         return cls(generator, *(tensor.clone() for tensor in (mean, deviation)))
 
-    @property
-    def w_dim(self) -> int:
-        return self.network.w_dim
-
-    @property
-    def activation_dtype(self) -> torch.dtype | None:
-        return self.network.activation_dtype
-
-    @activation_dtype.setter
-    def activation_dtype(self, dtype: torch.dtype | None) -> None:
-        self.network.activation_dtype = dtype
-
-    @property
-    def noise_mode(self) -> str | None:
-        mode: str | None = getattr(self.network, "noise_mode", None)
-        return mode
-
-    def mapping(self, z: Tensor, label: Tensor | None = None) -> Tensor:
-        return self.network.mapping(z, label)
-
     def layer_codes(
         self, w: Tensor, truncation_psi: float = 1.0, truncation_layers: int | None = None
     ) -> Tensor:
@@ -124,19 +101,10 @@ class StyleSpace(Generator):
             found[:, reader.layer.index, : reader.channels] = style
         return found
 
-    def check_truncation(self, truncation_psi: float, truncation_layers: int | None = None) -> None:
-        self.network.check_truncation(truncation_psi, truncation_layers)
-
-    def start(self, num: int) -> Activation:
-        return self.network.start(num)
-
     def layer(self, index: int, activation: Activation, code: Tensor) -> Activation:
         own = self._own(index)
         style = self.mean[own] + self.deviation[own] * code[:, : self.readers[index].channels]
         return self.network.styled(index, activation, style)
-
-    def image(self, activation: Activation) -> Tensor:
-        return self.network.image(activation)
 
     def draw(self, codes: Tensor, first: int = 0, activation: Activation | None = None) -> Tensor:
         """As ``Generator.draw``, with all that the network does at once where it is drawn from codes."""
