@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from higan_fast.experiments.drawing import canvas, cells
 from higan_fast.experiments.finding import Finding
-from higan_fast.probing.directions_results import Directions
+from higan_fast.probing.directions_results import STYLE_LAYERS, Directions
 from higan_fast.probing.null import IN_WORDS, kinds_of
 from higan_fast.statistics.effects import in_deviations
 from higan_fast.tables import Table, shown
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
 # What a figure holds: of more directions or semantics only those with an effect that is sure, and the first.
 MOST_ROWS, MOST_COLUMNS = 40, 24
 MOST_NAMED = 8  # directions in one sentence
+PALER = 0.35  # the share of its colour that an effect has in the figure which is not sure
+# How directions that are made here are named, and what they are called in a sentence.
+SOURCES = {
+    r"sefa \d+": "of SeFa",
+    r"pca \d+": "of the PCA of w",
+    r"layer \d+ pca \d+": "of the PCA of activations",
+}
 
 
 def directions(results: Sequence[Directions]) -> Finding:
@@ -47,13 +55,16 @@ def directions(results: Sequence[Directions]) -> Finding:
         limits=[
             "What moves nothing here may move what nobody scores, or something with larger steps.",
             "The layer is the one that alone moves the score most; others may do so too.",
+            *[f"{STYLE_LAYERS[0].upper()}{STYLE_LAYERS[1:]}."] * any(found.of_styles for found in results),
         ],
         table=Table(
             f"What is surely moved, and beyond random directions: {_count(len(rows), 'pair')} of a direction "
             "and a semantic",
             head,
             rows,
-            [note for table in whole for note in table.notes],
+            [
+                note for table in whole for note in table.notes if note != STYLE_LAYERS
+            ],  # it is among the limits
         ),
         rows=[{"in": _kind(found), **row} for found in results for row in found.rows()],
         images=sum(found.images for found in results),
@@ -83,11 +94,25 @@ def _sentences(found: Directions) -> list[str]:
         sentence += f"; {_count(int(found.undecided.sum()), 'pair')} left open, which more samples may decide"
     return [
         f"{sentence}.",
-        f"Nothing is shown to move {', '.join(still)}." if still else "Each semantic is moved by some.",
+        f"It is not shown that {_which(found)} moves {', '.join(still)}: that is no proof that none does."
+        if still
+        else "Each semantic is moved by some.",
         f"One step is {step:g} {_unit(found)}, forth and back, on {found.samples_in_words} fresh samples. "
         f"The null: {_null(found)}. All claims hold together with {100 * confidence:g} % confidence, over "
         f"{len(names)} × {len(found.semantics)} pairs.",
     ]
+
+
+def _which(found: Directions) -> str:
+    """``"any of these 5 directions (3 of SeFa, 2 others)"``: what a sentence about all of them is about."""
+    names = list(found.boundary_names)
+    if found.of_styles:
+        return f"any of these {_count(len(names), 'single channel')} of styles"
+    nums = {what: sum(bool(re.fullmatch(form, name)) for name in names) for form, what in SOURCES.items()}
+    parts = [f"{num} {what}" for what, num in nums.items() if num]
+    others = len(names) - sum(nums.values())
+    parts += [_count(others, "other") if parts else f"{others} from elsewhere"] * (others > 0)
+    return f"any of these {_count(len(names), 'direction')} ({', '.join(parts)})"
 
 
 def _moved(found: Directions, name: str) -> list[str]:
@@ -151,29 +176,38 @@ def _chosen(wanted: Any, most: int) -> list[int]:
 
 
 def draw(finding: Finding) -> Figure:
-    """A matrix of directions and semantics for codes, and for styles; sure effects with their top layers."""
+    """A matrix of directions and semantics for codes, and for styles; sure effects with their top layers.
+
+    All have one scale of colours; what is not sure is paler.
+    """
     panels = finding.figures["panels"]
     heights = [1.1 + 0.42 * len(panel["directions"]) for panel in panels]
     widest = max(len(panel["semantics"]) for panel in panels)
+    full = max(float(np.nanmax(np.abs(_values(panel)), initial=0.0)) for panel in panels) or 1.0
     size = (max(6.5, 2.2 + 0.62 * widest), sum(heights) + 0.2)
     with canvas(*size, rows=len(panels), height_ratios=heights, squeeze=False) as (figure, axes):
         for panel, (own,) in zip(panels, axes, strict=True):
-            values = np.array(panel["values"], np.float64)
-            full = float(np.nanmax(np.abs(values), initial=1e-9))
+            values = _values(panel) * np.where(panel["sure"], 1.0, PALER)
             rows, labels = (list(map(_label, panel[name])) for name in ("directions", "semantics"))
             cells(own, values, rows, labels, _texts(panel), full)
             own.tick_params(axis="x", labelrotation=45 if len(labels) > 8 else 0)
             for label in own.get_xticklabels():
                 label.set_horizontalalignment("right" if len(labels) > 8 else "center")
-            own.set_title(_title(panel))
+            own.set_title(_title(panel, full))
+            own.set_ylabel("style layer:channel" if panel["in"] == "styles" else "direction")
     return figure
+
+
+def _values(panel: dict[str, Any]) -> Any:
+    return np.array(panel["values"], np.float64)
 
 
 def _texts(panel: dict[str, Any]) -> list[list[str]]:
     """An effect, 0 without a sign, and where it is sure the layer."""
     texts = []
     for values, sure, layers in zip(panel["values"], panel["sure"], panel["top_layer"], strict=True):
-        below = ["\nsure" if layer < 0 else f"\nlayer {layer}" for layer in layers]
+        kind = "style layer" if panel["in"] == "styles" else "layer"
+        below = ["\nsure" if layer < 0 else f"\n{kind} {layer}" for layer in layers]
         texts.append(
             [
                 "" if value is None else f"{_signed(value)}{where * is_sure}"
@@ -192,9 +226,12 @@ def _label(name: str) -> str:
     return name.replace("$", "\\$")
 
 
-def _title(panel: dict[str, Any]) -> str:
+def _title(panel: dict[str, Any], full: float) -> str:
     what = "Single channels of styles" if panel["in"] == "styles" else "Directions of codes"
     rows, columns = panel["left_out"]
     more = [_count(rows, "direction")] * (rows > 0) + [_count(columns, "semantic")] * (columns > 0)
     without = f"; without {' and '.join(more)}" if more else ""
-    return f"{what}: effects in SD of the score; where they are sure, with the top layer{without}"
+    return (
+        f"{what}: effects in SD of the score{without}\n"
+        f"sure ones with the top layer, in full colour at {shown(full, '.2f')} SD; not sure ones paler"
+    )

@@ -148,7 +148,7 @@ def measure_until_decided(task: Task, max_samples: int) -> Claims:
             asked[family.rows, family.together] = asked[family.null, family.together] = True
         likely = task.measurement.estimate(task.moved, min(max_samples, GIVEN_UP_AFTER), asked)
         say(f"verifying directions: likely about {likely} on all layers together, and fewer on each")
-    with overall("verifying", num, "directions decided", enabled=task.progress) as report:
+    with overall("verifying", num, "directions settled", enabled=task.progress) as report:
         for samples in _rounds(max_samples):
             asked = task.asked()
             left, waiting = (
@@ -164,8 +164,12 @@ def measure_until_decided(task: Task, max_samples: int) -> Claims:
             assert rounds.effects is not None
             so_far = _OfPairs(task, rounds.effects)
             test.update_with_sums(so_far, samples.stop, _sums(task, round_) if waiting.any() else None)
-            decided = num - int(test.open.reshape(num, semantics).any(axis=1).sum())
-            report(decided, f"{samples.stop:,} of at most {max_samples:,} samples")
+            open_pairs = test.undecided.reshape(num, semantics)
+            report(
+                num - int(open_pairs.any(axis=1).sum()),
+                f"{int(test.has_effect.sum()):,} pairs shown, {int(test.given_up.sum()):,} given up, "
+                f"{int(open_pairs.sum()):,} open; {samples.stop:,} of at most {max_samples:,} samples",
+            )
         assert rounds.effects is not None  # there is a first round
         shown = test.has_effect.reshape(num, semantics)
         top, sure = _search_layers(task, rounds, shown, max_samples)

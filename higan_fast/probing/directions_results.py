@@ -29,6 +29,12 @@ COLUMNS = (
     *CLAIMS,
 )
 
+# Said wherever a style layer has a number, which is not that of its code.
+STYLE_LAYERS = (
+    "style layers are numbered through all that read a style, to-RGB layers too; these are not the numbers "
+    "of layer codes, which layers and show give"
+)
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Directions:
@@ -164,7 +170,8 @@ class Directions:
 
     def table(self) -> Table:
         """What each surely moves, the largest effects first."""
-        head = ("direction", "moves", "in SD", "interval", "p (Holm)", "most on layer")
+        where = "on style layer" if self.of_styles else "most on layer"
+        head = ("direction", "moves", "in SD", "interval", "p (Holm)", where)
         rows, still = [], []
         names = [semantic.name for semantic in self.semantics]
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -191,7 +198,10 @@ class Directions:
         )
         notes = [f"nothing is shown to be moved by {', '.join(still)}"] if still else []
         if self.undecided.any():
-            notes.append(f"{int(self.undecided.sum())} pairs are open: more samples might tell more")
+            num = int(self.undecided.sum())
+            notes.append(f"{num} pair{'s are' if num > 1 else ' is'} open: more samples might tell more")
+        if self.of_styles:
+            notes.append(STYLE_LAYERS)
         return Table(caption, head, rows, notes)
 
     def save(self, path: str | Path) -> None:

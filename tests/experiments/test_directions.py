@@ -7,9 +7,10 @@ import pytest
 
 from higan_fast.boundaries.boundary import Boundary
 from higan_fast.experiments import Finding, directions
-from higan_fast.experiments.directions import MOST_COLUMNS, MOST_ROWS
+from higan_fast.experiments.directions import MOST_COLUMNS, MOST_ROWS, PALER
 from higan_fast.predictors.base import Semantic
 from higan_fast.probing import verify_directions
+from higan_fast.probing.directions_results import STYLE_LAYERS
 from tests.toy import LAYER_OF, toy
 
 QUIET = {"progress": False}
@@ -39,7 +40,10 @@ def test_it_says_what_moves_what_and_on_which_layer(found):
     )
     for name, layer in LAYER_OF.items():
         assert f"most on layer {layer}" in first.split(f"to {name} (")[1].split(");")[0]
-    assert still == "Nothing is shown to move constant."
+    assert still == (
+        "It is not shown that any of these 5 directions (5 from elsewhere) moves constant: "
+        "that is no proof that none does."
+    )
     assert "One step is 2 in length, forth and back, on 64 fresh samples" in how
     assert "32 random directions drawn evenly" in how and "95 % confidence, over 5 × 5 pairs" in how
     assert finding.images == found.images and len(finding.rows) == 5 * 6 * 5
@@ -54,6 +58,20 @@ def test_what_is_open_is_said(found):
     undecided[0, :2] = True
     (first, *_) = directions([dataclasses.replace(found, undecided=undecided)]).sentences
     assert first.endswith("; 2 pairs left open, which more samples may decide.")
+
+
+def test_of_which_directions_nothing_is_shown(found, of_styles):
+    names = ("sefa 1", "sefa 2", "pca 1", "layer 3 pca 1", "smile")
+    (_, still, _) = directions([dataclasses.replace(found, boundary_names=names)]).sentences
+    assert "any of these 5 directions (2 of SeFa, 1 of the PCA of w, " in still
+    assert "1 of the PCA of activations, 1 other) moves constant" in still
+    assert "any of these 5 single channels of styles moves" in directions([of_styles]).sentences[1]
+
+
+def test_numbers_of_style_layers_are_not_those_of_codes(found, of_styles):
+    assert of_styles.table().head[-1] == "on style layer" and STYLE_LAYERS in of_styles.table().notes
+    assert not any("tyle layers" in limit for limit in directions([found]).limits)
+    assert directions([found, of_styles]).limits[-1].startswith("Style layers are numbered through all")
 
 
 def test_codes_and_styles_stand_side_by_side(found, of_styles, tmp_path):
@@ -77,6 +95,13 @@ def test_the_figure_has_a_matrix_for_each(found, of_styles):
     assert sum("layer" in text for text in texts) == int((found.sign != 0).sum())
     assert not any("layer" in text.get_text() for text in other.texts)
     column = [semantic.name for semantic in found.semantics].index("constant")
+    assert (one.get_ylabel(), other.get_ylabel()) == ("direction", "style layer:channel")
+    strong, pale = (axes.images[0] for axes in figure.axes)
+    assert strong.get_clim() == pale.get_clim(), "one scale"
+    sure = found.sign != 0
+    ratio = np.asarray(pale.get_array())[sure] / np.asarray(strong.get_array())[sure]
+    assert ratio == pytest.approx(PALER)
+    assert f"full colour at {strong.get_clim()[1]:.2f} SD; not sure ones paler" in other.get_title("left")
     assert texts[column] == "", "a score that is always the same has no unit"
 
 

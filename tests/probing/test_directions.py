@@ -45,6 +45,18 @@ def test_planted_directions_are_found_on_their_layer(found):
     assert (found.sign[:, names.index("constant")] == 0).all() and found.moved_by("decoration") == []
 
 
+def test_what_is_open_does_not_count_as_settled(capsys):
+    """With 64 samples nothing may be given up: what moves nothing for sure stays open at the last look."""
+    chosen = planted()[-2:]
+    few = verify_directions(*toy(), chosen, max_samples=64, null="isotropic", confidence=0.9)
+    num = int(few.undecided.sum())
+    assert few.undecided[1].all() and num >= 4
+    said = [line for line in capsys.readouterr().err.splitlines() if "settled" in line][-1]
+    assert f"verifying: {int((~few.undecided.any(axis=1)).sum())} of 2 directions settled; " in said
+    assert f"0 given up, {num} open; 64 of at most 64 samples" in said
+    assert f"{num} pairs are open: more samples might tell more" in few.table().notes
+
+
 @pytest.fixture(scope="module")
 def decided():
     return verify_directions(*toy(), planted(), max_samples=128, null="isotropic", confidence=0.9, **QUIET)
