@@ -215,7 +215,7 @@ def _of_all(found: Entanglement, confidence: float) -> list[str]:
     sentences.append(
         f"Of these {len(sure)}, the scores surely go together in the data as the boundary moves them for "
         f"{both + scores}; for {normals} more only the normals do, beyond random directions; for {neither} "
-        "neither does."
+        "neither is shown to."
     )
     return sentences
 

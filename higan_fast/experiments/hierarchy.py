@@ -18,6 +18,7 @@ from higan_fast.predictors.base import LEVELS
 from higan_fast.probing.layers import format_layers
 from higan_fast.probing.results import Verification
 from higan_fast.probing.sweep_scores import Curve
+from higan_fast.statistics.hierarchy import ESTABLISHED, SUGGESTED
 from higan_fast.tables import Table, shown
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def _rows(
         beyond = np.delete(values[:, best : best + 1] - values, best, axis=1)
         _, least, _ = interval(beyond, 2 * most, 1 - (1 - confidence) / len(levels))
         group = list(groups)[best]
-        sure = "surely move" if (least > 0).all() else "seem to move, and not surely,"
+        sure = "surely move" if (least > 0).all() else "may move"
         sentences.append(
             f"{level}: the {group} layers ({format_layers(groups[group])}) {sure} it most, by "
             f"{shown(float(values[:, best].mean()), '.2f')} SD of its {_count(of_level[level])} at one step."
@@ -161,12 +162,24 @@ def _order(verification: Verification) -> list[str]:
     found, sentences = verification.hierarchy, []
     if (trend := found.trend) is not None:
         how = f"all {trend.labelings:,}" if trend.exact else f"{trend.labelings:,} drawn"
-        order = " before ".join(trend.levels)
-        sentences.append(f"{order}: p = {trend.p:.2g}, over {how} labelings of mean layers.")
+        claim = "established" if trend.p <= ESTABLISHED else "suggested" if trend.p <= SUGGESTED else ""
+        members = ", ".join(f"{level.name} {len(level.members)}" for level in found.levels)
+        over = f"p = {trend.p:.2g}, over {how} labelings of mean layers"
+        sentences.append(
+            f"{' before '.join(trend.levels)}: {claim or 'not established'} as a trend ({over}; counted: "
+            f"{members}, and those that move together once)."
+        )
     claims: dict[str, list[str]] = {}
     for pair in found.pairs:
         claims.setdefault(pair.claim, []).append(f"{pair.before} before {pair.after}")
     sentences += [f"Of two levels alone, {claim}: {', '.join(pairs)}." for claim, pairs in claims.items()]
+    without = [
+        name
+        for name in verification.boundary_names
+        if verification.status(name) == "shown" and verification.mean_layer(name) is None
+    ]
+    if without:
+        sentences.append(f"Without a mean layer, as no layer alone surely acts: {', '.join(without)}.")
     return sentences
 
 
@@ -197,7 +210,9 @@ def draw(finding: Finding) -> Figure:
     texts = np.array(lines).reshape(values.shape)
     size = (9.5, 1.1 + 0.55 * len(levels))
     with canvas(*size, columns=2, width_ratios=(1.25, 1)) as (figure, (left, right)):
-        labels = [f"{group}\nlayers {layers}" for group, layers in groups.items()]
+        labels = [
+            f"{group}\nlayer{'' if layers.isdigit() else 's'} {layers}" for group, layers in groups.items()
+        ]
         cells(left, values, levels, labels, texts, max(float(np.abs(values).max()), 1e-9))
         left.set_title("Mean effect of moving one group of layers (SD of the score)")
         for place, level in enumerate(levels):
@@ -215,6 +230,6 @@ def draw(finding: Finding) -> Figure:
         right.set_yticks(range(len(levels)), levels)
         right.set_ylim(len(levels) - 0.5, -0.5)
         right.set_xlim(-0.3, finding.figures["num_layers"] - 0.7)
-        right.set_xlabel("mean layer of each semantic (dot); of the level with its interval", color=SOFT)
+        right.set_xlabel("mean layer: semantics (dots), level with interval", color=SOFT)
         right.set_title("Where on the way through the network")
     return figure

@@ -128,7 +128,7 @@ def _fake(
 def _is_narrow(x: Tensor) -> bool:
     """Whether rows are so short and channels so many that a CPU is faster by going along the channels."""
     few = x.device.type == "cpu" and x.shape[3] <= NARROW and x.shape[1] >= 2 * NARROW
-    return few and x.is_contiguous() and x.shape[2] > 1
+    return few and x.is_contiguous() and x.shape[2] > 1 and x.numel() > 0
 
 
 def _native_upfirdn2d(

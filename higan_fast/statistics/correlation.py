@@ -36,6 +36,9 @@ def correlations(values: NDArray[np.floating], level: float) -> Correlations:
     correlation is that of its influence function, ``xy − r (x² + y²) / 2`` of standardised columns (Hawkins
     1989, The American Statistician 43, 235), and the ends are taken on Fisher's scale.
 
+    That variance is too small where rare classes happen never to meet. So an end keeps to its side of 0 only
+    where independent columns with these extremes would hardly correlate as much, by Bernstein's inequality.
+
     Args:
         values: ``[n, S]``, n at least 4.
         level: the probability beyond each end.
@@ -55,8 +58,14 @@ def correlations(values: NDArray[np.floating], level: float) -> Correlations:
     found = first.clip(-1, 1)
     squares = fourth[:, None] + 2 * second + fourth
     variance = second - found * (third + third.T) + found**2 / 4 * squares
+    lowest, highest = ((end(axis=0) - mean) / deviation for end in (values.min, values.max))
     with np.errstate(divide="ignore", invalid="ignore"):
         half = -ndtri(level) * np.sqrt(variance.clip(0) / num) / (1 - found**2)
         low, high = (np.tanh(np.arctanh(found) + sign * half) for sign in (-1, 1))
+        along = np.maximum(np.multiply.outer(highest, highest), np.multiply.outer(lowest, lowest))
+        against = -np.minimum(np.multiply.outer(highest, lowest), np.multiply.outer(lowest, highest))
+        largest = np.where(found > 0, along, against)  # product of a row that could make such a correlation
+        by_chance = np.exp(-num * found**2 / 2 / (1 + largest * np.abs(found) / 3)) > level
+    low, high = np.where(by_chance, low.clip(max=0), low), np.where(by_chance, high.clip(min=0), high)
     exact = np.abs(found) > 1 - 1e-12  # one column twice, which has no noise
     return Correlations(*(np.where(exact, np.sign(found), part) for part in (found, low, high)))

@@ -43,6 +43,17 @@ def test_narrow_images_with_many_channels_keep_their_layout():
     torch.testing.assert_close(found.double(), exact, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(0, 64, 8, 8), (0, 3, 8, 8)])
+def test_no_images_give_no_images(shape):
+    filter = torch.tensor([1.0, 3, 3, 1]) / 8
+    x = torch.zeros(shape, requires_grad=True)
+    for impl in ("native", "reference"):
+        out = upfirdn2d(x, filter, up=2, padding=2, impl=impl)
+        assert out.shape == (0, shape[1], 17, 17)
+        out.sum().backward()
+    assert x.grad.shape == shape
+
+
 def test_padding_of_one_number_and_of_two():
     x, taps = torch.randn(1, 1, 6, 6, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
     assert torch.equal(upfirdn2d(x, taps, padding=1), upfirdn2d(x, taps, padding=[1, 1, 1, 1]))
