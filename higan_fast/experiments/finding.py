@@ -108,8 +108,9 @@ class Finding:
         )
         return text.getvalue()
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Writes STEM.csv and STEM.json into a folder."""
+        folder = Path(folder)
         with write_whole(folder / f"{self.stem}.csv") as file:
             file.write(self.to_csv().encode())
         values = self.to_json()
@@ -117,12 +118,13 @@ class Finding:
             file.write(json.dumps(values | {"sha256": json_checksum(values)}, indent=2).encode())
 
     @classmethod
-    def load(cls, path: Path) -> Finding:
+    def load(cls, path: str | Path) -> Finding:
         """Reads STEM.json.
 
         Raises:
             DamagedError: when it does not hold a finding of this version, or was changed.
         """
+        path = Path(path)
         try:
             values = json.loads(path.read_text())
             if values.pop("sha256") != json_checksum(values):

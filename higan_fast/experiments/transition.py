@@ -105,14 +105,18 @@ def transition(
             f"{second!r}{'' if single else ', and so on for every pair'}, where {rule.in_words()}; take a "
             "larger --most, another --threshold, or --by largest"
         )
+    apart = (
+        "" if layers == "all" else f"layers {layers}"
+    )  # beside what moves all layers, and not in its place
     where = {"all": "all layers", "own": "the layers of the second"}.get(layers, f"layers {layers}")
     told = pair_told if single else pairs_told
     kept = next(iter(seen.values())).walk.settings
     thresholds = None if rule.thresholds is None else dict(zip(names, rule.thresholds, strict=True))
     return Finding(
         experiment="transition",
-        of=f"{source}-to-{target}" if single else "",
-        title=f"From {source} to {target}" if single else "Transitions between categories",
+        of=" ".join(filter(None, [f"{source}-to-{target}" if single else "", apart])),
+        title=(f"From {source} to {target}" if single else "Transitions between categories")
+        + (f", {where}" if apart else ""),
         sentences=told(seen, pairs, verification, rule, confidence),
         limits=LIMITS,
         table=table_of(seen, where, confidence),

@@ -21,8 +21,8 @@ def finding(**changes):
 
 
 def test_it_is_read_as_it_was_written(tmp_path):
-    finding(made_from={"generator": "x"}).save(tmp_path)
-    found = Finding.load(tmp_path / "hierarchy.json")
+    finding(made_from={"generator": "x"}).save(str(tmp_path))
+    found = Finding.load(f"{tmp_path}/hierarchy.json")
     assert found.to_json() == finding(made_from={"generator": "x"}).to_json()
     assert repr(found) == repr(finding()) and "&lt;thing&gt;" in found._repr_html_()
     rows = list(csv.DictReader((tmp_path / "hierarchy.csv").read_text().splitlines()))
