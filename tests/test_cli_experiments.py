@@ -51,6 +51,12 @@ def test_it_writes_prints_and_keeps(made, out):
     assert "got both" in run("hierarchy", out, "--json", "--csv", code=2).output
 
 
+def test_a_smaller_finding_says_what_it_replaces(out):
+    assert "replaces" not in run("hierarchy", out, "--num", 16).stderr
+    assert "it replaces one of " in run("hierarchy", out, "--num", 4).stderr
+    assert "replaces" not in run("hierarchy", out, "--num", 16).stderr
+
+
 def test_show_inspect_and_the_report_know_it(made, out):
     assert made[1].stdout in run("show", out).stdout
     assert json.loads(run("show", out, "--json").stdout)["experiments"]["hierarchy"]["title"]

@@ -135,7 +135,10 @@ def _sentences(together: Paired, single: Paired, names: list[str], left: list[st
     ):
         sentences.append(told_apart(found, OWN, names, f"{what}, own layers against all"))
     if left:
-        sentences.append(f"Not compared, for no layer or every layer acts alone: {listing(left)}.")
+        sentences.append(
+            f"Not compared, for no layer alone surely does more than random directions, or every one does: "
+            f"{listing(left)}."
+        )
     return sentences
 
 
@@ -159,6 +162,7 @@ def _table(rows: Sequence[Mapping[str, Any]], num: int, images: int, confidence:
         ("semantic", "layers", "target effect", "difference", "off target", "difference",
          "off target per SD of target", "difference", "of it even"),
         lines,
+        ("Of it even: the part of the change off target that a step forth and one back have in common.",),
     )  # fmt: skip
 
 

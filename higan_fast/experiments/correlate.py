@@ -240,7 +240,7 @@ def _ends(row: Mapping[str, Any], what: str, layout: str = "+.2f") -> str:
 
 def _table(rows: Sequence[Mapping[str, Any]], num: int, images: int, confidence: float) -> Table:
     caption = (
-        "No pair was freed: no side effect is sure and of at least 0.25 SD; --pair bed:window names one"
+        "No pair was freed: no side effect is sure and of at least 0.25 SD; --pair FIRST:SECOND names one"
         if not rows
         else f"Boundaries freed of another, before → after, in SD of the scores, {num} fresh samples "
         f"({images:,} images); all intervals of differences hold together at {confidence:.4g}"

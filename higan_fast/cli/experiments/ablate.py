@@ -17,7 +17,7 @@ OF_SAMPLES = ["svm", "logistic", "ridge", "lda", "difference", "pattern"]
 WEIGHT = click.option(
     "--C", "C", type=float, help="Weight of the data.  [default: 1 for svm, 0.1 for logistic]"
 )
-TOGETHER = option("--confidence", default=0.99, help="Of all intervals together.")
+TOGETHER = option("--confidence", default=0.99, help="Of all claims and differences together.")
 
 
 def _boundary(methods: list[str]) -> Any:

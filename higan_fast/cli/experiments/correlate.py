@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 def correlate(run: RunFolder, subject: Subject, pairs: tuple[str, ...], **options: Any) -> Finding:
     """Show what boundaries move of each other's semantics, and free them of it.
 
-    Beside each effect stand the correlation of the scores and the cosine of the normals: what is entangled
-    because the data are, and what because the directions are.
+    Beside each effect stand the correlation of the scores in the data and the cosine of the normals, which
+    may go with it.
     """
     from higan_fast import experiments
 
