@@ -1,8 +1,9 @@
 // A 3×3 convolution by Winograd's F(4×4, 3×3), including its tail: a quarter of the products. CPUs only, float32.
 //
 // Lavin and Gray, arXiv 1509.09308: Y = Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A for each tile of 4×4 results. Their points 0, ±1, ±2
-// lose four times as much to rounding as plain sums do; the points here are 0, ±5/8, ±3/2 and ∞, which lose less than
-// twice as much (tests/ops/test_winograd_conv2d.py).
+// lose four times as much to rounding as float32 sums in order do; the points here are 0, ±5/8, ±3/2 and ∞, whose RMS
+// error is less than twice that of such sums (tests/ops/test_winograd_conv2d.py). docs/compat.md has the figures beside
+// torch's convolutions, which add in another order. A NaN or an infinity spreads over all tiles that read it.
 #pragma once
 
 #include "conv_epilogue.h"

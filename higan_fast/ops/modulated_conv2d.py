@@ -72,7 +72,8 @@ def modulated_conv2d(
         weight_gain: ``[O]``; the true weight is ``weight · weight_gain`` (see ``normalize_weight``).
         weight_points: precomputed form of ``weight`` for CPUs, from ``weight_at_points``; the native
             implementation then convolves by Winograd's F(4×4, 3×3) where ``convolution`` is ``"auto"``, the
-            features are float32 and ``up`` is 1.
+            features are float32 and ``up`` is 1. A NaN or an infinity then spreads over the 4×4 tiles
+            that its neighbours lie in, and weights near 1e37 overflow.
         up: 1, or 2: a transposed convolution with stride 2, followed by ``resample_filter``.
         resample_filter: separable FIR filter ``[4]`` that sums to 1; required if ``up`` is 2.
         noise: broadcasts to ``[N·P, 1, H·up, W·up]``; added before the bias.
@@ -322,6 +323,8 @@ def check_convolution(
             f"x, weight: got shapes {tuple(x.shape)} and {tuple(weight.shape)}, expected [N, I, H, W] and "
             "[O, I, k, k] with the same I"
         )
+    if min(x.shape[1:]) < 1:
+        raise ValueError(f"x: got shape {tuple(x.shape)}, expected at least one channel and 1×1 pixels")
     if weight.shape[2] != weight.shape[3] or weight.shape[2] not in (1, 3):
         raise ValueError(f"weight: got a {weight.shape[2]}×{weight.shape[3]} kernel, expected 1×1 or 3×3")
     num, inputs = x.shape[:2]

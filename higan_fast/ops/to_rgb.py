@@ -65,6 +65,8 @@ def check_rgb(
             f"x, weight: got shapes {shape} and {tuple(weight.shape)}, expected [N, I, H, W] and "
             "[3, I, 1, 1] with the same I"
         )
+    if min(inputs, height, width) < 1:
+        raise ValueError(f"x: got shape {shape}, expected at least one channel and 1×1 pixels")
     if styles.shape != (num, inputs):
         raise ValueError(f"styles: got shape {tuple(styles.shape)}, expected [N, I] = {(num, inputs)}")
     if rgb is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,7 +48,7 @@ def upfirdn2d(
         padding: in pixels of the upsampled image: one number for all sides, ``[x, y]``, or
             ``[left, right, top, bottom]``. Negative values crop.
         flip_filter: whether to correlate instead of convolving.
-        gain: factor on the result.
+        gain: factor on the result, of either sign.
         impl: ``"auto"``, ``"reference"`` or ``"native"``.
 
     Returns:
@@ -104,16 +105,19 @@ def _reference(
         x = x.reshape(num, channels, height, 1, width, 1)
         x = F.pad(x, [0, up - 1, 0, 0, 0, up - 1]).reshape(num, channels, height * up, width * up)
     x = F.pad(x, padding)
-    filter = (filter * gain ** (filter.ndim / 2)).to(x.dtype)
+    # Half of the gain on each axis, so that 16-bit values between them do not overflow; the sign on one.
+    sign, share = math.copysign(1, gain), abs(gain) ** (filter.ndim / 2)
+    filter = (filter * share).to(x.dtype)
     if not flip_filter:
         filter = filter.flip(list(range(filter.ndim)))
     if filter.ndim == 2:
-        weight = filter.expand(channels, 1, *filter.shape)
+        weight = (filter * sign).expand(channels, 1, *filter.shape)
         return F.conv2d(x, weight, stride=down, groups=channels)
     taps = filter.shape[0]
     x = F.conv2d(
         x, filter.expand(channels, 1, taps).reshape(channels, 1, taps, 1), stride=(down, 1), groups=channels
     )
+    filter = filter * sign
     return F.conv2d(
         x, filter.expand(channels, 1, taps).reshape(channels, 1, 1, taps), stride=(1, down), groups=channels
     )
@@ -128,6 +132,7 @@ def _fake(
 def _is_narrow(x: Tensor) -> bool:
     """Whether rows are so short and channels so many that a CPU is faster by going along the channels."""
     few = x.device.type == "cpu" and x.shape[3] <= NARROW and x.shape[1] >= 2 * NARROW
+    # An empty tensor is contiguous in every layout, also when it has just been made channels-last.
     return few and x.is_contiguous() and x.shape[2] > 1 and x.numel() > 0
 
 

@@ -2,6 +2,7 @@
 
 Source: Lavin and Gray, arXiv 1509.09308. A tile of 4×4 results takes 36 products for each pair of channels
 instead of 144. ``csrc/kernels/winograd_conv2d.h`` says at which points, and what that does to rounding.
+A NaN or an infinity spreads over the tiles that its neighbours lie in, and weights near 1e37 overflow.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ FEWEST_PIXELS_ONCE, OUTPUTS_ONCE = 512, 128
 
 def weight_at_points(weight: Tensor, pixels: int) -> Tensor | None:
     """Returns a weight as Winograd's convolution reads it, or None where that would not be faster.
+
+    With it a NaN or an infinity in the features makes more than its 3×3 neighbours non-finite, up to all of
+    the 4×4 tiles that they lie in, and weights near 1e37 overflow.
 
     Args:
         weight: ``[O, I, k, k]``.
@@ -73,8 +77,10 @@ def convolve_3x3(x: Tensor, weight: Tensor) -> Tensor:
     """Returns ``F.conv2d(x, weight, padding=1)`` for any kernel 3×3, by Winograd where that is faster.
 
     For weights that are not kept, as in a training: gradients of any order are formulas of the same kind.
+    What only ``F.conv2d`` takes, as an image ``[I, H, W]``, or refuses, is left to it.
     """
-    pays = _is_large(weight) and x.shape[0] * x.shape[2] * x.shape[3] >= FEWEST_PIXELS_ONCE
+    fits = x.ndim == 4 and _is_large(weight) and x.shape[1] == weight.shape[1]
+    pays = fits and x.shape[0] * x.shape[2] * x.shape[3] >= FEWEST_PIXELS_ONCE
     if not pays or x.dtype != weight.dtype or not runs_on(x):
         return F.conv2d(x, weight, padding=1)
     if why_reference("modulated_conv2d", x, weight, differentiable=True):

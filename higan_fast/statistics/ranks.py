@@ -52,11 +52,13 @@ def rank_correlation(one: Array, other: Array, level: float) -> RankCorrelation:
         level: what the interval may miss, and which p-value tells τ from 0.
 
     Raises:
-        ValueError: when there are fewer than five.
+        ValueError: when there are fewer than five, or a value is not finite.
     """
     num = len(one)
     if num < LEAST:
         raise ValueError(f"rankings: got {num} things to rank, expected at least {LEAST}")
+    if not (np.isfinite(one).all() and np.isfinite(other).all()):
+        raise ValueError("rankings: got NaN or infinity among the values, which have no rank")
     first, second = (np.sign(values[:, None] - values[None]) for values in (one, other))
     size = math.sqrt((first**2).sum() * (second**2).sum())
     if size == 0:

@@ -82,3 +82,13 @@ def test_float64_runs_on_the_cpu(case):
     given = case.cast(case.tensors(torch.float64, "channels_last"), torch.float64, "channels_last", "cpu")
     for value, wanted in zip(case.call(given, "native"), case.call(given, "reference"), strict=True):
         assert_near(value, wanted, torch.float64, 1)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.activations and not case.only], ids=str)
+def test_no_samples_have_gradients(case):
+    given = case.cast(case.tensors(torch.float32, "empty"), torch.float32, "empty", "cpu")
+    given = {name: t.requires_grad_(name in case.activations) for name, t in given.items()}
+    results = case.call(given, "auto")
+    asked = [given[name] for name in case.activations]
+    found = torch.autograd.grad(sum(r.square().sum() for r in results), asked, materialize_grads=True)
+    assert [gradient.shape for gradient in found] == [tensor.shape for tensor in asked]

@@ -135,3 +135,11 @@ def test_float16_does_not_overflow(impl):
     found = modulated_conv2d(x.half(), (weight * 1000).float(), (styles * 1000).float(), impl=impl)
     assert found.dtype is torch.float16
     assert (found.double() - exact).abs().max() < 0.01 * exact.abs().max()
+
+
+@pytest.mark.parametrize("shape", [(2, 16, 0, 8), (2, 16, 8, 0), (2, 0, 8, 8)])
+@pytest.mark.parametrize("impl", ["reference", "native"])
+def test_an_image_without_pixels_or_channels_is_refused(shape, impl):
+    x, styles = torch.zeros(shape), torch.zeros(shape[:2])
+    with pytest.raises(ValueError, match=r"x: got shape .*, expected at least one channel and 1×1 pixels"):
+        modulated_conv2d(x, torch.zeros(16, shape[1], 3, 3), styles, impl=impl)

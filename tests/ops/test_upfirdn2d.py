@@ -110,6 +110,29 @@ def test_gradient():
     assert torch.autograd.gradcheck(lambda x: upfirdn2d(x, taps, up=2, padding=[2, 1, 2, 1], gain=4), x)
 
 
+@pytest.mark.parametrize("size", [(8, 8), (32, 32)])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("options", [{"up": 2, "padding": 2}, {"down": 2, "padding": 3}])
+def test_no_samples_of_narrow_images_and_their_gradients(options, layout, size):
+    x = torch.zeros(0, 64, *size).contiguous(memory_format=layout).requires_grad_()
+    y = upfirdn2d(x, setup_filter(), **options)
+    assert y.shape == upfirdn2d(x, setup_filter(), impl="reference", **options).shape
+    [first] = torch.autograd.grad(y.square().sum(), x, create_graph=True)
+    [second] = torch.autograd.grad(first.square().sum(), x)
+    assert first.shape == second.shape == x.shape
+
+
+@pytest.mark.parametrize("taps", [(4,), (3, 2)])
+@pytest.mark.parametrize("impl", ["reference", "native"])
+def test_a_negative_gain_negates(impl, taps):
+    x, filter = torch.randn(2, 3, 6, 7, requires_grad=True), torch.rand(taps)
+    found, expected = (upfirdn2d(x, filter, up=2, padding=2, gain=g, impl=impl) for g in (-1.7, 1.7))
+    assert expected.abs().max() > 0.1 and torch.equal(found, -expected)
+    assert torch.equal(
+        *(torch.autograd.grad((s * y.square() * y).sum(), x)[0] for s, y in ((-1, found), (1, expected)))
+    )
+
+
 def test_empty_batch():
     assert upfirdn2d(torch.zeros(0, 3, 4, 4), setup_filter(), up=2, padding=[2, 1, 2, 1]).shape == (
         0,

@@ -36,3 +36,8 @@ def test_perfect_agreement_is_not_certain_and_all_ties_say_nothing():
     assert np.isnan(rank_correlation(np.ones(6), np.arange(6.0), 0.05).tau)
     with pytest.raises(ValueError, match="got 4 things to rank"):
         rank_correlation(np.arange(4.0), np.arange(4.0), 0.05)
+
+
+def test_what_has_no_value_has_no_rank():
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        rank_correlation(np.array([1.0, 2, np.nan, 4, 5]), np.arange(5.0), 0.01)

@@ -114,8 +114,8 @@ def keep(finding: Finding, folder: Path, quiet: bool) -> None:
         say(f"written: {folder / finding.stem}.{{{endings}}}")
         if earlier:
             say(
-                f"it replaces one of {earlier.images:,} images, and has {finding.images:,}; what those gave is "
-                "kept, so that the command with its options brings it back at once"
+                f"it replaces one of {earlier.images:,} images, and has {finding.images:,}; what those gave "
+                "is kept, so that the command with its options brings it back at once"
             )
         if not drawn:
             say("no figure: it is drawn by Matplotlib; pip install 'higan_fast[figures]'")
