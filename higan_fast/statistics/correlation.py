@@ -66,6 +66,8 @@ def correlations(values: NDArray[np.floating], level: float) -> Correlations:
         against = -np.minimum(np.multiply.outer(highest, lowest), np.multiply.outer(lowest, highest))
         largest = np.where(found > 0, along, against)  # product of a row that could make such a correlation
         by_chance = np.exp(-num * found**2 / 2 / (1 + largest * np.abs(found) / 3)) > level
-    low, high = np.where(by_chance, low.clip(max=0), low), np.where(by_chance, high.clip(min=0), high)
+    np.fill_diagonal(by_chance, False)
     exact = np.abs(found) > 1 - 1e-12  # one column twice, which has no noise
-    return Correlations(*(np.where(exact, np.sign(found), part) for part in (found, low, high)))
+    found, low, high = (np.where(exact, np.sign(found), part) for part in (found, low, high))
+    low, high = np.where(by_chance, low.clip(max=0), low), np.where(by_chance, high.clip(min=0), high)
+    return Correlations(found, low, high)

@@ -32,3 +32,11 @@ def test_what_goes_together_is_still_found():
     assert found.signs[0].tolist() == [1, 1, -1]
     kinds = random.choice(3, 1000, p=[0.3, 0.3, 0.4])
     assert correlations(np.stack([kinds == 0, kinds == 1], axis=1), LEVEL).signs[0, 1] == -1
+
+
+def test_rare_classes_that_meet_by_chance_are_not_the_same():
+    once = np.zeros((100, 2))
+    once[0] = 1
+    found = correlations(once, LEVEL)
+    assert found.signs[0, 1] == 0 and found.low[0, 1] == 0 and found.high[0, 1] == 1
+    assert found.low.diagonal().tolist() == [1, 1]
