@@ -11,6 +11,7 @@ import click
 
 from higan_fast.cli.directions import directions
 from higan_fast.cli.experiments import EXPERIMENTS
+from higan_fast.cli.experiments.command import check_printed, print_finding
 from higan_fast.cli.labelling import export, fit
 from higan_fast.cli.manipulate import manipulate
 from higan_fast.cli.options import (
@@ -118,15 +119,9 @@ def layers(run: Path, as_json: bool, as_csv: bool, **options: Any) -> None:
     """
     from higan_fast.cli import stages
 
-    if as_json and as_csv:
-        raise click.UsageError("--json and --csv: got both, expected one of them")
+    check_printed(as_json, as_csv)
     attribution = stages.layers(run, **options)
-    if as_json:
-        click.echo(json.dumps(attribution.to_json(), indent=2))
-    elif as_csv:
-        click.echo(attribution.to_csv(), nl=False)
-    else:
-        click.echo(attribution)
+    print_finding(attribution, as_json, as_csv)
 
 
 @main.command()
@@ -150,15 +145,9 @@ def methods(run: Path, as_json: bool, as_csv: bool, methods: str | None, **optio
     """
     from higan_fast.cli import stages
 
-    if as_json and as_csv:
-        raise click.UsageError("--json and --csv: got both, expected one of them")
+    check_printed(as_json, as_csv)
     comparison = stages.methods(run, methods=methods, **options)
-    if as_json:
-        click.echo(json.dumps(comparison.to_json(), indent=2))
-    elif as_csv:
-        click.echo(comparison.to_csv(), nl=False)
-    else:
-        click.echo(comparison)
+    print_finding(comparison, as_json, as_csv)
 
 
 @main.command()
@@ -203,8 +192,7 @@ def show(run: Path, as_json: bool, as_csv: bool) -> None:
     from higan_fast.cli.printing import print_results
     from higan_fast.probing.tables import to_csv
 
-    if as_json and as_csv:
-        raise click.UsageError("--json and --csv: got both, expected one of them")
+    check_printed(as_json, as_csv)
     current, beside, results = stages.show(run)
     if as_json:
         others: dict[str, Any] = {"kept_beside": [verification.to_json() for verification in beside]}

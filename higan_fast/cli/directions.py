@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,14 +93,13 @@ def directions(
         principal_components,
         read_directions,
     )
-    from higan_fast.cli.experiments.command import keep
+    from higan_fast.cli.experiments.command import check_printed, keep, print_finding
     from higan_fast.cli.stages import say_where
     from higan_fast.engine.precision import chosen_precision
     from higan_fast.probing.channels import parse_channels
     from higan_fast.run_folder import RunFolder
 
-    if as_json and as_csv:
-        raise click.UsageError("--json and --csv: got both, expected one of them")
+    check_printed(as_json, as_csv)
     if pca_layer is not None and pca is None:
         raise click.UsageError("--pca-layer: says of which layer, and --pca how many; give both")
     codes = sefa is not None or pca is not None or bool(files)
@@ -139,12 +137,7 @@ def directions(
         found = _last(folder)
     if codes or stylespace is not None:
         keep(_finding(folder, found), run / "experiments", quiet)
-    if as_json:
-        click.echo(json.dumps(found.to_json(), indent=2))
-    elif as_csv:
-        click.echo(found.to_csv(), nl=False)
-    else:
-        click.echo(found)
+    print_finding(found, as_json, as_csv)
 
 
 def _last(folder: RunFolder) -> Directions:

@@ -16,6 +16,7 @@ from higan_fast.cli.options import options as together
 if TYPE_CHECKING:
     from higan_fast.engine.precision import Wish
     from higan_fast.experiments import Finding, Subject
+    from higan_fast.probing import Attribution, Comparison, Directions
     from higan_fast.run_folder import RunFolder
     from higan_fast.run_settings import Places
 
@@ -88,8 +89,10 @@ def check_printed(as_json: bool, as_csv: bool) -> None:
         raise click.UsageError("--json and --csv: got both, expected one of them")
 
 
-def print_finding(finding: Finding, as_json: bool, as_csv: bool) -> None:
-    """Prints a finding for people, or as JSON, or the rows of its table."""
+def print_finding(
+    finding: Finding | Attribution | Comparison | Directions, as_json: bool, as_csv: bool
+) -> None:
+    """Prints what was found for people, or as JSON, or the rows of its table."""
     if as_json:
         click.echo(json.dumps(finding.to_json(), indent=2))
     elif as_csv:
