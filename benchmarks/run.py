@@ -16,6 +16,7 @@ import click
 import torch
 from torch import Tensor
 
+from benchmarks import base as other_commit
 from benchmarks import rows
 from benchmarks.cases import generator, ops
 from benchmarks.cases.case import Backend, Case, error, error_of, exact_result
@@ -83,6 +84,8 @@ CUDA_ALONE = {"convolutions"}
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the rows, and for the study of paper, which a second call goes on with.",
 )
+@click.option("--base", metavar="COMMIT", help="Run this commit too, in turn, and print how both compare.")
+@click.option("--rounds", default=3, show_default=True, help="Of --base: how often each commit runs.")
 def main(
     names: tuple[str, ...],
     repeats: int,
@@ -92,6 +95,8 @@ def main(
     quick: bool,
     scale: float,
     out: Path | None,
+    base: str | None,
+    rounds: int,
 ) -> None:
     """Time cases, check that their backends agree, and append one row per backend.
 
@@ -99,8 +104,17 @@ def main(
     ops (each op at the shapes of real layers, then, unless --quick, the generator), generator (a whole
     StyleGAN2) or convolutions (CUDA: the library's against ours, which also become rows of the table by which
     modulated_conv2d chooses). The default is ops, render and verify; on CUDA, ops and verify. An interrupted
-    run keeps the rows that it has printed.
+    run keeps the rows that it has printed. With --base nothing is appended.
     """
+    if base is not None:
+        if out is not None or PAPER in names:
+            raise click.UsageError("--base compares short cases and keeps no rows: leave out --out and paper")
+        given = [*names, "--repeats", str(repeats), "--device", device, *(["--quick"] if quick else [])]
+        given += ["--threads", str(threads)] if threads else []
+        for checkout in checkouts:
+            given += ["--peer", str(checkout.resolve())]
+        other_commit.compare(base, given, rounds)
+        return
     keep_freed_memory()  # as the command line does; a peer on the CPU runs in a process of its own
     names = names or DEFAULT[device]
     if threads:

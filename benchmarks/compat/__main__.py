@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import higan_fast as hf
-from benchmarks.compat.networks import PEERS, SETTINGS, Subject
+from benchmarks.compat.networks import PEERS, SETTINGS, Subject, main_settings
 from benchmarks.compat.training import losses
 from benchmarks.parity.row import image_difference
 from benchmarks.timing import in_turn
@@ -30,7 +30,7 @@ ROUNDINGS = 3  # each layer of a patched network rounds a few times otherwise
     type=click.Choice(["small", "full"]),
     default="small",
     show_default=True,
-    help="Channels for equal images: few, or as published and in the first setting alone.",
+    help="Channels for equal images: few; or as published, in one setting of each kind of network.",
 )
 @click.option("--speed-sizes", default="64,256,1024", show_default=True, help="For speed; empty: none.")
 @click.option("--batches", default="1,8", show_default=True, help="For speed.")
@@ -64,14 +64,15 @@ def main(
                 "\n| peer | setting | size | difference | kernels | fell back |\n|---|---|---|---|---|---|"
             )
             for size in _numbers(sizes):
-                for options in SETTINGS[name] if width == "small" else SETTINGS[name][:1]:
+                for options in SETTINGS[name] if width == "small" else main_settings(name):
                     bad += not equal(subject(size, small=width == "small", **options), images)
             if _numbers(speed_sizes):
                 click.echo("\n| peer | setting | size | batch | plain | patched | ratio |")
                 click.echo("|---|---|---|---|---|---|---|")
             for size in _numbers(speed_sizes):
-                for batch in _numbers(batches):
-                    speed(subject(size, **SETTINGS[name][0]), batch, repeats)
+                for options in main_settings(name):
+                    for batch in _numbers(batches):
+                        speed(subject(size, **options), batch, repeats)
             made = subject(training_size, **SETTINGS[name][0])
             if training_steps and made.discriminator is not None:
                 bad += not training(made, training_steps)

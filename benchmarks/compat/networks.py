@@ -203,6 +203,14 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
 }
 
 
+def main_settings(peer: str) -> list[dict[str, Any]]:
+    """One setting of each kind of network that a codebase has: these are timed, and drawn at full width."""
+    named = [
+        each for each in SETTINGS[peer] if each["setting"] in ("StyleGAN3-T", "StyleGAN3-R", "StyleGAN2")
+    ]
+    return named or SETTINGS[peer][:1]
+
+
 def _narrow(size: int, small: bool, base: str = "channel_base", most: str = "channel_max") -> dict[str, int]:
     """Few channels; otherwise as many as the published networks of this size have (configuration F)."""
     return {base: SMALL * size, most: SMALL} if small else {base: min(64 * size, 32768)}

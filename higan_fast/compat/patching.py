@@ -47,8 +47,9 @@ def patch(
         check: ``"first_call"``: each layer and function is compared with its original once, from the same
             random numbers, and where it differs, the original is put back with a warning; ``"never"``: it
             is not.
-        gradients: who serves calls that record a gradient. ``"ours"``: on CPUs our references do, which have
-            derivatives of any order; on CUDA the originals. ``"original"``: the originals everywhere, bit for
+        gradients: who serves calls that record a gradient. ``"ours"``: on CPUs ours do, with
+            derivatives of any order (kernels for filters and 3×3 convolutions, torch's operators for the
+            rest); on CUDA the originals. ``"original"``: the originals everywhere, bit for
             bit: in float32 a leaky ReLU takes its other slope where rounding moves a value across 0, so that
             derivatives through ours differ by about the root of that rounding, 1e-4 to 1e-3.
 
