@@ -4,6 +4,7 @@ from higan_fast.ops import implementation, self_test
 from higan_fast.ops.adain import adain
 from higan_fast.ops.bias_act import bias_act
 from higan_fast.ops.conditional_batch_norm_act import conditional_batch_norm_act
+from higan_fast.ops.filtered_lrelu import filtered_lrelu
 from higan_fast.ops.finish_block import finish_block
 from higan_fast.ops.image_to_input import image_to_input
 from higan_fast.ops.layer_styles import layer_styles
@@ -34,6 +35,7 @@ __all__ = [
     "adain",
     "bias_act",
     "conditional_batch_norm_act",
+    "filtered_lrelu",
     "finish_block",
     "image_to_input",
     "layer_styles",

@@ -61,7 +61,7 @@ def upfirdn2d(
     check_image(x)
     if filter.ndim not in (1, 2):
         raise ValueError(f"filter: got shape {tuple(filter.shape)}, expected [k] or [kh, kw]")
-    sides = _four_sides(padding)
+    sides = four_sides(padding)
     size = _output_size(x, filter, up, down, sides)
     if min(size) < 1:
         raise ValueError(
@@ -78,7 +78,8 @@ def _output_size(x: Tensor, filter: Tensor, up: int, down: int, padding: Sequenc
     return height, width
 
 
-def _four_sides(padding: int | Sequence[int]) -> tuple[int, int, int, int]:
+def four_sides(padding: int | Sequence[int]) -> tuple[int, int, int, int]:
+    """Returns ``padding`` as left, right, top and bottom; raises ValueError if it is of another length."""
     sides = [padding] if isinstance(padding, int) else list(padding)
     if len(sides) == 1:
         sides = sides * 4
