@@ -1,17 +1,27 @@
-"""The README's example runs as it stands, with fewer samples."""
+"""The examples of README and docs run as they stand, with fewer samples; their links lead somewhere."""
 
+import ast
 import csv
 import re
 from pathlib import Path
 
+import pytest
 import torch
 
 from higan_fast.probing import verify
 from tests.compat.stand_ins import ada, shaken
 from tests.toy import toy
 
-README = Path(__file__).parent.parent / "README.md"
-EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+ROOT = Path(__file__).parent.parent
+PAGES = sorted(
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "csrc" / "README.md", *(ROOT / "docs").glob("*.md")]
+)
+
+
+def examples(page):
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+
+
 SMALLER = {
     "num=20_000": "num=256",
     "predictor, boundaries, out": "predictor, boundaries, num=2, num_null=2, out",
@@ -21,9 +31,9 @@ SMALLER = {
 
 
 def test_the_example(tmp_path, monkeypatch):
-    example, *_ = EXAMPLES
+    example, *_ = examples("docs/quickstart.md")
     for text, smaller in SMALLER.items():
-        assert example.count(text) == 1, f"README: expected {text!r} once"
+        assert example.count(text) == 1, f"quickstart.md: expected {text!r} once"
         example = example.replace(text, smaller)
     monkeypatch.chdir(tmp_path)
     names: dict = {}
@@ -36,8 +46,18 @@ def test_the_example(tmp_path, monkeypatch):
     assert list((tmp_path / "runs/scenes/verification").rglob("*.npz")), "the verification can go on, too"
 
 
+def test_what_readme_shows_is_of_the_quick_start():
+    short, long = (statements(examples(page)[0]) for page in ("README.md", "docs/quickstart.md"))
+    assert short and not (missing := [line for line in short if line not in long]), missing
+
+
+def statements(example):
+    return [ast.unparse(statement) for statement in ast.parse(example).body]
+
+
 def test_the_two_lines_that_patch():
-    _, example, *_ = EXAMPLES
+    _, example = examples("README.md")
+    assert example == examples("docs/compat.md")[0]
     names: dict = {"G": shaken(ada.Generator()), "z": torch.randn(2, 10), "torch": torch}
     exec(example, names)
     assert names["handle"].report().fallbacks == 0
@@ -45,7 +65,7 @@ def test_the_two_lines_that_patch():
 
 
 def test_the_example_of_an_op():
-    _, _, example, _ = EXAMPLES
+    (example,) = examples("docs/ops.md")
     torch.manual_seed(0)
     names: dict = {
         "x": torch.randn(2, 8, 4, 4),
@@ -59,7 +79,7 @@ def test_the_example_of_an_op():
 
 
 def test_the_example_of_an_experiment(boundaries, capsys):
-    *_, example = EXAMPLES
+    (example,) = examples("docs/cli.md")
     generator, predictor = toy()
     verification = verify(generator, predictor, boundaries, num=64, null="isotropic", progress=False)
     names: dict = {"generator": generator, "predictor": predictor, "boundaries": boundaries}
@@ -69,11 +89,30 @@ def test_the_example_of_an_experiment(boundaries, capsys):
 
 def test_every_speed_is_that_of_a_committed_row():
     rows = []
-    for path in (README.parent / "benchmarks" / "results").glob("*.csv"):
+    for path in (ROOT / "benchmarks" / "results").glob("*.csv"):
         rows += csv.DictReader(path.read_text().splitlines())
-    section = README.read_text().split("## How fast")[1].split("\n## ")[0]
+    section = (ROOT / "docs" / "speed.md").read_text()
     quoted = re.findall(r"^\|.*\| ([\d.]+) \| ([0-9a-f]{7}) \|$", section, re.MULTILINE)
     assert len(quoted) == 8
     for ratio, commit in quoted:
         found = [row for row in rows if row["commit"].startswith(commit) and row["ratio"] == ratio]
-        assert found, f"README: no row of {commit} has the ratio {ratio}"
+        assert found, f"speed.md: no row of {commit} has the ratio {ratio}"
+
+
+def anchors(page):
+    """As GitHub names headings: lower case, punctuation gone, spaces to hyphens."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith(("http:", "https:")):
+            continue
+        path, _, anchor = target.partition("#")
+        found = (page.parent / path).resolve() if path else page
+        assert found.exists(), f"{page.name}: {target} leads nowhere"
+        if anchor and found.suffix == ".md":
+            assert anchor in anchors(found), f"{page.name}: {target}: no heading is called so"
