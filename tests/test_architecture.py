@@ -52,7 +52,9 @@ MAY_KNOW = {
     "run_networks": {"run_settings", "checkpoints", "predictors", "generators", "probing", "environment"}
     | {*PROBE, *TOOLS},
     "run_folder": {"run_networks", "experiments", "probing", *PROBE} | TOOLS,
+    "explore": {"run_folder", "probing", *PROBE, "generators", "predictors"} | TOOLS,
     "cli": {
+        "explore",
         "run_folder",
         "run_settings",
         "report",

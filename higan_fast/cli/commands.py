@@ -12,6 +12,7 @@ import click
 from higan_fast.cli.directions import directions
 from higan_fast.cli.experiments import EXPERIMENTS
 from higan_fast.cli.experiments.command import check_printed, print_finding
+from higan_fast.cli.explore import explore
 from higan_fast.cli.labelling import export, fit
 from higan_fast.cli.manipulate import manipulate
 from higan_fast.cli.options import (
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 SECTIONS = {
     "Probing": ("demo", "probe", "sample", "fit", "verify", "layers", "methods", "dose", "report", "show"),
     "Experiments": sorted(f"{command.name}" for command in (directions, *EXPERIMENTS)),
-    "By hand": ("manipulate", "export"),
+    "By hand": ("explore", "manipulate", "export"),
 }
 
 
@@ -61,7 +62,7 @@ def main(debug: bool) -> None:
     keep_freed_memory()
 
 
-for command in (predictors, fit, export, directions, *EXPERIMENTS, manipulate):
+for command in (predictors, fit, export, directions, *EXPERIMENTS, explore, manipulate):
     main.add_command(command)
 
 

@@ -88,6 +88,32 @@ class Engine:
             advance(len(batch))
         return torch.cat(scores)
 
+    def activation(
+        self, codes: Tensor, layer: int, first: int = 0, activation: Activation | None = None
+    ) -> Activation:
+        """Runs the layers of codes ``[N, L, D]`` from ``first`` on, and returns what enters ``layer``.
+
+        Args:
+            activation: what enters ``first``; None: that of ``start``, with which ``first`` is 0.
+        """
+        with synthesis_in(self.generator, self.activation_dtype):
+            found = self.generator.start(len(codes)) if activation is None else activation
+            most = [self.generator.samples_at_once(index) for index in range(layer)]
+        for index in range(first, layer):
+            found = self._next(index, found, codes, most[index])
+        return found
+
+    def images_from(self, codes: Tensor, layer: int, activation: Activation | None) -> Tensor:
+        """Layer codes ``[N, L, D]`` → images ``[N, 3, R, R]``, from what enters ``layer``; None: all run."""
+        if activation is None:
+            return self.images(codes)
+        draw = partial(self._drawn_from, layer, activation, codes)
+        return torch.cat(self._in_parts(draw, slice(0, len(codes)), self.generator.samples_at_once(layer)))
+
+    def scores_of(self, images: Tensor) -> Tensor:
+        """Images ``[N, 3, R, R]`` → scores ``[N, S]``, in float32 at least."""
+        return self._score(images)
+
     def perturbed_scores(
         self,
         base: Tensor,

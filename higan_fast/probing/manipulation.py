@@ -74,7 +74,9 @@ def manipulate(
     codes = as_codes(codes, generator)
     boundaries = [boundary] if isinstance(boundary, Boundary) else list(boundary)
     chosen = parse_layers(layers, generator.num_layers)
-    moves = _moves(generator, boundaries, chosen, step_unit, truncation_psi, truncation_layers)  # [M, L, D]
+    moves = moves_along(
+        generator, boundaries, chosen, step_unit, truncation_psi, truncation_layers
+    )  # [M, L, D]
     return _images(generator, codes, moves.sum(dim=0), (chosen,), steps, batch_size)[:, 0]
 
 
@@ -114,7 +116,9 @@ def manipulate_each_layer(
     check_steps(steps)
     codes = as_codes(codes, generator)
     every = range(generator.num_layers)
-    (moves,) = _moves(generator, [boundary], every, step_unit, truncation_psi, truncation_layers)  # [L, D]
+    (moves,) = moves_along(
+        generator, [boundary], every, step_unit, truncation_psi, truncation_layers
+    )  # [L, D]
     return _images(generator, codes, moves, [(layer,) for layer in every], steps, batch_size)
 
 
@@ -160,7 +164,7 @@ def jitter(
     check_jitter(num, scale)
     codes = as_codes(codes, generator)
     chosen = parse_layers(layers, generator.num_layers)
-    (move,) = _moves(generator, [boundary], chosen, step_unit, truncation_psi, truncation_layers)
+    (move,) = moves_along(generator, [boundary], chosen, step_unit, truncation_psi, truncation_layers)
     _check_work(len(codes), batch_size)
     steps = torch.tensor(latents(seed, 0, len(codes), num, stream=JITTER)).double() * scale  # [N, num]
     moved = codes[:, None] + (steps[:, :, None, None].to(move.device) * move).to(codes)  # [N, num, L, D]
@@ -168,17 +172,29 @@ def jitter(
     return in_range(images).unflatten(0, (len(codes), num))
 
 
-def _moves(
+def moves_along(
     generator: Generator,
     boundaries: Sequence[Boundary],
     layers: Sequence[int],
-    unit: StepUnit,
-    psi: float | None,
-    truncated: int | None,
+    step_unit: StepUnit = "norm",
+    truncation_psi: float | None = None,
+    truncation_layers: int | None = None,
 ) -> Tensor:
-    """The displacement of the codes by a step of 1 along each boundary: float64 ``[M, L, D]``."""
-    check_choice("step_unit (--step-unit)", unit, STEP_UNITS)
-    drawn = drawn_as(boundaries, truncation_psi=psi, truncation_layers=truncated, seed=0, label="random")
+    """Returns what a step of 1 along each boundary adds to the layer codes: float64 ``[M, L, D]``.
+
+    Args:
+        layers: which move; the others get 0.
+        step_unit: as for ``manipulate``.
+        truncation_psi: as for ``manipulate``.
+        truncation_layers: as for ``manipulate``.
+
+    Raises:
+        ValueError: when a boundary does not fit the generator, or was fitted to samples of another one.
+    """
+    check_choice("step_unit (--step-unit)", step_unit, STEP_UNITS)
+    drawn = drawn_as(
+        boundaries, truncation_psi=truncation_psi, truncation_layers=truncation_layers, seed=0, label="random"
+    )
     for boundary in boundaries:
         boundary.check_moves_codes(generator)
     if any(boundary.origin for boundary in boundaries):
@@ -188,7 +204,7 @@ def _moves(
     truncation = (drawn.truncation_psi, drawn.truncation_layers)
     return torch.cat(
         [
-            displacements(generator, each.space, [each.per_step(unit)], 1.0, layers, *truncation)
+            displacements(generator, each.space, [each.per_step(step_unit)], 1.0, layers, *truncation)
             for each in boundaries
         ]
     )

@@ -1,0 +1,48 @@
+"""What is said of a run in which something is missing, stale or other."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from higan_fast.explore.facts import Facts
+from higan_fast.explore.sources import Given, OfRun
+from higan_fast.run_folder import RunFolder
+from tests.test_cli import run
+
+
+def test_what_is_stale_is_not_shown(explored, tmp_path):
+    other = shutil.copytree(explored, tmp_path / "other")
+    run("fit", other, "--chosen-num", 0.45, "--C", 1, "--quiet")
+    folder = RunFolder.open(other)
+    facts = Facts.of(folder)
+    assert facts.verification is None and facts.sweep is None and facts.attribution is not None
+    stale = [note for note in facts.notes if "is of other boundaries" in note]
+    assert ["verify" in stale[0], "dose" in stale[1]] == [True, True] and len(stale) == 2
+    described = facts.described(folder.samples)
+    assert {each["status"] for each in described["semantics"]} <= {"not verified", "no boundary"}
+    assert [heat["from"] for heat in described["heats"]] == ["layers"]
+
+
+def test_what_is_missing_is_said(explored, tmp_path):
+    other = shutil.copytree(explored, tmp_path / "other")
+    for name in ("verification.npz", "sweep.npz", "attribution.npz"):
+        (other / name).unlink()
+    notes = Facts.of(RunFolder.open(other)).notes
+    assert ["verify" in notes[0], "layers" in notes[1], "dose" in notes[2]] == [True] * 3 and len(notes) == 3
+
+
+def test_samples_are_read_one_by_one(explored):
+    samples = RunFolder.open(explored).samples
+    source = OfRun(samples)
+    assert len(source) == 128 and np.array_equal(source.codes(100), samples.codes[100])
+
+
+def test_codes_of_another_network_are_refused(explored):
+    folder = RunFolder.open(explored)
+    given = Given(folder.samples.codes[:2], ["a", "b"], folder.generator)
+    assert len(given) == 2 and np.array_equal(given.codes(1), folder.samples.codes[1])
+    with pytest.raises(ValueError, match=r"codes: got shape \(2, 5, 8\), expected \[N, 6, 8\]"):
+        Given(folder.samples.codes[:2, :5], None, folder.generator)
+    with pytest.raises(ValueError, match="got 1 for 2 codes"):
+        Given(folder.samples.codes[:2], ["a"], folder.generator)
