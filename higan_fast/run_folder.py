@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from higan_fast.boundaries.boundary import fingerprint_of
-from higan_fast.experiments import Finding, Results
+from higan_fast.experiments import ORDER, Finding, Results
 from higan_fast.files import DamagedError
 from higan_fast.fingerprint import first_difference
 from higan_fast.probing import Attribution, Boundaries, Comparison, Directions, Sweep, Verification
@@ -157,8 +157,13 @@ class RunFolder(RunNetworks):
 
     @property
     def finding_files(self) -> list[Path]:
-        """The files of the findings of experiments."""
-        return sorted((self.path / "experiments").glob("*.json"))
+        """The files of the findings of experiments, in the order of ``experiments.ORDER``."""
+
+        def place(file: Path) -> tuple[int, str]:
+            name = file.name.partition(".")[0]
+            return ORDER.index(name) if name in ORDER else len(ORDER), file.name
+
+        return sorted((self.path / "experiments").glob("*.json"), key=place)
 
     def finding(self, file: Path) -> Finding:
         """The finding of an experiment, which must be of what is in the folder.
@@ -172,7 +177,23 @@ class RunFolder(RunNetworks):
         of = [part for name, part in known.items() if name in found.made_from]
         stage = found.experiment.replace("-", " ", 1) + (f" (of {found.of})" if found.of else "")
         self._check_made_from(file, dict(found.made_from), self.origin(of), stage)
+        for place, origin in found.made_from_others.items():
+            self._check_other_run(file, Path(place), origin, stage)
         return found
+
+    @staticmethod
+    def _check_other_run(file: Path, other: Path, origin: Mapping[str, Any], stage: str) -> None:
+        """Raises ValueError where another run that a finding is of has changed, and not where it is gone."""
+        if not other.exists():
+            return
+        of = [name for name in ("boundaries", "verification") if name in origin]
+        reason = "has changed since"
+        try:
+            if RunFolder.open(other, device="cpu").origin(of) == dict(origin):
+                return
+        except (OSError, ValueError) as error:
+            reason = f"cannot be read any more ({error})"
+        raise ValueError(f"{file}: compares with {other}, which {reason}; run higan-fast {stage} RUN {other}")
 
     def results(self) -> tuple[Results, list[str]]:
         """What stages and experiments found, and why some of it is left out: it is of something else.

@@ -7,7 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from higan_fast.cli.experiments import EXPERIMENTS
+from higan_fast.experiments import ORDER, Finding
 from higan_fast.probing import Verification
+from higan_fast.run_folder import RunFolder
 from higan_fast.scenes.factors import SEMANTICS
 from tests.report.page import Page
 from tests.test_cli import files, run
@@ -27,7 +30,7 @@ def made(files, tmp_path_factory):
     )  # fmt: skip
     found = Verification.load(out / "verification.npz")
     replace(found, beats_null=np.ones_like(found.beats_null)).save(out / "verification.npz")
-    return out, run("hierarchy", out, "--num", 16)
+    return out, run("hierarchy", out, "--num", 48)
 
 
 @pytest.fixture
@@ -40,21 +43,21 @@ def test_it_writes_prints_and_keeps(made, out):
     folder, printed = out / "experiments", made[1].stdout
     assert sorted(path.suffix for path in folder.glob("hierarchy.*")) == [".csv", ".json", ".png", ".svg"]
     assert printed.startswith("Which layers decide which level") and "written: " in made[1].stderr
-    again = run("hierarchy", out, "--num", 16)
+    again = run("hierarchy", out, "--num", 48)
     assert again.stdout == printed and "images/s" not in again.stderr, "what was measured is kept"
     assert (
-        run("hierarchy", out, "--num", 16, "--csv", "--quiet").stdout
+        run("hierarchy", out, "--num", 48, "--csv", "--quiet").stdout
         == (folder / "hierarchy.csv").read_text()
     )
-    as_json = json.loads(run("hierarchy", out, "--num", 16, "--json", "--quiet").stdout)
-    assert as_json["images"] > 16 and as_json["made_from"]["boundaries"]
+    as_json = json.loads(run("hierarchy", out, "--num", 48, "--json", "--quiet").stdout)
+    assert as_json["images"] > 48 and as_json["made_from"]["boundaries"]
     assert "got both" in run("hierarchy", out, "--json", "--csv", code=2).output
 
 
 def test_a_smaller_finding_says_what_it_replaces(out):
-    assert "replaces" not in run("hierarchy", out, "--num", 16).stderr
-    assert "it replaces one of " in run("hierarchy", out, "--num", 4).stderr
-    assert "replaces" not in run("hierarchy", out, "--num", 16).stderr
+    assert "replaces" not in run("hierarchy", out, "--num", 48).stderr
+    assert "it replaces one of " in run("hierarchy", out, "--num", 24).stderr
+    assert "replaces" not in run("hierarchy", out, "--num", 48).stderr
 
 
 def test_show_inspect_and_the_report_know_it(made, out):
@@ -94,7 +97,7 @@ def test_a_finding_of_another_verification_is_not_served(out):
 
 
 def test_four_semantics_are_too_few_to_rank(out):
-    failed = run("ablate", "ranking", out, "--num", 4, code=1)
+    failed = run("ablate", "ranking", out, "--num", 24, code=1)
     assert "got 4 semantics with a boundary, expected at least 5 to rank" in failed.output
     assert "got 0.0, expected a positive number" in run("ablate", "ranking", out, "--step", 0, code=1).output
 
@@ -171,12 +174,32 @@ def test_runs_side_by_side(made, out, tmp_path):
     assert "images/s" not in run("compare", out, tmp_path / "other", "--num", 24).stderr
     assert "compare" in json.loads(run("inspect", out, "--json").stdout)["experiments"]["names"]
     assert "expected at least two different ones" in run("compare", out, out, code=2).output
+    run("verify", tmp_path / "other", "--exhaustive", "--max-samples", 5, "--num-null", 4)
+    shown = run("show", out)
+    assert "other, which has changed since; run higan-fast compare RUN" in shown.stderr
+    assert "What differs" not in shown.stdout
+    shutil.rmtree(tmp_path / "other")
+    assert "What differs between run and other" in run("show", out).stdout, "nothing says that it changed"
+
+
+def test_findings_stand_in_the_order_of_the_help(out):
+    commands = dict.fromkeys(name.partition("-")[0] for name in ORDER)
+    assert tuple(commands) == tuple(command.name for command in EXPERIMENTS)
+    for name in ("compare.json", "mix.json", "transition.b.json", "ablate-space.json", "others.json"):
+        (out / "experiments" / name).touch()
+    found = [file.name for file in RunFolder.open(out).finding_files]
+    assert found == ["hierarchy.json", "transition.b.json", "mix.json", "ablate-space.json", "compare.json",
+                     "others.json"]  # fmt: skip
 
 
 def test_mix(out):
-    options = ("--num", 8, "--layers", "1", "--samples", "3,5,9", "--sources", 1)
+    options = ("--num", 24, "--layers", "1", "--samples", "9,5,3", "--sources", 1)
     printed = run("mix", out, *options, "--out", out / "grid.webp")
     assert printed.stdout.startswith("What mixing layer codes changes")
     assert (out / "experiments/mix/grid.png").is_file() and (out / "grid.webp").is_file()
+    (shows,) = Finding.load(out / "experiments" / "mix.json").pictures.values()
+    assert "codes of sources on layer 1; " in shows
+    run("mix", out, *options[:-3], "3,5,9", "--sources", 1, "--out", out / "other.webp")
+    assert (out / "grid.webp").read_bytes() != (out / "other.webp").read_bytes(), "the first is the source"
     assert run("mix", out, *options).stdout == printed.stdout
     assert "--layers, --group: got both" in run("mix", out, *options, "--group", "top", code=1).output

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from higan_fast.cli.directions import directions
 from higan_fast.cli.experiments import EXPERIMENTS
 from higan_fast.cli.experiments.command import check_printed, print_finding
 from higan_fast.cli.explore import explore
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
 
 SECTIONS = {
     "Probing": ("demo", "probe", "sample", "fit", "verify", "layers", "methods", "dose", "report", "show"),
-    "Experiments": sorted(f"{command.name}" for command in (directions, *EXPERIMENTS)),
+    "Experiments": tuple(f"{command.name}" for command in EXPERIMENTS),
     "By hand": ("explore", "manipulate", "export"),
 }
 
@@ -62,7 +61,7 @@ def main(debug: bool) -> None:
     keep_freed_memory()
 
 
-for command in (predictors, fit, export, directions, *EXPERIMENTS, explore, manipulate):
+for command in (predictors, fit, export, *EXPERIMENTS, explore, manipulate):
     main.add_command(command)
 
 

@@ -1,4 +1,9 @@
-"""What ``higan-fast dose`` leaves in a run folder: figures, curves, and a sample along each boundary."""
+"""What ``higan-fast dose`` leaves in a run folder: figures, curves, and a sample along each boundary.
+
+A sweep is no ``Finding``, which what experiments find is. It is a stage: ``probe`` and ``demo`` make one,
+``manipulate`` reads curves and steps of it again, and the report draws it with marks that say what they are.
+A Finding would hold the same figures a second time, and nothing here would go.
+"""
 
 from __future__ import annotations
 

@@ -171,7 +171,7 @@ def export(
     check_folder(images)
     folder = RunFolder.open(run, **places)
     there = len(folder.samples)
-    chosen = list(range(min(num, there))) if samples is None else indices("--samples", samples)
+    chosen = list(range(min(num, there))) if samples is None else sorted(indices("--samples", samples))
     if chosen[-1] >= there:
         raise ValueError(f"--samples: got {chosen[-1]}, and {run} has the samples 0 to {there - 1}")
     files = _write_images(folder, images, chosen, quiet)

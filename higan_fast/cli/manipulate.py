@@ -77,7 +77,7 @@ def manipulate(
         mode=mode,
         steps=None if steps is None else numbers("--steps", steps),
         num=8 if num is None else num,
-        chosen=None if samples is None else indices("--samples", samples),
+        chosen=None if samples is None else sorted(indices("--samples", samples)),
         variants=variants,
         picture=out,
         **options,

@@ -127,20 +127,20 @@ def option(*names: str, **settings: Any) -> Command:
 
 
 def indices(option: str, text: str) -> list[int]:
-    """``"3,17,20-22"`` → ``[3, 17, 20, 21, 22]``, sorted, each once.
+    """``"17,3,20-22"`` → ``[17, 3, 20, 21, 22]``, in the order given, each once.
 
     Raises:
         click.UsageError: when the text cannot be read.
     """
     if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", text.replace(" ", "")):
         raise click.UsageError(f"{option}: got {text!r}, expected indices with commas, such as 3,17 or 0-3,8")
-    found: set[int] = set()
+    found: dict[int, None] = {}  # in order
     for part in text.replace(" ", "").split(","):
         first, _, last = part.partition("-")
-        found.update(range(int(first), int(last or first) + 1))
+        found |= dict.fromkeys(range(int(first), int(last or first) + 1))
     if not found:
         raise click.UsageError(f"{option}: got {text!r}, which runs backwards; expected such as 0-3")
-    return sorted(found)
+    return list(found)
 
 
 def numbers(option: str, text: str) -> list[float]:

@@ -20,7 +20,15 @@ from higan_fast.experiments.results import Results
 from higan_fast.experiments.subject import Subject, Walk
 from higan_fast.experiments.transition import transition
 
+# Of commands, and of sections of the report, where those of other experiments come last.
+ORDER = (
+    *("hierarchy", "transition", "mix"),
+    *("ablate-layers", "ablate-ranking", "ablate-samples", "ablate-space"),
+    *("directions", "correlate", "falsify", "calibrate", "compare"),
+)
+
 __all__ = [
+    "ORDER",
     "Finding",
     "Results",
     "Subject",

@@ -9,6 +9,7 @@ from higan_fast.boundaries.boundary import Boundary
 from higan_fast.checks import check_confidence, check_count
 from higan_fast.experiments.drawing import SOFT, canvas, dumbbells
 from higan_fast.experiments.finding import Finding
+from higan_fast.experiments.given import checked
 from higan_fast.experiments.paired import Changes, Paired, difference_in_words, told_apart
 from higan_fast.experiments.subject import Subject
 from higan_fast.probing.layers import parse_layers
@@ -31,6 +32,7 @@ PANELS = (
 )
 
 
+@checked
 def ablate_layers(
     subject: Subject,
     boundaries: Mapping[str, Boundary],
@@ -96,7 +98,7 @@ def ablate_layers(
     return Finding(
         experiment="ablate-layers",
         title="Own layers against all layers",
-        sentences=_sentences(together, single, names, left),
+        sentences=[*_sentences(together, single, names, left), *walk.too_wide(names, confidence)],
         limits=(
             "Own layers are those that were found to act, each alone: one that acts too little to be "
             "found, or only together with others, is not among them.",

@@ -12,11 +12,14 @@ from higan_fast.boundaries.fitting import fit_boundaries
 from higan_fast.checks import check_confidence, check_count, check_number
 from higan_fast.experiments.drawing import LEVEL_COLORS, LINE, SOFT, canvas
 from higan_fast.experiments.finding import Finding, Row, plain, with_interval
+from higan_fast.experiments.given import checked
+from higan_fast.experiments.intervals import interval
 from higan_fast.experiments.refits import fitted_like
-from higan_fast.experiments.subject import Subject, Walk, interval
+from higan_fast.experiments.subject import Subject, Walk
 from higan_fast.probing.sweep_scores import Curve
 from higan_fast.sampling.samples import Samples
 from higan_fast.statistics.ranks import LEAST, RankCorrelation, rank_correlation
+from higan_fast.statistics.student import DISTINCT
 from higan_fast.tables import Table, shown
 from higan_fast.wording import listing
 
@@ -31,6 +34,7 @@ CORRELATIONS = {
 }
 
 
+@checked
 def ablate_ranking(
     subject: Subject,
     samples: Samples,
@@ -50,14 +54,14 @@ def ablate_ranking(
         subject: the networks that were probed.
         samples: to which the SVMs are fitted.
         boundaries: those of the run, which say how large the two sides are.
-        num: fresh samples; each takes two images for every semantic.
+        num: fresh samples, at least 24; each takes two images for every semantic.
         step: how far, in length, as HiGAN's.
         confidence: of each interval of an effect, and of all rank correlations together.
 
     Raises:
         ValueError: when an argument is out of range, or fewer than five semantics have a boundary.
     """
-    check_count("num (--num)", num, 2)
+    check_count("num (--num)", num, DISTINCT)
     check_number("step (--step)", step, "a positive number", above=0)
     check_confidence(confidence)
     with warnings.catch_warnings(action="ignore"):  # of solvers: the rows say which did not converge
@@ -86,7 +90,7 @@ def ablate_ranking(
     return Finding(
         experiment="ablate-ranking",
         title="Does accuracy tell what can be moved?",
-        sentences=_sentences(rows, found, level),
+        sentences=[*_sentences(rows, found, level), *walk.too_wide(names, confidence)],
         limits=(
             f"With {len(rows)} semantics a |τ| below {shown(found['effect'].least, '.2f')} cannot be told "
             "from 0, so that undecided does not mean that there is nothing. The intervals take them for a "
@@ -147,7 +151,7 @@ def _sentences(rows: list[dict[str, Any]], found: dict[str, RankCorrelation], le
                 f"{with_interval(row, 'effect_in_deviations')} ({row['semantic']})"
                 for row in (ordered[0], ordered[-1])
             )
-            sentences.append(f"The effects of the {len(chosen)} with {words} go from {ends} SD.")
+            sentences.append(f"The estimated effects of the {len(chosen)} with {words} go from {ends} SD.")
     nothing = [row["semantic"] for row in rows if row["accuracy"] >= ACCURATE and not (row["low"] or 0) > 0]
     if nothing:
         sentences.append(f"Well separated, and not surely moved at all: {listing(nothing)}.")

@@ -18,8 +18,10 @@ from higan_fast.boundaries.sides import MIN_PER_SIDE
 from higan_fast.checks import check_confidence, check_count, check_number
 from higan_fast.experiments.drawing import INK, LEVEL_COLORS, SOFT, canvas
 from higan_fast.experiments.finding import Finding, plain
+from higan_fast.experiments.given import checked
+from higan_fast.experiments.intervals import interval
 from higan_fast.experiments.refits import fitted_like
-from higan_fast.experiments.subject import Subject, interval
+from higan_fast.experiments.subject import Subject
 from higan_fast.probing.comparison_figures import cosine_of
 from higan_fast.probing.sweep_scores import Curve
 from higan_fast.progress import progress as show_progress
@@ -44,6 +46,7 @@ class Refits(NamedTuple):
     fits: tuple[Mapping[str, Boundary], ...]
 
 
+@checked
 def ablate_samples(
     subject: Subject,
     samples: Samples,
@@ -113,12 +116,15 @@ def ablate_samples(
     return Finding(
         experiment="ablate-samples",
         title="How many samples does a boundary need?",
-        sentences=_sentences(fitted, names, rows, single, together, enough),
+        sentences=[
+            *_sentences(fitted, names, rows, single, together, enough),
+            *walk.too_wide(names, confidence),
+        ],
         limits=(
-            "The intervals are of these boundaries on all codes. Other parts of the samples would give other "
-            f"boundaries, of which {refits} refits show a little; to all samples there is one.",
-            "A part belongs to all samples, so that its cosine to the boundary of these nears 1 as it grows; "
-            "that between refits, which share none, need not.",
+            "The intervals are of these boundaries, over all codes. Those of other samples would differ: "
+            "refits of one size show by how much, where there are several; of all samples there is one.",
+            "A part of the samples is among all of them, so that its boundary nears theirs as it grows; two "
+            "refits share no sample, and need not come as near to each other.",
             "What more samples than these would add is not measured.",
         ),
         table=_table(rows, len(names), num, walk.images, about),
@@ -295,7 +301,7 @@ def _table(
             "cosine to all",
             "between refits",
             "effect in SD",
-            "less that of all",
+            "minus that of all",
         ),
         lines,
     )

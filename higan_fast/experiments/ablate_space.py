@@ -14,6 +14,7 @@ from higan_fast.boundaries.methods import Method
 from higan_fast.checks import check_confidence, check_count, check_number
 from higan_fast.experiments.drawing import SOFT, canvas, dumbbells
 from higan_fast.experiments.finding import Finding, plain
+from higan_fast.experiments.given import checked
 from higan_fast.experiments.paired import Changes, Paired, difference_in_words, told_apart
 from higan_fast.experiments.refits import fitted_like
 from higan_fast.experiments.subject import Subject
@@ -37,6 +38,7 @@ PANELS = (
 )
 
 
+@checked
 def ablate_space(
     subject: Subject,
     samples: Samples,
@@ -46,7 +48,7 @@ def ablate_space(
     C: float | None = None,  # noqa: N803 (the field's name for it)
     num: int = 64,
     step: float = 2.0,
-    num_gradients: int = 128,
+    num_gradients: int = 64,
     confidence: float = 0.99,
 ) -> Finding:
     """Fits boundaries in z, in w and in the code of each layer, and moves the same fresh samples along each.
@@ -64,7 +66,7 @@ def ablate_space(
         C: as for ``fit_boundaries``.
         num: fresh samples, at least 24; each takes two images for every space and semantic.
         step: how far, in standard deviations of the codes along each normal.
-        num_gradients: as for ``fit_boundaries``.
+        num_gradients: as for ``fit_boundaries``; each takes one for every space and semantic.
         confidence: of all intervals of differences together; half of what may fail is for the means over
             the semantics.
 
@@ -98,7 +100,10 @@ def ablate_space(
     return Finding(
         experiment="ablate-space",
         title="z, w or W+",
-        sentences=_sentences(together, single, spaces, names, rows, step, same),
+        sentences=[
+            *_sentences(together, single, spaces, names, rows, step, same),
+            *walks[0].too_wide(names, confidence),
+        ],
         limits=(
             f"Equal steps are {step:g} standard deviations of the codes along each normal; by another "
             "measure, such as how much the image changes, they would not be equal.",
@@ -225,8 +230,8 @@ def _table(rows: Sequence[Mapping[str, Any]], num: int, images: int, step: float
     return Table(
         f"One step of {step:g} SD of the codes in each space, {num} fresh samples ({images:,} images); all "
         f"intervals of differences from w hold together at {confidence:.4g}",
-        ("semantic", "space", "accuracy", "target effect", "less that in w", "off target", "less that in w",
-         "off target per SD of target", "less that in w"),
+        ("semantic", "space", "accuracy", "target effect", "minus that in w", "off target", "minus that in w",
+         "off target per SD of target", "minus that in w"),
         lines,
     )  # fmt: skip
 

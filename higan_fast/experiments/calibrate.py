@@ -237,12 +237,12 @@ def _curve(scorer: str, records: Sequence[Record]) -> list[dict[str, Any]]:
 
 
 def _share(name: str, count: int, num: int) -> dict[str, float | None]:
-    low, high = proportion_interval(count / num, num) if num else (None, None)
+    low, high = proportion_interval(count / num, num, 1 - LEVEL) if num else (None, None)
     return {name: count / num if num else None, f"{name}_low": low, f"{name}_high": high}
 
 
 def _percent(row: Mapping[str, Any], name: str) -> str:
-    """``"0.3 % [0.1, 0.9]"``, an exact interval at 95 %."""
+    """``"0.3 % [0.1, 0.9]"``, an exact interval at the confidence of the probes."""
     if row[name] is None:
         return "–"
     return f"{100 * row[name]:.3g} % [{100 * row[f'{name}_low']:.2g}, {100 * row[f'{name}_high']:.3g}]"
@@ -255,8 +255,9 @@ def _sentences(scorer: Scorer, rows: list[dict[str, Any]], curves: list[dict[str
     )
     nothing = [of[f"effect shown, boundary {words}"] for words in NOTHING.values()]
     cases, claimed = sum(row["cases"] for row in nothing), sum(row["claims"] for row in nothing)
+    probes = f"{shown['probes']:,} probe{'s' * (shown['probes'] != 1)}"
     text = [
-        f"With {READERS[scorer]}, {shown['probes']:,} probes: {_percent(shown, 'erring')} claimed an effect "
+        f"With {READERS[scorer]}, {probes}: {_percent(shown, 'erring')} claimed an effect "
         f"that is not there, and {_percent(top, 'erring')} named a wrong top layer; the level is "
         f"{100 * LEVEL:g} % of probes for both together. Of {cases:,} boundaries of nothing {claimed:,} "
         f"{'was' if claimed == 1 else 'were'} shown.",
@@ -297,7 +298,10 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
         f"Claims of simulated probes against the truth; stated level {100 * LEVEL:g} % of probes",
         head,
         cells,
-        ("In brackets: exact intervals at 95 %. Intervals of effects are counted one by one.",),
+        (
+            f"In brackets: exact intervals of shares, at {100 * (1 - LEVEL):g} % as those of effects, which "
+            "count one by one.",
+        ),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,7 +14,9 @@ from higan_fast.boundaries.boundary import Boundary
 from higan_fast.checks import check_confidence, check_count
 from higan_fast.experiments.drawing import SOFT, canvas, cells, dumbbells
 from higan_fast.experiments.finding import Finding, plain
-from higan_fast.experiments.subject import Subject, Walk, interval
+from higan_fast.experiments.given import EXPECTED, Expected, check_given
+from higan_fast.experiments.intervals import interval
+from higan_fast.experiments.subject import Subject, Walk
 from higan_fast.probing.results import Verification
 from higan_fast.probing.sweep_scores import Curve
 from higan_fast.statistics.comparison import Differences
@@ -36,12 +38,20 @@ DRAWN_BY = ("generator", "seed", "truncation_psi", "truncation_layers", "label")
 
 @dataclass(frozen=True)
 class Probe:
-    """A run that is compared: what it is called, its networks, its boundaries and their verification."""
+    """A run that is compared: what it is called, its networks, its boundaries and their verification.
+
+    Raises:
+        TypeError: when it is made of anything else.
+    """
 
     name: str
     subject: Subject
     boundaries: Mapping[str, Boundary]
     verification: Verification
+
+    def __post_init__(self) -> None:
+        for each in fields(self)[1:]:
+            check_given(each.name, getattr(self, each.name), EXPECTED[str(each.type)])
 
 
 class Own(NamedTuple):
@@ -84,6 +94,7 @@ def compare(probes: Sequence[Probe], *, num: int = 192, confidence: float = 0.99
     Raises:
         ValueError: when an argument is out of range, or no semantic is verified in all of them.
     """
+    check_given("probes", probes, Expected("a list of compare.Probe", Sequence, Probe))
     check_count("num (--num)", num, DISTINCT)
     check_confidence(confidence)
     if len(probes) < 2:
@@ -100,12 +111,13 @@ def compare(probes: Sequence[Probe], *, num: int = 192, confidence: float = 0.99
         )
         raise ValueError(f"compare: no semantic is verified in all runs, so that nothing compares ({each})")
     step, unit = float(first.verification.settings["step"]), first.verification.settings["step_unit"]
-    found = []
+    found, wide = [], []
     for probe in probes:
         curves = [Curve(probe.boundaries[name]) for name in names]
         doing = f"moving samples of {probe.name}"
         walk = probe.subject.walk(curves, (step, -step), num=num, step_unit=unit, doing=doing)
         found.append(Own.of(walk, names))
+        wide += [f"{probe.name}: {text}" for text in walk.too_wide(names, confidence)]
     level = (1 - confidence) / QUESTIONS
     single = level / (len(probes) - 1) / len(names)
     depths = [_depths(probe.verification, names) for probe in probes]
@@ -119,7 +131,7 @@ def compare(probes: Sequence[Probe], *, num: int = 192, confidence: float = 0.99
     return Finding(
         experiment="compare",
         title=f"What differs between {listing([probe.name for probe in probes])}",
-        sentences=sentences,
+        sentences=[*sentences, *dict.fromkeys(wide)],
         limits=(
             "An effect is in standard deviations of its own score: a noisier scorer shows smaller ones.",
             "A step of the same length may be far in one network, and near in another; verify the first run "
@@ -229,7 +241,7 @@ def _sentences(
         mean, largest = float(np.abs(places[known]).mean()), float(places[most])
         sentences.append(
             f"The mean layers of {len(known)} of them differ by {shown(mean, '.2f')} of the network's depth, "
-            f"on average; most that of {names[most]} ({shown(largest, '+.2f')})."
+            f"on average; the largest estimate is that of {names[most]} ({shown(largest, '+.2f')})."
         )
     else:
         sentences.append(f"{against}: no semantic has layers in both that were found to act alone.")

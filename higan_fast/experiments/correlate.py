@@ -15,8 +15,10 @@ from higan_fast.checks import check_confidence, check_count
 from higan_fast.experiments.drawing import INK, SOFT, canvas, cells, dumbbells
 from higan_fast.experiments.entanglement import REASONS, Entanglement
 from higan_fast.experiments.finding import Finding, plain
+from higan_fast.experiments.given import checked
+from higan_fast.experiments.intervals import interval
 from higan_fast.experiments.paired import Changes, Paired
-from higan_fast.experiments.subject import Subject, Walk, interval
+from higan_fast.experiments.subject import Subject, Walk
 from higan_fast.probing.results import Verification
 from higan_fast.probing.side_effects import side_effects
 from higan_fast.probing.sweep_scores import Curve
@@ -33,6 +35,7 @@ Pair = tuple[str, str]
 MOST_PAIRS = 6  # freed where none are chosen
 
 
+@checked
 def correlate(
     subject: Subject,
     samples: Samples,
@@ -68,7 +71,7 @@ def correlate(
         raise ValueError(f"correlate: got {len(names)} verified boundary, expected at least two")
     found = Entanglement.of(samples, boundaries, verification, confidence)
     chosen, freed = _freed(boundaries, verification, pairs)
-    rows, of_pairs, images = found.rows(), [], 0
+    rows, of_pairs, images, wide = found.rows(), [], 0, []
     settings: dict[str, Any] = {"num": num, "confidence": confidence, "num_samples": len(samples)}
     step = float(verification.settings["step"])
     if chosen:
@@ -76,7 +79,7 @@ def correlate(
         first = list(dict.fromkeys(name for name, _ in chosen))
         curves = [Curve(boundaries[name]) for name in first] + [Curve(each) for each in freed]
         walk = subject.walk(curves, (step, -step), num=num, step_unit=unit, doing="moving freed boundaries")
-        images = walk.images
+        images, wide = walk.images, walk.too_wide(list(dict.fromkeys(sum(chosen, ()))), confidence)
         settings |= walk.settings
         places = [
             (first.index(name), len(first) + place) for place, (name, _) in enumerate(chosen)
@@ -90,7 +93,7 @@ def correlate(
     return Finding(
         experiment="correlate",
         title="What is entangled, and what goes with it",
-        sentences=(*_of_all(found, confidence), *map(_of_pair, of_pairs)),
+        sentences=(*_of_all(found, confidence), *map(_of_pair, of_pairs), *wide),
         limits=(
             "Scores or normals that go together need not be the cause: a boundary may move both semantics "
             "by a third thing, which no score reads.",
@@ -207,7 +210,7 @@ def _of_all(found: Entanglement, confidence: float) -> list[str]:
     sizes = np.abs(found.effect[tuple(sure.T)])
     row, column = sure[int(np.argmax(sizes))]
     sentences[0] = (
-        f"{sentences[0][:-1]}; the largest: {found.names[row]} moves {found.names[column]} by "
+        f"{sentences[0][:-1]}; the largest estimate: {found.names[row]} moves {found.names[column]} by "
         f"{shown(float(found.effect[row, column]), '+.2f')} SD."
     )
     count = Counter(found.reason(*pair) for pair in sure.tolist())

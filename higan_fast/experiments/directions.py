@@ -10,6 +10,7 @@ import numpy as np
 
 from higan_fast.experiments.drawing import canvas, cells
 from higan_fast.experiments.finding import Finding
+from higan_fast.experiments.given import checked
 from higan_fast.probing.directions_results import STYLE_LAYERS, Directions
 from higan_fast.probing.null import IN_WORDS, kinds_of
 from higan_fast.statistics.effects import in_deviations
@@ -30,6 +31,7 @@ SOURCES = {
 }
 
 
+@checked
 def directions(results: Sequence[Directions]) -> Finding:
     """What ``verify_directions`` and ``verify_channels`` found, together.
 

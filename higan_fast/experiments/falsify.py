@@ -14,6 +14,7 @@ from higan_fast.boundaries.origin import drawn_as
 from higan_fast.checks import check_confidence, check_count
 from higan_fast.experiments.drawing import DOWN, LINE, SOFT, UP, canvas
 from higan_fast.experiments.finding import Finding, plain
+from higan_fast.experiments.given import checked
 from higan_fast.experiments.sabotage import Sabotaged
 from higan_fast.experiments.subject import Subject, Walk
 from higan_fast.generators.base import Generator
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 SURVIVES = 0.5
 GO, STAY, MAY = "must go", "must stay", "may stay"
 INTACT, SHUFFLED, PERMUTED, SWAPPED = "nothing", "scores shuffled", "top layer permuted", "codes swapped"
+SCRAMBLED = "its output channels permuted"
 
 
 class Claim(NamedTuple):
@@ -66,6 +68,7 @@ class Nothing(NamedTuple):
     method: str
 
 
+@checked
 def falsify(
     subject: Subject,
     samples: Samples,
@@ -81,9 +84,11 @@ def falsify(
 
     Shuffled scores: boundaries are fitted to shuffled scores of the samples, and verified; none may be shown.
     A permuted layer: the weights by which the top layer of a boundary reads its code are permuted; the effect
-    of that layer must go. Swapped codes: the top layer trades codes with the layer that moves the semantic
-    least; the effect must go from the one and follow to the other. What is measured without a sabotage says
-    which claims are found again on so few samples.
+    of that layer must go. Permuted channels: what the top layer hands on has its channels in another order,
+    as if the output channels of its convolution were permuted; the effect must go too. Swapped codes: the top
+    layer trades codes with the layer that moves the semantic least; the effect must go from the one and
+    follow to the other. What is measured without a sabotage says which claims are found again on so few
+    samples.
 
     Args:
         subject: the networks that were probed; they stay as they are.
@@ -93,7 +98,7 @@ def falsify(
         num: fresh samples for each sabotage of a layer.
         max_samples: at most so many to verify boundaries of shuffled scores.
         num_null: random directions of each kind for that.
-        confidence: of that verification.
+        confidence: of that verification, and of the shares that survive.
 
     Raises:
         ValueError: when an argument is out of range, or no effect is shown.
@@ -119,7 +124,7 @@ def falsify(
         settings = walked.settings
     rows = [*(row for row in rows if row["sabotage"] == INTACT), *nothing.rows,
             *(row for row in rows if row["sabotage"] != INTACT)]  # fmt: skip
-    counts = _counts(rows)
+    counts = _counts(rows, confidence)
     return Finding(
         experiment="falsify",
         title="Do claims survive where they must not?",
@@ -131,7 +136,7 @@ def falsify(
             "random direction; other layers do as before, so that an effect of all layers may stay.",
             "It breaks scores, weights and codes; it says nothing of what the predictor mistakes.",
         ),
-        table=_table(counts, num),
+        table=_table(counts, num, confidence),
         rows=rows,
         images=images,
         settings={
@@ -226,6 +231,9 @@ def _sabotages(
         broken = [claim(PERMUTED, "effect of all layers", name, layer, None, MAY) for name in members]
         broken += [claim(PERMUTED, "effect of its top layer", name, layer, layer, GO) for name in members]
         yield f"layer {layer} permuted", Sabotaged.permuted(generator, layer), broken
+        if layer < generator.num_layers - 1:  # behind the last one nothing reads channels
+            gone = [claim(SCRAMBLED, "effect of its top layer", name, layer, layer, GO) for name in members]
+            yield f"channels of layer {layer} permuted", Sabotaged.scrambled(generator, layer), gone
         traded = [claim(SWAPPED, "effect of its top layer", name, layer, layer, GO) for name in members]
         traded += [claim(SWAPPED, "effect of the other layer", name, layer, other, STAY) for name in members]
         yield (
@@ -297,13 +305,13 @@ def _of_it(generator: Generator, boundary: Boundary) -> Boundary:
     )
 
 
-def _counts(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """How many claims of each kind survived, with an exact interval at 95 %."""
+def _counts(rows: Sequence[Mapping[str, Any]], confidence: float) -> list[dict[str, Any]]:
+    """How many claims of each kind survived, with an exact interval."""
     counts = []
     for kind in dict.fromkeys((row["sabotage"], row["claim"], row["expected"]) for row in rows):
         members = [row for row in rows if (row["sabotage"], row["claim"], row["expected"]) == kind]
         survived, of = sum(row["survived"] for row in members), len(members)
-        low, high = proportion_interval(survived / of, of)
+        low, high = proportion_interval(survived / of, of, confidence)
         counts.append(
             dict(zip(("sabotage", "claim", "expected"), kind, strict=True))
             | {"survived": survived, "of": of, "low": low, "high": high}
@@ -317,13 +325,13 @@ def _sentences(rows: Sequence[Mapping[str, Any]], method: str, num: int, confide
     def those(expected: str, *sabotages: str) -> list[Mapping[str, Any]]:
         return [row for row in rows if row["expected"] == expected and row["sabotage"] in sabotages]
 
-    broken = those(GO, SHUFFLED, PERMUTED, SWAPPED)
+    broken = those(GO, SHUFFLED, PERMUTED, SCRAMBLED, SWAPPED)
     left = [row for row in broken if row["survived"]]
-    low, high = proportion_interval(len(left) / len(broken), len(broken))
+    low, high = proportion_interval(len(left) / len(broken), len(broken), confidence)
     names = [f"{row['boundary']} ({row['sabotage']})" for row in left]
     shuffled = those(GO, SHUFFLED)
     lucky = sum(row["survived"] for row in shuffled)
-    count = f"{len(left)} survived ({100 * low:.2g} to {100 * high:.2g} % at 95 %)"
+    count = f"{len(left)} survived ({100 * low:.2g} to {100 * high:.2g} % at {100 * confidence:g} %)"
     were = "was" if lucky == 1 else "were"
     text = [
         f"Of {len(broken)} claims that must go when the scores, weights or codes they rest on are "
@@ -345,7 +353,7 @@ def _sentences(rows: Sequence[Mapping[str, Any]], method: str, num: int, confide
     return text
 
 
-def _table(counts: Sequence[Mapping[str, Any]], num: int) -> Table:
+def _table(counts: Sequence[Mapping[str, Any]], num: int, confidence: float) -> Table:
     rows = [
         (
             row["sabotage"],
@@ -356,7 +364,7 @@ def _table(counts: Sequence[Mapping[str, Any]], num: int) -> Table:
         )
         for row in counts
     ]
-    head = ("what is broken", "claim", "expected", "survived", "at 95 %")
+    head = ("what is broken", "claim", "expected", "survived", f"at {100 * confidence:g} %")
     return Table(f"Claims under sabotage, on {num} fresh samples each", head, rows)
 
 

@@ -49,6 +49,7 @@ class Finding:
         images: how many images were synthesised.
         settings: how it was made.
         made_from: what must still be so for it to be true of a run folder (``RunFolder.origin``).
+        made_from_others: likewise of other runs that it compares with, by their folders.
         files: the SHA-256 of its figure and pictures by name, where they have been written.
         of: which of several it is, such as "bed-to-table"; each has files of its own.
     """
@@ -64,6 +65,7 @@ class Finding:
     figures: Mapping[str, Any] = field(default_factory=dict)
     pictures: Mapping[str, str] = field(default_factory=dict)
     made_from: Mapping[str, Any] = field(default_factory=dict)
+    made_from_others: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     of: str = ""
 

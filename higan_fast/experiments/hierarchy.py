@@ -12,14 +12,18 @@ from higan_fast.boundaries.boundary import Boundary
 from higan_fast.checks import check_confidence, check_count
 from higan_fast.experiments.drawing import LEVEL_COLORS, SOFT, canvas, cells
 from higan_fast.experiments.finding import Finding, plain, with_interval
-from higan_fast.experiments.subject import Subject, Walk, interval
+from higan_fast.experiments.given import checked
+from higan_fast.experiments.intervals import interval
+from higan_fast.experiments.subject import Subject, Walk
 from higan_fast.generators.base import Layer
 from higan_fast.predictors.base import LEVELS
-from higan_fast.probing.layers import format_layers
+from higan_fast.probing.layers import format_layers, layers_in_words
 from higan_fast.probing.results import Verification
 from higan_fast.probing.sweep_scores import Curve
 from higan_fast.statistics.hierarchy import ESTABLISHED, SUGGESTED
+from higan_fast.statistics.student import DISTINCT
 from higan_fast.tables import Table, shown
+from higan_fast.wording import listing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 
+@checked
 def hierarchy(
     subject: Subject,
     boundaries: Mapping[str, Boundary],
@@ -45,14 +50,15 @@ def hierarchy(
         subject: the networks that were probed.
         boundaries: those that were verified.
         verification: says which effects are shown, and how far a step is.
-        num: fresh samples; each takes two images for every boundary and group.
-        confidence: of each interval, and of all groups together that are said to move a level most.
+        num: fresh samples, at least 24; each takes two images for every boundary and group.
+        confidence: of each interval, and of all groups together that are said to move a level, or one of its
+            semantics, most.
 
     Raises:
         ValueError: when an argument is out of range, no effect is shown, or the generator has one group of
             layers.
     """
-    check_count("num (--num)", num, 2)
+    check_count("num (--num)", num, DISTINCT)
     check_confidence(confidence)
     groups = groups_of(verification.layers)
     names = [name for name in verification.boundary_names if verification.status(name) == "shown"]
@@ -72,7 +78,7 @@ def hierarchy(
     return Finding(
         experiment="hierarchy",
         title="Which layers decide which level",
-        sentences=(*most, *_order(verification)),
+        sentences=(*most, *_order(verification), *walk.too_wide(names, confidence)),
         limits=(
             "A group moves a level where the codes of its layers do: what arises from layers together "
             "belongs to no single group, and effects of groups need not add up.",
@@ -121,7 +127,7 @@ def _rows(
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """A row for each level and each boundary in each group; and what is surely the largest of a level."""
     rows, sentences = [], []
-    reach = np.array([walk.reach[walk.column(name)] for name in names])
+    reach = np.array([walk.reach[walk.column(name)] for name in names]) / 2  # of half a difference
     levels = [level for level in LEVELS if level in {level_of[name] for name in names}]
     of_level: dict[str, list[int]] = {
         level: [row for row, name in enumerate(names) if level_of[name] == level] for level in levels
@@ -144,17 +150,38 @@ def _rows(
                     "samples": len(own),
                 }
             )
+    apart = [place for places in of_level.values() if len(places) > 1 for place in places]
+    each_at = 1 - (1 - confidence) / (len(levels) + len(apart))
+    in_words = [f"the {group} layers ({format_layers(layers)})" for group, layers in groups.items()]
     for level, (_, values, most) in members.items():
-        best = int(values.mean(axis=0).argmax())
-        beyond = np.delete(values[:, best : best + 1] - values, best, axis=1)
-        _, least, _ = interval(beyond, 2 * most, 1 - (1 - confidence) / len(levels))
-        group = list(groups)[best]
-        sure = "surely move" if (least > 0).all() else "may move"
+        best, sure = _most_moving(values, most, each_at)
+        size = shown(float(values[:, best].mean()), ".2f")
+        over = f"{size} SD of its {_count(of_level[level])} at one step"
+        surely = "surely move" if sure else "may move"
+        found = {
+            names[place]: which
+            for place in of_level[level] if place in apart
+            for which, known in [_most_moving(own[:, place], reach[place], each_at)] if known
+        }  # fmt: skip
+        if len({best, *found.values()}) == 1:
+            sentences.append(f"{level}: {in_words[best]} {surely} it most, by {over}.")
+            continue
+        of_each = [f"{name} is surely moved most by {in_words[which]}" for name, which in found.items()]
+        rest = [names[place] for place in of_level[level] if names[place] not in found]
+        of_each += [f"undecided for {listing(rest)}"] if rest else []
         sentences.append(
-            f"{level}: the {group} layers ({format_layers(groups[group])}) {sure} it most, by "
-            f"{shown(float(values[:, best].mean()), '.2f')} SD of its {_count(of_level[level])} at one step."
+            f"{level}: its semantics disagree: {'; '.join(of_each)}. So their mean, which {in_words[best]} "
+            f"{surely} most, by {over}, speaks for no single one."
         )
     return rows, sentences
+
+
+def _most_moving(values: Array, reach: float, confidence: float) -> tuple[int, bool]:
+    """The group with the largest mean of effects ``[N, G]``, and whether it surely is that."""
+    best = int(values.mean(axis=0).argmax())
+    beyond = np.delete(values[:, best : best + 1] - values, best, axis=1)
+    _, least, _ = interval(beyond, 2 * reach, confidence)
+    return best, bool((least > 0).all())
 
 
 def _order(verification: Verification) -> list[str]:
@@ -210,9 +237,7 @@ def draw(finding: Finding) -> Figure:
     texts = np.array(lines).reshape(values.shape)
     size = (9.5, 1.1 + 0.55 * len(levels))
     with canvas(*size, columns=2, width_ratios=(1.25, 1)) as (figure, (left, right)):
-        labels = [
-            f"{group}\nlayer{'' if layers.isdigit() else 's'} {layers}" for group, layers in groups.items()
-        ]
+        labels = [f"{group}\n{layers_in_words(layers)}" for group, layers in groups.items()]
         cells(left, values, levels, labels, texts, max(float(np.abs(values).max()), 1e-9))
         left.set_title("Mean effect of moving one group of layers (SD of the score)")
         for place, level in enumerate(levels):

@@ -13,12 +13,16 @@ from higan_fast.boundaries.boundary import Boundary
 from higan_fast.checks import check_confidence, check_count
 from higan_fast.experiments.drawing import canvas, cells
 from higan_fast.experiments.finding import Finding, plain, with_interval
+from higan_fast.experiments.given import checked
 from higan_fast.experiments.hierarchy import groups_of
-from higan_fast.experiments.subject import Mixed, Subject, interval
+from higan_fast.experiments.intervals import interval
+from higan_fast.experiments.subject import Mixed, Subject
 from higan_fast.pictures import check_picture_name, labelled_grid, save_picture
 from higan_fast.predictors.base import LEVELS
-from higan_fast.probing.layers import format_layers, parse_layers
+from higan_fast.probing.layers import format_layers, layers_in_words, parse_layers
+from higan_fast.probing.wide import too_wide_in_words
 from higan_fast.statistics.effects import in_deviations
+from higan_fast.statistics.student import DISTINCT
 from higan_fast.tables import Table, shown
 
 if TYPE_CHECKING:
@@ -34,6 +38,7 @@ LIMITS = (
 )
 
 
+@checked
 def mix(
     subject: Subject,
     boundaries: Mapping[str, Boundary],
@@ -61,7 +66,7 @@ def mix(
         targets: columns of the grid.
         samples: fresh samples of the grid: the first ``sources`` are its sources, the others its targets;
             None: the first ones.
-        num: pairs of fresh samples; each takes an image, and one for every group.
+        num: pairs of fresh samples, at least 24; each takes an image, and one for every group.
         confidence: of each interval, and of all claims together.
         picture: file that gets the grid too.
 
@@ -69,7 +74,7 @@ def mix(
         ValueError: when an argument is out of range, the generator has one group of layers, or no score
             varies.
     """
-    check_count("num (--num)", num, 2)
+    check_count("num (--num)", num, DISTINCT)
     check_confidence(confidence)
     if picture is not None:
         check_picture_name(picture)
@@ -166,7 +171,11 @@ def _rows(mixed: Mixed, groups: Groups, confidence: float) -> tuple[list[dict[st
             f"it most, by {shown(float(mean[best]), '.2f')} SD of its {len(columns)} "
             f"semantic{'s' * (len(columns) > 1)} on average."
         )
-    return rows, sentences
+    reach_of = {
+        mixed.semantics[column].name: float(widths[column] / mixed.deviation[column])
+        for columns in of_level.values() for column in columns
+    }  # fmt: skip
+    return rows, sentences + too_wide_in_words(reach_of, len(mixed.base), confidence)
 
 
 def _table(rows: list[dict[str, Any]], groups: Groups) -> Table:
@@ -197,7 +206,7 @@ def _save_grid(
         grid,
         ["", *(f"source {index}" for index in sources)],
         ["as it is", *(f"target {index}" for index in targets)],
-        f"Codes of layers {format_layers(layers)} of sources",
+        f"Codes of {layers_in_words(format_layers(layers))} of sources",
     )
     if file is not None:
         save_picture(file, picture)
@@ -206,8 +215,8 @@ def _save_grid(
     subject.out.mkdir(parents=True, exist_ok=True)
     save_picture(subject.out / "grid.png", picture)
     return {
-        f"{subject.out.name}/grid.png": "Targets with the codes of sources on layers "
-        f"{format_layers(layers)}; the first row and column show both as they are"
+        f"{subject.out.name}/grid.png": "Targets with the codes of sources on "
+        f"{layers_in_words(format_layers(layers))}; the first row and column show both as they are"
     }
 
 
@@ -219,7 +228,7 @@ def draw(finding: Finding) -> Figure:
     values = values.reshape(len(levels), len(groups))
     lines = [with_interval(row, "change_in_deviations").replace(" ", "\n", 1) for row in finding.rows]
     with canvas(6.5, 1.1 + 0.55 * len(levels)) as (figure, axes):
-        labels = [f"{group}\nlayers {layers}" for group, layers in groups.items()]
+        labels = [f"{group}\n{layers_in_words(layers)}" for group, layers in groups.items()]
         texts = np.array(lines).reshape(values.shape)
         cells(axes, values, levels, labels, texts, max(float(values.max()), 1e-9))
         axes.set_title("Mean |change| of scores with another sample's codes (SD)")

@@ -17,17 +17,17 @@ from higan_fast.boundaries.boundary import Boundary, StepUnit
 from higan_fast.engine.precision import Wish
 from higan_fast.engine.scoring import in_range
 from higan_fast.files import only_writer, remove_leftovers
-from higan_fast.generators.base import Generator
+from higan_fast.generators.base import Generator, check_generator
 from higan_fast.pictures import shrunk
-from higan_fast.predictors.base import Predictor, Semantic
+from higan_fast.predictors.base import Predictor, Semantic, check_predictor
 from higan_fast.probing.effect_files import key_of, load_arrays, name_of, save_arrays
 from higan_fast.probing.measurement import check_ranges, ranges_of
 from higan_fast.probing.set_up import set_up
 from higan_fast.probing.sweep_scores import Curve, Curves, Scores
+from higan_fast.probing.wide import too_wide_in_words
 from higan_fast.progress import progress as show_progress
 from higan_fast.sampling.latents import BLOCK, EXPERIMENT, Codes
 from higan_fast.sampling.samples import deviation_of
-from higan_fast.statistics.dose import Means
 from higan_fast.statistics.effects import in_deviations
 
 Array = NDArray[np.float64]
@@ -65,6 +65,14 @@ class Walk:
     def images(self) -> int:
         """How many were synthesised."""
         return int(self.base.shape[0] * (1 + self.moved.shape[1] * self.moved.shape[2]))
+
+    def too_wide(self, names: Sequence[str], confidence: float) -> list[str]:
+        """Says of which effects on some semantics these are too few samples for an interval, as a sentence.
+
+        Empty where there is none (``too_wide_in_words``). The reach of an effect is half that of a change.
+        """
+        reach = dict(zip(names, self.reach[[self.column(name) for name in names]] / 2, strict=True))
+        return too_wide_in_words(reach, len(self.base), confidence)
 
     @property
     def reach(self) -> Array:
@@ -151,6 +159,11 @@ class Subject:
     out: Path | None = None
     progress: bool = True
 
+    def __post_init__(self) -> None:
+        """Raises TypeError, naming the call to write instead, where a network is none of ours."""
+        check_generator(self.generator)
+        check_predictor(self.predictor)
+
     @torch.inference_mode()
     def walk(
         self,
@@ -219,7 +232,7 @@ class Subject:
         found: list[int] = []
         scores: list[Array] = []
         drawn = 0
-        with show_progress(doing, num, enabled=self.progress) as advance:
+        with show_progress(doing, num, unit="samples found", enabled=self.progress) as advance:
             while len(found) < num and drawn < most:
                 block = range(drawn, min(drawn + BLOCK, most))
                 base = self._measure(measured, block, kept, progress=False).base.astype(np.float64)
@@ -380,20 +393,3 @@ class Subject:
             if self.out is not None:
                 remove_leftovers(self.out)
             return curves.measure(samples, self.out, kept, progress)
-
-
-def interval(values: Array, reach: Array | float, confidence: float) -> tuple[Array, Array, Array]:
-    """Returns means over samples and the ends of their intervals: three arrays ``[...]``.
-
-    By betting where the reach of a value is known, which holds for every distribution; else Student's.
-
-    Args:
-        values: ``[N, ...]``, samples that were not chosen by their values.
-        reach: their largest possible magnitude, ``[...]`` or one for all; inf where it is not known.
-        confidence: of each interval.
-    """
-    shape = values.shape[1:]
-    flat = values.reshape(len(values), -1)
-    means = Means(flat, np.broadcast_to(np.asarray(reach, np.float64), shape).ravel(), keep=True)
-    low, high = means.bounds((1 - confidence) / 2)
-    return means.mean.reshape(shape), low.reshape(shape), high.reshape(shape)

@@ -9,12 +9,14 @@ import numpy as np
 from higan_fast.boundaries.boundary import Boundary
 from higan_fast.checks import check_confidence, check_count, check_number
 from higan_fast.experiments.finding import Finding
+from higan_fast.experiments.given import checked
 from higan_fast.experiments.subject import Subject
 from higan_fast.experiments.transition_figure import draw, save_pictures
 from higan_fast.experiments.transition_walk import LEAST, Rule, Seen, walk_between
 from higan_fast.experiments.transition_words import pair_told, pairs_told, passing_of, rows_of, table_of
-from higan_fast.probing.layers import parse_layers
+from higan_fast.probing.layers import format_layers, layers_in_words, parse_layers
 from higan_fast.probing.results import Verification
+from higan_fast.wording import listing
 
 __all__ = ["draw", "transition"]
 
@@ -32,6 +34,7 @@ LIMITS = (
 )
 
 
+@checked
 def transition(
     subject: Subject,
     boundaries: Mapping[str, Boundary],
@@ -103,12 +106,11 @@ def transition(
         raise ValueError(
             f"transition: fewer than {LEAST} of the first {most:,} samples have {first!r} and not "
             f"{second!r}{'' if single else ', and so on for every pair'}, where {rule.in_words()}; take a "
-            "larger --most, another --threshold, or --by largest"
+            f"larger --most{'' if largest else ', another --threshold, or --by largest'}"
         )
-    apart = (
-        "" if layers == "all" else f"layers {layers}"
-    )  # beside what moves all layers, and not in its place
-    where = {"all": "all layers", "own": "the layers of the second"}.get(layers, f"layers {layers}")
+    # Beside what moves all layers, and not in its place.
+    apart = "" if layers == "all" else f"layers {layers}"
+    where = _where(layers, moved, seen)
     told = pair_told if single else pairs_told
     kept = next(iter(seen.values())).walk.settings
     thresholds = None if rule.thresholds is None else dict(zip(names, rule.thresholds, strict=True))
@@ -141,6 +143,16 @@ def transition(
         },
         pictures=save_pictures(subject, seen, walked, unit, where, single),
     )
+
+
+def _where(layers: str, moved: Mapping[Pair, tuple[int, ...] | None], seen: Mapping[Pair, Seen]) -> str:
+    """Which layers moved, in words; of its own, those of each class that was walked to."""
+    if layers != "own":
+        return "all layers" if layers == "all" else layers_in_words(layers)
+    of_each = {pair[1]: layers_in_words(format_layers(moved[pair] or ())) for pair in seen}
+    if len(set(of_each.values())) == 1:
+        return f"{next(iter(of_each.values()))}, where {listing(list(of_each))} acts alone"
+    return f"the layers where the second acts alone ({'; '.join(f'{a}: {b}' for a, b in of_each.items())})"
 
 
 def _check(

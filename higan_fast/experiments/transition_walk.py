@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from higan_fast.boundaries.boundary import Boundary, StepUnit, has_unit_layers
 from higan_fast.boundaries.deviations import along
-from higan_fast.experiments.subject import Subject, Walk, interval
+from higan_fast.experiments.intervals import interval
+from higan_fast.experiments.subject import Subject, Walk
 from higan_fast.predictors.base import Predictor
 from higan_fast.probing.measurement import ranges_of
 from higan_fast.probing.null import NUM_TO_SPREAD, in_space, kinds_of, null_directions

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from higan_fast.experiments.subject import interval
+from higan_fast.experiments.intervals import interval
 from higan_fast.experiments.transition_walk import ANSWERS, Change, Rule, Seen
 from higan_fast.probing.results import Verification
 from higan_fast.statistics.proportions import proportion_interval
@@ -56,11 +56,6 @@ def pairs_told(
     confidence: float,
 ) -> list[str]:
     """Returns what the walks of all pairs show together."""
-    order = sorted(seen, key=lambda pair: -float(seen[pair].flipped[:, -1].mean()))
-    best, worst = (
-        f"from {first} to {second}, {_last(seen[first, second].flipped, confidence)}"
-        for first, second in (order[0], order[-1])
-    )
     steps = next(iter(seen.values())).steps
     changes = [found.change for found in seen.values()]
     led = sum(change.after is not None for change in changes)
@@ -69,7 +64,7 @@ def pairs_told(
     result = [
         f"For {more} of {len(seen)} ordered pairs surely more samples flip, in {steps[-1]:g} steps, than "
         "along random directions as long.",
-        f"Most flip {best}; fewest {worst}.",
+        *_extremes(seen, confidence),
         f"In {led} pairs more samples end with the second class alone than with the first alone, surely in "
         f"{surely}.",
         "The samples are the first that have the first class and not the second. One has a class where "
@@ -86,6 +81,32 @@ def pairs_told(
     ]:
         result.append(f"Objects that are not among the classes, with their effect: {', '.join(absent)}.")
     return result
+
+
+def _extremes(seen: Mapping[Pair, Seen], confidence: float) -> list[str]:
+    """Where most samples flip and where fewest, as far as that is sure, over all pairs together.
+
+    Pairs have samples of their own: of two of them more flip surely where intervals lie apart that hold
+    for all pairs together.
+    """
+    if len(seen) < 2:
+        return []
+    together = 1 - (1 - confidence) / len(seen)
+    flipped = {pair: shares(found.flipped[:, -1:], together)[:, 0] for pair, found in seen.items()}
+    order = sorted(flipped, key=lambda pair: -flipped[pair][0])
+    told = {pair: f"from {pair[0]} to {pair[1]} ({in_percent(flipped[pair])})" for pair in order}
+    fewer = sum(flipped[pair][2] < flipped[order[0]][1] for pair in order[1:])
+    more = sum(flipped[pair][1] > flipped[order[-1]][2] for pair in order[:-1])
+    others = len(order) - 1
+    if not fewer:
+        return [
+            "Along which pairs most samples flip is undecided: intervals that hold for all pairs together "
+            f"overlap, {told[order[-1]]} as well as {told[order[0]]}."
+        ]
+    return [
+        f"Surely more flip {told[order[0]]} than along {fewer} of the other {others} pairs, and surely fewer "
+        f"{told[order[-1]]} than along {more}; the rest of the order is undecided."
+    ]
 
 
 def table_of(seen: Mapping[Pair, Seen], on: str, confidence: float) -> Table:
@@ -205,7 +226,7 @@ def _off_target(seen: Seen, pair: Pair, confidence: float) -> str:
         return "No other score surely changes on average."
     most = int(sure.argmax())
     return (
-        f"Other scores change too: {int((sure > 0).sum())} of {len(others)} surely do on average, most of "
-        f"them {names[others[most]]}, by {mean[most]:+.2f} [{low[most]:.2f}, {high[most]:.2f}] SD at the "
-        "last step."
+        f"Other scores change too: {int((sure > 0).sum())} of {len(others)} surely do on average; the "
+        f"largest estimate is that of {names[others[most]]}, {mean[most]:+.2f} "
+        f"[{low[most]:.2f}, {high[most]:.2f}] SD at the last step."
     ).replace("-", "−")

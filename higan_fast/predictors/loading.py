@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -13,6 +14,7 @@ from higan_fast.devices import usable_device
 from higan_fast.predictors.base import Level, ModulePredictor, Predictor, Semantic, described
 from higan_fast.predictors.combined import combined, with_levels
 from higan_fast.predictors.kinds import KINDS, kind_of, label_of
+from higan_fast.wording import in_words
 
 Named = str | Path | Predictor | Callable[[torch.Tensor], Any]
 
@@ -20,6 +22,41 @@ OF_MODULES = ("names", "score_range")  # what a module or a function takes
 # Words for what load_predictor has given; no attributes, which fingerprints would see.
 _LABELS: WeakKeyDictionary[Predictor, str] = WeakKeyDictionary()
 ARGUMENTS = {"names": "semantics (--names)", "score_range": "score_range"}
+
+
+def _several(*kinds: type) -> Callable[[Any], bool]:
+    """Whether a value holds several of some kinds, as a list does, and a text does not."""
+
+    def fits(value: Any) -> bool:
+        listed = isinstance(value, Collection) and not isinstance(value, str | bytes)
+        return listed and all(isinstance(one, kinds) for one in value)
+
+    return fits
+
+
+def _in_pairs(value: Any) -> bool:
+    each = value.values() if isinstance(value, Mapping) else [value]
+    return all(pair is None or _several(Real)(pair) for pair in each)
+
+
+def _named(value: Any) -> bool:
+    return isinstance(value, str) or _several(str)(value)
+
+
+NAMES = "a list of names, such as ['bed', 'lamp']", _named
+# What options are, in words, and whether a value is that; what it may be, each predictor says itself.
+EXPECTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "names": (
+        "a name, or a list of names or Semantics",
+        lambda value: isinstance(value, str | Semantic) or _several(object)(value),
+    ),
+    "score_range": ("(low, high), or such a pair for each of some names", _in_pairs),
+    "classes": NAMES,
+    "measures": NAMES,
+    "templates": ("a list of prompts, such as ['a photo of {}']", _several(str)),
+    "clip_model": ("the name of an architecture, or a file", lambda value: isinstance(value, str | Path)),
+    "clip_weights": ("a tag, or a file", lambda value: isinstance(value, str | Path)),
+}
 
 
 def load_predictor(
@@ -58,6 +95,7 @@ def load_predictor(
         FileNotFoundError: when there is no such file.
         ValueError: when a module comes without names or cannot be called, a file holds no predictor, nothing
             takes an option, or there is no such device.
+        TypeError: when an option is of a type that no predictor takes.
     """
     several = list(predictor) if isinstance(predictor, list | tuple) else [predictor]
     if not several:
@@ -65,6 +103,7 @@ def load_predictor(
     given = {"names": semantics, "score_range": score_range, **options}
     given = {name: value for name, value in given.items() if value is not None}
     _check_taken(several, given)
+    _check_types(given)
     parts, labels = [_loaded(one, given) for one in several], [_label(one) for one in several]
     found = ready(combined(parts, labels), levels or {}, device, identity)
     if len(several) == 1:
@@ -125,6 +164,13 @@ def _check_taken(several: Sequence[Any], given: Mapping[str, Any]) -> None:
         elif name == "score_range":
             reason = f"{what} says itself between what its scores lie"
         raise ValueError(f"{option_name(name)}: {reason}; leave it out")
+
+
+def _check_types(given: Mapping[str, Any]) -> None:
+    """Raises TypeError where an option is nothing that a predictor could take."""
+    for name, (expected, fits) in EXPECTED.items():
+        if name in given and not fits(given[name]):
+            raise TypeError(f"{option_name(name)}: got {in_words(given[name])}, expected {expected}")
 
 
 def _each(names: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from higan_fast.generators.base import Layer
 from higan_fast.predictors.base import LEVELS, Semantic
 from higan_fast.probing.layers import format_layers
-from higan_fast.probing.result_files import kept_result, load_result, write_fields
+from higan_fast.probing.result_files import kept_result, load_result, replace_result
 from higan_fast.tables import Table, shown
 
 Array = NDArray[np.float64]
@@ -143,8 +143,8 @@ class Attribution:
         return text.getvalue()
 
     def save(self, path: str | Path, key: str = "") -> None:
-        """Writes an .npz file with every field, and a key."""
-        write_fields(path, self, key)
+        """Writes an .npz file with every field, and a key; says what is lost of one that was there."""
+        replace_result(path, self, key)
 
     @classmethod
     def load(cls, path: str | Path) -> Attribution:

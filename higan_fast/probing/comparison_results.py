@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from higan_fast.predictors.base import Semantic
-from higan_fast.probing.result_files import kept_result, load_result, write_fields
+from higan_fast.probing.result_files import kept_result, load_result, replace_result
 from higan_fast.tables import Table, shown
 
 Array = NDArray[np.float64]
@@ -182,8 +182,8 @@ class Comparison:
         return {key: self.mean_of(key, method) for key in OF_FIT} | of_effects
 
     def save(self, path: str | Path, key: str = "") -> None:
-        """Writes an .npz file with every field, and a key."""
-        write_fields(path, self, key)
+        """Writes an .npz file with every field, and a key; says what is lost of one that was there."""
+        replace_result(path, self, key)
 
     @classmethod
     def load(cls, path: str | Path) -> Comparison:

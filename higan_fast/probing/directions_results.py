@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from higan_fast.generators.base import Layer
 from higan_fast.predictors.base import Semantic
-from higan_fast.probing.result_files import load_result, write_fields
+from higan_fast.probing.result_files import load_result, replace_result
 from higan_fast.statistics.effects import in_deviations
 from higan_fast.tables import Table, shown
 
@@ -205,8 +205,8 @@ class Directions:
         return Table(caption, head, rows, notes)
 
     def save(self, path: str | Path) -> None:
-        """Writes an .npz file with every field."""
-        write_fields(path, self, "")
+        """Writes an .npz file with every field; says what is lost of one that was there."""
+        replace_result(path, self, "")
 
     @classmethod
     def load(cls, path: str | Path) -> Directions:

@@ -45,6 +45,11 @@ def format_layers(indices: Sequence[int]) -> str:
     return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in ranges)
 
 
+def layers_in_words(text: str) -> str:
+    """Text of ``format_layers`` → what a reader reads: ``"0"`` → ``"layer 0"``, else ``"layers 0-2"``."""
+    return f"layer{'' if text.isdigit() else 's'} {text}"
+
+
 def _parse_text(text: str, num_layers: int) -> list[int]:
     if text.strip().lower() == "all":
         return list(range(num_layers))

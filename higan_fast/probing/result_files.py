@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from higan_fast.generators.base import Layer
 from higan_fast.predictors.base import Semantic
 from higan_fast.probing.effect_files import load_arrays, name_of, stored_keys, undamaged
 from higan_fast.progress import say
+from higan_fast.wording import listing
 
 if TYPE_CHECKING:
     from higan_fast.probing.attribution_results import Attribution
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
         "Single", Attribution, Comparison, Directions, Sweep
     )  # results of which a run folder keeps one
 
+
+MOST_NAMED = 8  # parts of a result that are lost, in one line
 
 # Of what kind the entries of these fields are.
 _KINDS: dict[str, Any] = {"semantics": Semantic, "layers": Layer}
@@ -93,6 +97,53 @@ def write_fields(path: str | Path, result: Result, key: str = "") -> None:
     write_arrays(path, {"key": np.array(key), "json": np.array(json.dumps(rest)), **arrays})
 
 
+class Extent(NamedTuple):
+    """How much was found, of what and in what; two of the same compare.
+
+    Attributes:
+        images: how many were synthesised.
+        made_from: what decides that it is true of a run folder; where that differs nothing is lost.
+        parts: what it tells of, such as boundaries and steps, in words.
+    """
+
+    images: int
+    made_from: Mapping[str, Any]
+    parts: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, result: Single) -> Extent:
+        """Of a result: of which networks and boundaries it is, and which boundaries, methods and steps."""
+        decisive = ("generator", "predictor", "truncation_psi", "truncation_layers", "label", "boundaries")
+        parts = [*getattr(result, "boundary_names", ()), *getattr(result, "methods", ())]
+        parts += [f"step {step:g}" for step in getattr(result, "steps", ())]
+        made_from = {name: result.settings.get(name) for name in decisive}
+        return cls(result.images, made_from, list(dict.fromkeys(parts)))
+
+    def loses(self, later: Extent) -> str | None:
+        """Says what is lost where a later one replaces it; None: nothing, or it was of something else."""
+        lacking = [part for part in self.parts if part not in later.parts]
+        if self.made_from != later.made_from or (self.images <= later.images and not lacking):
+            return None
+        named = [*lacking[:MOST_NAMED], *[f"{len(lacking) - MOST_NAMED} more"] * (len(lacking) > MOST_NAMED)]
+        without = f", without {listing(named)}" if named else ""
+        return (
+            f"it replaces one of {self.images:,} images, and has {later.images:,}{without}; what those gave "
+            "is kept, so that the command with its options brings it back at once"
+        )
+
+
+def replace_result(path: str | Path, result: Single, key: str = "") -> None:
+    """As ``write_fields``, where a run folder keeps one; says what is lost of the one that was there."""
+    path, words = Path(path), None
+    if (arrays := undamaged(path)) is not None:
+        arrays.pop("key", None)
+        with suppress(KeyError, TypeError, ValueError):  # of another version
+            words = Extent.of(type(result)(**fields_in(arrays))).loses(Extent.of(result))
+    write_fields(path, result, key)
+    if words:
+        say(f"{path}: {words}")
+
+
 def fingerprint_of_result(result: Verification) -> str:
     """Returns a SHA-256 of every field."""
     arrays, rest = _parts_of(result)
@@ -137,7 +188,7 @@ def load_result(kind: type[Single], path: str | Path, what: str, stage: str) -> 
 def kept_result(kind: type[Single], path: Path, key: str, count: str) -> Single | None:
     """Reads what was saved under a key, or from more samples under one that is the same otherwise.
 
-    The latter is said, and so is that a result of other settings is about to be replaced.
+    The latter is said.
 
     Args:
         count: which of the settings in the key is the number of samples.
@@ -156,8 +207,6 @@ def kept_result(kind: type[Single], path: Path, key: str, count: str) -> Single 
         found = kind(**fields_in(arrays))
     if found is not None and same and more:
         say(f"{path}: is from {there:,} samples, and {num:,} were asked for; it is kept as it is")
-    elif found is not None and not same and more:
-        say(f"{path}: is of other settings, from {there:,} samples; a result from {num:,} replaces it")
     return found if same and (more or there == num) else None
 
 

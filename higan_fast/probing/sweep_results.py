@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from higan_fast.generators.base import Layer
 from higan_fast.predictors.base import Semantic
 from higan_fast.probing.layers import format_layers
-from higan_fast.probing.result_files import kept_result, load_result, write_fields
+from higan_fast.probing.result_files import kept_result, load_result, replace_result
 from higan_fast.statistics.dose import LARGE_OFF_TARGET, SIDES, estimated_saturation
 from higan_fast.statistics.effects import in_deviations
 
@@ -246,8 +246,8 @@ class Sweep:
         return "all" if self.on_all(curve) else format_layers(np.flatnonzero(self.moved[curve]).tolist())
 
     def save(self, path: str | Path, key: str = "") -> None:
-        """Writes an .npz file with every field, and a key."""
-        write_fields(path, self, key)
+        """Writes an .npz file with every field, and a key; says what is lost of one that was there."""
+        replace_result(path, self, key)
 
     @classmethod
     def load(cls, path: str | Path) -> Sweep:

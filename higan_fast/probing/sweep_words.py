@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from higan_fast.probing.sweep_results import Array, Sweep
+from higan_fast.probing.wide import too_wide_in_words
 from higan_fast.tables import Table, shown
 from higan_fast.wording import listing
 
@@ -16,7 +17,7 @@ UNITS = {"norm": "in norm", "sd": "in standard deviations of the codes"}
 
 def sentences(found: Sweep) -> tuple[str, ...]:
     """Returns what is claimed, and what is only estimated, in whole sentences."""
-    confidence = f"{100 * found.settings['confidence']:g} %"
+    percent = f"{100 * found.settings['confidence']:g} %"
     result = []
     for acting in (False, True):
         if curves := found.curves(acting):
@@ -24,10 +25,20 @@ def sentences(found: Sweep) -> tuple[str, ...]:
     unknown = " (where the range of a score is not known: as samples grow many)"
     how = unknown if found.asymptotic.any() else ""
     result.append(
-        f"This is what {found.samples:,} samples establish, with {confidence} confidence for all of it "
+        f"This is what {found.samples:,} samples establish, with {percent} confidence for all of it "
         f"together{how}; what is not said may be so too."
     )
-    return (*result, _suggestion(found))
+    confidence = found.settings["confidence"]
+    return (*result, *too_wide_in_words(_reach(found), found.samples, confidence), _suggestion(found))
+
+
+def _reach(found: Sweep) -> dict[str, float]:
+    """The largest possible change of each target, in standard deviations; those without any are left out."""
+    widths = found.ranges[:, 1] - found.ranges[:, 0]
+    targets = {name: column for name, column in zip(found.boundary_names, found.columns, strict=True)}
+    return {
+        name: float(widths[k] / found.deviation[k]) for name, k in targets.items() if found.deviation[k] > 0
+    }
 
 
 def sweep_table(found: Sweep) -> Table:
@@ -48,8 +59,9 @@ def sweep_table(found: Sweep) -> Table:
         )
     first, last = (step_in_words(float(found.steps[place])) for place in (0, -1))
     head = ("semantic", "layers", f"SD at {first}", f"SD at {last}", "shape", "saturates from")
+    num = len(found.curves())
     caption = (
-        f"Dose-response of {len(found.curves())} boundaries at {found.settings['confidence']:.4g} "
+        f"Dose-response of {num} boundar{'y' if num == 1 else 'ies'} at {found.settings['confidence']:.4g} "
         f"({found.samples:,} samples, {found.images:,} images; steps {UNITS[found.settings['step_unit']]})"
     )
     return Table(caption, (*head, "large off target from", "suggested step"), rows, sentences(found))
@@ -93,9 +105,10 @@ def _of_curves(found: Sweep, curves: Sequence[int], where: str) -> list[str]:
     open_ones = [names[c] for c in curves if not found.rises[c] and c not in turning]
     several = "the only curve surely rises" if len(curves) == 1 else f"all {len(curves)} curves surely rise"
     some = f"{len(rising) or 'none'} of {len(curves)} curves surely rise{'s' * (len(rising) < 2)}"
-    shape = f"{where}, {several if not open_ones + turned else some} throughout"
+    shape = f"{where}, {several if not open_ones + turned else some} throughout the {len(found.steps)} steps"
+    shape += " that were measured"
     shape += f": {listing(rising)}" if open_ones + turned and rising else ""
-    shape += f". (No step back takes more than {part} of the rise.)" if rising else "."
+    shape += f". (No step back between two of them takes more than {part} of the rise.)" if rising else "."
     shape += f" More than {part} is surely lost by {listing(turned)}." if turned else ""
     shape += f" Undecided: {listing(open_ones)}." if open_ones else ""
     result = [shape]

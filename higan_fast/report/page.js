@@ -1,4 +1,4 @@
-// The page works without this: it only shows the button that copies the command.
+// The page works without this: it shows the button that copies the command, and hides hints that are not so.
 for (const button of document.querySelectorAll("button[data-copies]")) {
   const status = button.parentElement.querySelector("[role=status]");
   button.hidden = false;
@@ -12,3 +12,11 @@ for (const button of document.querySelectorAll("button[data-copies]")) {
     }
   });
 }
+
+const hints = [...document.querySelectorAll(".hint")];
+new ResizeObserver(() => {
+  for (const hint of hints) {
+    const box = hint.nextElementSibling;
+    hint.hidden = box.scrollWidth <= box.clientWidth;
+  }
+}).observe(document.body);

@@ -56,7 +56,7 @@ def test_where_noise_hides_the_direction_both_rankings_fall_alike(finding):
 
 def test_few_semantics_cannot_be_ranked(probed):
     with pytest.raises(ValueError, match="got 4 semantics with a boundary, expected at least 5"):
-        ablate_ranking(probed.subject, probed.samples, probed.boundaries, num=8)
+        ablate_ranking(probed.subject, probed.samples, probed.boundaries, num=24)
 
 
 def test_names_of_the_figure_do_not_overlap(finding):

@@ -31,6 +31,7 @@ def test_claims_go_where_they_must_and_follow_their_code(finding):
     kinds = Counter((row["sabotage"], row["expected"]) for row in finding.rows)
     shown = len(LAYER_OF)
     assert kinds["top layer permuted", "must go"] == kinds["codes swapped", "must stay"] == shown
+    assert kinds["its output channels permuted", "must go"] == shown - 1, "hue lives in the last layer"
     assert kinds["nothing", "must stay"] == 2 * shown and kinds["scores shuffled", "must go"] >= shown
     assert "0 survived" in finding.sentences[0]
     assert f"{shown} of {shown} effects followed" in finding.sentences[2]
@@ -63,6 +64,7 @@ def test_a_sabotaged_generator_draws_the_same_from_every_layer():
         Sabotaged.swapped(generator, 1, 3),
         Sabotaged.swapped(generator, 4, 0),
         Sabotaged.permuted(generator, 2),
+        Sabotaged.scrambled(generator, 2),
     ):
         engine = Engine(broken, predictor)
         plan = Plan(moves, sets, torch.tensor([0.5], dtype=torch.float64))
@@ -70,8 +72,24 @@ def test_a_sabotaged_generator_draws_the_same_from_every_layer():
             moved = codes.clone()
             moved[:, sets[found.layer_set]] += 0.5
             read = moved[:, broken.reads].gather(2, broken.order.expand(5, -1, -1))
-            expected = predictor(generator.draw(read))
+            expected = predictor(plain(broken, read))
             torch.testing.assert_close(found.values[:, 0, 0], expected, rtol=1e-5, atol=1e-5)
+
+
+def plain(broken, read):
+    """Images layer by layer, with the channels of one in another order."""
+    activation = broken.network.start(len(read))
+    for index in range(broken.num_layers):
+        activation = broken.network.layer(index, activation, read[:, index])
+        if index == broken.after:
+            assert not torch.equal(broken.channels, torch.arange(3)), "no channel stays"
+            activation = activation._replace(features=activation.features[:, broken.channels])
+    return broken.network.image(activation)
+
+
+def test_the_last_layer_has_no_channels_that_anything_reads():
+    with pytest.raises(ValueError, match="got 4, expected one of 0 to 3"):
+        Sabotaged.scrambled(toy()[0], 4)
 
 
 def test_a_boundary_with_normals_of_its_own_follows_its_layers(probed):

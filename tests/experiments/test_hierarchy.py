@@ -53,6 +53,19 @@ def test_it_says_what_is_sure_and_how_the_order_was_tested(finding):
     assert finding.images == 128 * (1 + 2 * len([row for row in finding.rows if row["semantic"]]))
 
 
+def test_a_level_whose_semantics_disagree_is_no_level_of_one_group(probed):
+    """View and wood are painted by the first group and by the third."""
+    found = probed.verification
+    mixed = [replace(each, level="layout") if each.name == "wood" else each for each in found.semantics]
+    finding = hierarchy(probed.subject, probed.boundaries, replace(found, semantics=tuple(mixed)), num=128)
+    (layout,) = [sentence for sentence in finding.sentences if sentence.startswith("layout: ")]
+    assert "its semantics disagree: view is surely moved most by the bottom layers (0)" in layout
+    assert "wood is surely moved most by the upper layers (3). So their mean" in layout
+    assert "disagree" not in " ".join(set(finding.sentences) - {layout})
+    with pytest.raises(ValueError, match=r"num \(--num\): got 23, expected a whole number of at least 24"):
+        hierarchy(probed.subject, probed.boundaries, found, num=23)
+
+
 def test_names_are_no_mathematics(finding, tmp_path):
     rows = [dict(row, level="object") | {"group": "$\\frac$"} for row in finding.rows]
     groups = {"$\\frac$": "0"}

@@ -1,6 +1,7 @@
 """From one category of the toy world to another, whose layers and thresholds are known."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from higan_fast.boundaries.boundary import Boundaries, Boundary
 from higan_fast.experiments import transition
 from higan_fast.experiments.transition_walk import Rule, _passing, between, majority
+from higan_fast.experiments.transition_words import _extremes
 from higan_fast.predictors.base import Semantic
 from higan_fast.probing.sweep_scores import Curve
 from higan_fast.sampling.latents import EXPERIMENT, codes_of
@@ -72,6 +74,31 @@ def test_a_class_changes_on_its_own_layer(probed, layers, lost, come):
         assert "To the last step no more samples have wood alone than bed alone" in " ".join(
             finding.sentences
         )
+
+
+def test_own_layers_are_named(probed):
+    some = {"layers": "own", "steps": (6,), "num": 16, "threshold": 0.5}
+    of_probe = probed.subject, probed.boundaries, probed.verification
+    one = transition(*of_probe, "bed", "wood", **some)
+    assert one.title == "From bed to wood, layer 3, where wood acts alone"
+    assert "on layer 3, where wood acts alone" in one.table.caption
+    pairs = transition(*of_probe, semantics=["wood", "hue"], **some)
+    assert "the layers where the second acts alone (hue: layer 4; wood: layer 3)" in pairs.title
+
+
+def test_an_order_of_pairs_is_said_where_it_is_sure(probed):
+    def seen(*shares):
+        return {
+            (f"a{place}", "b"): SimpleNamespace(flipped=np.arange(64)[:, None] < 64 * share)
+            for place, share in enumerate(shares)
+        }
+
+    (unsure,) = _extremes(seen(0.6, 0.5, 0.55), 0.99)
+    assert unsure.startswith("Along which pairs most samples flip is undecided") and "from a1 to b" in unsure
+    (sure,) = _extremes(seen(0.1, 0.9, 0.8), 0.99)
+    assert sure.startswith("Surely more flip from a1 to b (91 % [")
+    assert "than along 1 of the other 2 pairs, and surely fewer from a0 to b" in sure
+    assert _extremes(seen(0.5), 0.99) == []
 
 
 def test_all_pairs_are_a_matrix_and_pictures(probed, tmp_path):

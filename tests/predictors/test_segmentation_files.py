@@ -130,6 +130,24 @@ def test_what_is_no_network_with_maps_is_one_line(folder):
     assert load_predictor(f"{folder / 'my.py'}:whole").names[0] == "bed_share"
 
 
+@pytest.mark.parametrize("option", ["classes", "measures"])
+@pytest.mark.parametrize("wrong", [3, [3], str, {"bed": 1}.values()])
+def test_options_of_another_type_are_one_line(option, wrong):
+    with pytest.raises(TypeError, match=rf"^{option} \(--{option}\): got .*, expected a list of names, such"):
+        load_predictor("segmentation:scenes", **{option: wrong})
+
+
+def test_options_of_modules_and_clip_too():
+    mean = lambda images: images.mean((2, 3))  # noqa: E731
+    with pytest.raises(TypeError, match=r"^semantics \(--names\): got 3, expected a name, or a list of"):
+        load_predictor(mean, 3)
+    with pytest.raises(TypeError, match=r"^score_range: got 3, expected \(low, high\)"):
+        load_predictor(mean, ["r", "g", "b"], score_range=3)
+    for name, wrong in {"templates": "a photo of {}", "clip_model": 3, "clip_weights": ["a"]}.items():
+        with pytest.raises(TypeError, match=f"^{name} "):
+            load_predictor("clip:cosy=a cosy room", **{name: wrong})
+
+
 def test_from_the_shell(folder, tmp_path):
     out = tmp_path / "run"
     run(

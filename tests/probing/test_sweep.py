@@ -110,14 +110,30 @@ def test_a_result_of_another_version_is_computed_anew(boundaries, tmp_path, capf
     )
     other = sweep_steps(*toy_by_name(), boundaries, STEPS[:3], out=tmp_path, **fewer)
     assert other.samples == fewer["num"]
-    assert f"from {SMALL['num']} samples; a result from {fewer['num']} replaces" in capfd.readouterr().err
+    told = f"it replaces one of {first.images:,} images, and has {other.images:,}, without step 1; what those"
+    assert told in capfd.readouterr().err
     assert sum(seen) == 0
+
+
+def test_what_fewer_boundaries_replace_is_said_and_comes_back(boundaries, tmp_path, capfd):
+    few = {"num": 8, "out": tmp_path, "progress": False}
+    whole = sweep_steps(*toy_by_name(), boundaries, STEPS, **few)
+    assert "replaces" not in capfd.readouterr().err
+    view = sweep_steps(*toy_by_name(), boundaries, STEPS, semantics="view", **few | {"num": 64})
+    assert view.images > whole.images, "fewer boundaries, and more images"
+    assert ", without bed, wood and hue; what those gave is kept" in capfd.readouterr().err
+    *networks, seen = counted()
+    same(sweep_steps(*networks, boundaries, STEPS, **few), whole)
+    assert sum(seen) == 0 and "it replaces one of" in capfd.readouterr().err
 
 
 def test_text_html_json_and_csv_say_the_same(found, tmp_path):
     text = repr(found)
     assert text.startswith("Dose-response of 4 boundaries at 0.99 (64 samples, ")
-    assert "On all layers, all 4 curves surely rise throughout. (No step back takes more than 25 %" in text
+    assert (
+        "On all layers, all 4 curves surely rise throughout the 13 steps that were "
+        "measured. (No step back between two of them takes more than 25 %" in text
+    )
     assert (
         "On the layers that act alone" in text
         and "The estimates suggest, and do not claim, a step of" in text
@@ -146,7 +162,8 @@ def test_words_follow_the_claims(found):
     changed = replace(found, rises=rises, turns=turns, saturates=nothing, exceeds=exceeds, reverses=reverses)
     text = repr(changed)
     assert (
-        "On all layers, none of 4 curves surely rises throughout. More than 25 % is surely lost by wood "
+        "On all layers, none of 4 curves surely rises throughout the 13 steps that were measured. "
+        "More than 25 % is surely lost by wood "
         "(+3 to +6). Undecided: view, bed and hue." in text
     )
     assert "in standard deviations, from: view −3 (wood), +2 (bed)." in text

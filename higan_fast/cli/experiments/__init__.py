@@ -1,5 +1,6 @@
 """The commands of experiments; ``experiment`` makes one of a function."""
 
+from higan_fast.cli.directions import directions
 from higan_fast.cli.experiments.ablate import ablate
 from higan_fast.cli.experiments.calibrate import calibrate
 from higan_fast.cli.experiments.compare import compare
@@ -9,6 +10,7 @@ from higan_fast.cli.experiments.hierarchy import hierarchy
 from higan_fast.cli.experiments.mix import mix
 from higan_fast.cli.experiments.transition import transition
 
-EXPERIMENTS = (hierarchy, transition, mix, ablate, calibrate, correlate, falsify, compare)
+# In the order of ``experiments.ORDER``, which reports have too.
+EXPERIMENTS = (hierarchy, transition, mix, ablate, directions, correlate, falsify, calibrate, compare)
 
 __all__ = ["EXPERIMENTS"]

@@ -84,6 +84,7 @@ def samples(run: RunFolder, subject: Subject, **options: Any) -> Finding:
     WEIGHT,
     option("--num", default=64, help="Fresh samples; each takes two images for every space and semantic."),
     option("--step", default=2.0, help="How far, in standard deviations of the codes along each normal."),
+    option("--gradients", "num_gradients", default=64, help="Fresh samples that gradient averages over."),
     TOGETHER,
     of=("samples", "boundaries"),
     name="ablate-space",

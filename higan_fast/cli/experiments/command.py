@@ -108,29 +108,28 @@ def keep(finding: Finding, folder: Path, quiet: bool) -> None:
     from higan_fast.progress import say
 
     folder.mkdir(parents=True, exist_ok=True)
-    earlier = _larger_one(finding, folder)
+    lost = _lost(finding, folder)
     drawn = write_figures(finding, folder)
     shown = [*(path.name for path in drawn), *finding.pictures]
     replace(finding, files={name: sha256(folder / name) for name in shown}).save(folder)
     if not quiet:
         endings = "json,csv" + "".join(f",{path.suffix[1:]}" for path in drawn)
         say(f"written: {folder / finding.stem}.{{{endings}}}")
-        if earlier:
-            say(
-                f"it replaces one of {earlier.images:,} images, and has {finding.images:,}; what those gave "
-                "is kept, so that the command with its options brings it back at once"
-            )
+        if lost:
+            say(lost)
         if not drawn:
             say("no figure: it is drawn by Matplotlib; pip install 'higan_fast[figures]'")
 
 
-def _larger_one(finding: Finding, folder: Path) -> Finding | None:
-    """What the finding is about to replace, where that is of the same results and of more images."""
+def _lost(finding: Finding, folder: Path) -> str | None:
+    """What is lost of the finding that is about to be replaced, as of other results."""
     from higan_fast.experiments import Finding
     from higan_fast.files import DamagedError
+    from higan_fast.probing.result_files import Extent
 
     try:
         found = Finding.load(folder / f"{finding.stem}.json")
     except (OSError, DamagedError):
         return None
-    return found if found.made_from == finding.made_from and found.images > finding.images else None
+    earlier, later = (Extent(each.images, each.made_from) for each in (found, finding))
+    return earlier.loses(later)

@@ -58,9 +58,8 @@ def compare(
         for name, folder in zip(_names(runs), folders, strict=True)
     ]  # fmt: skip
     found = experiments.compare(probes, **given)
-    of_others = dict(zip(_names(runs)[1:], origins[1:], strict=True))
-    settings = {**found.settings, "compared_with": of_others}
-    finding = replace(found, made_from=origins[0], settings=settings)
+    others = {str(run.resolve()): origin for run, origin in zip(runs[1:], origins[1:], strict=True)}
+    finding = replace(found, made_from=origins[0], made_from_others=others)
     keep(finding, out or runs[0] / "experiments", quiet)
     print_finding(finding, as_json, as_csv)
 

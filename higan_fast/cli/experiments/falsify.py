@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     option("--num", default=48, help="Fresh samples for each sabotage of a layer."),
     option("--max-samples", default=64, help="At most so many to verify boundaries of shuffled scores."),
     option("--num-null", default=16, help="Random directions of each kind for that."),
-    option("--confidence", default=0.99, help="Of that verification."),
+    option("--confidence", default=0.99, help="Of that verification, and of shares."),
 )
 def falsify(run: RunFolder, subject: Subject, **options: Any) -> Finding:
     """Break scores, weights and codes, and count the claims that survive though they must not.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     click.option("--group", help="In place of --layers: bottom, lower, upper or top."),
     option("--sources", default=4, help="Rows of the grid."),
     option("--targets", default=6, help="Columns of the grid."),
-    click.option("--samples", help="Of the grid, such as 3,17: --sources of them, the others are targets."),
+    click.option("--samples", help="Of the grid, such as 17,3: first --sources of them, then targets."),
     option("--num", default=96, help="Pairs of fresh samples; each takes an image, and one for every group."),
     option("--confidence", default=0.99, help="Of each interval, and of all claims together."),
     click.option("--out", "picture", type=click.Path(path_type=Path), help="File that gets the grid too."),
