@@ -41,8 +41,9 @@ def made(request):
     assert (generator.num_layers, boundaries["warmth"].space) == EXPECTED[request.param][:2]
     subject = Subject(generator, predictor, progress=False)
     means = dict(zip(predictor.names, samples.scores.mean(axis=0), strict=True))
+    larger = sorted(("brightness", "saturation"), key=means.get, reverse=True)
     return SimpleNamespace(
-        subject=subject, larger=sorted(("brightness", "saturation"), key=means.get, reverse=True), samples=samples, boundaries=boundaries, verification=verification,
+        subject=subject, larger=larger, samples=samples, boundaries=boundaries, verification=verification,
         of_probe=(subject, boundaries, verification), of_samples=(subject, samples, boundaries, verification),
     )  # fmt: skip
 
