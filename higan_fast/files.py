@@ -118,10 +118,14 @@ def first_line(error: Exception) -> str:
 
 
 @contextmanager
-def only_writer(folder: str | Path) -> Iterator[None]:
+def only_writer(folder: str | Path, *, shared: bool = False) -> Iterator[None]:
     """Locks a folder for this process, and creates it if it is missing.
 
     The operating system releases the lock when the process ends, however it ends.
+
+    Args:
+        folder: the folder.
+        shared: whether others may write here too who say so, each to files of its own.
 
     Raises:
         RuntimeError: if another process holds the lock.
@@ -135,7 +139,7 @@ def only_writer(folder: str | Path) -> Iterator[None]:
         raise _unwritable(error, folder) from error
     with lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RuntimeError(
                 f"{folder}: another process is writing here; wait until it is done, or choose another folder"

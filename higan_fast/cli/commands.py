@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from higan_fast.cli.crews import CREW
 from higan_fast.cli.experiments import EXPERIMENTS
 from higan_fast.cli.experiments.command import check_printed, print_finding
 from higan_fast.cli.explore import explore
@@ -45,7 +46,19 @@ if TYPE_CHECKING:
 
 
 SECTIONS = {
-    "Probing": ("demo", "probe", "sample", "fit", "verify", "layers", "methods", "dose", "report", "show"),
+    "Probing": (
+        "demo",
+        "probe",
+        "sample",
+        "merge",
+        "fit",
+        "verify",
+        "layers",
+        "methods",
+        "dose",
+        "report",
+        "show",
+    ),  # fmt: skip
     "Experiments": tuple(f"{command.name}" for command in EXPERIMENTS),
     "By hand": ("explore", "manipulate", "export"),
 }
@@ -70,12 +83,29 @@ for command in (predictors, fit, export, *EXPERIMENTS, explore, manipulate):
 @SAMPLING
 @PRECISION
 @BATCH
+@CREW
 @QUIET
-def sample(out: Path, num: int, batch: int | None, precision: Any, quiet: bool, **settings: Any) -> None:
+def sample(
+    out: Path, num: int, batch: int | None, precision: Any, quiet: bool, crew: Any, **settings: Any
+) -> None:
     """Draw codes, synthesise their images, and score them."""
     from higan_fast.cli import stages
 
-    stages.sample(out, num, batch, settings, precision, quiet=quiet)
+    stages.sample(out, num, batch, settings, precision, quiet=quiet, crew=crew)
+
+
+@main.command()
+@RUN
+@click.argument("others", nargs=-1, type=PATH)
+@QUIET
+def merge(run: Path, others: tuple[Path, ...], quiet: bool) -> None:
+    """Check that all shards of sample --shard are in RUN, whole and of one sampling; or say how to make them.
+
+    OTHERS are run folders with more shards, of machines that do not share RUN; their files are copied.
+    """
+    from higan_fast.cli import sharing
+
+    click.echo(sharing.merge(run, others, quiet=quiet))
 
 
 @main.command()
@@ -84,18 +114,22 @@ def sample(out: Path, num: int, batch: int | None, precision: Any, quiet: bool, 
 @RECIPE
 @BATCH
 @click.option("--semantic", "semantics", multiple=True, help="Only this one; may be repeated.")
+@CREW
 @ELSEWHERE
 @QUIET
 @AS_JSON
-def verify(run: Path, as_json: bool, semantics: tuple[str, ...], **options: Any) -> None:
+def verify(run: Path, as_json: bool, semantics: tuple[str, ...], crew: Any, **options: Any) -> None:
     """Measure what every boundary in RUN changes: all layers together, and each layer alone.
 
     What is complete is not measured again, and no result replaces another: show prints them all.
     """
-    from higan_fast.cli import stages
+    from higan_fast.cli import sharing, stages
     from higan_fast.cli.printing import print_ranking
 
-    verification = stages.verify(run, semantics=semantics or None, **options)
+    if (part := crew.part) is not None and part.number > 1:
+        sharing.serve(run, part, semantics=semantics or None, **options)
+        return
+    verification = stages.verify(run, semantics=semantics or None, crew=crew, **options)
     if as_json:
         click.echo(json.dumps(verification.to_json(), indent=2))
     else:

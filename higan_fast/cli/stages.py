@@ -13,7 +13,9 @@ from higan_fast.boundaries.boundary import StepUnit
 from higan_fast.boundaries.fitting import check_fitting
 from higan_fast.boundaries.methods import chooses_weight, method_of
 from higan_fast.checks import check_count
+from higan_fast.cli import sharing
 from higan_fast.cli.commandlines import command_of
+from higan_fast.cli.crews import ALONE, Asked, crew_of
 from higan_fast.cli.dose_files import write_dose_files
 from higan_fast.cli.printing import print_boundaries, print_ranking
 from higan_fast.devices import describe_device, usable_device
@@ -112,9 +114,16 @@ def probe(
 
 
 def sample(
-    out: Path, num: int, batch: int | None, settings: dict[str, Any], precision: Wish, *, quiet: bool
+    out: Path,
+    num: int,
+    batch: int | None,
+    settings: dict[str, Any],
+    precision: Wish,
+    *,
+    quiet: bool,
+    crew: Asked = ALONE,
 ) -> None:
-    device = usable_device(settings["device"])
+    part, device = crew.part, usable_device(settings["device"])
     check_sampling(
         num=num, out=out, batch_size=batch, seed=settings["seed"], truncation_psi=settings["truncation_psi"],
         truncation_layers=settings["truncation_layers"], label=settings.get("label"), precision=precision,
@@ -123,10 +132,16 @@ def sample(
     run.begin()
     precision = sampling_precision(precision, run.generator.device, out)
     say_where("sampling", run, quiet, precision)
-    probing.sample(
-        run.generator, run.predictor, num, out, seed=run.settings.seed, label=run.settings.label,
-        batch_size=batch, precision=precision, progress=not quiet, **run.settings.truncation,
-    )  # fmt: skip
+    networks = run.generator, run.predictor
+    options = {
+        "seed": run.settings.seed, "label": run.settings.label, "batch_size": batch, "precision": precision,
+        "progress": not quiet, **run.settings.truncation,
+    }  # fmt: skip
+    if part is not None:
+        sharing.sample(run, part, num, options)
+        return
+    with crew_of(crew, run, {}) as workers:
+        probing.sample(*networks, num, out, crew=workers, **options)
 
 
 def fit(out: Path, fitting: dict[str, Any], places: Places, *, quiet: bool) -> Boundaries:
@@ -155,9 +170,18 @@ def verify(
     places: Places,
     quiet: bool,
     semantics: Sequence[str] | None = None,
+    crew: Asked = ALONE,
     **options: Any,
 ) -> Verification:
-    run = RunFolder.open(out, **places)
+    part, run = crew.part, RunFolder.open(out, **places)
+    asked = sharing.asked_for(
+        options,
+        exhaustive=exhaustive,
+        max_samples=max_samples,
+        batch=batch,
+        precision=precision,
+        semantics=semantics,
+    )
     semantics = scored(run, semantics)
     _check_verifying(
         run.boundaries, exhaustive=exhaustive, max_samples=max_samples, batch=batch, precision=precision,
@@ -165,12 +189,13 @@ def verify(
     )  # fmt: skip
     precision = chosen_precision(precision, run.generator.device)
     say_where("verifying", run, quiet, precision)
-    return probing.verify(
-        run.generator, run.predictor, run.boundaries, samples=run.samples,
-        num=max_samples if exhaustive else None, max_samples=max_samples, batch_size=batch,
-        seed=run.settings.seed, label=run.settings.label, out=out, precision=precision, progress=not quiet,
-        semantics=semantics, **run.settings.truncation, **options,
-    )  # fmt: skip
+    with sharing.leading(run, part, asked) if part else crew_of(crew, run, places) as workers:
+        return probing.verify(
+            run.generator, run.predictor, run.boundaries, samples=run.samples,
+            num=max_samples if exhaustive else None, max_samples=max_samples, batch_size=batch,
+            seed=run.settings.seed, label=run.settings.label, out=out, precision=precision,
+            progress=not quiet, semantics=semantics, crew=workers, **run.settings.truncation, **options,
+        )  # fmt: skip
 
 
 def scored(run: RunFolder, semantics: Sequence[str] | None) -> Sequence[str] | None:

@@ -40,6 +40,7 @@ class Engine:
     Gradients are as the caller has them: the probe runs everything in ``torch.inference_mode``.
 
     Attributes:
+        precision: as it was given.
         activation_dtype: dtype of the generator's features; None: that of its parameters.
         budget: how many images are in work at once; halved whenever memory runs out.
     """
@@ -60,7 +61,7 @@ class Engine:
             precision: "exact", float32 without TF32, or "fast", 16 bits where the device multiplies them.
         """
         prepare(generator, predictor)
-        self.generator, self.predictor = generator, predictor
+        self.generator, self.predictor, self.precision = generator, predictor, precision
         self.activation_dtype = activation_dtype(precision, generator.device)
         with synthesis_in(generator, self.activation_dtype):
             self.budget = Budget.measure(generator, predictor, batch_size)
@@ -147,6 +148,41 @@ class Engine:
             return scores
 
         return by_direction(self._second_stream.each(drawn, scores_of), len(plan.steps))
+
+    def scores_between(
+        self, base: Tensor, plan: Plan, to_codes: Callable[[Tensor], Tensor] | None, first: int, last: int
+    ) -> Tensor:
+        """Scores ``[last - first, S]`` of a stretch of what ``perturbed_scores`` walks, to the same bits.
+
+        Args:
+            base, plan, to_codes: as there.
+            first, last: ends of batches, as ``batch_ends`` gives them, or 0.
+        """
+
+        def within() -> Iterator[Drawn]:
+            done = 0
+            for batch in self.perturbed_images(base, plan, to_codes, first):
+                done += batch.work.num
+                if done > first:
+                    yield batch
+                if done >= last:
+                    return
+
+        scored = self._second_stream.each(within(), lambda batch: self._score(batch.images))
+        return torch.cat([scores for _, scores in scored])
+
+    def batch_ends(self, plan: Plan, num: int) -> list[int]:
+        """After how many images each batch of a walk over ``num`` base samples ends."""
+        ends, done = [], 0
+        for start in range(0, num, self.budget.images):
+            samples = min(self.budget.images, num - start)
+            for layer_sets in (sets for _, sets in sorted(plan.forks().items())):
+                left = int(plan.chosen[:, layer_sets].sum()) * samples * len(plan.steps)
+                while left:
+                    done += (batch := self._at_once(left))
+                    left -= batch
+                    ends.append(done)
+        return ends
 
     def journal(self, file: Path, key: str) -> Journal:
         """What keeps the scores of one walk, which ``key`` names, until ``file`` has what comes of it."""

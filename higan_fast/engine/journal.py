@@ -21,6 +21,7 @@ class Journal:
 
     Attributes:
         kept: those that an earlier walk under the same key left, ``[K, S]``; None where it left none.
+        num_files: in how many files they lie, and what has been added.
     """
 
     def __init__(self, path: Path, key: str) -> None:
@@ -33,11 +34,11 @@ class Journal:
         """
         self.path, self.key = path, key
         self._pending: list[Tensor] = []
-        self._last, self._files = time.monotonic(), 0
+        self._last, self.num_files = time.monotonic(), 0
         found: list[Tensor] = []
         while (scores := self._read(sum(map(len, found)))) is not None:
             found.append(scores)
-            self._files += 1
+            self.num_files += 1
         self.kept = torch.cat(found) if found else None
         self._num = self._unseen = self.num_kept
 
@@ -62,9 +63,9 @@ class Journal:
     def flush(self) -> None:
         """Writes what has come and was not written yet."""
         if self._pending:
-            scores = torch.cat(self._pending).cpu().numpy()
-            write_arrays(self._file(self._files), {"key": np.array(self._key(self._num)), "scores": scores})
-            self._num, self._files, self._pending = self._num + len(scores), self._files + 1, []
+            scores = torch.cat(self._pending)
+            keep_scores(self.path, self.key, self.num_files, self._num, scores)
+            self._num, self.num_files, self._pending = self._num + len(scores), self.num_files + 1, []
         self._last = time.monotonic()
 
     def drop(self) -> None:
@@ -74,18 +75,37 @@ class Journal:
 
     def _read(self, start: int) -> Tensor | None:
         """The scores of the next file, if it goes on from ``start``."""
-        try:
-            arrays = read_arrays(self._file(self._files))
-        except FileNotFoundError:
-            return None
-        except DamagedError as error:
-            say(f"{error}; what it held is measured again")
-            return None
-        of_this = str(arrays["key"]) == self._key(start) and len(arrays["scores"])
-        return torch.from_numpy(arrays["scores"]) if of_this else None
+        return kept_scores(self.path, self.key, self.num_files, start)
 
-    def _file(self, number: int) -> Path:
-        return self.path.with_name(f"{self.path.name}.{number}.npz")
 
-    def _key(self, start: int) -> str:
-        return f"{start} {self.key}"
+def keep_scores(path: Path, key: str, number: int, start: int, scores: Tensor) -> None:
+    """Writes one file of a journal.
+
+    Args:
+        path, key: of the journal.
+        number: of the file.
+        start: which score of the walk is the first in it.
+        scores: ``[n, S]``.
+    """
+    write_arrays(_file(path, number), {"key": np.array(f"{start} {key}"), "scores": scores.cpu().numpy()})
+
+
+def kept_scores(path: Path, key: str, number: int, start: int) -> Tensor | None:
+    """Returns the scores ``[n, S]`` in one file of a journal; None: it is not there, or of something else.
+
+    Args:
+        path, key, number, start: as of ``keep_scores``.
+    """
+    try:
+        arrays = read_arrays(_file(path, number))
+    except FileNotFoundError:
+        return None
+    except DamagedError as error:
+        say(f"{error}; what it held is measured again")
+        return None
+    of_this = str(arrays["key"]) == f"{start} {key}" and len(arrays["scores"])
+    return torch.from_numpy(arrays["scores"]) if of_this else None
+
+
+def _file(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}.{number}.npz")

@@ -15,6 +15,7 @@ from torch import Tensor
 from higan_fast.boundaries.boundary import Boundary, Space
 from higan_fast.boundaries.displacement import displacements
 from higan_fast.boundaries.origin import Drawn
+from higan_fast.engine.crew import Crew
 from higan_fast.engine.engine import Engine
 from higan_fast.engine.estimate import Estimate, Rate
 from higan_fast.engine.journal import Journal
@@ -22,6 +23,7 @@ from higan_fast.engine.plan import Plan, all_and_each
 from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import LogitsOf, Predictor
 from higan_fast.probing.effect_files import Measured, hash_of, key_of, name_of, stored_keys
+from higan_fast.probing.shared_walks import share
 from higan_fast.probing.tally import Effects, Tally, with_scores
 from higan_fast.progress import progress as show_progress
 from higan_fast.progress import say
@@ -57,12 +59,30 @@ class Direction(NamedTuple):
     normal: Array  # [D] or [L, D]
 
 
+class Walk(NamedTuple):
+    """Base samples and what moves them.
+
+    Attributes:
+        base: layer codes ``[N, L, D]``, or latents with their classes where these move.
+        codes: layer codes of the samples as they are, ``[N, L, D]``.
+        plan: what moves.
+        to_codes: what is moved → layer codes, where latents are.
+    """
+
+    base: Tensor
+    codes: Tensor
+    plan: Plan
+    to_codes: Callable[[Tensor], Tensor]
+
+
 class Measurement:
     """Measures directions on base samples, which are a pure function of the seed; their scores are kept.
 
     Attributes:
         ranges: between what each score lies, ``[S, 2]``; −inf and inf where it is not known.
         logits: of which semantics the engine gives logits.
+        crew: who scores what moves, where scores are kept; None: this process does.
+        networks: fingerprints of generator and predictor, which a crew needs.
     """
 
     def __init__(
@@ -71,7 +91,10 @@ class Measurement:
         space: Space,
         step: float,
         drawn: Drawn,
+        crew: Crew | None = None,
+        networks: Mapping[str, str] | None = None,
     ) -> None:
+        self.crew, self.networks = crew, dict(networks or {})
         self.engine, self.space, self.step, self.drawn = engine, space, step, drawn
         self.layer_sets = _layer_sets(space, engine.generator)
         self.num_scored = 0  # the base samples that were scored whatever the rounds take
@@ -117,7 +140,11 @@ class Measurement:
             ValueError: when a score is not finite.
         """
         found = Measured.load(file, key) if file else None
-        for part in _parts(samples[found.num if found else 0 :]):
+        parts = _parts(samples[found.num if found else 0 :])
+        if file and self.crew:
+            journals = [(part, self._journal(file, key, part.start)) for part in parts]
+            share(self, directions, chosen, journals, self.crew, advance)
+        for part in parts:
             journal = self._journal(file, key, part.start) if file else None
             tally = self.tally(directions, part, chosen, columns, advance, journal)
             new = Measured(self.effects(directions, tally), tally.own.cpu().numpy(), tally.null.cpu().numpy())
@@ -144,7 +171,8 @@ class Measurement:
 
     def _journal(self, file: Path, key: str, start: int) -> Journal:
         """The scores so far of the part that begins with the sample ``start``."""
-        return self.engine.journal(file, key_of(of=key, start=start))
+        place = file.with_name(f"{file.stem}-{start}{file.suffix}")
+        return self.engine.journal(place, key_of(of=key, start=start))
 
     def tally(
         self,
@@ -156,18 +184,23 @@ class Measurement:
         journal: Journal | None,
     ) -> Tally:
         """Does one part of ``measure``."""
-        generator, (_, psi, truncated, _) = self.engine.generator, self.drawn
-        to_codes = partial(map_labelled_latents, generator, truncation_psi=psi, truncation_layers=truncated)
-        drawn, plan = self.draw(samples.start, samples.stop), self._plan(directions, chosen)
-        base = self._base_scores(samples, drawn.codes)
+        walk = self.walk(directions, samples, chosen)
+        base = self._base_scores(samples, walk.codes)
         sizes = len(samples), len(directions), len(self.layer_sets)
         tally = Tally(*sizes, columns, base, self.logits)
-        moved = labelled_latents(generator, drawn) if plan.in_latents else drawn.codes
-        for found in self.engine.perturbed_scores(moved, plan, to_codes, journal):
+        for found in self.engine.perturbed_scores(walk.base, walk.plan, walk.to_codes, journal):
             tally.add(found)
             num = found.values[..., 0].numel()
             advance(journal.fresh(num) if journal else num)
         return tally
+
+    def walk(self, directions: Sequence[Direction], samples: range, chosen: NDArray[np.bool_] | None) -> Walk:
+        """What one part of ``measure`` walks."""
+        generator, (_, psi, truncated, _) = self.engine.generator, self.drawn
+        to_codes = partial(map_labelled_latents, generator, truncation_psi=psi, truncation_layers=truncated)
+        drawn, plan = self.draw(samples.start, samples.stop), self.plan(directions, chosen)
+        base = labelled_latents(generator, drawn) if plan.in_latents else drawn.codes
+        return Walk(base, drawn.codes, plan, to_codes)
 
     def estimate(
         self, directions: Sequence[Direction], num: int, chosen: NDArray[np.bool_] | None = None
@@ -175,7 +208,7 @@ class Measurement:
         """What the first ``num`` base samples would take; the first call times a few images."""
         if self._rate is None:
             self._rate = Rate(self.engine)
-        return self._rate.estimate(self._plan(directions, chosen), num)
+        return self._rate.estimate(self.plan(directions, chosen), num)
 
     def geometry(self, directions: Sequence[Direction], num: int, kinds: int) -> NullGeometry:
         """How random directions lie to the first ``num``, which are boundaries, on each set of layers."""
@@ -268,7 +301,8 @@ class Measurement:
             self._base[samples] = self.engine.scores(codes)
         return self._base[samples]
 
-    def _plan(self, directions: Sequence[Direction], chosen: NDArray[np.bool_] | None) -> Plan:
+    def plan(self, directions: Sequence[Direction], chosen: NDArray[np.bool_] | None) -> Plan:
+        """Both steps along directions, on the sets of layers that are chosen (None: all)."""
         steps = torch.tensor([self.step, -self.step], dtype=torch.float64)
         if chosen is None:
             chosen = np.ones((len(directions), len(self.layer_sets)), np.bool_)

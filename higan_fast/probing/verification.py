@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from higan_fast.boundaries.boundary import StepUnit, fingerprint_of
 from higan_fast.boundaries.methods import Recipe
 from higan_fast.boundaries.origin import Label
+from higan_fast.engine.crew import Crew
 from higan_fast.engine.precision import Wish
 from higan_fast.files import only_writer, remove_leftovers
 from higan_fast.generators.base import Generator, check_generator
@@ -64,6 +65,7 @@ def verify(
     batch_size: int | None = None,
     out: str | Path | None = None,
     progress: bool = True,
+    crew: Crew | None = None,
 ) -> Verification:
     """Moves fresh samples along each boundary, on all layers and on each alone, and scores what changes.
 
@@ -113,6 +115,7 @@ def verify(
         out: run folder, which keeps what is measured every few seconds, and every result. A verification
             with the same settings goes on where it was, or returns at once what is complete.
         progress: whether to show it.
+        crew: workers that score moved samples; None: this process does. Needs ``out``.
 
     Raises:
         TypeError: when the networks or the boundaries are something else.
@@ -134,12 +137,12 @@ def verify(
     chosen = choose(boundaries, semantics, generator, predictor)
     check_lengths(chosen)
     space = chosen[0].space
-    engine, drawn, settings, kept, _ = set_up(
+    engine, drawn, settings, kept, networks = set_up(
         generator, predictor, chosen, seed=seed, truncation_psi=truncation_psi,
         truncation_layers=truncation_layers, label=label, precision=precision, batch_size=batch_size,
         keeps=out is not None, on_logits=True, step=float(step), step_unit=step_unit, space=space,
     )  # fmt: skip
-    measurement = Measurement(engine, space, step, drawn)
+    measurement = Measurement(engine, space, step, drawn, crew, networks)
     one_layer = space != "z" and generator.num_layers == 1
     goal: Goal | None = None
     if num is None:

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,16 +22,18 @@ from higan_fast.checks import (
     check_seed,
     check_truncation,
 )
+from higan_fast.engine.crew import Crew
 from higan_fast.engine.engine import Engine
 from higan_fast.engine.precision import WISHES, Precision, Wish, chosen_precision
-from higan_fast.files import DamagedError, only_writer, remove_leftovers
-from higan_fast.fingerprint import check_same, fingerprint, warn_of_unseen
+from higan_fast.files import only_writer, remove_leftovers
+from higan_fast.fingerprint import Fingerprint, check_same, fingerprint, warn_of_unseen
 from higan_fast.generators.base import Generator, check_generator
 from higan_fast.predictors.base import Predictor, Semantic, check_predictor
 from higan_fast.progress import progress as show_progress
-from higan_fast.sampling.latents import BLOCK, Codes, make_codes
-from higan_fast.sampling.store import Held, Store
-from higan_fast.sampling.writing import WriteBehind
+from higan_fast.sampling.filling import count_complete, fill, lacking, num_lacking, stored_of
+from higan_fast.sampling.latents import BLOCK, make_codes
+from higan_fast.sampling.shared_samples import share
+from higan_fast.sampling.store import Held, Shapes, Store
 from higan_fast.tables import Table, shown
 
 Array = NDArray[np.float32]
@@ -68,7 +70,7 @@ class Samples:
         """
         store = Store.open(Path(path) / STORE)
         scores = store.read("scores", 0, len(store))
-        num = _count_complete(scores)
+        num = count_complete(scores)
         if not np.isnan(scores[num:]).any(axis=1).all():  # shards are made in order
             raise store.damage("scores", num, "is missing, and later ones are there")
         if num == 0:
@@ -203,6 +205,7 @@ def sample(
     precision: Wish = "exact",
     progress: bool = True,
     identity: dict[str, Any] | None = None,
+    crew: Crew | None = None,
 ) -> Samples:
     """Samples ``num`` images and their scores. Both networks are put into evaluation mode.
 
@@ -223,6 +226,7 @@ def sample(
             "exact" elsewhere. Codes are the same in each.
         progress: whether to show it.
         identity: what a resumed run must agree on besides the settings and the networks' parameters.
+        crew: workers that make the shards; None: this process does. Needs ``out``.
 
     Returns:
         The first ``num`` samples, as NumPy arrays.
@@ -233,6 +237,71 @@ def sample(
         RuntimeError: when another process is writing to ``out``.
         OSError: when ``out`` cannot be written to.
     """
+    sampling = set_up_sampling(
+        generator, predictor, num, out, seed=seed, truncation_psi=truncation_psi,
+        truncation_layers=truncation_layers, label=label, batch_size=batch_size, shard_size=shard_size,
+        precision=precision, identity=identity,
+    )  # fmt: skip
+    if out is None:
+        held = Held.create(sampling.settings, sampling.shapes, num)
+        with show_progress("sampling", num, enabled=progress) as advance:
+            fill(held, sampling.engine, lacking(held, num), advance)
+        return Samples(held, num)
+    path = Path(out) / STORE
+    with only_writer(out):
+        remove_leftovers(path)
+        if path.exists() and not sampling.complete:
+            warn_of_unseen(**sampling.made_by)
+            check_same(path, Store.open(path).settings, sampling.settings)
+            shutil.rmtree(path)
+        store = store_in(path, sampling, num)
+        missing = lacking(store, num)
+        done = num - num_lacking(missing)
+        with show_progress("sampling", num, done=done, enabled=progress) as advance:
+            if crew is None:
+                fill(store, sampling.engine, missing, advance)
+            elif missing:
+                share(store, sampling.engine, missing, crew, advance)
+        return Samples(store, num)
+
+
+class Sampling(NamedTuple):
+    """What samples are made with.
+
+    Attributes:
+        engine: of both networks.
+        settings: what a store says of its samples.
+        shapes: of each array, the shape of one sample.
+        made_by: the fingerprints of the networks.
+    """
+
+    engine: Engine
+    settings: dict[str, Any]
+    shapes: Shapes
+    made_by: dict[str, Fingerprint]
+
+    @property
+    def complete(self) -> bool:
+        """Whether the fingerprints cover all that decides the scores."""
+        return all(found.complete for found in self.made_by.values())
+
+
+def set_up_sampling(
+    generator: Generator,
+    predictor: Predictor,
+    num: int,
+    out: str | Path | None,
+    *,
+    seed: int,
+    truncation_psi: float,
+    truncation_layers: int | None,
+    label: int | None,
+    batch_size: int | None,
+    shard_size: int,
+    precision: Wish,
+    identity: dict[str, Any] | None,
+) -> Sampling:
+    """Checks the arguments of ``sample``, and puts both networks into evaluation mode; raises as it does."""
     check_generator(generator)
     check_predictor(predictor)
     check_sampling(
@@ -262,26 +331,26 @@ def sample(
     if precision != "exact":
         settings["precision"] = precision
     engine = Engine(generator, predictor, batch_size=batch_size, precision=precision)
-    one = _codes(make_codes(generator, seed, 0, 1))
+    one = stored_of(make_codes(generator, seed, 0, 1))
     shapes = {name: tuple(values.shape[1:]) for name, values in one.items()}
     shapes["scores"] = (predictor.num_semantics,)
-    if out is None:
-        held = Held.create(settings, shapes, num)
-        _fill(held, engine, num, progress)
-        return Samples(held, num)
-    path = Path(out) / STORE
-    with only_writer(out):
-        remove_leftovers(path)
-        if path.exists() and not all(found.complete for found in made_by.values()):
-            warn_of_unseen(**made_by)
-            check_same(path, Store.open(path).settings, settings)
-            shutil.rmtree(path)
-        store = Store.open(path, writable=True) if path.exists() else Store.create(path, shapes, settings)
-        check_same(path, store.settings, settings)
-        store.mend()
-        store.grow(num)
-        _fill(store, engine, num, progress)
-        return Samples(store, num)
+    return Sampling(engine, settings, shapes, made_by)
+
+
+def store_in(path: Path, sampling: Sampling, num: int) -> Store:
+    """Opens the store at ``path``, or makes one, with room for ``num`` samples.
+
+    Raises:
+        ValueError: when it was made with other settings.
+    """
+    if path.exists():
+        store = Store.open(path, writable=True)
+    else:
+        store = Store.create(path, sampling.shapes, sampling.settings)
+    check_same(path, store.settings, sampling.settings)
+    store.mend()
+    store.grow(num)
+    return store
 
 
 def sampling_precision(wish: Wish, device: torch.device, out: str | Path | None) -> Precision:
@@ -290,88 +359,3 @@ def sampling_precision(wish: Wish, device: torch.device, out: str | Path | None)
         found: Precision = Store.open(path).settings.get("precision", "exact")
         return found
     return chosen_precision(wish, device)
-
-
-def _fill(store: Store | Held, engine: Engine, num: int, progress: bool) -> None:
-    """Makes what is missing or damaged: whole shards, or their codes alone where the scores are there."""
-    settings = store.settings
-    size = settings["shard_size"]
-    shards = [range(start, min(start + size, num)) for start in range(0, num, size)]
-    scored = store.scored()
-    lacking = {shard: lacks for shard in shards if (lacks := _lacks(store, shard, scored))}
-    names = [name for name, _ in settings["semantics"]]
-    done = num - sum(len(shard) for shard, lacks in lacking.items() if lacks == "scores")
-    before: tuple[range, dict[str, torch.Tensor]] | None = None
-
-    def hand_over(shard: range, made: dict[str, torch.Tensor]) -> None:
-        arrays = {name: values.cpu() for name, values in made.items()}
-        if "scores" in arrays:
-            _check_finite_scores(arrays["scores"], shard.start, names)
-        writer.put(
-            shard.start,
-            {name: (v if name == "labels" else v.float()).numpy() for name, v in arrays.items()},
-        )
-
-    with (
-        WriteBehind(store) as writer,
-        show_progress("sampling", num, done=done, enabled=progress) as advance,
-    ):
-        for shard, lacks in lacking.items():
-            # drawn while the device scores the shard before, which is read only then
-            codes = make_codes(
-                engine.generator,
-                settings["seed"],
-                shard.start,
-                shard.stop,
-                settings["truncation_psi"],
-                settings["truncation_layers"],
-                label=settings.get("label"),
-            )
-            if before:
-                hand_over(*before)
-            made = _codes(codes)
-            if lacks == "scores":
-                made["scores"] = engine.scores(codes.codes, advance)
-            before = shard, made
-        if before:
-            hand_over(*before)
-
-
-def _lacks(store: Store | Held, shard: range, scored: set[int]) -> Literal["", "scores", "codes"]:
-    """What of a shard is missing or damaged; without scores, everything is.
-
-    Args:
-        scored: see ``Store.scored``: where there is no file, nothing is read.
-    """
-    if shard.start not in scored:
-        return "scores"
-    for name in sorted(store.shapes, key=lambda name: name != "scores"):
-        try:
-            values = store.read(name, shard.start, shard.stop)
-            if name == "scores" and _count_complete(values) < len(shard):
-                return "scores"
-        except DamagedError:
-            return "scores" if name == "scores" else "codes"
-    return ""
-
-
-def _codes(codes: Codes) -> dict[str, torch.Tensor]:
-    """What is stored of samples besides their scores, which are written last: they make a shard complete."""
-    labels = {} if codes.label is None else {"labels": codes.label}
-    return {"z": codes.z, "w": codes.w, "codes": codes.codes, **labels}
-
-
-def _count_complete(scores: Any) -> int:
-    """How many samples have scores, from the first on; the others read as NaN."""
-    missing = np.isnan(scores).any(axis=1)
-    return int(missing.argmax()) if missing.any() else len(missing)
-
-
-def _check_finite_scores(scores: torch.Tensor, start: int, names: Sequence[str]) -> None:
-    broken = (~scores.isfinite()).nonzero()
-    if len(broken):
-        row, column = broken[0].tolist()
-        raise ValueError(
-            f"scores: the predictor gave {scores[row, column].item()} for semantic {names[column]!r} "
-            f"at sample {start + row}; shards before this one are kept"
-        )

@@ -157,6 +157,10 @@ class Store:
         self._shard(name, start).unlink(missing_ok=True)
         self.arrays[name][start : start + len(values)] = values
 
+    def files(self, start: int) -> list[Path]:
+        """Returns the files that hold the sample ``start``, one for each array."""
+        return [self._shard(name, start) for name in self.shapes]
+
     def _shard(self, name: str, start: int) -> Path:
         """The file that holds the sample ``start``."""
         index = [start // int(self.settings["shard_size"]), *(0 for _ in self.shapes[name])]
