@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from higan_fast.boundaries.boundary import Space
-from higan_fast.engine.engine import prepare
 from higan_fast.engine.gradients import score_gradients
+from higan_fast.engine.inputs import prepare
 from higan_fast.fingerprint import fingerprint
 from higan_fast.generators.base import Generator, check_generator
 from higan_fast.predictors.base import Predictor, check_predictor

@@ -12,15 +12,16 @@ from torch import Tensor
 
 from higan_fast.engine.budget import Budget, is_out_of_memory
 from higan_fast.engine.found import Drawn, Perturbed, Replaced, by_direction
+from higan_fast.engine.inputs import prepare
 from higan_fast.engine.journal import Journal
 from higan_fast.engine.plan import Moved, Plan, Work
 from higan_fast.engine.precision import Precision, activation_dtype, scoring_in, synthesis_in
 from higan_fast.engine.scoring import score
 from higan_fast.engine.streams import SecondStream
-from higan_fast.generators.base import Activation, Generator, check_generator
+from higan_fast.generators.base import Activation, Generator
 from higan_fast.graph_memory import Given, Rows
 from higan_fast.graphs import Graphs, tape_for
-from higan_fast.predictors.base import Predictor, check_predictor
+from higan_fast.predictors.base import Predictor
 
 T = TypeVar("T")
 
@@ -370,44 +371,6 @@ class Engine:
 
         parts = self._in_parts(run, slice(0, len(images)))
         return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-
-def as_codes(codes: Any, generator: Generator) -> Tensor:
-    """Layer codes from torch, NumPy or CuPy → a tensor ``[N, L, D]`` as the generator wants it.
-
-    Raises:
-        ValueError: when the shape is not the generator's or a code is not finite.
-    """
-    check_generator(generator)
-    tensor = torch.as_tensor(codes).to(next(generator.parameters()))
-    if tensor.ndim != 3 or tensor.shape[1:] != (generator.num_layers, generator.code_dim):
-        raise ValueError(
-            f"codes: got shape {tuple(tensor.shape)}, expected [N, {generator.num_layers}, "
-            f"{generator.code_dim}]; take samples.codes or generator.map(z)"
-        )
-    broken = (~tensor.isfinite()).flatten(1).any(dim=1).nonzero()
-    if len(broken):
-        raise ValueError(f"codes: sample {int(broken[0])} has a code that is not finite (NaN or infinite)")
-    return tensor
-
-
-def prepare(generator: Generator, predictor: Predictor | None = None) -> None:
-    """Puts the networks into evaluation mode: batch statistics or dropout would make scores random.
-
-    Raises:
-        TypeError: if they are no generator and no predictor.
-        ValueError: if the generator draws new noise for every image.
-    """
-    check_generator(generator)
-    if getattr(generator, "noise_mode", None) == "random":
-        raise ValueError(
-            "generator: its noise_mode is 'random', so that codes do not decide an image; set "
-            "generator.noise_mode = 'const' (the stored noise) or 'none'"
-        )
-    generator.eval()
-    if predictor is not None:
-        check_predictor(predictor)
-        predictor.eval()
 
 
 def _draw(generator: Generator, layer: int, codes: Tensor, *activation: Any) -> Tensor:

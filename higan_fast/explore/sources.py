@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from higan_fast.engine.engine import as_codes
+from higan_fast.engine.inputs import as_codes
 from higan_fast.generators.base import Generator
 from higan_fast.sampling.samples import Samples
 

@@ -13,7 +13,7 @@ import torch
 from higan_fast.boundaries.boundary import Boundary
 from higan_fast.boundaries.origin import Label, Origin
 from higan_fast.checks import check_count
-from higan_fast.engine.engine import prepare
+from higan_fast.engine.inputs import prepare
 from higan_fast.engine.precision import Wish
 from higan_fast.files import only_writer
 from higan_fast.fingerprint import fingerprint

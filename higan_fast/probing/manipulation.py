@@ -12,7 +12,8 @@ from higan_fast.boundaries.boundary import STEP_UNITS, Boundary, StepUnit
 from higan_fast.boundaries.displacement import displacements
 from higan_fast.boundaries.origin import check_origin, drawn_as
 from higan_fast.checks import check_batch_size, check_choice, check_count, check_number
-from higan_fast.engine.engine import Engine, as_codes
+from higan_fast.engine.engine import Engine
+from higan_fast.engine.inputs import as_codes
 from higan_fast.engine.plan import Plan
 from higan_fast.engine.scoring import in_range
 from higan_fast.fingerprint import fingerprint

@@ -15,8 +15,8 @@ from torch import Tensor
 from higan_fast.boundaries.boundary import Boundary, StepUnit
 from higan_fast.boundaries.displacement import displacements
 from higan_fast.checks import check_count, check_names
-from higan_fast.engine.engine import as_codes, prepare
 from higan_fast.engine.gradients import score_gradients
+from higan_fast.engine.inputs import as_codes, prepare
 from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import Predictor
 from higan_fast.probing.effect_files import load_arrays, save_arrays

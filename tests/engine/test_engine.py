@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from higan_fast.engine.budget import Budget
-from higan_fast.engine.engine import Engine, as_codes
+from higan_fast.engine.engine import Engine
+from higan_fast.engine.inputs import as_codes
 from higan_fast.engine.plan import Plan, all_and_each
 from higan_fast.engine.scoring import score
 from higan_fast.generators.base import Generator
