@@ -46,19 +46,7 @@ if TYPE_CHECKING:
 
 
 SECTIONS = {
-    "Probing": (
-        "demo",
-        "probe",
-        "sample",
-        "merge",
-        "fit",
-        "verify",
-        "layers",
-        "methods",
-        "dose",
-        "report",
-        "show",
-    ),  # fmt: skip
+    "Probing": tuple("demo probe sample merge fit verify layers methods dose report show".split()),
     "Experiments": tuple(f"{command.name}" for command in EXPERIMENTS),
     "By hand": ("explore", "manipulate", "export"),
 }
