@@ -46,7 +46,19 @@ if TYPE_CHECKING:
 
 
 SECTIONS = {
-    "Probing": tuple("demo probe sample merge fit verify layers methods dose report show".split()),
+    "Probing": (
+        "demo",
+        "probe",
+        "sample",
+        "merge",
+        "fit",
+        "verify",
+        "layers",
+        "methods",
+        "dose",
+        "report",
+        "show",
+    ),
     "Experiments": tuple(f"{command.name}" for command in EXPERIMENTS),
     "By hand": ("explore", "manipulate", "export"),
 }
