@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 SURVIVES = 0.5
 GO, STAY, MAY = "must go", "must stay", "may stay"
 INTACT, SHUFFLED, PERMUTED, SWAPPED = "nothing", "scores shuffled", "top layer permuted", "codes swapped"
-SCRAMBLED = "its output channels permuted"
+SCRAMBLED = "channels permuted"
 
 
 class Claim(NamedTuple):
@@ -132,8 +132,9 @@ def falsify(
         limits=(
             f"A claim counts as surviving where the mean effect over {num} samples has the reported sign and "
             "at least half the reported size: that counts claims, and proves no single one.",
-            "A layer that reads its code in another order draws other images, and reacts to a step as to a "
-            "random direction; other layers do as before, so that an effect of all layers may stay.",
+            "A layer that reads its code, or hands on its channels, in another order draws other images, and a "
+            "step does to a score what it happens to, at times the same as before; other layers do as before, "
+            "so that an effect of all layers may stay.",
             "It breaks scores, weights and codes; it says nothing of what the predictor mistakes.",
         ),
         table=_table(counts, num, confidence),

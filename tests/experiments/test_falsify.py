@@ -31,7 +31,7 @@ def test_claims_go_where_they_must_and_follow_their_code(finding):
     kinds = Counter((row["sabotage"], row["expected"]) for row in finding.rows)
     shown = len(LAYER_OF)
     assert kinds["top layer permuted", "must go"] == kinds["codes swapped", "must stay"] == shown
-    assert kinds["its output channels permuted", "must go"] == shown - 1, "hue lives in the last layer"
+    assert kinds["channels permuted", "must go"] == shown - 1, "hue lives in the last layer"
     assert kinds["nothing", "must stay"] == 2 * shown and kinds["scores shuffled", "must go"] >= shown
     assert "0 survived" in finding.sentences[0]
     assert f"{shown} of {shown} effects followed" in finding.sentences[2]
