@@ -132,9 +132,9 @@ def falsify(
         limits=(
             f"A claim counts as surviving where the mean effect over {num} samples has the reported sign and "
             "at least half the reported size: that counts claims, and proves no single one.",
-            "A layer that reads its code, or hands on its channels, in another order draws other images, and a "
-            "step does to a score what it happens to, at times the same as before; other layers do as before, "
-            "so that an effect of all layers may stay.",
+            "A layer that reads its code, or hands on its channels, in another order draws other images, and "
+            "what a step then does to a score may happen to be the same; other layers do as before, so that "
+            "an effect of all layers may stay.",
             "It breaks scores, weights and codes; it says nothing of what the predictor mistakes.",
         ),
         table=_table(counts, num, confidence),
