@@ -17,6 +17,8 @@ from higan_fast.generators.biggan_deep import BigGANDeep, BigGANDeepConfig
 from higan_fast.generators.pggan import PGGAN, PGGANConfig
 from higan_fast.generators.stylegan import StyleGAN, StyleGANConfig
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from higan_fast.generators.stylegan3 import StyleGAN3
+from higan_fast.generators.stylegan3_config import StyleGAN3Config
 from higan_fast.probing import Attribution, Boundaries, Samples, Verification
 from tests.checkpoints.biggan import biggan_pytorch
 from tests.report.page import Page
@@ -26,6 +28,9 @@ SMALL = {"channels": CHANNELS, "latent_dim": 24, "code_dim": 24, "mapping_depth"
 FAMILIES = {
     "stylegan": lambda: StyleGAN(StyleGANConfig(**SMALL)),
     "stylegan2": lambda: StyleGAN2(StyleGAN2Config(**SMALL, label_dim=3)),
+    "stylegan3": lambda: StyleGAN3(
+        StyleGAN3Config(16, (8, 8, 8, 4), latent_dim=24, code_dim=24, mapping_depth=1, margin=2)
+    ),
     "pggan": lambda: PGGAN(PGGANConfig(CHANNELS, latent_dim=24)),
     "biggan": lambda: BigGAN(
         BigGANConfig((8, 8, 4), latent_dim=72, label_dim=3, embed_dim=4, attention=(1,))
@@ -37,6 +42,7 @@ FAMILIES = {
 EXPECTED = {  # layers, space, question
     "stylegan": (6, "w", "top-layer"),
     "stylegan2": (6, "w", "top-layer"),
+    "stylegan3": (6, "w", "top-layer"),
     "pggan": (1, "w", "effect"),
     "biggan": (3, "layers", "top-layer"),
     "biggan-deep": (4, "w", "top-layer"),

@@ -20,10 +20,10 @@ from higan_fast.generators.wrapped import is_karras, wrap
 def from_model(model: nn.Module) -> Generator:
     """A live generator of public code as one of ours: taken apart by layers, and ready to be probed.
 
-    Those of stylegan2-ada-pytorch and of stylegan3's StyleGAN2 share their weights with ours: what an
-    optimiser changes in place is seen at once. rosinality's, genforce's and higan's store some weights in
-    another form, so that ours has copies of all: call this again when the model has changed. A StyleGAN3, and
-    whatever has NVlabs' interface besides, is wrapped as a single stage (see ``wrap``).
+    Those of stylegan2-ada-pytorch and of stylegan3 share their weights with ours: what an optimiser changes
+    in place is seen at once. rosinality's, genforce's and higan's store some weights in another form, so that
+    ours has copies of all: call this again when the model has changed. A StyleGAN-XL, and whatever has
+    NVlabs' interface besides, is wrapped as a single stage (see ``wrap``).
 
     Args:
         model: the generator, patched or not, on any device; ``DataParallel`` around it is taken off.
@@ -54,8 +54,10 @@ def from_model(model: nn.Module) -> Generator:
 def _read(model: nn.Module) -> Generator | None:
     """By the reader of its format, on the model's tensors; None: it can only be wrapped."""
     if is_karras(model):
-        blocks = [name for name, _ in model.named_modules() if name == "synthesis.b4.conv1"]
-        return nvlabs_torch.read(Content(LIVE, "pickle", _record(model)), None) if blocks else None
+        names = {name for name, _ in model.named_modules()}
+        if not nvlabs_torch.is_read(names):
+            return None
+        return nvlabs_torch.read(Content(LIVE, "pickle", _record(model)), None)
     content = Content(LIVE, "torch", {name: tensor.detach() for name, tensor in model.state_dict().items()})
     if rosinality.recognises(content):
         return rosinality.read(content, None)

@@ -11,6 +11,8 @@ from higan_fast.generators.biggan_deep import BigGANDeep, BigGANDeepConfig
 from higan_fast.generators.pggan import PGGAN, PGGANConfig
 from higan_fast.generators.stylegan import StyleGAN, StyleGANConfig
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from higan_fast.generators.stylegan3 import StyleGAN3
+from higan_fast.generators.stylegan3_config import StyleGAN3Config
 from higan_fast.generators.wrapped import wrap
 
 __all__ = ["FAMILIES", "Generator", "from_model", "wrap"]
@@ -20,6 +22,7 @@ FAMILIES: dict[str, tuple[type[Generator], Any]] = {
     family.family: (family, config)
     for family, config in (
         (StyleGAN2, StyleGAN2Config),
+        (StyleGAN3, StyleGAN3Config),
         (StyleGAN, StyleGANConfig),
         (PGGAN, PGGANConfig),
         (BigGAN, BigGANConfig),

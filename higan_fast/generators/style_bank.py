@@ -1,4 +1,4 @@
-"""The styles of all layers of StyleGAN2 by one op, from matrices that are joined once for a network."""
+"""The styles of all layers of StyleGAN2 or StyleGAN3 by one op, from matrices that are joined once for a network."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Styles(NamedTuple):
 
     Attributes:
         convs: of each convolution.
-        rgbs: of each RGB layer ``[N, inputs]``, with its weight's gain.
+        rgbs: of each RGB layer ``[N, inputs]``, with its weight's gain, and of others that do not demodulate.
     """
 
     convs: tuple[LayerStyle | None, ...]
@@ -119,7 +119,7 @@ def plain_styles(synthesis: Any, kept: Kept[Bank], codes: Tensor) -> Tensor:
         synthesis, kept: as for ``all_styles``.
         codes: ``[N, num_layers, code_dim]``.
     """
-    bank = _bank(synthesis, kept, synthesis.const.dtype)
+    bank = _bank(synthesis, kept, synthesis.convs[0].weight.dtype)
     parts = [part._replace(outputs=0) for part in bank.parts]
     return layer_styles(codes.to(bank.weight.dtype), bank.weight, bank.bias, parts)[0]
 
@@ -173,7 +173,7 @@ def _weights(synthesis: Any) -> Iterator[Tensor]:
         yield layer.affine.weight
         yield layer.affine.bias
     for conv in synthesis.convs:
-        yield conv.weight
+        yield from conv.of_styles
 
 
 def _gains(synthesis: Any) -> Iterator[float]:

@@ -1,4 +1,4 @@
-"""The common base of StyleGAN and StyleGAN2: a mapping to one ``w`` for all layers, and a constant input."""
+"""The common base of the StyleGANs: a mapping to one ``w`` for all layers, which read it as styles."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class StyleReader(NamedTuple):
 
 
 class StyleBased(Generator):
-    """A generator with a mapping network to ``w`` and layers that start from a learned constant.
+    """A generator with a mapping network to ``w``, whose layers start from a learned constant.
 
     Each layer code is read by affine transforms, and what those give, the styles, can be given in its place:
     ``styles`` → ``draw_styles``, or layer by layer ``styled``. A layer code may be read for several styles.

@@ -6,7 +6,7 @@ differentiated layer by layer. A layer is one that reads a style, such as a modu
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ BLOCK = 1024
 
 
 class StyleSpace(Around[StyleBased]):
-    """A StyleGAN or StyleGAN2 whose layer codes are its styles, in standard deviations from their mean.
+    """A StyleGAN whose layer codes are its styles, in standard deviations from their mean.
 
     A code ``[N, readers, most channels]`` holds the style of each reader, less the mean over some samples and
     divided by the standard deviation of each channel, and 0 behind its last channel. So a step of 1 along a
@@ -49,15 +49,15 @@ class StyleSpace(Around[StyleBased]):
         self.readers: tuple[StyleReader, ...] = network.style_readers
         self.layers = tuple(reader.layer for reader in self.readers)
         self.code_dim = max(reader.channels for reader in self.readers)
-        self.register_buffer("mean", mean.to(network.synthesis.const))
-        self.register_buffer("deviation", deviation.to(network.synthesis.const))
+        self.register_buffer("mean", mean.to(next(network.parameters())))
+        self.register_buffer("deviation", deviation.to(next(network.parameters())))
 
     @classmethod
     def of(cls, generator: Generator, codes: NDArray[np.float32]) -> StyleSpace:
         """The style space of a generator, with means and standard deviations over samples.
 
         Args:
-            generator: a StyleGAN or StyleGAN2.
+            generator: a StyleGAN, StyleGAN2 or StyleGAN3.
             codes: layer codes of the samples, ``[N, num_layers, code_dim]``.
 
         Raises:
@@ -67,8 +67,8 @@ class StyleSpace(Around[StyleBased]):
         check_generator(generator)
         if not isinstance(generator, StyleBased):
             raise ValueError(
-                f"stylespace (--stylespace): needs a generator whose layers have styles, StyleGAN or "
-                f"StyleGAN2, and this is {generator.family}; take --pca or --file"
+                f"stylespace (--stylespace): needs a generator whose layers have styles, StyleGAN, "
+                f"StyleGAN2 or StyleGAN3, and this is {generator.family}; take --pca or --file"
             )
         if len(codes) < 2:
             raise ValueError(f"samples: got {len(codes)}, expected at least 2, over which styles vary")
@@ -133,5 +133,5 @@ class StyleSpace(Around[StyleBased]):
 
 def _styles(generator: StyleBased, codes: NDArray[np.float32]) -> Tensor:
     """Of samples, ``[N, C]``, float64 but as exact as the network's."""
-    like: Any = generator.synthesis.const
+    like = next(generator.parameters())
     return generator.styles(torch.from_numpy(codes).to(like)).double()

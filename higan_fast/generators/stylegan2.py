@@ -261,7 +261,8 @@ class Mapping(nn.Module):
 
     w_avg: Tensor
 
-    def __init__(self, config: StyleGAN2Config) -> None:
+    def __init__(self, config: Any) -> None:
+        """``config``: StyleGAN2's, or StyleGAN3's, whose mapping is the same."""
         super().__init__()
         embed_dim = (config.embed_dim or config.code_dim) if config.label_dim else 0
         hidden_dim = config.hidden_dim or config.code_dim

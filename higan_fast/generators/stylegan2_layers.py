@@ -76,6 +76,11 @@ class StyledConv(nn.Module):
         self.cache = WeightCache()
         self.kept_noise: Kept[Tensor] = Kept()
 
+    @property
+    def of_styles(self) -> tuple[Tensor, ...]:
+        """What decides the demodulation factors of its styles."""
+        return (self.weight,)
+
     def prepared(self, dtype: torch.dtype) -> Prepared:
         """Returns the weight as kernels need it for features of this dtype."""
         return self.cache.get(self.weight, dtype, self.up, self.noise_const.numel() // self.up**2)

@@ -69,7 +69,7 @@ def verify_channels(
     nothing, so that the null of either would say nothing of what is rare.
 
     Args:
-        generator: a StyleGAN or StyleGAN2.
+        generator: a StyleGAN, StyleGAN2 or StyleGAN3.
         samples: of these networks.
         channels: how many, the strongest for each semantic in turn; or which, as (layer, channel), where
             layers are those of ``StyleSpace``: in StyleGAN2 convolutions and RGB layers in the order in which

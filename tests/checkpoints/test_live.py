@@ -5,7 +5,9 @@ import torch
 
 import higan_fast as hf
 from higan_fast.checkpoints import from_model
+from tests.checkpoints.stylegan3_writer import stylegan3_tree
 from tests.compat.stand_ins import ada, genforce, rosinality, shaken
+from tests.generators.test_stylegan3 import CONFIG, random_stylegan3
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +45,46 @@ def test_weights_are_shared_with_stylegan2_ada():
     with hf.patch(network):
         assert_same(hf.generators.from_model(network), network, draw_ada)
     assert hf.generators.from_model(generator) is generator
+
+
+class Module(torch.nn.Module):
+    """A live module of a tree, as ``stylegan3_tree`` gives it."""
+
+    def __init__(self, tree):
+        super().__init__()
+        _, attributes, tensors, modules = tree
+        for name, value in attributes.items():
+            setattr(self, name, value)
+        for name, tensor in tensors.items():
+            if name.endswith(("weight", "bias")):
+                self.register_parameter(name, torch.nn.Parameter(tensor.clone(), False))
+            else:
+                self.register_buffer(name, tensor.clone())
+        for name, module in modules.items():
+            self.add_module(name, Module(module))
+
+
+@torch.no_grad()
+def test_weights_are_shared_with_stylegan3():
+    expected = random_stylegan3(CONFIG, torch.float32)
+    network = Module(stylegan3_tree(expected))
+    network.num_ws, network.img_resolution = expected.num_layers, CONFIG.resolution
+    generator = from_model(network)
+    assert generator.family == "stylegan3"
+    z, label = torch.randn(2, CONFIG.latent_dim), torch.tensor([0, 2])
+    assert torch.equal(generator(z, label), expected(z, label))
+    first = network.synthesis.L1_22_8
+    for tensor, own in (
+        (first.weight, expected.synthesis.convs[1].weight),
+        (first.magnitude_ema, expected.synthesis.convs[1].magnitude_ema),
+        (network.synthesis.input.transform, expected.synthesis.input.transform),
+    ):
+        tensor.mul_(1.5)  # as training, or its user, does
+        own.mul_(1.5)
+        assert torch.equal(generator(z, label), expected(z, label))
+    network.mapping.embed_proj = torch.nn.Identity()  # as StyleGAN-XL has it
+    with pytest.raises(ValueError, match="network: could not be called"):
+        from_model(network)
 
 
 def test_rosinalitys_is_copied_as_a_whole():

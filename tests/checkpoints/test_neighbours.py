@@ -117,9 +117,6 @@ def test_the_kind_of_a_generator_that_cannot_be_read_is_told(tmp_path):
     with pytest.raises(ValueError, match=r"this is a StyleGAN-XL generator .*generators\.wrap\(G_ema\)"):
         load_generator(persistent(path, xl, mark, "G_ema"))
     mapping = ("MappingNetwork", {}, {}, {})
-    alias_free = ("Generator", {}, {}, {"synthesis": synthesis, "mapping": mapping})
-    with pytest.raises(ValueError, match=r"this is a StyleGAN3 generator: .*generators\.wrap\(G_ema\)"):
-        load_generator(persistent(path, alias_free, mark, "G_ema"))
     layer = ("Layer", {}, {}, {})
     fast = ("FastganSynthesis", {}, {}, {"init": layer, "to_big": layer})
     with pytest.raises(ValueError, match="this is projected-gan's FastGAN generator"):

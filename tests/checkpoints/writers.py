@@ -27,7 +27,10 @@ from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 Tree = tuple[str, dict[str, Any], dict[str, Tensor], dict[str, Any]]
 
 PERSISTENT = "torch_utils.persistence._reconstruct_persistent_obj"
-BUFFERS = {"resample_filter", "noise_const", "w_avg"}
+BUFFERS = {
+    "resample_filter", "noise_const", "w_avg", "up_filter", "down_filter", "magnitude_ema", "freqs", "phases",
+    "transform",
+}  # fmt: skip
 EPILOGUE: Tree = ("DiscriminatorEpilogue", {}, {"weight": torch.ones(2, 2)}, {})
 DISCRIMINATOR: Tree = ("Discriminator", {"c_dim": 0}, {}, {"b4": EPILOGUE})
 
@@ -131,9 +134,9 @@ def persisted(tree: Tree, rebuild: Any, mark: Path) -> Call:
         "_non_persistent_buffers_set": set(),
         "_backward_hooks": OrderedDict(),
         "_modules": OrderedDict(within),
-        **attributes,
         "_init_args": (),
         "_init_kwargs": {},
+        **attributes,
     }
     meta = {
         "type": "class",
@@ -151,11 +154,11 @@ def module_tree(generator: StyleGAN2) -> Tree:
     resolutions = sorted(config.channels)
     blocks = {f"b{size}": _block(state, config, index, size) for index, size in enumerate(resolutions)}
     mapping: dict[str, Any] = {
-        f"fc{index}": _linear(state, f"mapping_network.fc.{index}", config.mapping_lr_multiplier, "lrelu")
+        f"fc{index}": linear(state, f"mapping_network.fc.{index}", config.mapping_lr_multiplier, "lrelu")
         for index in range(config.mapping_depth)
     }
     if config.label_dim:
-        mapping["embed"] = _linear(state, "mapping_network.embed")
+        mapping["embed"] = linear(state, "mapping_network.embed")
     average = {"w_avg": state["mapping_network.w_avg"]}
     modules = {
         "synthesis": ("SynthesisNetwork", {"block_resolutions": resolutions}, {}, blocks),
@@ -177,7 +180,7 @@ def _block(state: dict[str, Tensor], config: StyleGAN2Config, index: int, resolu
     if skip or last:
         modules["torgb"] = _rgb(state, index if skip else 0, config)
     if config.architecture == "resnet" and index > 0:
-        own = _own(state, f"synthesis.skips.{index - 1}")
+        own = own_tensors(state, f"synthesis.skips.{index - 1}")
         given = {"up": 2, "down": 1, "activation": "linear", "conv_clamp": None, "padding": 0, "act_gain": 1}
         modules["skip"] = ("Conv2dLayer", given | _gain(own["weight"]), own, {})
     before = config.channels[resolution // 2] if index else 0
@@ -197,25 +200,28 @@ def _conv(state: dict[str, Tensor], index: int, config: StyleGAN2Config) -> Tree
         "use_noise": True,
         "resolution": len(state[f"{name}.noise_const"]),
     }
-    return ("SynthesisLayer", attributes, _own(state, name), {"affine": _linear(state, f"{name}.affine")})
+    return (
+        "SynthesisLayer",
+        attributes,
+        own_tensors(state, name),
+        {"affine": linear(state, f"{name}.affine")},
+    )
 
 
 def _rgb(state: dict[str, Tensor], index: int, config: StyleGAN2Config) -> Tree:
     name = f"synthesis.rgbs.{index}"
-    own = _own(state, name)
+    own = own_tensors(state, name)
     del own["resample_filter"]  # the block has it
     return (
         "ToRGBLayer",
         {"conv_clamp": config.conv_clamp} | _gain(own["weight"]),
         own,
-        {"affine": _linear(state, f"{name}.affine")},
+        {"affine": linear(state, f"{name}.affine")},
     )
 
 
-def _linear(
-    state: dict[str, Tensor], name: str, lr_multiplier: float = 1, activation: str = "linear"
-) -> Tree:
-    own = _own(state, name)
+def linear(state: dict[str, Tensor], name: str, lr_multiplier: float = 1, activation: str = "linear") -> Tree:
+    own = own_tensors(state, name)
     attributes = {"activation": activation, "bias_gain": lr_multiplier}
     return ("FullyConnectedLayer", attributes | _gain(own["weight"], lr_multiplier), own, {})
 
@@ -224,7 +230,7 @@ def _gain(weight: Tensor, lr_multiplier: float = 1) -> dict[str, Any]:
     return {"weight_gain": np.float64(lr_multiplier / math.sqrt(weight[0].numel()))}
 
 
-def _own(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+def own_tensors(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     """The tensors of a module, without those of the modules within it."""
     begin = f"{name}."
     found = {key.removeprefix(begin): tensor for key, tensor in state.items() if key.startswith(begin)}

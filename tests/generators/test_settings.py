@@ -11,17 +11,21 @@ from higan_fast.generators.biggan_deep import BigGANDeepConfig
 from higan_fast.generators.pggan import PGGANConfig
 from higan_fast.generators.stylegan import StyleGANConfig
 from higan_fast.generators.stylegan2 import StyleGAN2Config
+from higan_fast.generators.stylegan3_config import StyleGAN3Config
 
 INTACT = {
     "pggan": PGGANConfig({4: 5, 8: 4}, latent_dim=6),
     "stylegan": StyleGANConfig({4: 5, 8: 4}, latent_dim=6, code_dim=6, mapping_depth=2, hidden_dim=7),
     "stylegan2": StyleGAN2Config({4: 5, 8: 4}, latent_dim=6, code_dim=6, mapping_depth=2, embed_dim=3),
+    "stylegan3": StyleGAN3Config(16, (8, 6), 6, 6, embed_dim=3, hidden_dim=7, num_critical=1),
     "biggan": BigGANConfig((16, 8, 8), 6, 3, embed_dim=4, attention=(1,)),
     "biggan-deep": BigGANDeepConfig((16, 16, 8), (False, True), 6, 3, embed_dim=4, attention=(1,)),
 }
 NUMBERS = {"mapping_lr_multiplier": 1e6, "conv_clamp": 1e6, "epsilon": 1, "last_epsilon": 1}
-FLAGS = {"tanh", "hierarchical"}
-FROM_ZERO = {"pggan": {"label_dim"}, "stylegan": {"label_dim"}, "stylegan2": {"label_dim"}}
+NUMBERS |= dict.fromkeys(["first_cutoff", "first_stopband", "last_stopband", "output_scale"], 1e6)
+FLAGS = {"tanh", "hierarchical", "radial"}
+FROM_ZERO = {"pggan": {"label_dim"}, "stylegan": {"label_dim"}, "stylegan2": {"label_dim"},
+             "stylegan3": {"label_dim", "margin", "num_critical"}}  # fmt: skip
 OPTIONAL = {"hidden_dim", "embed_dim", "conv_clamp"}
 ELSEWHERE = {"channels", "up", "attention", "architecture"}
 

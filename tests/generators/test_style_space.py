@@ -13,6 +13,8 @@ from tests.generators.draw_checks import check_draws
 from tests.generators.test_stylegan import CONFIG as CONFIG_1
 from tests.generators.test_stylegan import StyleGAN
 from tests.generators.test_stylegan2 import CONFIG, KINDS, random_generator, replace
+from tests.generators.test_stylegan3 import CONFIG as CONFIG_3
+from tests.generators.test_stylegan3 import StyleGAN3, random_stylegan3
 
 
 def random_stylegan():
@@ -31,8 +33,10 @@ def codes_for(generator, num):
     return generator.map(z, label, truncation_psi=0.7, truncation_layers=2)
 
 
-@pytest.fixture(scope="module", params=[*KINDS, "stylegan"])
+@pytest.fixture(scope="module", params=[*KINDS, "stylegan", "stylegan3"])
 def network(request):
+    if request.param == "stylegan3":
+        return random_stylegan3(CONFIG_3)
     if request.param == "stylegan":
         return random_stylegan()
     return random_generator(replace(CONFIG, **KINDS[request.param]))
@@ -90,6 +94,8 @@ def affines_of(network):
     synthesis = network.synthesis
     if isinstance(network, StyleGAN):
         return [(layer.affine, 1.0) for layer in synthesis.layers]
+    if isinstance(network, StyleGAN3):
+        return [(one.affine, getattr(one, "weight_gain", 1.0)) for one in synthesis.readers]
     layers = [(synthesis.convs if p.is_conv else synthesis.rgbs)[p.number] for p in synthesis.places()]
     return [(one.affine, one.affine.bias_gain * getattr(one, "weight_gain", 1.0)) for one in layers]
 

@@ -1,4 +1,4 @@
-"""StyleGAN2 as stylegan2-ada-pytorch and stylegan3's code pickle it: modules with their state and source.
+"""StyleGAN2 and StyleGAN3 as stylegan2-ada-pytorch and stylegan3 pickle them: modules with state and source.
 
 Each module is a ``Record`` of ``_reconstruct_persistent_obj``, whose argument says the class, the state of
 the object, and the Python source that would make it. Nobody reads that source here.
@@ -6,7 +6,7 @@ the object, and the Python source that would make it. Nobody reads that source h
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,18 @@ from torch import Tensor
 
 from higan_fast.checkpoints.contents import Content, Record, refuse_unknown
 from higan_fast.checkpoints.conversion import assemble, expect_no_config
+from higan_fast.checkpoints.formats import stylegan3_names
 from higan_fast.checkpoints.formats.stylegan2_names import read_config, sources_of, track_average
 from higan_fast.checkpoints.formats.stylegan2_settings import Settings, check_settings
 from higan_fast.generators.base import Generator
 from higan_fast.generators.stylegan2 import StyleGAN2
+from higan_fast.generators.stylegan3 import StyleGAN3
 from higan_fast.wording import printable
 
-NAME = "stylegan2-ada-pytorch pickle"
+NAME = "NVlabs PyTorch pickle"
 PERSISTENT = "torch_utils.persistence._reconstruct_persistent_obj"
 UNUSED = (r"synthesis\.b\d+\.resample_filter",)  # of a block that upsamples no RGB
+XL = "mapping.embed_proj"  # of StyleGAN-XL alone
 WRAP = "A live one can be probed as it is: higan_fast.generators.wrap(G_ema)"
 # Modules, tensors and other parts, however many share one; characters of a name. A generator has about 60
 # modules, four deep, and 200 tensors.
@@ -54,21 +57,30 @@ def recognises(content: Content) -> bool:
 
 def read(content: Content, config: Mapping[str, Any] | None) -> Generator:
     """The moving average ``G_ema`` where there is one, else ``G``, else the one network that is there."""
-    expect_no_config(content.path, config)
     path, networks = content.path, _networks(content.value)
     name = next((name for name in ("G_ema", "G") if name in networks), next(iter(networks)))
     network = _taken_apart(path, networks[name])
     class_name = printable(network.class_name)
     _check_kind(network, f"{name}, a {class_name}" if name in ("G_ema", "G", "D") else f"a {class_name}")
     refuse_unknown(path, *network.unknown)
-    settings = Settings(path, network.settings)
+    is_3 = stylegan3_names.INPUT in network.settings
+    generator = stylegan3_names.read(path, network.tensors, network.settings) if is_3 else _stylegan2(network)
+    if "mapping.w_avg" not in network.tensors:
+        track_average(generator)
+    if isinstance(generator, StyleGAN3):
+        stylegan3_names.move_image(path, generator, config)
+    else:
+        expect_no_config(path, config)
+    return generator
+
+
+def _stylegan2(network: Network) -> StyleGAN2:
+    path, settings = network.path, Settings(network.path, network.settings)
     architecture = read_config(path, network.tensors, settings)
     check_settings(settings, architecture, network.tensors)
     sources = sources_of(architecture, network.tensors)
     generator = assemble(StyleGAN2, architecture, path, network.tensors, sources, UNUSED)
     assert isinstance(generator, StyleGAN2)
-    if "mapping.w_avg" not in network.tensors:
-        track_average(generator)
     return generator
 
 
@@ -142,28 +154,28 @@ def _opened(path: Path, record: Any) -> tuple[str, Mapping[str, Any]]:
     raise ValueError(f"{path}: a module in it has no class and no state; the file is damaged")
 
 
+def is_read(modules: Collection[str]) -> bool:
+    """Whether a network of these modules is a generator that can be read."""
+    known = "synthesis.b4.conv1" in modules or stylegan3_names.INPUT in modules
+    return known and "mapping" in modules and XL not in modules
+
+
 def _check_kind(network: Network, what: str) -> None:
-    """Raises a ValueError for networks that are no StyleGAN2 generator."""
+    """Raises a ValueError for networks that are no StyleGAN2 or StyleGAN3 generator."""
     path, modules = network.path, network.settings
-    if "mapping.embed_proj" in modules or network.class_name == "SuperresGenerator":
+    if XL in modules or network.class_name == "SuperresGenerator":
         raise ValueError(
-            f"{path}: this is a StyleGAN-XL generator ({what}). It is built on StyleGAN3, whose layers do "
-            "not each stand for one scale of the image, and has parts of other networks: it cannot be read. "
-            f"{WRAP}"
+            f"{path}: this is a StyleGAN-XL generator ({what}). It has other layers "
+            f"than StyleGAN3, and parts of other networks: it cannot be read. {WRAP}"
         )
     if "synthesis.init" in modules and "synthesis.to_big" in modules:
         raise ValueError(
             f"{path}: this is projected-gan's FastGAN generator ({what}), whose layers read no codes; "
             "of that code its StyleGAN2 generators can be read"
         )
-    if "synthesis.input" in modules:
-        raise ValueError(
-            f"{path}: this is a StyleGAN3 generator: it holds {what} of stylegan3. Its layers transform "
-            "Fourier features without aliasing and do not each stand for one scale of the image, as a probe "
-            "of layers wants it: it cannot be read. "
-            f"StyleGAN2 generators that were trained with stylegan3's code can. {WRAP}"
-        )
     if "synthesis" not in modules:
         raise ValueError(f"{path}: holds {what} and no generator; expected a file with G_ema or G")
-    if "synthesis.b4.conv1" not in modules or "mapping" not in modules:
-        raise ValueError(f"{path}: holds {what}, which is built otherwise than StyleGAN2's generator")
+    if not is_read(modules):
+        raise ValueError(
+            f"{path}: holds {what}, which is built otherwise than StyleGAN2's and StyleGAN3's generators"
+        )

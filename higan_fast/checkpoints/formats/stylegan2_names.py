@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +21,8 @@ from higan_fast.checkpoints.conversion import (
     taken,
 )
 from higan_fast.checkpoints.formats.stylegan2_settings import Settings
-from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from higan_fast.generators.style_based import StyleBased
+from higan_fast.generators.stylegan2 import StyleGAN2Config
 
 AVERAGED, AT_ONCE = 2**14, 2**11  # latents
 # What averaging may take besides: a published mapping of 8 × 512² weights takes half of these products.
@@ -42,43 +44,47 @@ def read_config(path: Path, tensors: Mapping[str, Tensor], settings: Settings) -
     last = f"synthesis.b{resolutions[-1]}"
     if size(f"{last}.torgb.weight", 0, 4) != 3:
         raise ValueError(f"{path}: makes images of {size(f'{last}.torgb.weight', 0, 4)} channels, expected 3")
-    depth = numbered(path, tensors, "mapping.fc{}.weight")
-    for index in range(depth):
-        settings.text(f"mapping.fc{index}", "activation", ("lrelu",))
     for resolution in resolutions:
         settings.text(f"synthesis.b{resolution}.conv1", "activation", ("lrelu",))
+    return configured(
+        path,
+        StyleGAN2Config,
+        channels={r: size(f"synthesis.b{r}.conv1.weight", 0, 4) for r in resolutions},
+        code_dim=size("synthesis.b4.conv1.affine.weight", 1, 2),
+        architecture=settings.text(last, "architecture", ("skip", "orig", "resnet")),
+        conv_clamp=settings.number_or_none("synthesis.b4.conv1", "conv_clamp"),
+        **mapping_config(path, tensors, settings),
+    )
+
+
+def mapping_config(path: Path, tensors: Mapping[str, Tensor], settings: Settings) -> dict[str, Any]:
+    """The settings of the mapping network, by the names that they have in our configurations.
+
+    Raises:
+        ValueError: when it is damaged, or a variant that ours is not.
+    """
+    size, depth = partial(size_of, path, tensors), numbered(path, tensors, "mapping.fc{}.weight")
+    for index in range(depth):
+        settings.text(f"mapping.fc{index}", "activation", ("lrelu",))
     conditional = "mapping.embed.weight" in tensors
     embed_dim = size("mapping.embed.weight", 0, 2) if conditional else 0
     latent_dim = size("mapping.fc0.weight", 1, 2) - embed_dim
     if latent_dim < 1:
         raise ValueError(f"{path}: its mapping takes no latent, which cannot be probed")
-    return configured(
-        path,
-        StyleGAN2Config,
-        channels={r: size(f"synthesis.b{r}.conv1.weight", 0, 4) for r in resolutions},
-        latent_dim=latent_dim,
-        code_dim=size("synthesis.b4.conv1.affine.weight", 1, 2),
-        mapping_depth=depth,
-        mapping_lr_multiplier=settings.number("mapping.fc0", "bias_gain"),
-        architecture=settings.text(last, "architecture", ("skip", "orig", "resnet")),
-        conv_clamp=settings.number_or_none("synthesis.b4.conv1", "conv_clamp"),
-        label_dim=size("mapping.embed.weight", 1, 2) if conditional else 0,
-        embed_dim=embed_dim or None,
-        hidden_dim=size("mapping.fc0.weight", 0, 2),
-    )
+    return {
+        "latent_dim": latent_dim,
+        "mapping_depth": depth,
+        "mapping_lr_multiplier": settings.number("mapping.fc0", "bias_gain"),
+        "label_dim": size("mapping.embed.weight", 1, 2) if conditional else 0,
+        "embed_dim": embed_dim or None,
+        "hidden_dim": size("mapping.fc0.weight", 0, 2),
+    }
 
 
 def sources_of(config: StyleGAN2Config, tensors: Mapping[str, Tensor]) -> dict[str, str | Taken | Tensor]:
     """For each of our tensors where it comes from."""
-    resolutions, code_dim = sorted(config.channels), config.code_dim
-    const = taken("synthesis.b4.const", change=lambda const: const[None])
-    sources: dict[str, str | Taken | Tensor] = {"synthesis.const": const}
-    mapping = [f"fc{index}" for index in range(config.mapping_depth)]
-    for theirs in [*mapping, *(["embed"] if config.label_dim else [])]:
-        ours = f"mapping_network.{theirs.replace('fc', 'fc.')}"
-        sources |= {f"{ours}.{part}": f"mapping.{theirs}.{part}" for part in ("weight", "bias")}
-    average = "mapping.w_avg"
-    sources["mapping_network.w_avg"] = average if average in tensors else torch.zeros(code_dim)
+    resolutions, sources = sorted(config.channels), mapping_sources(config, tensors)
+    sources["synthesis.const"] = taken("synthesis.b4.const", change=lambda const: const[None])
     convs = ["b4.conv1", *(f"b{r}.conv{i}" for r in resolutions[1:] for i in (0, 1))]
     for index, theirs in enumerate(convs):
         resolution = int(theirs.split(".")[0][1:])
@@ -91,6 +97,18 @@ def sources_of(config: StyleGAN2Config, tensors: Mapping[str, Tensor]) -> dict[s
             ours, theirs = f"synthesis.skips.{index}", f"synthesis.b{resolution}.skip"
             sources[f"{ours}.weight"] = f"{theirs}.weight"
             sources[f"{ours}.resample_filter"] = fir(f"{theirs}.resample_filter")
+    return sources
+
+
+def mapping_sources(config: Any, tensors: Mapping[str, Tensor]) -> dict[str, str | Taken | Tensor]:
+    """For each of our mapping network's tensors where it comes from; ``config`` is StyleGAN2's or StyleGAN3's."""
+    sources: dict[str, str | Taken | Tensor] = {}
+    mapping = [f"fc{index}" for index in range(config.mapping_depth)]
+    for theirs in [*mapping, *(["embed"] if config.label_dim else [])]:
+        ours = f"mapping_network.{theirs.replace('fc', 'fc.')}"
+        sources |= {f"{ours}.{part}": f"mapping.{theirs}.{part}" for part in ("weight", "bias")}
+    average = "mapping.w_avg"
+    sources["mapping_network.w_avg"] = average if average in tensors else torch.zeros(config.code_dim)
     return sources
 
 
@@ -128,7 +146,7 @@ def fir(name: str, gain: float = 1.0) -> Taken:
 
 
 @torch.no_grad()
-def track_average(generator: StyleGAN2) -> None:
+def track_average(generator: StyleBased) -> None:
     """Sets ``w_avg``, for a file that lacks it, to the mean of mapped latents of a fixed seed."""
     random = torch.Generator().manual_seed(0)
     total = torch.zeros(generator.code_dim, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""The attributes of stylegan2-ada-pytorch's modules, which change images as the weights do.
+"""The attributes of NVlabs' modules in PyTorch, which change images as the weights do.
 
 Our layers have most of them built in: each attribute that a file gives must be what ours has.
 """
@@ -18,6 +18,7 @@ from higan_fast.checkpoints.conversion import size_of
 from higan_fast.generators.stylegan2 import StyleGAN2Config
 
 ROUNDING = 1e-4  # relative, of a stored gain
+MOST_NUMBERS = 16  # of an attribute that is an array, such as a height and a width
 
 
 class Settings:
@@ -33,10 +34,19 @@ class Settings:
         return value
 
     def number(self, module: str, name: str) -> float:
-        value = self._value(module, name)
+        return self.number_of(module, name, self._value(module, name))
+
+    def number_of(self, module: str, name: str, value: Any) -> float:
+        """Returns ``value``, once it is a number that a setting of this name may be."""
         if not _is_number(value) or not 0 < value < 1e6:
             raise self._other(module, name, value, "a number above 0")
         return float(value)
+
+    def whole(self, module: str, name: str, least: int = 1) -> int:
+        value = self._value(module, name)
+        if type(value) is not int or not least <= value < 2**31:
+            raise self._other(module, name, value, f"a whole number of at least {least}")
+        return value
 
     def number_or_none(self, module: str, name: str) -> float | None:
         return None if self._value(module, name) is None else self.number(module, name)
@@ -51,6 +61,8 @@ class Settings:
 
     def _value(self, module: str, name: str) -> Any:
         value = self.modules.get(module, {}).get(name)
+        if isinstance(value, np.ndarray) and value.size <= MOST_NUMBERS:
+            return value.tolist()
         return value.item() if isinstance(value, np.generic) else value
 
     def _other(self, module: str, name: str, value: Any, expected: str) -> ValueError:
@@ -65,7 +77,7 @@ def check_settings(settings: Settings, config: StyleGAN2Config, tensors: Mapping
         config: what the file's tensors and the first layers' attributes say.
         tensors: all parameters and buffers.
     """
-    check = _Checks(settings, config, tensors)
+    check = _Blocks(settings, config, tensors)
     check.mapping()
     resolutions = sorted(config.channels)
     settings.expect("synthesis", block_resolutions=resolutions)
@@ -73,8 +85,10 @@ def check_settings(settings: Settings, config: StyleGAN2Config, tensors: Mapping
         check.block(resolution, is_last=resolution == resolutions[-1])
 
 
-class _Checks:
-    def __init__(self, settings: Settings, config: StyleGAN2Config, tensors: Mapping[str, Tensor]) -> None:
+class Checks:
+    """Checks of what StyleGAN2 and StyleGAN3 share; ``config`` is either's."""
+
+    def __init__(self, settings: Settings, config: Any, tensors: Mapping[str, Tensor]) -> None:
         self.expect, self.path = settings.expect, settings.path
         self.config, self.tensors = config, tensors
 
@@ -93,6 +107,8 @@ class _Checks:
         weight_gain = lr_multiplier / math.sqrt(inputs)
         self.expect(name, activation=activation, bias_gain=lr_multiplier, weight_gain=weight_gain)
 
+
+class _Blocks(Checks):
     def block(self, resolution: int, is_last: bool) -> None:
         config, name = self.config, f"synthesis.b{resolution}"
         before = config.channels.get(resolution // 2, 0)
