@@ -29,7 +29,7 @@ FAMILIES = {
     "stylegan": lambda: StyleGAN(StyleGANConfig(**SMALL)),
     "stylegan2": lambda: StyleGAN2(StyleGAN2Config(**SMALL, label_dim=3)),
     "stylegan3": lambda: StyleGAN3(
-        StyleGAN3Config(16, (8, 8, 8, 4), latent_dim=24, code_dim=24, mapping_depth=1, margin=2)
+        StyleGAN3Config(16, (8, 4), latent_dim=24, code_dim=24, mapping_depth=1, num_critical=1, margin=2)
     ),
     "pggan": lambda: PGGAN(PGGANConfig(CHANNELS, latent_dim=24)),
     "biggan": lambda: BigGAN(
@@ -42,7 +42,7 @@ FAMILIES = {
 EXPECTED = {  # layers, space, question
     "stylegan": (6, "w", "top-layer"),
     "stylegan2": (6, "w", "top-layer"),
-    "stylegan3": (6, "w", "top-layer"),
+    "stylegan3": (4, "w", "top-layer"),
     "pggan": (1, "w", "effect"),
     "biggan": (3, "layers", "top-layer"),
     "biggan-deep": (4, "w", "top-layer"),

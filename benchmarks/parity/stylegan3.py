@@ -82,7 +82,7 @@ def _stylegan3(networks: Any) -> Iterator[Row]:
 
 @torch.no_grad()
 def _measure_magnitudes(network: Any) -> None:
-    """Sets the averages of magnitudes to what they would be after training; and the input's affine to anything.
+    """Sets the averages of magnitudes as training does, and the weights of the input's affine.
 
     A new network has 1 and 0 there, and images that are nearly gray.
     """

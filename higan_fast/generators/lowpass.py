@@ -42,7 +42,7 @@ def _jinc(radius: NDArray[np.float64], cutoff: float) -> NDArray[np.float64]:
 
 
 def _beta(taps: int, width: float) -> float:
-    """Kaiser's formulas for the window of a filter of ``taps`` whose band is ``width``, as a share of Nyquist."""
+    """Kaiser's formulas for the window; ``width`` is that of the band, as a share of half of the rate."""
     attenuation = 2.285 * (taps - 1) * math.pi * width + 7.95  # dB
     if attenuation > 50:
         return 0.1102 * (attenuation - 8.7)

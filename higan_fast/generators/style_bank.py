@@ -1,4 +1,4 @@
-"""The styles of all layers of StyleGAN2 or StyleGAN3 by one op, from matrices that are joined once for a network."""
+"""The styles of all layers of StyleGAN2 or 3 by one op, from matrices that are joined once for a network."""
 
 from __future__ import annotations
 

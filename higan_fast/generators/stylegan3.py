@@ -1,4 +1,4 @@
-"""StyleGAN3, configurations T and R (Karras et al., arXiv 2106.12423): layers that pass on continuous signals.
+"""StyleGAN3, configurations T and R (Karras et al., arXiv 2106.12423): layers of continuous signals.
 
 The first code turns and shifts the plane on which Fourier features are drawn. Each further layer is a
 modulated convolution and a filtered leaky ReLU; the last one gives RGB. All have a code of their own, so that
@@ -39,8 +39,6 @@ class StyleGAN3(StyleBased):
     """
 
     family: ClassVar[str] = "stylegan3"
-    config: StyleGAN3Config
-    synthesis: Synthesis
 
     def __init__(self, config: StyleGAN3Config | None = None) -> None:
         super().__init__()
@@ -185,7 +183,7 @@ class Synthesis(nn.Module):
 
 
 def _layers(config: StyleGAN3Config) -> tuple[Layer, ...]:
-    """Lists the layers with their sampling rates; names say the features' size, with what is beyond the image."""
+    """Lists the layers with their sampling rates; names have the size with what is beyond the image."""
     signals = config.signals
     names = ["input", *(f"L{i}_{signal.size}_{signal.channels}" for i, signal in enumerate(signals))]
     rates = [signals[0].rate, *(signal.rate for signal in signals)]

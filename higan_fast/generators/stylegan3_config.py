@@ -1,4 +1,4 @@
-"""The architecture of StyleGAN3, and the signals that its layers pass on (Karras et al., arXiv 2106.12423, §3.2).
+"""The architecture of StyleGAN3, and the signals that its layers pass on (arXiv 2106.12423, §3.2).
 
 All frequencies are in cycles over the image's width, and rates in pixels over it.
 """
@@ -134,13 +134,14 @@ class StyleGAN3Config:
         self._check_bands()
 
     def _check_bands(self) -> None:
-        """Raises ValueError unless every layer's band begins before it ends, and none ends below the first's."""
+        """Raises ValueError unless the first and the last band end above their cutoffs, and in this order."""
         for name in ("first_cutoff", "first_stopband", "last_stopband"):
             check_positive(name, getattr(self, name))
         half = self.resolution / 2
         if not self.first_cutoff < half:
             raise ValueError(
-                f"first_cutoff: got {self.first_cutoff:g}, expected less than half of the resolution, {half:g}"
+                f"first_cutoff: got {self.first_cutoff:g}, expected less than half of the resolution, "
+                f"{half:g}"
             )
         if not self.last_stopband > 1:
             raise ValueError(f"last_stopband: got {self.last_stopband:g}, expected more than 1")
@@ -181,7 +182,7 @@ class StyleGAN3Config:
 
     @property
     def signals(self) -> tuple[Signal, ...]:
-        """What each layer passes on, RGB last: cutoffs and stopbands grow geometrically from layer to layer."""
+        """What each layer passes on, RGB last; cutoffs and ends of bands grow geometrically."""
         depth, last = len(self.channels), self.resolution / 2
         found = []
         for index, channels in enumerate((*self.channels, 3)):

@@ -13,7 +13,7 @@ from higan_fast.generators.prepared import Kept, Prepared, prepare
 from higan_fast.generators.style_bank import LayerStyle
 from higan_fast.generators.stylegan2_layers import Linear
 from higan_fast.generators.stylegan3_config import Signal, StyleGAN3Config
-from higan_fast.ops import bias_act, modulated_conv2d, to_rgb, upfirdn2d
+from higan_fast.ops import filtered_lrelu, modulated_conv2d, to_rgb
 from higan_fast.ops.modulated_conv2d import normalize_styles
 
 
@@ -47,9 +47,9 @@ class FourierInput(nn.Module):
         self.register_buffer("transform", torch.eye(3))
 
     def forward(self, pose: Tensor) -> Tensor:
-        """Features ``[N, C, H, W]`` of poses ``[N, 4]``: a direction, whose length does not count, and a shift.
+        """Features ``[N, C, H, W]`` of poses ``[N, 4]``: cosine, sine, and a shift to the right and down.
 
-        Both are divided by that length; the plane is turned by the direction's angle.
+        All four are divided by the length of the first two.
         """
         pose = pose / pose[:, :2].norm(dim=1, keepdim=True)
         cos, sin = pose[:, 0], pose[:, 1]
@@ -184,20 +184,5 @@ class ScaledRGB(nn.Module):
 
 
 def _of_unit_square(weight: Tensor) -> Tensor:
-    """Scales each output channel of ``[O, I, k, k]`` to a mean square of 1: demodulation cancels the factor."""
+    """Scales each output channel of ``[O, I, k, k]`` to a mean square of 1, which demodulation cancels."""
     return weight * weight.square().mean([1, 2, 3], keepdim=True).rsqrt()
-
-
-def filtered_lrelu(
-    x: Tensor,
-    up_filter: Tensor,
-    down_filter: Tensor,
-    *,
-    up: int,
-    down: int,
-    padding: tuple[int, int, int, int],
-    clamp: float | None,
-) -> Tensor:
-    x = upfirdn2d(x, up_filter, up=up, padding=padding, gain=up**2)
-    x = bias_act(x, activation="lrelu", clamp=clamp)
-    return upfirdn2d(x, down_filter, down=down)

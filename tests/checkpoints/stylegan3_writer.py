@@ -15,8 +15,8 @@ def stylegan3_tree(generator: StyleGAN3) -> Tree:
     depth = len(config.channels)
     size = np.broadcast_to(np.asarray(signals[0].size), [2])
     attributes: dict[str, Any] = {
-        "size": size, "sampling_rate": np.float64(signals[0].rate), "bandwidth": np.float64(signals[0].cutoff),
-        "channels": config.channels[0],
+        "size": size, "channels": config.channels[0],
+        "sampling_rate": np.float64(signals[0].rate), "bandwidth": np.float64(signals[0].cutoff),
     }  # fmt: skip
     layers: dict[str, Tree] = {
         "input": (

@@ -83,7 +83,7 @@ def test_weights_are_shared_with_stylegan3():
         own.mul_(1.5)
         assert torch.equal(generator(z, label), expected(z, label))
     network.mapping.embed_proj = torch.nn.Identity()  # as StyleGAN-XL has it
-    with pytest.raises(ValueError, match="network: could not be called"):
+    with pytest.raises(ValueError, match="map: could not be called"):
         from_model(network)
 
 

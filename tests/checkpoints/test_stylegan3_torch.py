@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-import higan_fast as hf
 from higan_fast.checkpoints import describe, load_generator, save_generator
 from tests.checkpoints.stylegan3_writer import stylegan3_tree
 from tests.checkpoints.writers import persistent
@@ -117,7 +116,8 @@ DAMAGE = {
     "critical": (of_network(num_critical=9), "num_critical: got 9, expected 0 to 4"),
     "scale": (of_network(output_scale=None), "synthesis.output_scale is None, expected a number above 0"),
     "stopband": (
-        of_network(_init_kwargs={"first_stopband": "x"}), "synthesis.first_stopband is 'x', expected a number",
+        of_network(_init_kwargs={"first_stopband": "x"}),
+        "synthesis.first_stopband is 'x', expected a number",
     ),
     "resolution": (of_network(img_resolution=32), "synthesis.img_resolution is 32, expected 16"),
     "rate of the input": (
@@ -126,11 +126,13 @@ DAMAGE = {
     ),
     "layer": (lambda tree: tree[3]["synthesis"][3].pop("L2_22_8"), "has the layers L0, L1, L3 and 2 more"),
     "filter": (
-        lambda tree: layer(tree, 1)[2].update(up_filter=torch.ones(5)), r"up_filter has shape \[5\], expected \[24\]",
+        lambda tree: layer(tree, 1)[2].update(up_filter=torch.ones(5)),
+        r"up_filter has shape \[5\], expected \[24\]",
     ),
     "gray": (lambda tree: layer(tree, 5)[2].update(weight=torch.ones(1, 6, 1, 1)), "images of 1 channels"),
     "kernel": (
-        lambda tree: layer(tree, 0)[2].update(weight=torch.ones(9, 9, 5, 5)), "kernel: got 5, expected 1 to 3",
+        lambda tree: layer(tree, 0)[2].update(weight=torch.ones(9, 9, 5, 5)),
+        "kernel: got 5, expected 1 to 3",
     ),
 }  # fmt: skip
 

@@ -134,7 +134,7 @@ def test_samples_do_not_depend_on_each_other(generator):
 
 
 def test_the_image_turns_and_moves_with_the_plane():
-    """R is equivariant; a quarter of a turn, and whole pixels of the features, leave nothing to interpolate."""
+    """R is equivariant; a quarter of a turn, and whole pixels, leave nothing to interpolate."""
     network = random_stylegan3(KINDS["r"])
     codes = codes_for(network, 2)
     before = network.synthesize(codes)

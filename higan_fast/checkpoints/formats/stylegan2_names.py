@@ -101,7 +101,7 @@ def sources_of(config: StyleGAN2Config, tensors: Mapping[str, Tensor]) -> dict[s
 
 
 def mapping_sources(config: Any, tensors: Mapping[str, Tensor]) -> dict[str, str | Taken | Tensor]:
-    """For each of our mapping network's tensors where it comes from; ``config`` is StyleGAN2's or StyleGAN3's."""
+    """As ``sources_of``, of the mapping network; ``config`` is StyleGAN2's or StyleGAN3's."""
     sources: dict[str, str | Taken | Tensor] = {}
     mapping = [f"fc{index}" for index in range(config.mapping_depth)]
     for theirs in [*mapping, *(["embed"] if config.label_dim else [])]:
