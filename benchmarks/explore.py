@@ -43,8 +43,8 @@ def main(
     with ExitStack() as stack:
         if run is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
-            run = _made(Path(folder) / "run", network, predictor, device)
-        url = stack.enter_context(_server(run, threads, device))
+            run = made(Path(folder) / "run", network, predictor, device)
+        url = stack.enter_context(server(run, threads, device))
         with urllib.request.urlopen(f"{url}api/run") as answer:
             about = json.load(answer)
         num = len(about["network"]["layers"])
@@ -62,7 +62,7 @@ def main(
                 )
 
 
-def _made(out: Path, network: str, predictor: str, device: str) -> Path:
+def made(out: Path, network: str, predictor: str, device: str) -> Path:
     """A run with a few samples and boundaries."""
     networks = ("--network", network, "--predictor", predictor, "--out", str(out), "--device", device)
     for command in (
@@ -77,7 +77,7 @@ HIGAN_FAST = (sys.executable, "-c", "from higan_fast.cli import main; main()")
 
 
 @contextmanager
-def _server(run: Path, threads: int | None, device: str) -> Iterator[str]:
+def server(run: Path, threads: int | None, device: str) -> Iterator[str]:
     environment = os.environ | ({} if threads is None else {"OMP_NUM_THREADS": str(threads)})
     command = [*HIGAN_FAST, "explore", str(run), "--port", "0", "--quiet", "--device", device]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)

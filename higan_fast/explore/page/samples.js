@@ -1,0 +1,151 @@
+// The strip of samples. One is shown; any other can be mixed in by a drop, a click or the key m.
+
+import { element, focusOne, say, walkable } from "./dom.js";
+import { grouped } from "./format.js";
+import { mixedFrom, withSample } from "./state.js";
+
+const PAGE = 24; // samples in the strip at a time
+const TYPE = "application/x-higan-sample";
+
+export class Samples {
+  #run;
+  #history;
+  #mixIn;
+  #list = element("div", { class: "thumbs", role: "group", "aria-label": "Samples" });
+  #number;
+  #back;
+  #on;
+  #thumbs = [];
+  #first = null;
+  #mixes = false; // whether a click mixes in
+
+  /** @param {(sample: number, target: number) => void} mixIn: mixes layers of a sample into another. */
+  constructor(root, run, history, mixIn) {
+    this.#run = run;
+    this.#history = history;
+    this.#mixIn = mixIn;
+    const { num } = run.samples;
+    this.#number = element("input", { type: "number", id: "sample", min: 0, max: num - 1, step: 1, inputmode: "numeric", onchange: () => this.choose(Number(this.#number.value)) });
+    this.#back = element("button", { type: "button", class: "turn", "aria-label": "Samples before", text: "‹", onclick: () => this.#turn(this.#first - PAGE) });
+    this.#on = element("button", { type: "button", class: "turn", "aria-label": "Samples after", text: "›", onclick: () => this.#turn(this.#first + PAGE) });
+    root.append(
+      element(
+        "div",
+        { class: "strip-head" },
+        element("span", { class: "of" }, element("label", { for: "sample", text: run.samples.kind === "codes" ? "Codes" : "Sample" }), this.#number, `of ${grouped(num)}`),
+        this.#clicks(),
+      ),
+      element("div", { class: "strip" }, this.#back, this.#list, this.#on),
+    );
+    walkable(this.#list, () => this.#thumbs, () => this.#columns());
+    this.#list.addEventListener("keydown", (event) => this.#pressed(event));
+    history.follow((state) => this.#show(state));
+  }
+
+  /** Shows another sample; one that does not exist changes nothing. */
+  choose(sample) {
+    const last = this.#run.samples.num - 1;
+    if (Number.isInteger(sample) && sample >= 0 && sample <= last) this.#history.keep(withSample(this.#history.current, sample), "sample");
+    else this.#number.value = this.#history.current.sample;
+  }
+
+  /** Shows the sample so many further on. */
+  step(by) {
+    this.choose(Math.min(this.#run.samples.num - 1, Math.max(0, this.#history.current.sample + by)));
+  }
+
+  /** Shows the n-th sample of the strip. */
+  nth(index) {
+    this.choose(this.#first + index);
+  }
+
+  /** Makes an element take samples that are dropped on it; `target` returns the sample that takes their codes. */
+  takesDrops(node, target) {
+    let inside = 0;
+    const over = (by) => {
+      inside = by === 0 ? 0 : inside + by;
+      node.classList.toggle("over", inside > 0);
+    };
+    const carries = (event) => event.dataTransfer.types.includes(TYPE);
+    node.addEventListener("dragenter", (event) => carries(event) && over(1));
+    node.addEventListener("dragleave", (event) => carries(event) && over(-1));
+    node.addEventListener("dragover", (event) => {
+      if (!carries(event)) return;
+      event.preventDefault();
+      event.dataTransfer.dropEffect = "copy";
+    });
+    node.addEventListener("drop", (event) => {
+      if (!carries(event)) return;
+      event.preventDefault();
+      over(0);
+      this.#mixIn(Number(event.dataTransfer.getData(TYPE)), target());
+    });
+  }
+
+  // How many stand in a row, which the width decides.
+  #columns() {
+    const top = this.#thumbs[0].offsetTop;
+    return this.#thumbs.filter((thumb) => thumb.offsetTop === top).length;
+  }
+
+  #clicks() {
+    const option = (text, mixes) =>
+      element("label", {}, element("input", { type: "radio", name: "clicks", checked: !mixes, onchange: () => { this.#mixes = mixes; this.#list.classList.toggle("mixes", mixes); } }), text);
+    return element("fieldset", { class: "choice" }, element("legend", { text: "A click" }), option("shows it", false), option("mixes it in", true));
+  }
+
+  #show({ sample, mix }) {
+    this.#number.value = sample;
+    if (this.#first === null || sample < this.#first || sample >= this.#first + PAGE) this.#turn(Math.floor(sample / PAGE) * PAGE);
+    this.#mark({ sample, mix });
+    this.#thumbs[sample - this.#first]?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+
+  #mark({ sample, mix }) {
+    this.#thumbs.forEach((thumb, index) => {
+      const at = this.#first + index;
+      thumb.setAttribute("aria-current", at === sample);
+      thumb.classList.toggle("mixed", mixedFrom({ mix }, at).length > 0);
+    });
+    const shown = sample - this.#first;
+    if (!this.#list.contains(document.activeElement)) focusOne(this.#thumbs, this.#thumbs[shown] ? shown : 0);
+  }
+
+  #turn(first) {
+    const { num } = this.#run.samples;
+    this.#first = Math.max(0, Math.min(first, Math.floor((num - 1) / PAGE) * PAGE));
+    this.#thumbs = Array.from({ length: Math.min(PAGE, num - this.#first) }, (_, index) => this.#thumb(this.#first + index));
+    this.#list.replaceChildren(...this.#thumbs);
+    this.#back.disabled = this.#first === 0;
+    this.#on.disabled = this.#first + PAGE >= num;
+    this.#mark(this.#history.current);
+  }
+
+  #thumb(sample) {
+    const name = this.#run.samples.names?.[sample] ?? `${sample}`;
+    const image = element("img", { src: `api/thumb/${sample}.jpg`, alt: "", width: 64, height: 64, draggable: "false" });
+    const thumb = element(
+      "button",
+      {
+        type: "button", class: "thumb", draggable: "true", "data-sample": sample, title: `Sample ${name}: drag it onto the picture, or onto another sample, to mix it in`, "aria-label": `Sample ${name}`, tabindex: -1,
+        onclick: (event) => (this.#mixes !== event.shiftKey ? this.#mixIn(sample, this.#history.current.sample) : this.choose(sample)),
+        ondragstart: (event) => {
+          event.dataTransfer.setData(TYPE, sample);
+          event.dataTransfer.setData("text/plain", `sample ${sample}`);
+          event.dataTransfer.effectAllowed = "copy";
+        },
+      },
+      image,
+      element("span", { text: name }),
+    );
+    this.takesDrops(thumb, () => sample);
+    return thumb;
+  }
+
+  #pressed(event) {
+    if (event.key !== "m" || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.#mixIn(Number(document.activeElement.dataset.sample), this.#history.current.sample);
+  }
+}

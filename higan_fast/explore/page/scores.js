@@ -1,0 +1,94 @@
+// What the predictor says of the picture, live: base, now, and what the verified effect makes one expect.
+
+import { element, say } from "./dom.js";
+import { interval, plain, signed } from "./format.js";
+
+const MARGIN = 0.15; // of the typical range, on either side of it in a lane
+
+/** Returns the change of each score against its base, in standard deviations over the run's samples. */
+export function changes(answer, run) {
+  if (!answer.scores || !answer.base) return null;
+  return new Map(run.scores.map(({ name, deviation }) => [name, deviation > 0 ? (answer.scores[name] - answer.base[name]) / deviation : NaN]));
+}
+
+export class Scores {
+  #rows;
+  #run;
+
+  constructor(table, run) {
+    this.#run = run;
+    this.#rows = run.scores.map((score) => new Row(score, run));
+    table.append(...this.#rows.flatMap((row) => row.nodes));
+  }
+
+  /** Shows an answer's scores; `moves` are the semantics that are moved in it. */
+  show(answer, moves) {
+    const changed = changes(answer, this.#run);
+    const named = new Set(moves.map(({ semantic }) => semantic.name));
+    for (const row of this.#rows) {
+      const { name } = row.score;
+      row.show(answer.base?.[name], answer.scores?.[name], changed?.get(name), answer.expected?.[name] ?? null, named.has(name), named.size);
+    }
+  }
+}
+
+class Row {
+  #lane;
+  #base = element("td", { class: "number" });
+  #now = element("td", { class: "number now" });
+  #change = element("td", { class: "number" });
+  #words = element("td", { colspan: 5, class: "words" });
+  #line;
+  #confidence;
+
+  constructor(score, run) {
+    this.score = score;
+    this.#confidence = run.confidence ?? {};
+    this.#lane = element("span", { class: `lane ${score.level ?? ""}`, "aria-hidden": "true" }, ...["typical", "expected", "base", "now"].map((part) => element("i", { class: part })));
+    this.#line = element("tr", { class: "expectation", hidden: true }, this.#words);
+    const name = element("th", { scope: "row", title: score.name }, element("i", { class: `dot ${score.level ?? ""}`, "aria-hidden": "true" }), score.name);
+    this.nodes = [element("tr", { "data-score": score.name }, name, element("td", {}, this.#lane), this.#base, this.#now, this.#change), this.#line];
+    this.#place("typical", score.low, score.high);
+  }
+
+  show(base, now, change, expected, moved, moves) {
+    const known = base !== undefined && now !== undefined;
+    this.#lane.classList.toggle("unknown", !known);
+    if (!known) return; // not scored while it moves: the last figures stay, pale
+    this.#place("base", base, base);
+    this.#place("now", now, now);
+    say(this.#base, plain(base));
+    say(this.#now, plain(now));
+    say(this.#change, Number.isFinite(change) ? signed(change) : "–");
+    this.#change.className = `number ${Math.abs(change) >= 0.05 ? (change > 0 ? "up" : "down") : "flat"}`;
+    this.#lane.classList.toggle("expects", expected !== null);
+    if (expected) this.#place("expected", base + (expected.low ?? expected.mean), base + (expected.high ?? expected.mean));
+    this.#line.hidden = !moved;
+    if (moved) say(this.#words, this.#sentence(change, expected, moves));
+  }
+
+  #sentence(change, expected, moves) {
+    const here = `here ${signed(change)}`;
+    if (!expected) return `No expectation: not measured at this step on just these layers; ${here} SD`;
+    const inDeviations = (value) => (value === null ? null : value / this.score.deviation);
+    const of = moves > 1 ? " of this move alone" : "";
+    const at = !expected.interpolated ? "at this step" : expected.from === "dose" ? "between the steps measured" : "in proportion to the step measured";
+    this.#words.title = this.#origin(expected);
+    return `Expected${of} ${signed(inDeviations(expected.mean))} SD ${interval(inDeviations(expected.low), inDeviations(expected.high))} over samples ${at}; ${here}`;
+  }
+
+  #origin({ from }) {
+    const confidence = this.#confidence[from];
+    const level = confidence ? `${Math.round(1000 * confidence) / 10} % interval` : "interval";
+    return `A mean over samples with its ${level}, measured by higan-fast ${from}. It is no promise for this one.`;
+  }
+
+  #place(part, from, to) {
+    const { low, high } = this.score;
+    const width = (high - low) * (1 + 2 * MARGIN) || 1;
+    const at = (value) => Math.min(1, Math.max(0, (value - low) / width + MARGIN / (1 + 2 * MARGIN)));
+    const style = this.#lane.querySelector(`.${part}`).style;
+    style.setProperty("--from", at(from));
+    style.setProperty("--to", at(to));
+  }
+}

@@ -1,0 +1,357 @@
+"""The page of ``explore`` in a real browser: what a hand does, and what a connection suffers."""
+
+import hashlib
+import shutil
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests import processes
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+
+TOKEN = "a-token-of-the-tests-alone"
+WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+LOST = (
+    "WebSocket connection",
+    "ERR_CONNECTION",
+    "Failed to load resource",
+)  # what browsers say of a dead server
+
+
+class Server:
+    """``higan-fast explore`` in a process that can be killed, always on the same port."""
+
+    def __init__(self, run: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.run = run
+        self.url = f"http://127.0.0.1:{self.port}/{TOKEN}/"
+        self.start()
+
+    def start(self) -> None:
+        self.process = processes.start(explore, self.run, self.port)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.join()
+
+
+def explore(run, port):
+    from higan_fast.cli import main
+
+    main(["explore", str(run), "--port", str(port), "--token", TOKEN, "--quiet"])
+
+
+@pytest.fixture(scope="module")
+def server(explored):
+    server = Server(explored)
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def context(browser):
+    context = browser.new_context(viewport=WIDE)
+    context.set_default_timeout(10_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def open_page(context, server):
+    """Opens the page, with a hash; at the end no page may have written an error to its console."""
+    opened, said = [], []
+
+    def page_of(hash="", setup=None, ready=True):
+        page = context.new_page()
+        page.on("console", lambda message: message.type in ("error", "warning") and said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        if setup:
+            setup(page)
+        opened.append(page)
+        for _ in range(200):  # until the server is there
+            try:
+                page.goto(server.url + hash)
+                break
+            except sync_api.Error:
+                page.wait_for_timeout(50)
+        if ready:
+            at_rest(page)
+        return page
+
+    yield page_of
+    for page in opened:
+        page.close()
+    assert [line for line in said if not any(lost in line for lost in LOST)] == []
+
+
+def at_rest(page):
+    """Waits until the pictures are the exact ones of the state."""
+    sync_api.expect(page.locator("figure[aria-busy=true]:not([hidden])")).to_have_count(0, timeout=20_000)
+
+
+def painted(page, do, view="own"):
+    """Does something, and waits for the exact picture that comes of it."""
+    do()
+    at_rest(page)
+    return pixels(page, view)
+
+
+def pixels(page, view="own"):
+    drawn = page.evaluate(f"document.querySelector('#{view} canvas').toDataURL()")
+    return hashlib.sha256(drawn.encode()).hexdigest()
+
+
+def slider(page, name):
+    return page.locator(f"input[data-semantic='{name}']")
+
+
+def figures(page, name):
+    """Base, now and change, as printed."""
+    return page.locator(f"[data-score='{name}'] td.number").all_inner_texts()
+
+
+def shown(page):
+    """The first semantic of the page."""
+    return page.locator("#sliders input[type=range]").first.get_attribute("data-semantic")
+
+
+def test_a_moved_slider_moves_picture_and_score(open_page):
+    page = open_page()
+    name, still = shown(page), pixels(page)
+    base, now, change = figures(page, name)
+    assert base == now and change == "0.00"
+    page.evaluate("addEventListener('painted', ({ detail }) => (window.formats ??= []).push(detail.format))")
+    box = slider(page, name).bounding_box()
+    middle = box["y"] + box["height"] / 2
+
+    def drag():
+        page.mouse.move(box["x"] + box["width"] / 2, middle)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * 0.8, middle, steps=8)
+        page.mouse.up()
+
+    assert painted(page, drag) != still
+    assert "jpeg" in page.evaluate("window.formats")  # while it moved
+    assert figures(page, name)[0] == base and figures(page, name)[1] != now
+    assert painted(page, lambda: page.keyboard.press("Delete")) == still
+
+
+def test_what_is_expected_stands_beside_what_is_there(open_page):
+    page = open_page()
+    name = shown(page)
+    painted(page, lambda: page.locator(f".semantic[data-semantic='{name}'] .value").click())
+    line = page.locator(f"[data-score='{name}'] + .expectation")
+    change = figures(page, name)[2]
+    assert line.inner_text().startswith("Expected +") and line.inner_text().endswith(f"; here {change}")
+    page.locator(f".semantic[data-semantic='{name}'] .layers").click()
+    every = page.locator(f".semantic[data-semantic='{name}'] .toggle")
+    for index in range(2, every.count()):  # two layers together, which nothing has measured
+        if every.nth(index).get_attribute("aria-pressed") == "true":
+            every.nth(index).click()
+    at_rest(page)
+    assert line.inner_text().startswith("No expectation")
+    assert page.locator("#own b").inner_text() == "Chosen layers"
+
+
+def test_a_layer_that_is_off_moves_nothing(open_page):
+    page = open_page()
+    name, still = shown(page), pixels(page)
+    moved = painted(page, lambda: slider(page, name).press("PageUp"))
+    page.locator(f".semantic[data-semantic='{name}'] .layers").click()
+    on = page.locator(f".semantic[data-semantic='{name}'] .toggle[aria-pressed=true]")
+    for _ in range(on.count()):
+        seen = painted(page, lambda: on.first.click())
+    assert seen == still != moved
+
+
+def test_a_cell_moves_its_layer(open_page):
+    page = open_page()
+    name, still = shown(page), pixels(page)
+    row = page.locator("#heat .map:not([hidden]) tbody tr", has=page.locator(f"th[title='{name}']"))
+    cell = row.locator("button").nth(1)
+    assert painted(page, lambda: cell.click()) != still
+    assert cell.get_attribute("aria-pressed") == "true" and row.locator("[aria-pressed=true]").count() == 1
+    assert float(slider(page, name).input_value()) != 0
+    page.keyboard.press("ArrowRight")
+    painted(page, lambda: page.keyboard.press("Shift+Enter"))  # joins
+    assert row.locator("[aria-pressed=true]").count() == 2
+    painted(page, lambda: page.keyboard.press("z"))
+    assert painted(page, lambda: cell.click()) == still  # takes itself back
+
+
+def test_samples_are_mixed_by_dropping_one(open_page):
+    page = open_page()
+    still = pixels(page)
+    page.get_by_label("all", exact=True).check()
+    dropped = painted(page, lambda: page.drag_and_drop("[data-sample='3']", "#own canvas"))
+    part = page.locator("[data-mixed='3']")
+    assert dropped != still and part.locator("[aria-pressed=false]").count() == 0
+    third = painted(page, lambda: (page.keyboard.press("z"), page.keyboard.press("4")))  # the fourth is 3
+    assert dropped == third  # all its codes are the sample itself
+    painted(page, lambda: page.keyboard.press("1"))
+
+    by_key = painted(page, lambda: page.locator("[data-sample='3']").press("m"))
+    assert by_key == dropped
+    assert painted(page, lambda: part.get_by_role("button", name="Take sample 3 out").click()) == still
+    onto = painted(page, lambda: page.drag_and_drop("[data-sample='3']", "[data-sample='1']"))
+    assert onto == dropped and page.locator("#sample").input_value() == "1"
+    painted(page, lambda: part.locator(".toggle").first.click())
+    assert page.url.endswith("#1&s=1&x=3:1-5&b=1")
+
+
+def test_undo_and_redo(open_page):
+    page = open_page()
+    name = shown(page)
+    seen = [pixels(page)]
+    seen.append(painted(page, lambda: slider(page, name).press("PageUp")))
+    seen.append(painted(page, lambda: page.keyboard.press("]")))
+    seen.append(painted(page, lambda: page.keyboard.press("r")))
+    assert len(set(seen)) == 4
+    undone = [painted(page, lambda: page.keyboard.press("z")) for _ in range(3)]
+    assert undone == seen[2::-1] and page.locator("#undo").is_disabled()
+    redone = [painted(page, lambda: page.locator("#redo").click()) for _ in range(3)]
+    assert redone == seen[1:] and page.locator("#redo").is_disabled()
+
+
+def test_the_address_brings_the_state_back_and_tabs_are_apart(open_page):
+    page = open_page()
+    name = shown(page)
+    painted(page, lambda: slider(page, name).press("PageUp"))
+    seen = painted(page, lambda: page.locator("[data-sample='2']").press("m"))
+    other = open_page(page.url.removeprefix(page.url.partition("#")[0]))
+    assert pixels(other) == seen and slider(other, name).input_value() == slider(page, name).input_value()
+    changed = painted(other, lambda: other.keyboard.press("]"))
+    painted(page, lambda: page.keyboard.press("r"))
+    assert pixels(other) == changed and page.url != other.url
+
+
+@pytest.mark.parametrize(
+    ("hash", "says"),
+    [
+        ("#7&s=1", "its version is “7”, and this page reads 1"),
+        ("#1&s=99999999", "the sample is “99999999”, not a number from 0 to"),
+        ("#1&m=%3Cb%3E:1", "this run has no boundary of “<b>”"),
+        ("#1&m=NAME:1e9", "the step of “NAME” is “1e9”, not a number from"),
+        ("#1&m=NAME:1:3-99", "the layers are “3-99”, not of the form 0-2.5, from 0 to"),
+        ("#1&m=%ZZ:1", "“%ZZ” is not percent-encoded"),
+        ("#1&s=1&s=2", "it has “s=2” where s=, m=, x= or b= may stand once"),
+    ],
+)
+def test_a_broken_address_is_one_line(page_of_addresses, hash, says):
+    page, name = page_of_addresses
+    page.evaluate("hash => location.replace(hash)", hash.replace("NAME", name))
+    line = page.locator("[data-kind=address]")
+    line.filter(has_text=says.replace("NAME", name)).wait_for()
+    page.evaluate("location.replace('#1&s=0')")
+    line.wait_for(state="hidden")
+
+
+@pytest.fixture(scope="module")
+def page_of_addresses(context, server):
+    page = context.new_page()
+    page.goto(server.url)
+    at_rest(page)
+    yield page, shown(page)
+    page.close()
+
+
+def test_a_dropped_connection_goes_on(open_page):
+    sockets = []
+
+    def between(page):
+        def connected(socket):
+            socket.connect_to_server()
+            sockets.append(socket)
+
+        page.route_web_socket("**/ws", connected)
+
+    page = open_page(setup=between)
+    moved = painted(page, lambda: slider(page, shown(page)).press("PageUp"))
+    sockets[-1].close()
+    page.locator("[data-kind=connection]").wait_for(state="visible")
+    page.locator("[data-kind=connection]").wait_for(state="hidden")
+    assert pixels(page) == moved and len(sockets) == 2
+    assert painted(page, lambda: page.keyboard.press("]")) != moved
+
+
+def test_a_server_that_was_killed_goes_on_where_it_was(open_page, server):
+    page = open_page()
+    name = shown(page)
+    before = painted(page, lambda: slider(page, name).press("PageUp"))
+    server.kill()
+    page.locator("[data-kind=connection]").wait_for(state="visible")
+    slider(page, name).press("PageDown")  # meanwhile the page can be used
+    server.start()
+    page.locator("[data-kind=connection]").wait_for(state="hidden")
+    assert painted(page, lambda: slider(page, name).press("PageUp")) == before
+
+
+def test_two_pictures_stand_side_by_side(open_page):
+    page = open_page()
+    assert pixels(page) == pixels(page, "all")
+    own = painted(page, lambda: page.locator(".map:not([hidden]) .cell").nth(1).click())
+    assert pixels(page, "all") != own
+    held = painted(page, lambda: page.keyboard.down("h"))
+    assert painted(page, lambda: page.keyboard.up("h")) == own != held
+    page.keyboard.press("b")
+    assert not page.locator("#all").is_visible()
+
+
+def test_what_is_saved_arrives(open_page, tmp_path):
+    page = open_page()
+    painted(page, lambda: slider(page, shown(page)).press("PageUp"))
+    page.get_by_role("button", name="Save", exact=True).click()
+    saved = []
+    for button in ("save-png", "save-codes", "save-film"):
+        with page.expect_download() as download:
+            page.locator(f"#{button}").click()
+        saved.append(tmp_path / download.value.suggested_filename)
+        download.value.save_as(saved[-1])
+    with Image.open(saved[0]) as picture:
+        assert picture.format == "PNG" and picture.size == (16, 16)
+    with np.load(saved[1]) as codes:
+        assert codes["w"].ndim == 3 and codes["w"].dtype == np.float32
+    assert saved[2].suffix in (".mp4", ".gif") and saved[2].stat().st_size > 1000
+
+
+def test_a_phone_has_one_column_and_room_for_fingers(browser, server):
+    context = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True, device_scale_factor=2)
+    try:
+        page = context.new_page()
+        page.goto(server.url)
+        at_rest(page)
+        page.evaluate("document.querySelectorAll('details, .layers').forEach((one) => one.click?.())")
+        assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+        small = page.evaluate(
+            """[...document.querySelectorAll('button, summary, select, input:not([type=radio], [type=checkbox])')]
+            .filter((one) => one.checkVisibility())
+            .map((one) => [one.getBoundingClientRect(), one.id || one.className])
+            .filter(([{ width, height }]) => Math.min(width, height) < 40).map(([, name]) => name)"""
+        )
+        assert small == []
+        page.evaluate("scrollTo(0, 900)")
+        assert page.locator("#own canvas").bounding_box()["y"] >= 0  # it stays in sight
+        drawn = page.evaluate("document.querySelector('#own canvas').width")
+        assert drawn % 16 == 0 and drawn > 64  # whole device pixels for each of the image's
+    finally:
+        context.close()
+
+
+def test_a_browser_without_websockets_is_told(open_page):
+    page = open_page(setup=lambda page: page.add_init_script("delete window.WebSocket"), ready=False)
+    page.get_by_text("This browser has no WebSocket").wait_for()
