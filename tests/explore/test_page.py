@@ -66,7 +66,7 @@ def browser():
 @pytest.fixture(scope="module")
 def context(browser):
     context = browser.new_context(viewport=WIDE)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     yield context
     context.close()
 
@@ -101,7 +101,7 @@ def open_page(context, server):
 
 def at_rest(page):
     """Waits until the pictures are the exact ones of the state."""
-    sync_api.expect(page.locator("figure[aria-busy=true]:not([hidden])")).to_have_count(0, timeout=20_000)
+    sync_api.expect(page.locator("figure[aria-busy=true]:not([hidden])")).to_have_count(0, timeout=30_000)
 
 
 def painted(page, do, view="own"):
@@ -338,7 +338,7 @@ def test_a_phone_has_one_column_and_room_for_fingers(browser, server):
         page.evaluate("document.querySelectorAll('details, .layers').forEach((one) => one.click?.())")
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
         small = page.evaluate(
-            """[...document.querySelectorAll('button, summary, select, input:not([type=radio], [type=checkbox])')]
+            """[...document.querySelectorAll('button, summary, select, [type=range], [type=number]')]
             .filter((one) => one.checkVisibility())
             .map((one) => [one.getBoundingClientRect(), one.id || one.className])
             .filter(([{ width, height }]) => Math.min(width, height) < 40).map(([, name]) => name)"""
