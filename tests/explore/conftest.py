@@ -22,18 +22,19 @@ TOKEN = "a-token-for-tests_0"
 
 @pytest.fixture(scope="session")
 def explored(tmp_path_factory):
-    """128 samples of seed 3; ``warmth`` and ``brightness`` are verified, and the former is swept."""
+    """128 samples of seed 3; ``warmth`` and ``brightness`` are shown, and the former is swept."""
     folder = tmp_path_factory.mktemp("explored")
     torch.manual_seed(0)
-    config = StyleGAN2Config(channels={4: 8, 8: 8, 16: 8}, latent_dim=8, code_dim=8, mapping_depth=1)
+    config = StyleGAN2Config(channels={4: 8, 8: 8, 16: 8}, latent_dim=32, code_dim=32, mapping_depth=1)
     save_generator(StyleGAN2(config), folder / "generator.safetensors", {"origin": "a test"})
     out = folder / "run"
     networks = ("--network", folder / "generator.safetensors", "--predictor", "color", "--out", out)
     run("sample", *networks, "--num", 128, "--seed", 3, "--trunc", 0.8, "--quiet")
-    run("fit", out, "--chosen-num", 0.4, "--C", 1, "--quiet")
-    few = ("--semantic", "warmth", "--semantic", "brightness", "--quiet")
-    run("verify", out, "--exhaustive", "--max-samples", 32, "--num-null", 4, *few)
-    run("dose", out, "--steps=-2,0,2", "--num", 8, "--semantic", "warmth", "--quiet")
+    run("fit", out, "--boundary", "gradient", "--chosen-num", 0.4, "--quiet")
+    three = ("--semantic", "warmth", "--semantic", "brightness", "--semantic", "dominant_red_green")
+    few = ("--exhaustive", "--max-samples", 48, "--num-null", 6, "--step", 6, "--confidence", 0.9)
+    run("verify", out, *few, *three, "--quiet")
+    run("dose", out, "--steps=-6,0,6", "--num", 8, "--semantic", "warmth", "--quiet")
     run("layers", out, "--num", 8, "--quiet")
     return out
 

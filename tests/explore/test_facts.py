@@ -13,7 +13,7 @@ from tests.test_cli import run
 
 def test_what_is_stale_is_not_shown(explored, tmp_path):
     other = shutil.copytree(explored, tmp_path / "other")
-    run("fit", other, "--chosen-num", 0.45, "--C", 1, "--quiet")
+    run("fit", other, "--boundary", "difference", "--chosen-num", 0.4, "--quiet")
     folder = RunFolder.open(other)
     facts = Facts.of(folder)
     assert facts.verification is None and facts.sweep is None and facts.attribution is not None
@@ -42,7 +42,7 @@ def test_codes_of_another_network_are_refused(explored):
     folder = RunFolder.open(explored)
     given = Given(folder.samples.codes[:2], ["a", "b"], folder.generator)
     assert len(given) == 2 and np.array_equal(given.codes(1), folder.samples.codes[1])
-    with pytest.raises(ValueError, match=r"codes: got shape \(2, 5, 8\), expected \[N, 6, 8\]"):
+    with pytest.raises(ValueError, match=r"codes: got shape \(2, 5, 32\), expected \[N, 6, 32\]"):
         Given(folder.samples.codes[:2, :5], None, folder.generator)
     with pytest.raises(ValueError, match="got 1 for 2 codes"):
         Given(folder.samples.codes[:2], ["a"], folder.generator)

@@ -52,15 +52,18 @@ def test_what_was_found_is_told(served, explored):
     for name in ("warmth", "brightness"):
         assert (
             semantics[name]["status"] == run.verification.status(name)
-            and semantics[name]["effect"]["at"] == 2
+            and semantics[name]["effect"]["at"] == 6
         )
         acting = np.flatnonzero(run.verification.layer_beats_null[run.verification.row(name)]).tolist()
         assert semantics[name]["layers"] == (acting or [*range(6)])
-    others = [each for name, each in semantics.items() if name not in ("warmth", "brightness")]
+    assert semantics["warmth"]["status"] == semantics["brightness"]["status"] == "shown"
+    others = [each for name, each in semantics.items() if name not in run.verification.boundary_names]
     assert others and {each["status"] for each in others} <= {"not verified", "no boundary"}
     assert all(each["effect"] is None for each in others)
     effects, shares = found["heats"]
-    assert {*effects["rows"]} == {"warmth", "brightness"} and len(effects["values"][0]) == 6
+    assert {*effects["rows"]} == {"warmth", "brightness", "dominant_red_green"} and len(
+        effects["values"][0]
+    ) == 6
     row = effects["rows"].index("warmth")
     names = [semantic.name for semantic in run.verification.semantics]
     in_deviations = run.verification.in_deviations()[
@@ -101,16 +104,16 @@ def test_scores_stand_beside_what_is_expected(served, explored):
         assert about["format"] == "jpeg" and about["moving"]
         np.testing.assert_allclose([about["base"][name] for name in names], run.samples.scores[5], atol=1e-5)
         sweep = run.sweep
-        half = sweep.change[sweep.curve("warmth"), list(sweep.steps).index(2)] / 2  # between 0 and 2
+        part = sweep.change[sweep.curve("warmth"), list(sweep.steps).index(6)] / 6  # of the way from 0 to 6
         expected = about["expected"]
-        np.testing.assert_allclose([expected[name]["mean"] for name in names], half, rtol=1e-6)
+        np.testing.assert_allclose([expected[name]["mean"] for name in names], part, rtol=1e-6)
         assert expected["warmth"]["from"] == "dose" and expected["warmth"]["interpolated"]
         one = {"semantic": "brightness", "step": -2.0, "layers": [4]}
         ask(socket, {"sample": 5, "moves": [one]}, 2)
         about, _ = answer(socket)
         row, column = run.verification.row("brightness"), names.index("brightness")
         found = about["expected"]["brightness"]
-        assert found["mean"] == pytest.approx(-run.verification.effect[row, 5, column])
+        assert found["mean"] == pytest.approx(-run.verification.effect[row, 5, column] / 3)
         assert found["low"] <= found["mean"] <= found["high"] and found["from"] == "verify"
         ask(socket, {"sample": 5, "moves": [*everywhere["moves"], {**one, "layers": [3, 4]}]}, 3)
         assert [*answer(socket)[0]["expected"]] == ["warmth"], "the other's layers were not measured together"
@@ -217,7 +220,7 @@ def test_what_is_saved(served, explored):
         assert np.array_equal(np.asarray(picture), manipulated(explored, layers="3-4", steps=[1.5]))
     _, content, _ = served.ask("api/codes", STATE)
     saved = np.load(io.BytesIO(content), allow_pickle=False)
-    assert saved["w"].shape == (1, 6, 8) and json.loads(str(saved["state"]))["sample"] == 5
+    assert saved["w"].shape == (1, 6, 32) and json.loads(str(saved["state"]))["sample"] == 5
     images = RunFolder.open(explored).generator.synthesize(torch.tensor(saved["w"]))
     drawn = manipulated(explored, layers="3-4", steps=[1.5])
     assert np.abs(image_grid(images[None]).astype(int) - drawn).max() <= 1
