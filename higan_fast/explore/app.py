@@ -47,7 +47,8 @@ def app_of(drawing: Drawing, facts: Facts, about: dict[str, Any]) -> FastAPI:
     """
     worker, expectations = Worker(), facts.expectations
     connections: set[WebSocket] = set()
-    aside = asyncio.Lock()  # one thing besides what moves is drawn at a time
+    # One thing besides what moves is drawn at a time, and the frames of one animation are kept.
+    aside, animating = asyncio.Lock(), asyncio.Lock()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -69,6 +70,12 @@ def app_of(drawing: Drawing, facts: Facts, about: dict[str, Any]) -> FastAPI:
     @app.exception_handler(ValueError)
     async def refused(_: Request, error: ValueError) -> Response:
         return _error(str(error), 400)
+
+    @app.exception_handler(OSError)
+    @app.exception_handler(MemoryError)
+    @app.exception_handler(RuntimeError)
+    async def broken(_: Request, error: Exception) -> Response:
+        return _error(str(error) or type(error).__name__, 500)
 
     @app.get("/")
     async def index() -> Response:
@@ -105,15 +112,16 @@ def app_of(drawing: Drawing, facts: Facts, about: dict[str, Any]) -> FastAPI:
     @app.post("/api/video")
     async def save_video(request: Request) -> Response:
         asked = await _body(request, Animation)
+        drawing.check_movable(asked.semantic)
         if asked.format == "mp4" and (why := why_no_mp4()) is not None:
             return _error(why, 501)
-        frames = []
-        for state in _along(asked, facts.own_layers):
-            if await request.is_disconnected():
-                raise HTTPException(400, "nobody waits for it")
-            frames.append(await drawn(drawing.picture, state, LARGEST))
-        ending = f".{asked.format}"
-        saved = await asyncio.to_thread(animation, frames, ending)
+        frames, ending = [], f".{asked.format}"
+        async with animating:
+            for state in _along(asked, facts.own_layers):
+                if await request.is_disconnected():
+                    raise HTTPException(400, "nobody waits for it")
+                frames.append(await drawn(drawing.picture, state, LARGEST))
+            saved = await asyncio.to_thread(animation, frames, ending)
         kind = "video/mp4" if asked.format == "mp4" else "image/gif"
         return _saved(saved, kind, file_name(asked.state, ending, asked))
 

@@ -93,8 +93,12 @@ class Drawing:
             if (beyond := max(layers, default=0)) >= self.num_layers:
                 raise ValueError(f"layers: got {beyond}, and there are 0 to {self.num_layers - 1}")
         for move in state.moves:
-            if move.semantic not in self._moves:
-                raise ValueError(f"moves: no boundary of {in_words(move.semantic)} moves layer codes here")
+            self.check_movable(move.semantic)
+
+    def check_movable(self, semantic: str) -> None:
+        """Raises ValueError where no boundary of a semantic moves layer codes."""
+        if semantic not in self._moves:
+            raise ValueError(f"moves: no boundary of {in_words(semantic)} moves layer codes here")
 
     def active(self, state: State) -> list[Active]:
         """The moves of a state that move something, with the layers that they move."""

@@ -5,6 +5,7 @@ import torch
 
 from higan_fast.engine.engine import Engine
 from higan_fast.engine.redrawing import Canvas, Redrawing
+from tests.boundaries.test_displacement import GENERATORS, make
 from tests.engine.test_engine import small_stylegan2
 from tests.toy import toy
 
@@ -16,15 +17,17 @@ def engine(request):
 
 def codes_of(generator, seed):
     z = torch.randn(1, generator.latent_dim, generator=torch.Generator().manual_seed(seed)).double()
-    return generator.map(z)
+    return generator.map(z, torch.tensor([1]) if generator.label_dim else None)
 
 
+@pytest.mark.parametrize("name", GENERATORS)
 @torch.inference_mode()
-def test_pictures_are_those_of_full_forwards(engine):
-    generator, redrawing, canvas = engine.generator, Redrawing(engine), Canvas()
-    random = torch.Generator().manual_seed(0)
+def test_pictures_are_those_of_full_forwards(name):
+    generator, canvas = make(name), Canvas()
+    engine = Engine(generator, batch_size=1)
+    redrawing, random = Redrawing(engine), torch.Generator().manual_seed(0)
     codes = codes_of(generator, 0)
-    for step in range(40):
+    for step in range(20):
         first = int(torch.randint(generator.num_layers, (), generator=random))
         codes = codes.clone()
         codes[:, first:] += 0.1 * torch.randn(codes[:, first:].shape, generator=random).double()

@@ -245,6 +245,18 @@ def test_an_animation_is_saved(served, ending):
     assert len(frames) == 6 and frames[0].shape == (256, 256, 3) and (frames[0] != frames[3]).any()
 
 
+def test_a_bad_animation_gets_one_line(served):
+    asked = {"state": STATE, "semantic": "warmth", "from": -2, "to": 2, "frames": 4}
+    for change, said in (
+        ({"semantic": "x"}, "no boundary of 'x'"),
+        ({"frames": 1_000}, "frames: Input should be less than or equal to 240"),
+        ({"format": "exe"}, "format: Input should be 'mp4' or 'gif'"),
+        ({"state": {"sample": 128}}, "sample: got 128"),
+    ):
+        status, content, _ = served.ask("api/video", asked | change)
+        assert status == 400 and said in json.loads(content)["error"]
+
+
 def test_an_animation_without_pyav_says_what_to_install(served, monkeypatch):
     monkeypatch.setattr(application, "why_no_mp4", lambda: "install PyAV")
     asked = {"state": STATE, "semantic": "warmth", "from": -2, "to": 2}
