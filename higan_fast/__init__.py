@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from higan_fast import compat, experiments, generators, ops
     from higan_fast.checkpoints import load_generator
     from higan_fast.compat import patch, patch_namespace
+    from higan_fast.inversion import Inversion, invert, read_codes, tune_around
     from higan_fast.predictors import Semantic, load_predictor
     from higan_fast.probing import (
         Boundaries,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Boundaries",
+    "Inversion",
     "Samples",
     "Semantic",
     "Verification",
@@ -42,6 +44,7 @@ __all__ = [
     "fit_boundaries",
     "fit_to_labels",
     "generators",
+    "invert",
     "jitter",
     "load_generator",
     "load_predictor",
@@ -49,8 +52,10 @@ __all__ = [
     "ops",
     "patch",
     "patch_namespace",
+    "read_codes",
     "sample",
     "sweep_steps",
+    "tune_around",
     "verify",
     "verify_channels",
     "verify_directions",
@@ -76,6 +81,10 @@ _HOME = {
     "compare_methods": "higan_fast.probing",
     "manipulate": "higan_fast.probing",
     "jitter": "higan_fast.probing",
+    "Inversion": "higan_fast.inversion",
+    "invert": "higan_fast.inversion",
+    "read_codes": "higan_fast.inversion",
+    "tune_around": "higan_fast.inversion",
     "write_report": "higan_fast.report",
 }
 

@@ -42,6 +42,7 @@ MAY_KNOW = {
     "engine": {"generators", "predictors", "graphs", "graph_memory", "ops"} | TOOLS,
     "sampling": {"engine", "generators", "predictors"} | TOOLS,
     "boundaries": {"engine", "sampling", "generators", "predictors", "checkpoints"} | TOOLS,
+    "inversion": {"engine", "sampling", "checkpoints", "generators", "predictors"} | TOOLS,
     "probing": {"statistics", "engine", "sampling", "boundaries", "generators", "predictors"} | TOOLS,
     # scenes: for calibrate, which needs generators whose truth is known
     "experiments": {"scenes", "probing", *PROBE, "generators", "predictors"} | TOOLS,
@@ -65,6 +66,8 @@ MAY_KNOW = {
         *PROBE,
         "checkpoints",
         "experiments",
+        "inversion",
+        "generators",
     }
     | {"environment", "weights"}
     | TOOLS,
@@ -77,6 +80,7 @@ MAY_KNOW = {
         "ops",
         "compat",
         "experiments",
+        "inversion",
     },
 }
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -13,6 +13,7 @@ from higan_fast.cli.crews import CREW
 from higan_fast.cli.experiments import EXPERIMENTS
 from higan_fast.cli.experiments.command import check_printed, print_finding
 from higan_fast.cli.explore import explore
+from higan_fast.cli.inverting import invert
 from higan_fast.cli.labelling import export, fit
 from higan_fast.cli.manipulate import manipulate
 from higan_fast.cli.options import (
@@ -60,7 +61,7 @@ SECTIONS = {
         "show",
     ),
     "Experiments": tuple(f"{command.name}" for command in EXPERIMENTS),
-    "By hand": ("explore", "manipulate", "export"),
+    "By hand": ("explore", "invert", "manipulate", "export"),
 }
 
 
@@ -74,7 +75,7 @@ def main(debug: bool) -> None:
     keep_freed_memory()
 
 
-for command in (predictors, fit, export, *EXPERIMENTS, explore, manipulate):
+for command in (predictors, fit, export, *EXPERIMENTS, explore, invert, manipulate):
     main.add_command(command)
 
 

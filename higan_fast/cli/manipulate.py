@@ -23,6 +23,14 @@ from higan_fast.cli.options import ELSEWHERE, PATH, QUIET, RUN, STEP_UNIT, indic
 @STEP_UNIT
 @click.option("--num", type=int, help="How many samples, from the first on.  [default: 8]")
 @click.option("--samples", help="Which samples instead, such as 3,17 or 0-3,8.")
+@click.option(
+    "--codes",
+    "codes_file",
+    type=PATH,
+    metavar="FILE|RUN",
+    help="Move these instead, as of a RUN in which invert found them, or NVlabs' projected_w.npz, .npy, .pt. "
+    "Prints what changes in each image.",
+)
 @click.option("--seed", type=int, help="Draw fresh samples of this seed.  [default: those in RUN]")
 @click.option(
     "--mode",
@@ -66,6 +74,8 @@ def manipulate(
         raise click.UsageError(f"--mode {mode} and --jitter: random steps are a mode of their own; give one")
     if (variants is not None or mode == "jitter") and len(names) > 1:
         raise click.UsageError("--jitter moves along one boundary; give one --semantic")
+    if options["codes_file"] is not None and options["seed"] is not None:
+        raise click.UsageError("--codes moves codes of a file, --seed draws fresh samples; give one of them")
     if num is not None and samples is not None:
         raise click.UsageError(
             "--num takes the first samples, --samples those that it names; give one of them"

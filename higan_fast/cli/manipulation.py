@@ -18,6 +18,8 @@ from torch import Tensor
 from higan_fast import probing
 from higan_fast.boundaries.boundary import Boundary, StepUnit
 from higan_fast.checks import check_count, check_seed
+from higan_fast.cli.given_codes import Given, of_file, of_samples, what_changed
+from higan_fast.cli.printing import echo_line
 from higan_fast.cli.stages import say_where
 from higan_fast.pictures import (
     check_animation_name,
@@ -33,7 +35,7 @@ from higan_fast.probing.manipulation import check_jitter, check_steps
 from higan_fast.progress import say
 from higan_fast.run_folder import RunFolder
 from higan_fast.run_settings import Places
-from higan_fast.sampling.latents import codes_of
+from higan_fast.wording import printable
 
 # With room for what a file system adds to a name of at most 255 bytes.
 LONGEST_NAME = 180
@@ -75,6 +77,7 @@ def manipulate(
     num: int,
     chosen: Sequence[int] | None,
     seed: int | None,
+    codes_file: Path | None,
     variants: int | None,
     scale: float,
     frames: int | None,
@@ -92,6 +95,7 @@ def manipulate(
         num: so many samples, from the first on ...
         chosen: ... or these instead.
         seed: of fresh samples; None: those of the run.
+        codes_file: what holds codes to move in place of samples.
         variants: how many random steps, in jitter.
         frames: of an animation, from the least step to the greatest one; None: a picture, unless the name of
             ``picture`` ends in .mp4 or .gif.
@@ -127,13 +131,18 @@ def manipulate(
         if suggested is not None and not quiet:
             say(f"steps of {suggested:g}, as the dose-response suggests; --steps takes others")
     samples = range(num) if chosen is None else chosen
+    measured = codes_file is not None and mode != "jitter"
     if places.get("predictor") is not None:
         _ = run.predictor  # must be that of the run, though no picture needs it
-    codes = _codes_of_run(run, samples) if seed is None else _fresh_codes(run, samples, seed)
+    if codes_file is None:
+        given = of_samples(run, samples, seed)
+    else:
+        given = of_file(run, codes_file, num, chosen)
+        samples = range(len(given.codes)) if chosen is None else chosen
     say_where("drawing", run, quiet)
     options: dict[str, Any] = {"layers": moved, "step_unit": step_unit, **run.settings.truncation}
     if mode == "jitter":
-        drawn = _variants(run, codes, boundaries[0], variants or VARIANTS, scale, options)
+        drawn = _variants(run, given, boundaries[0], variants or VARIANTS, scale, options)
         moves = {"jitter": str(variants), "scale": f"{scale:g}"}
     else:
         along = steps if frames is None else np.linspace(min(steps), max(steps), frames).tolist()
@@ -141,29 +150,35 @@ def manipulate(
         if mode == "joint":
             ways = {" + ".join(names): boundaries}
         side = None if frames is None else SIDE
-        drawn = _along(run, codes, ways, along, side, options)
+        drawn = _along(run, given, ways, along, side, options)
         moves = {"mode": mode} if mode == "independent" and len(names) > 1 else {}
         moves |= {"steps": ",".join(f"{step:g}" for step in steps)}
     moves |= {} if step_unit == "norm" else {"unit": step_unit}
     moves |= {} if frames is None else {"frames": str(frames)}
     which = {"samples": format_layers(samples)} | ({} if seed is None else {"seed": str(seed)})
+    which |= {} if codes_file is None else {"codes": codes_file.name}
     joined = (", " if mode == "independent" else " + ").join(names)
     named = joined.replace(" ", "") if mode == "independent" else "+".join(names)
     ending = "png" if frames is None else "webp"
     picture = picture or out / _file_name(named, {"layers": on, **moves, **which}, ending)
     title = f"{joined}{', each alone,' if len(drawn.ways) > 1 else ''} on {_layers(on)}"
     title += "" if seed is None else f", samples of seed {seed}"
+    title += "" if codes_file is None else f", codes of {printable(codes_file.name, 60)}"
     title += "" if mode != "jitter" or step_unit == "norm" else f", scale in {step_unit}"
     if frames is None:
-        save_picture(picture, _grid(drawn, samples, title))
+        save_picture(picture, _grid(drawn, given.rows, title))
     else:
-        save_animation(picture, _frames(drawn, samples, title, held=mode == "jitter"))
+        save_animation(picture, _frames(drawn, given.columns, title, held=mode == "jitter"))
     click.echo(picture)
+    for along_these in ways.values() if measured else ():
+        step = max(steps, key=lambda step: (abs(step), step))
+        for line in what_changed(run, given, along_these, step, options).lines(given.rows):
+            echo_line(line)
 
 
 def _along(
     run: RunFolder,
-    codes: NDArray[np.float32],
+    given: Given,
     ways: Mapping[str, Sequence[Boundary]],
     steps: Sequence[float],
     side: int | None,
@@ -175,7 +190,14 @@ def _along(
         some = []
         for first in range(0, len(steps), STEPS_AT_ONCE):
             at_once = steps[first : first + STEPS_AT_ONCE]
-            images = probing.manipulate(run.generator, codes, boundaries, steps=at_once, **options)
+            images = torch.cat(
+                [
+                    probing.manipulate(
+                        run.generator, codes, boundaries, steps=at_once, drawn_by=drawer, **options
+                    )
+                    for codes, drawer in given.parts()
+                ]
+            )
             some.append(to_uint8(images if side is None else shrunk(images, side)).cpu())
         parts.append(torch.cat(some, dim=1))
     unit = options["step_unit"]
@@ -185,27 +207,30 @@ def _along(
 
 def _variants(
     run: RunFolder,
-    codes: NDArray[np.float32],
+    given: Given,
     boundary: Boundary,
     num: int,
     scale: float,
     options: dict[str, Any],
 ) -> Drawing:
-    images = to_uint8(probing.jitter(run.generator, codes, boundary, num=num, scale=scale, **options)).cpu()
+    parts = [
+        probing.jitter(run.generator, codes, boundary, num=num, scale=scale, drawn_by=drawer, **options)
+        for codes, drawer in given.parts()
+    ]
+    images = to_uint8(torch.cat(parts)).cpu()
     return Drawing(images[:, None], (boundary.name,), [str(1 + column) for column in range(num)], "variant")
 
 
-def _grid(drawn: Drawing, samples: Sequence[int], title: str) -> NDArray[np.uint8]:
+def _grid(drawn: Drawing, labels: Sequence[str], title: str) -> NDArray[np.uint8]:
     """A row for each sample in each way."""
     several = len(drawn.ways) > 1
-    rows = [f"sample {index}{f', {way}' if several else ''}" for index in samples for way in drawn.ways]
+    rows = [f"{label}{f', {way}' if several else ''}" for label in labels for way in drawn.ways]
     return labelled_grid(drawn.images.flatten(0, 1), rows, drawn.columns, title, drawn.corner)
 
 
-def _frames(drawn: Drawing, samples: Sequence[int], title: str, *, held: bool) -> list[NDArray[np.uint8]]:
+def _frames(drawn: Drawing, columns: Sequence[str], title: str, *, held: bool) -> list[NDArray[np.uint8]]:
     """A picture for each step, forth and back: a column for each sample, a row for each way."""
     rows = list(drawn.ways) if len(drawn.ways) > 1 else [""]
-    columns = [str(index) for index in samples]
     forth = [
         labelled_grid(
             shrunk(drawn.images[:, :, place].float(), SIDE).to(torch.uint8).transpose(0, 1), rows, columns,
@@ -230,23 +255,6 @@ def _suggested(run: RunFolder, names: Sequence[str], on: str, unit: StepUnit) ->
     ]  # fmt: skip
     steps = [step for step in found if step is not None]
     return min(steps) if len(steps) == len(names) else None
-
-
-def _codes_of_run(run: RunFolder, samples: Sequence[int]) -> NDArray[np.float32]:
-    """The codes of some of the run's samples, ``[n, L, D]``."""
-    outside = [index for index in samples if index >= len(run.samples)]
-    if outside:
-        raise ValueError(
-            f"--samples: got {outside[0]}, and {run.path} has the samples 0 to {len(run.samples) - 1}; "
-            "--seed N draws fresh ones"
-        )
-    return run.samples.codes[list(samples)]
-
-
-def _fresh_codes(run: RunFolder, samples: Sequence[int], seed: int) -> NDArray[np.float32]:
-    """The codes that ``higan-fast sample --seed N`` would draw for these samples, ``[n, L, D]``."""
-    options: dict[str, Any] = {**run.settings.truncation, "label": run.settings.label}
-    return codes_of(run.generator, seed, samples, **options).codes.cpu().numpy()
 
 
 def _file_name(name: str, settings: dict[str, str], ending: str) -> str:

@@ -48,6 +48,7 @@ def manipulate(
     truncation_layers: int | None = None,
     step_unit: StepUnit = "norm",
     batch_size: int | None = None,
+    drawn_by: Generator | None = None,
 ) -> Tensor:
     """Images of every sample at every step along a boundary, or along several at once by the same step.
 
@@ -63,6 +64,8 @@ def manipulate(
         step_unit: "norm": of the displacement; "sd": standard deviations of the codes along each boundary
             (see ``Boundary.per_step``).
         batch_size: at most so many images at once; None: as many as are worth it.
+        drawn_by: a generator with the same layers that draws the images, such as one that was tuned around
+            the codes. None: ``generator``, which decides in any case how far codes move.
 
     Returns:
         Images in [-1, 1], a torch tensor ``[N, len(steps), 3, R, R]`` on the generator's device.
@@ -78,7 +81,8 @@ def manipulate(
     moves = moves_along(
         generator, boundaries, chosen, step_unit, truncation_psi, truncation_layers
     )  # [M, L, D]
-    return _images(generator, codes, moves.sum(dim=0), (chosen,), steps, batch_size)[:, 0]
+    drawing = drawn_by or generator
+    return _images(drawing, codes, moves.sum(dim=0), (chosen,), steps, batch_size)[:, 0]
 
 
 @torch.no_grad()
@@ -137,6 +141,7 @@ def jitter(
     truncation_layers: int | None = None,
     step_unit: StepUnit = "norm",
     batch_size: int | None = None,
+    drawn_by: Generator | None = None,
 ) -> Tensor:
     """Variants of every sample: small random steps from N(0, scale²) along one boundary.
 
@@ -154,6 +159,8 @@ def jitter(
         step_unit: "norm": of the displacement; "sd": standard deviations of the codes along each boundary
             (see ``Boundary.per_step``).
         batch_size: at most so many images at once; None: as many as are worth it.
+        drawn_by: a generator with the same layers that draws the images, such as one that was tuned around
+            the codes. None: ``generator``, which decides in any case how far codes move.
 
     Returns:
         Images in [-1, 1], a torch tensor ``[N, num, 3, R, R]`` on the generator's device.
@@ -169,7 +176,7 @@ def jitter(
     _check_work(len(codes), batch_size)
     steps = torch.tensor(latents(seed, 0, len(codes), num, stream=JITTER)).double() * scale  # [N, num]
     moved = codes[:, None] + (steps[:, :, None, None].to(move.device) * move).to(codes)  # [N, num, L, D]
-    images = Engine(generator, batch_size=batch_size).images(moved.flatten(0, 1))
+    images = Engine(drawn_by or generator, batch_size=batch_size).images(moved.flatten(0, 1))
     return in_range(images).unflatten(0, (len(codes), num))
 
 

@@ -21,7 +21,7 @@ BLOCK = 64
 # Streams of one seed. They share no numbers: boundaries that were fitted on samples of the first
 # stream are verified on codes that they have not seen, even where both stages get the same seed.
 SAMPLING, VERIFICATION, NULL, JITTER, ATTRIBUTION, REPLACEMENT, GRADIENT, CHOICE = range(8)
-COMPARISON, DOSE, NULL_COVARIANCE, EXPERIMENT = range(8, 12)
+COMPARISON, DOSE, NULL_COVARIANCE, EXPERIMENT, INVERSION, INVERSION_NOISE = range(8, 14)
 
 # What is drawn for a sample: nothing in common either.
 _LATENT, _LABEL = range(2)

@@ -1,12 +1,15 @@
 """Images moved along boundaries."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 
 from higan_fast.boundaries.boundary import Boundary
-from higan_fast.probing import jitter, manipulate
+from higan_fast.probing import jitter, manipulate, verify
 from higan_fast.probing.manipulation import manipulate_each_layer
+from higan_fast.probing.moved import measure_move
 from tests.toy import LAYER_OF, SEMANTICS
 
 NAMES = [semantic.name for semantic in SEMANTICS]
@@ -118,3 +121,28 @@ def test_each_layer_at_once_gives_the_images_of_one_layer_after_the_other(genera
     for layer in range(generator.num_layers):
         alone = manipulate(generator, codes, boundaries["wood"], layers=layer, steps=steps)
         torch.testing.assert_close(together[:, layer], alone, rtol=0, atol=1e-5)
+
+
+def test_what_a_move_changes_is_measured_beside_what_samples_do(generator, predictor, samples, boundaries):
+    verification = verify(generator, predictor, boundaries, num=64, num_null=4, progress=False)
+    other = copy.deepcopy(generator)
+    other.patterns[3] *= 0.5  # wood is drawn half as strongly
+    for drawer, factor in ((None, 1.0), (other, 0.5)):
+        found = measure_move(
+            generator, predictor, samples.codes[:6], [boundaries["wood"]], verification, samples.deviation,
+            step=2.0, drawn_by=drawer,
+        )  # fmt: skip
+        wood = found.semantics.index("wood")
+        change = (found.after - found.before)[:, wood]
+        assert np.allclose(change, factor * found.expected[wood], rtol=0.3), "the gain differs by samples"
+        images = manipulate(generator, samples.codes[:6], boundaries["wood"], steps=(2.0,), drawn_by=drawer)
+        assert torch.allclose(predictor(images[:, 0]).double(), torch.from_numpy(found.after), atol=1e-5)
+        lines = found.lines([f"{row}.png" for row in range(6)])
+        assert lines[0].startswith(
+            f"0.png: wood {found.before[0, wood]:.3f} → {found.after[0, wood]:.3f} at +2, "
+        )
+        assert lines[-1] == "wood: moved 0.25 SD or more the way of the step in 6 of 6 images"
+    unknown = measure_move(
+        generator, predictor, samples.codes[:2], [boundaries["wood"]], None, samples.deviation
+    )
+    assert np.isnan(unknown.expected).all() and "samples" not in unknown.lines("ab")[0]

@@ -1,0 +1,207 @@
+"""``invert``: known codes are found, gradients are exact, and an interrupted job comes to the same result."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import higan_fast as hf
+from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from higan_fast.inversion import NetworkFeatures, Pixels, inverting, kept
+from higan_fast.inversion.distances import Distance
+from higan_fast.inversion.noise_maps import correlation, draw_with, noise_inputs, standardised
+from higan_fast.inversion.problem import MAP, Problem
+from higan_fast.predictors.scenes import ScenePredictor
+from higan_fast.scenes.factors import CONTINUOUS, SEMANTICS
+from tests.toy import toy
+
+QUICK = {"steps": 60, "samples": 32, "starts": 2, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A StyleGAN2 of 16², with noise."""
+    torch.manual_seed(0)
+    generator = StyleGAN2(StyleGAN2Config(channels={4: 8, 8: 8, 16: 4}, latent_dim=8, code_dim=8))
+    for conv in generator.synthesis.convs:
+        conv.noise_strength.data.fill_(0.3)
+    return generator.eval().requires_grad_(False)
+
+
+def test_the_codes_of_images_that_a_generator_drew_are_found(drawn):
+    images, codes = drawn
+    found = hf.invert(toy()[0], images[:3], "w", **QUICK, batch_size=2)  # who is done makes room
+    assert found.psnr.min() > 35 and np.array_equal(found.codes, found.codes[:, :1].repeat(5, axis=1))
+    assert np.abs(found.codes - codes[:3].numpy()).max() > 0.01, (
+        "others draw them too: much of w is decoration"
+    )
+    assert (found.percentile < 100).all() and (found.steps > 0).all() and (found.steps <= 60).all()
+    text = repr(found)
+    assert "3 images inverted in w" in text and f"mean PSNR {found.psnr.mean():.2f}" in text
+
+
+def test_each_layer_goes_its_own_way_where_no_w_draws_an_image(drawn):
+    _, codes = drawn
+    generator, _ = toy()
+    mixed = torch.cat([codes[:2, :2], codes[2:4, 2:]], dim=1)
+    images = generator.synthesize(mixed)
+    in_w, in_layers = (hf.invert(generator, images, space, **QUICK | {"starts": 1}) for space in ("w", "w+"))
+    assert (in_layers.psnr > in_w.psnr + 3).all()
+    assert np.ptp(in_layers.codes, axis=1).max() > 0.01
+
+
+@pytest.mark.parametrize("with_maps", [False, True])
+def test_gradients_are_exact(small, with_maps):
+    generator = StyleGAN2(small.config).double().eval()
+    generator.load_state_dict(small.state_dict())
+    generator.requires_grad_(False)
+    targets = torch.rand(2, 3, 16, 16, dtype=torch.float64) * 2 - 1
+
+    def to_codes(whitened):
+        return generator.layer_codes(whitened[:, 0])
+
+    problem = Problem(generator, targets, Pixels(), to_codes, pull=0.01)
+    maps = {
+        f"{MAP}{name}": each.repeat(2, 1, 1, 1)
+        for name, each in list(noise_inputs(generator).items())[:2 if with_maps else 0]
+    }  # fmt: skip
+    names = ["codes", *maps]
+
+    def total(*values):
+        distance, penalty = problem(dict(zip(names, values, strict=True)), torch.arange(2))
+        return distance, penalty * 1e-5  # of the regulariser, whose weight would hide everything
+
+    given = [torch.randn(2, 1, 8, dtype=torch.float64), *maps.values()]
+    assert torch.autograd.gradcheck(total, [value.requires_grad_() for value in given], fast_mode=True)
+
+
+def test_noise_maps_are_found_and_draw_the_images(small):
+    torch.manual_seed(1)
+    targets = small.synthesize(small.map(torch.randn(2, 8))).clamp(-1, 1)
+    found = hf.invert(small, targets, "w", noise_maps=True, steps=6, samples=8, starts=1, progress=False)
+    assert set(found.noise) == set(noise_inputs(small))
+    maps = {name: torch.from_numpy(each) for name, each in found.noise.items()}
+    drawn = draw_with(small, torch.from_numpy(found.codes), maps)
+    error = (drawn.clamp(-1, 1) - targets).square().flatten(1).mean(dim=1)
+    assert np.allclose(10 * np.log10(4 / error.numpy()), found.psnr, atol=1e-3)
+    for each in maps.values():
+        assert each.mean().abs() < 1e-5 and each.square().mean().sub(1).abs() < 1e-3, "as white noise"
+
+
+def test_correlation_tells_pictures_from_noise():
+    noise = standardised(torch.randn(2, 1, 64, 64, generator=torch.Generator().manual_seed(0)))
+    smooth = standardised(torch.nn.functional.avg_pool2d(noise, 5, stride=1, padding=2))
+    assert correlation(noise).max() < 0.05 < 0.5 < correlation(smooth).min()
+
+
+def interrupted(monkeypatch, keeps, job):
+    """Runs a job until it has kept its state so many times."""
+    count, keep = 0, kept.Keeper.keep
+
+    def counted(self, arrays):
+        nonlocal count
+        keep(self, arrays)
+        count += 1
+        if count == keeps:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(kept, "SECONDS", 0.0)
+    monkeypatch.setattr(kept, "TIMES", 0)
+    monkeypatch.setattr(kept.Keeper, "keep", counted)
+    with pytest.raises(KeyboardInterrupt):
+        job()
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("keeps", [5, 13, 19])  # in each of the three stages
+def test_what_is_interrupted_comes_to_the_same_result(drawn, tmp_path, monkeypatch, keeps):
+    images = drawn[0][:3]
+    options = QUICK | {"steps": 6, "batch_size": 4}
+    steps = []
+
+    def job(out=None):
+        steps.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(inverting, "FIRST_STEPS", 5)
+            patch.setattr(inverting, "step", lambda *given, step=inverting.step: steps.append(step(*given)))
+            return hf.invert(toy()[0], images, **options, out=out)
+
+    whole, in_all = job(), len(steps)
+    interrupted(monkeypatch, keeps, lambda: job(tmp_path))
+    found = job(tmp_path)
+    for name in ("codes", "psnr", "distance", "steps"):
+        assert np.array_equal(getattr(found, name), getattr(whole, name)), name
+    assert len(steps) == in_all - keeps, "it went on where it was"
+    assert not (tmp_path / "search.npz").exists()
+    assert np.array_equal(job(tmp_path).codes, whole.codes) and not steps, "what is done is not done again"
+
+
+def test_the_folder_has_codes_a_table_and_a_picture(drawn, tmp_path):
+    images, _ = drawn
+    names = [f"{letter}.png" for letter in "abcde"]
+    found = hf.invert(toy()[0], images, "w", names=names, out=tmp_path, **QUICK | {"steps": 8})
+    with np.load(tmp_path / "codes.npz") as file:  # as NVlabs' scripts read theirs
+        assert file["w"].dtype == np.float32 and file["w"].shape == (5, 5, 32)
+    rows = json.loads((tmp_path / "invert.json").read_text())["images"]
+    assert [row["image"] for row in rows] == names and rows[2]["psnr"] == float(found.psnr[2])
+    assert (tmp_path / "invert.csv").read_text().splitlines()[
+        0
+    ] == "image,psnr,distance,from_mean,percentile,steps"
+    with Image.open(tmp_path / "progress.png") as picture:
+        assert picture.height > 5 * 64 and picture.width > 3 * 64
+    again = hf.Inversion.load(tmp_path)
+    assert again.names == found.names and np.array_equal(again.codes, found.codes)
+
+
+def test_a_network_measures_by_its_features(drawn):
+    torch.manual_seed(0)
+    predictor = ScenePredictor(SEMANTICS, CONTINUOUS).eval()
+    distance = NetworkFeatures(predictor, "scenes")
+    one, other = torch.rand(2, 3, 64, 64) * 2 - 1, torch.rand(3, 3, 64, 64) * 2 - 1
+    features = distance.features(one)
+    assert [part.shape[-1] for part in features] == [64, 32, 16, 8, 32, 16, 8, 4], (
+        "of pixels, then of the network"
+    )
+    assert distance(one, features).abs().max() == 0
+    apart = distance.between_all(features, distance.features(other))
+    expected = torch.stack(
+        [distance(one, tuple(f[[i] * 2] for f in distance.features(other))) for i in range(3)], 1
+    )
+    assert torch.allclose(apart, expected, rtol=1e-4)
+    images, _ = drawn
+    found = hf.invert(toy()[0], images[:1], "w", distance=distance, **QUICK | {"steps": 20, "starts": 1})
+    assert found.psnr.min() > 20 and found.settings["distance"].startswith("features of scenes, ")
+
+
+class Blind(Distance):
+    name = "blind"
+
+    def features(self, images):
+        return (images.detach(),)
+
+
+def test_what_cannot_be_inverted_is_refused(drawn, tmp_path):
+    images, _ = drawn
+    generator, _ = toy()
+    for given, message in (
+        (images[:, :1], r"images: got shape \[5, 1, 16, 16\], expected \[N, 3, 16, 16\]"),
+        (images[..., :8], r"images: got shape \[5, 3, 16, 8\]"),
+        (images[:0], r"images: got shape \[0, 3, 16, 16\]"),
+        (images * 300, r"images: got values outside of \[-1, 1\]"),
+        ((images * 100).int(), "images: got 'torch.int32', expected uint8, or numbers"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            hf.invert(generator, given)
+    for options, message in (
+        ({"space": "z"}, r"space \(--space\): got 'z', expected one of w, w\+"),
+        ({"steps": 2}, r"steps \(--steps\): got 2, expected a whole number of at least 4"),
+        ({"starts": 9, "samples": 4}, r"samples \(--samples\): got 4, expected a whole number of at least 8"),
+        ({"names": ["a"]}, "names: got 1 for 5 images"),
+        ({"label": 3}, "this generator is unconditional"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            hf.invert(generator, images, **options)
+    with pytest.raises(ValueError, match="blind: carries no gradient"):
+        hf.invert(generator, images, distance=Blind(), **QUICK)
