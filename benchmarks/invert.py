@@ -114,7 +114,7 @@ def _compare(
 
 
 def _share(folder: RunFolder, name: str, codes: NDArray[np.float32], drawn_by: Generator | None) -> float:
-    """Of codes whose score a step moves its way by a quarter of a standard deviation or more; of both steps."""
+    """The share of codes whose score a step moves its way by ``CHANGED``; the mean of both steps."""
     settings = folder.verification.settings
     shares = []
     for step in (settings["step"], -settings["step"]):
