@@ -120,7 +120,8 @@ def _share(folder: RunFolder, name: str, codes: NDArray[np.float32], drawn_by: G
     for step in (settings["step"], -settings["step"]):
         moved = measure_move(
             folder.generator, folder.predictor, codes, [folder.boundaries[name]], None,
-            folder.samples.deviation, step=step, drawn_by=drawn_by, step_unit=settings["step_unit"], **folder.settings.truncation,
+            folder.samples.deviation, step=step, drawn_by=drawn_by, step_unit=settings["step_unit"],
+            **folder.settings.truncation,
         )  # fmt: skip
         shares.append(moved.changed[:, 0].mean())
     return float(np.mean(shares))
