@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from higan_fast.boundaries.boundary import Boundary, StepUnit
-from higan_fast.engine.engine import Engine, as_codes
+from higan_fast.engine.engine import Engine
+from higan_fast.engine.inputs import as_codes
 from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import Predictor
 from higan_fast.probing.layers import Layers, parse_layers
