@@ -260,7 +260,7 @@ def test_every_op_runs_and_agrees(results):
     assert names == {
         "modulated_conv2d", "fused_epilogue", "block_end", "to_rgb", "modulate", "bias_act", "adain",
         "conditional_batch_norm_act", "upfirdn2d", "image_to_input",
-        "layer_styles", "perturb_styles",
+        "layer_styles", "perturb_styles", "filtered_lrelu",
     }  # fmt: skip
     (file,) = results.iterdir()
     found = list(csv.DictReader(file.read_text().splitlines()))

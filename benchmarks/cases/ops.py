@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmarks.cases.case import Backend, Case, Result
 from benchmarks.cases.passes import block_end, fused_epilogue, modulate
-from benchmarks.cases.shapes import Conv, Rgb, biggan, stylegan2, widths
+from benchmarks.cases.shapes import Conv, Filtered, Rgb, biggan, stylegan2, stylegan3, widths
 from benchmarks.roofline import Work
 from higan_fast.generators.prepared import WeightCache
 from higan_fast.ops import (
@@ -18,6 +18,7 @@ from higan_fast.ops import (
     adain,
     bias_act,
     conditional_batch_norm_act,
+    filtered_lrelu,
     image_to_input,
     layer_styles,
     modulated_conv2d,
@@ -150,6 +151,7 @@ def op_cases(
         yield from (instance_norm(make, *item, batch) for item in planes)
         blocks = [item for item in biggan() if item[1] * item[2] <= resolution and item[1] in kept]
         yield from (batch_norm(make, *item, batch) for item in blocks)
+        yield from (filtered(make, layer, batch) for layer in stylegan3(resolution))
     make = Maker(device, "float32")  # RGB, images and styles are float32 beside features of any dtype
     yield from (skip(make, layer.resolution, batch) for layer in rgbs if layer.resolution > 4)
     yield scorer_input(make, batch, resolution)
@@ -298,6 +300,21 @@ def scorer_input(make: Maker, batch: int, size: int) -> Case:
     torchs = size / min(options["std"])
     shape = f"{size}²→{target}², batch {batch}"
     return make.case(image_to_input, shape, tensors, options, reference_roundings=torchs)
+
+
+def filtered(make: Maker, layer: Filtered, batch: int) -> Case:
+    """The leaky ReLU between two filters of a layer of StyleGAN3; filters of any values do."""
+    taps = 6 * layer.up
+    total = (layer.size - 1) * 2 + 12 - layer.before * layer.up + taps - 1
+    tensors = {
+        "x": make.image(batch, layer.channels, layer.before, layer.before),
+        "up_filter": make.draw(taps) / taps**0.5,
+        "down_filter": make.draw(12, 12) / 12 if layer.radial else make.draw(12) / 12**0.5,
+        "bias": make.draw(layer.channels),
+    }
+    padding = [(total + layer.up) // 2, total - (total + layer.up) // 2] * 2
+    options = {"up": layer.up, "down": 2, "padding": padding, "clamp": 256.0}
+    return make.case(filtered_lrelu, f"{layer}, batch {batch}", tensors, options, flop=layer.flop(batch))
 
 
 def skip(make: Maker, size: int, batch: int) -> Case:

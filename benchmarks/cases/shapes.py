@@ -48,6 +48,46 @@ class Conv:
 
 
 @dataclass(frozen=True)
+class Filtered:
+    """What follows a convolution of StyleGAN3: a leaky ReLU between upsampling and downsampling by 2.
+
+    Attributes:
+        before, size: pixels along one axis, of the convolution's result and of this one.
+        channels: of both.
+        up: 2, or 4 where the layer doubles the sampling rate.
+        radial: whether the downsampling filter is of two axes, as in configuration R.
+    """
+
+    before: int
+    size: int
+    channels: int
+    up: int
+    radial: bool
+
+    def __str__(self) -> str:
+        radial = " radial" if self.radial else ""
+        return f"{self.before}²→{self.size}² ×{self.channels} up {self.up}{radial}"
+
+    def flop(self, batch: int) -> int:
+        """The products of the filters, each along its own axis where it has one, without inserted zeros."""
+        tall = (self.size - 1) * 2 + 12  # upsampled pixels along one axis
+        up = tall * (self.before + tall) * 6
+        down = self.size**2 * 144 if self.radial else self.size * (tall + self.size) * 12
+        return 2 * batch * self.channels * (up + down)
+
+
+def stylegan3(resolution: int) -> list[Filtered]:
+    """Returns two layers near the end of both configurations: one that doubles the resolution, one not."""
+    size, found = resolution + 20, []
+    for radial, kernel, base, most in ((False, 3, 32768, 512), (True, 1, 65536, 1024)):
+        channels = min(most, base // resolution, 8 * resolution)  # fewer in tiny networks
+        for up in (4, 2):
+            before = resolution // (up // 2) + 20 + kernel - 1
+            found.append(Filtered(before, size, channels, up, radial))
+    return found
+
+
+@dataclass(frozen=True)
 class Rgb:
     """A modulated 1×1 convolution to RGB, added to the previous block's upsampled RGB (except at 4²)."""
 

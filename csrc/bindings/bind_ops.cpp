@@ -154,6 +154,14 @@ void bind_ops(py::module_ m, const Ops& ops) {
                queue);
         },
         Release());
+    m.def(
+        "filtered_lrelu",
+        [op = ops.filtered_lrelu](Tensor x, Tensor up_filter, Tensor down_filter, Tensor bias, Tensor out, int up,
+                                  int down, int pad_left, int pad_top, bool flip, double gain, double slope,
+                                  double clamp, Queue queue) {
+            op({x, up_filter, down_filter, bias, out, up, down, pad_left, pad_top, flip, gain, slope, clamp}, queue);
+        },
+        Release());
     if (ops.winograd_conv2d) {
         m.def(
             "winograd_weight",

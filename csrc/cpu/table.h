@@ -16,6 +16,7 @@ void image_to_input(const ImageToInput&, Queue);
 void finish_block(const FinishBlock&, Queue);
 void layer_styles(const LayerStyles&, Queue);
 void perturb_styles(const PerturbStyles&, Queue);
+void filtered_lrelu(const FilteredLrelu&, Queue);
 void winograd_weight(const WinogradWeight&, Queue);
 void winograd_conv2d(const WinogradConv2d&, Queue);
 

@@ -5,6 +5,7 @@
 #include "bias_act.h"
 #include "conditional_batch_norm_act.h"
 #include "conv_epilogue.h"
+#include "filtered_lrelu.h"
 #include "finish_block.h"
 #include "image_to_input.h"
 #include "layer_styles.h"
@@ -30,6 +31,7 @@ struct Ops {
     void (*finish_block)(const FinishBlock&, Queue);
     void (*layer_styles)(const LayerStyles&, Queue);
     void (*perturb_styles)(const PerturbStyles&, Queue);
+    void (*filtered_lrelu)(const FilteredLrelu&, Queue);
     void (*winograd_weight)(const WinogradWeight&, Queue);
     void (*winograd_conv2d)(const WinogradConv2d&, Queue);  // both null on CUDA
 };

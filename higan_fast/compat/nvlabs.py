@@ -48,16 +48,16 @@ def bias_act(
     Raises:
         ValueError: if ``act`` or ``impl`` is unknown, or the bias has the wrong shape.
     """
-    ours = _impl(impl)
-    note("bias_act", "bias_act", x, b, reason=_asked(impl))
+    ours = our_impl(impl)
+    note("bias_act", "bias_act", x, b, reason=why_ref(impl))
     return ops.bias_act(
         x,
         b,
         dim=dim,
         activation=act,
-        alpha=_number(alpha),
-        gain=_number(gain),
-        clamp=_number(clamp),
+        alpha=plain_number(alpha),
+        gain=plain_number(gain),
+        clamp=plain_number(clamp),
         impl=ours,
     )
 
@@ -80,7 +80,7 @@ def upfirdn2d(
     Raises:
         ValueError: if ``impl`` is unknown, or an argument has a shape or range that it must not have.
     """
-    ours = _impl(impl)
+    ours = our_impl(impl)
     (up_x, up_y), (down_x, down_y) = two_factors("up", up), two_factors("down", down)
     sides, gain = four_sides(padding), float(gain)
     # Of two passes each keeps its input for the gradient, and small filters gain nothing that pays for it.
@@ -88,7 +88,7 @@ def upfirdn2d(
     by_kernel = not is_recorded or not why_reference("upfirdn2d", x, differentiable=True)
     filter_ = for_ops(f, x) if f is None or by_kernel else f
     if up_x == up_y and down_x == down_y:
-        note("upfirdn2d", "upfirdn2d", x, filter_, reason=_asked(impl), differentiable=True)
+        note("upfirdn2d", "upfirdn2d", x, filter_, reason=why_ref(impl), differentiable=True)
         return ops.upfirdn2d(
             x, filter_, up=up_x, down=down_x, padding=sides, flip_filter=flip_filter, gain=gain, impl=ours
         )
@@ -238,16 +238,18 @@ def _sum(padding: Any, more: list[int]) -> list[int]:
     return [a + b for a, b in zip(four_sides(padding), more, strict=True)]
 
 
-def _number(value: Any) -> float | None:
-    """Their gains are NumPy's numbers, which operators of torch do not take."""
+def plain_number(value: Any) -> float | None:
+    """Returns what operators of torch take: their gains are NumPy's numbers."""
     return None if value is None else float(value)
 
 
-def _impl(impl: str) -> Impl:
+def our_impl(impl: str) -> Impl:
+    """Returns what ``"cuda"`` and ``"ref"`` are with us; raises ValueError for anything else."""
     if impl not in IMPLEMENTATIONS:
         raise ValueError(f"impl: got {impl!r}, expected one of {list(IMPLEMENTATIONS)}")
     return IMPLEMENTATIONS[impl]
 
 
-def _asked(impl: str) -> str:
+def why_ref(impl: str) -> str:
+    """Returns why no kernel is to run; empty: one may."""
     return "impl='ref' was asked for" if impl == "ref" else ""

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from higan_fast import ops
+from higan_fast.compat.filters import for_ops, four_sides
 from higan_fast.compat.modulated import per_channel, why_not_ours
 from higan_fast.compat.nvlabs import (
     bias_act,
@@ -17,11 +18,14 @@ from higan_fast.compat.nvlabs import (
     downsample2d,
     filter2d,
     fma,
+    our_impl,
+    plain_number,
     setup_filter,
     upfirdn2d,
     upsample2d,
+    why_ref,
 )
-from higan_fast.compat.tally import counting, note
+from higan_fast.compat.tally import note
 from higan_fast.ops.modulated_conv2d import normalize_weight, square_weight
 
 __all__ = [
@@ -95,7 +99,7 @@ def filtered_lrelu(
     flip_filter: bool = False,
     impl: str = "cuda",
 ) -> Tensor:
-    """Computes ``downsample(clamp(gain · lrelu(upsample(x + b))))``, one op of ours after the other.
+    """``torch_utils.ops.filtered_lrelu.filtered_lrelu``: see ``higan_fast.ops.filtered_lrelu``.
 
     Args:
         x: ``[N, C, H, W]``.
@@ -107,11 +111,10 @@ def filtered_lrelu(
         flip_filter: whether to correlate with the filters.
         impl: ``"cuda"``: our kernels where they are available; ``"ref"``: our references.
     """
-    note("filtered_lrelu", "upfirdn2d", x, b, reason="impl='ref' was asked for" if impl == "ref" else "")
-    with counting(None):  # its parts are a part of this call
-        x = bias_act(x, b, impl=impl) if b is not None else x
-        x = upfirdn2d(x, fu, up=up, padding=padding, gain=up**2, flip_filter=flip_filter, impl=impl)
-        x = bias_act(x, act="lrelu", alpha=slope, gain=gain, clamp=clamp, impl=impl)
-        if fd is None and down == 1:
-            return x
-        return upfirdn2d(x, fd, down=down, flip_filter=flip_filter, impl=impl)
+    ours = our_impl(impl)
+    fu, fd = for_ops(fu, x), for_ops(fd, x)
+    note("filtered_lrelu", "filtered_lrelu", x, fu, fd, b, reason=why_ref(impl))
+    return ops.filtered_lrelu(
+        x, fu, fd, b, up, down, four_sides(padding), flip_filter=flip_filter, gain=float(gain),
+        slope=float(slope), clamp=plain_number(clamp), impl=ours,
+    )  # fmt: skip

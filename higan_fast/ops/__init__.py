@@ -20,6 +20,7 @@ OPS = (
     "adain",
     "bias_act",
     "conditional_batch_norm_act",
+    "filtered_lrelu",
     "finish_block",
     "image_to_input",
     "layer_styles",

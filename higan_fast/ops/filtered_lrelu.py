@@ -1,6 +1,7 @@
 """Upsample, leaky ReLU, downsample: StyleGAN3's activation, which adds no frequencies that alias.
 
-The upsampled features are the largest of a network: up to 16 times as many numbers as come in.
+In passes, what is upsampled is written and read several times, and it is the largest of a network: up to 16
+times as many numbers as come in. Here it never leaves the cache.
 """
 
 from __future__ import annotations
@@ -10,15 +11,18 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from higan_fast import _native
 from higan_fast.ops.arrays import takes_arrays
 from higan_fast.ops.bias_act import bias_act
 from higan_fast.ops.checks import check_image, check_shapes
 from higan_fast.ops.implementation import Impl, use_native
-from higan_fast.ops.layout import empty_image
+from higan_fast.ops.layout import empty_image, small
 from higan_fast.ops.registration import register
 from higan_fast.ops.upfirdn2d import four_sides, upfirdn2d
 
 GAIN, SLOPE = math.sqrt(2), 0.2
+# What one kernel does; the rest runs in passes. On a GPU a tile of what is upsampled must fit shared memory.
+MOST_TAPS, LARGEST_FACTOR = 32, 4
 
 
 @takes_arrays
@@ -38,6 +42,9 @@ def filtered_lrelu(
     impl: Impl = "auto",
 ) -> Tensor:
     """Computes ``downsample(clamp(gain · lrelu(upsample(x + bias))))``.
+
+    With a gradient, and with what no kernel does (an ``up_filter`` of two axes, factors above 4, more than 32
+    taps), it runs as ``upfirdn2d``, ``bias_act`` and ``upfirdn2d``.
 
     Args:
         x: ``[N, C, H, W]``.
@@ -110,7 +117,7 @@ def _in_passes(
     return upfirdn2d(x, down_filter, down=down, flip_filter=flip_filter, impl=impl)
 
 
-def _reference(
+def _differentiable(
     x: Tensor,
     up_filter: Tensor,
     down_filter: Tensor,
@@ -123,8 +130,9 @@ def _reference(
     slope: float,
     clamp: float | None,
 ) -> Tensor:
+    # It stands in for the kernel where that is differentiated, and has kernels with derivatives in it.
     return _in_passes(
-        x, up_filter, down_filter, bias, up, down, padding, flip_filter, gain, slope, clamp, impl="reference"
+        x, up_filter, down_filter, bias, up, down, padding, flip_filter, gain, slope, clamp, impl="auto"
     )
 
 
@@ -155,7 +163,19 @@ def _native_filtered_lrelu(
     clamp: float | None,
 ) -> Tensor:
     arguments = (x, up_filter, down_filter, bias, up, down, padding, flip_filter, gain, slope, clamp)
-    return _in_passes(*arguments, impl="native")
+    if not _has_kernel(up_filter, down_filter, up, down):
+        return _in_passes(*arguments, impl="native")
+    out = _fake(*arguments)
+    _native.launch(
+        "filtered_lrelu", x.device, x, small(up_filter, x), small(down_filter, x), small(bias, x), out,
+        up, down, padding[0], padding[2], flip_filter, gain, slope, -1.0 if clamp is None else clamp,
+    )  # fmt: skip
+    return out
 
 
-_op = register("filtered_lrelu", _reference, _native_filtered_lrelu, _fake)
+def _has_kernel(up_filter: Tensor, down_filter: Tensor, up: int, down: int) -> bool:
+    most = max(*up_filter.shape, *down_filter.shape)
+    return up_filter.ndim == 1 and most <= MOST_TAPS and max(up, down) <= LARGEST_FACTOR
+
+
+_op = register("filtered_lrelu", _differentiable, _native_filtered_lrelu, _fake)

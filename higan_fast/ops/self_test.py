@@ -13,6 +13,7 @@ from higan_fast.ops import implementation
 from higan_fast.ops.adain import adain
 from higan_fast.ops.bias_act import bias_act
 from higan_fast.ops.conditional_batch_norm_act import conditional_batch_norm_act
+from higan_fast.ops.filtered_lrelu import filtered_lrelu
 from higan_fast.ops.finish_block import finish_block
 from higan_fast.ops.image_to_input import image_to_input
 from higan_fast.ops.layer_styles import layer_styles
@@ -44,7 +45,7 @@ def examples(draw: Draw, fused: bool) -> dict[str, list[Callable[..., Any]]]:
     half_rgb, scale = draw(2, 3, 8, 9, small=True), draw(2, 16, small=True)
     per_channel = [draw(16, small=True) for _ in range(2)]
     codes = draw(2, 7, 12, small=True)
-    taps = setup_filter().to(styles)
+    taps, long = setup_filter().to(styles), draw(24, small=True) / 4
 
     return {
         "bias_act": [lambda impl: bias_act(x, styles[0], activation="swish", clamp=1.0, impl=impl)],
@@ -102,6 +103,13 @@ def examples(draw: Draw, fused: bool) -> dict[str, list[Callable[..., Any]]]:
                 resample_filter=taps,
                 impl=impl,
             )
+        ],
+        "filtered_lrelu": [
+            lambda impl, up=up, down_taps=down_taps: filtered_lrelu(
+                x[:1, :2], long[: 6 * up], down_taps, styles[0, :2], up, 2, 9 + 2 * up, clamp=2.0, impl=impl
+            )
+            for up in (2, 3, 4)  # as StyleGAN3 does, and not
+            for down_taps in (long[:12], torch.outer(long[:12], long[:12]))
         ],
         "image_to_input": [
             lambda impl: image_to_input(x[:, :3], 4, std=(0.2, 0.3, 0.4), round_to_uint8=False, impl=impl)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from higan_fast.ops import (
     adain,
     bias_act,
     conditional_batch_norm_act,
+    filtered_lrelu,
     finish_block,
     image_to_input,
     layer_styles,
@@ -90,7 +91,7 @@ def _emptied(shape: tuple[int, ...], name: str, layout: str) -> tuple[int, ...]:
     """Without samples, where the layout says so and the tensor has samples."""
     per_sample = name not in (
         "weight", "rgb_weight", "rgb_bias", "weight_square", "bias", "strength", "filter", "gain",
-        "steps", "base", "directions",  # a list, and the rows that it names by index
+        "up_filter", "down_filter", "steps", "base", "directions",  # a list, and the rows that it names
     ) and not (name in ("mean", "variance") and len(shape) == 1)  # fmt: skip
     return (0, *shape[1:]) if layout == "empty" and per_sample and shape[0] != 1 else shape
 
@@ -140,7 +141,7 @@ def convolution(
 
 def fused(name: str, **arguments: Any) -> Case:
     made = convolution(name, convolution="fused", **arguments)
-    return Case(**{**made.__dict__, "only": ("emulated", "cuda")})
+    return replace(made, only=("emulated", "cuda"))
 
 
 def block(
@@ -175,6 +176,14 @@ def block(
         {"activation": "lrelu", "clamp": 60.0, "rgb_clamp": 300.0, **options},  # of sums of 144 products
         roundings=CONVOLUTION,
     )
+
+
+def filtered(
+    name: str, up: int, taps: tuple[int, ...], down: int, x: tuple[int, ...] = (2, 3, 4, 3), **options: Any
+) -> Case:
+    """A leaky ReLU between filters, of which the first has 6 taps for each pixel, as in StyleGAN3."""
+    others = {"up_filter": (6 * up,), "down_filter": taps, "bias": x[1:2]}
+    return Case(filtered_lrelu, name, {"x": x}, others, options={"up": up, "down": down, **options})
 
 
 PLAIN = {"x": (2, 16, 5, 7)}
@@ -371,12 +380,10 @@ CASES = [
     block("last", rgb=(5, 7), next_styles=False, keep=False, clamp=None),
     block("odd", outputs=5, size=(2, 18), rgb=(1, 9), gain=-0.5),
     block("swish", colors=4, activation="swish"),
-    Case(
-        **{
-            **block("fused", size=(16, 17), convolution="fused").__dict__,
-            "only": ("emulated", "cuda"),
-        }
-    ),
+    replace(block("fused", size=(16, 17), convolution="fused"), only=("emulated", "cuda")),
+    filtered("StyleGAN3-T", 2, (12,), 2, padding=[9, 10, 11, 8], clamp=9.0),
+    filtered("odd, StyleGAN3-R", 4, (12, 12), 2, padding=[13, 14, 15, 12]),
+    filtered("odd", 3, (2, 3), 1, (1, 19, 4, 3), padding=[1, 16, -2, 14], flip_filter=True, gain=0.7),
     Case(
         image_to_input,
         "normalise",
