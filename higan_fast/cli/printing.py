@@ -36,7 +36,7 @@ def print_ranking(verification: Verification) -> None:
 
     First stands the effect by which semantics are ranked: in standard deviations (SD) of each one's score.
     """
-    from higan_fast.probing.ranking_table import others_last
+    from higan_fast.probing.ranking_table import notes_of
 
     result = verification.to_json()
     width = max([16, *(len(row["name"]) for row in result["semantics"])])
@@ -56,7 +56,7 @@ def print_ranking(verification: Verification) -> None:
             f"{row['name']:{width}} {row['level']:9}  {relative:>6}  {figures:26} ±{null.removeprefix('+')}"
         )
         echo_line(f"{line}  {layer:>10}  {row['p_adjusted']:8.2g}  {row['p_required']:8.2g}  {row['status']}")
-    for line in others_last(verification):
+    for line in notes_of(verification):
         echo_line(line)
     for row in result["semantics"]:
         if row["status"] != "shown" or row["undecided"]:

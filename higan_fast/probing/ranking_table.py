@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from higan_fast.probing.wide import too_wide_in_words
 from higan_fast.tables import Table, shown
 
 if TYPE_CHECKING:
@@ -39,10 +40,29 @@ def ranking_table(found: Verification) -> Table:
     note = (
         "Ranked by effect in standard deviations (SD) of each semantic's score; the others are in its unit."
     )
-    return Table(caption, head, rows, [note, *others_last(found)])
+    return Table(caption, head, rows, [note, *notes_of(found)])
 
 
-def others_last(found: Verification) -> list[str]:
+def notes_of(found: Verification) -> list[str]:
+    """What stands below a ranking: who has no rank, and whose interval can say nothing."""
+    return [*_others_last(found), *_too_wide(found)]
+
+
+def _too_wide(found: Verification) -> list[str]:
+    """A sentence on intervals that say nothing, for each number of samples that there is."""
+    names, confidence = [semantic.name for semantic in found.semantics], found.settings["confidence"]
+    widths = found.ranges[:, 1] - found.ranges[:, 0]
+    of_num: dict[int, dict[str, float]] = {}
+    for row, name in enumerate(found.boundary_names):
+        if (unit := found.deviation[names.index(name)]) > 0:  # an effect is half a difference of scores
+            reach = float(widths[names.index(name)] / unit / 2)
+            of_num.setdefault(int(found.samples[row, 0]), {})[name] = reach
+    return [
+        text for num, reach in sorted(of_num.items()) for text in too_wide_in_words(reach, num, confidence)
+    ]
+
+
+def _others_last(found: Verification) -> list[str]:
     """One line where something stands below what was shown, whatever its size; HiGAN's rank does not ask."""
     below = len(found.boundary_names) - int(found.beats_null.sum())
     if not below or below == len(found.boundary_names) or found.settings.get("recipe") == "higan":

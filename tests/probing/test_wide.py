@@ -1,5 +1,7 @@
 """Intervals that can say nothing are said to be so, and no others."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,15 @@ def test_none_is_narrower_than_that_of_samples_that_agree():
         assert ((high - low) / 2 >= least * (1 - 1e-6)).all()
     assert least[0] < 0.05 and least[1] > 1
     assert (narrowest(reach, 4096, 0.99) < least).all()
+
+
+def test_a_verification_says_so_too(verification):
+    assert "too wide" not in repr(verification)
+    column = [semantic.name for semantic in verification.semantics].index("bed")
+    deviation, ranges = verification.deviation.copy(), verification.ranges.copy()
+    deviation[column], ranges[column] = 1e-3, (0, 1)
+    wide = repr(replace(verification, deviation=deviation, ranges=ranges))
+    assert "Intervals of bed are too wide to say anything" in wide and "500 times the spread" in wide
 
 
 def test_what_is_too_wide_is_named_with_what_to_do():
