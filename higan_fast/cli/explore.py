@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from higan_fast.cli.options import ELSEWHERE, QUIET, RUN, option
+from higan_fast.cli.options import ELSEWHERE, PATH, QUIET, RUN, option
 from higan_fast.run_settings import Places
+
+if TYPE_CHECKING:
+    from higan_fast.explore.sources import Given
+    from higan_fast.run_folder import RunFolder
 
 LOOPBACK, PORT = "127.0.0.1", 8765
 
@@ -18,10 +23,23 @@ LOOPBACK, PORT = "127.0.0.1", 8765
 @option("--host", default=LOOPBACK, help="Address to listen on; one that other machines reach needs --token.")
 @click.option("--token", help="Part of the URL, at least 16 characters.  [default: a new one each time]")
 @click.option("--open", "opened", is_flag=True, help="Open the page in a browser.")
+@click.option(
+    "--codes",
+    type=PATH,
+    metavar="FILE|RUN",
+    help="Move these in place of samples: what invert found, NVlabs' projected_w.npz, .npy, .pt.",
+)
 @ELSEWHERE
 @QUIET
 def explore(
-    run: Path, port: int, host: str, token: str | None, opened: bool, places: Places, quiet: bool
+    run: Path,
+    port: int,
+    host: str,
+    token: str | None,
+    opened: bool,
+    codes: Path | None,
+    places: Places,
+    quiet: bool,
 ) -> None:
     """Serve a local page on which samples in RUN are moved along its boundaries, with their scores live.
 
@@ -45,8 +63,23 @@ def explore(
 
     with serving.listening(host, port) as listener:
         folder = RunFolder.open(run, **places)
+        source = None if codes is None else _source(folder, codes)
         say_where("drawing", folder, quiet)
         try:
-            serving.serve(folder, listener, token, ready)
+            serving.serve(folder, listener, token, ready, source)
         except KeyboardInterrupt:
             return  # which is how it ends
+
+
+def _source(folder: RunFolder, file: Path) -> Given:
+    """Codes in a file, and the network that was tuned around them where there is one."""
+    from higan_fast.checkpoints import load_generator
+    from higan_fast.explore.sources import Given
+    from higan_fast.inversion import read_codes
+    from higan_fast.progress import say
+
+    found = read_codes(file, folder.generator)
+    if found.noise:
+        say(f"{file}: has noise maps of its own for each picture, and the page draws all with the network's")
+    tuned = None if found.tuned is None else load_generator(found.tuned, folder.generator.device)
+    return Given(found.codes, found.names, folder.generator, tuned)

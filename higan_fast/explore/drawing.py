@@ -71,14 +71,15 @@ class Drawing:
     def __init__(self, run: RunFolder, source: Source, movable: Sequence[str], unit: StepUnit) -> None:
         """Moves of the boundaries that ``movable`` names are made here, and so checked."""
         self.source, self.movable, self.unit = source, tuple(movable), unit
-        self.generator, predictor = run.generator, run.predictor
+        generator, predictor = run.generator, run.predictor
+        self.generator = source.drawn_by or generator
         self.num_layers, self.names = self.generator.num_layers, predictor.names
         self._engine = Engine(self.generator, predictor, batch_size=1)
         self._redrawing = Redrawing(self._engine)
         self._like = torch.empty(0, dtype=next(self.generator.parameters()).dtype)
         boundaries = [run.boundaries[name] for name in movable]
         every, truncation = range(self.num_layers), run.settings.truncation
-        moves = moves_along(self.generator, boundaries, every, unit, **truncation)
+        moves = moves_along(generator, boundaries, every, unit, **truncation)
         self._moves = dict(zip(movable, moves.cpu().to(self._like), strict=True))
         self._bases: _Kept[str, NDArray[np.float32]] = _Kept(MOST_BASES)
         self._thumbs: _Kept[int, Picture] = _Kept(MOST_THUMBS)

@@ -24,10 +24,12 @@ class Source(Protocol):
     Attributes:
         kind: what they are.
         names: of each; None: they have none.
+        drawn_by: a network that was tuned around them and draws them; None: that of the run does.
     """
 
     kind: Literal["samples", "codes"]
     names: Sequence[str] | None
+    drawn_by: Generator | None
 
     def __len__(self) -> int: ...
 
@@ -40,6 +42,7 @@ class OfRun:
 
     kind: Literal["samples", "codes"] = "samples"
     names: Sequence[str] | None = None
+    drawn_by: Generator | None = None
 
     def __init__(self, samples: Samples) -> None:
         self._samples = samples
@@ -56,7 +59,7 @@ class OfRun:
 
 
 class Given:
-    """Codes that somebody has, ``[N, L, D]``, as torch, NumPy or CuPy array.
+    """Codes that somebody has, ``[N, L, D]``, as torch, NumPy or CuPy array, of a generator.
 
     Raises:
         ValueError: when they are not of the generator's shape, none, not finite, or have not as many names.
@@ -64,7 +67,14 @@ class Given:
 
     kind: Literal["samples", "codes"] = "codes"
 
-    def __init__(self, codes: Any, names: Sequence[str] | None, generator: Generator) -> None:
+    def __init__(
+        self,
+        codes: Any,
+        names: Sequence[str] | None,
+        generator: Generator,
+        drawn_by: Generator | None = None,
+    ) -> None:
+        self.drawn_by = drawn_by
         self._codes: Array = as_codes(codes, generator).cpu().float().numpy()
         self.names = names
         if not len(self._codes):

@@ -1,12 +1,16 @@
 """What is said of a run in which something is missing, stale or other."""
 
+import copy
 import shutil
 
 import numpy as np
 import pytest
 
+from higan_fast.explore import serving
+from higan_fast.explore.drawing import Drawing
 from higan_fast.explore.facts import Facts
 from higan_fast.explore.sources import Given, OfRun
+from higan_fast.explore.states import State
 from higan_fast.run_folder import RunFolder
 from tests.test_cli import run
 
@@ -46,3 +50,29 @@ def test_codes_of_another_network_are_refused(explored):
         Given(folder.samples.codes[:2, :5], None, folder.generator)
     with pytest.raises(ValueError, match="got 1 for 2 codes"):
         Given(folder.samples.codes[:2], ["a"], folder.generator)
+
+
+def test_codes_are_drawn_by_the_network_that_was_tuned_around_them(explored):
+    folder = RunFolder.open(explored)
+    tuned = copy.deepcopy(folder.generator)
+    tuned.synthesis.rgbs[-1].bias.data += 0.2
+    names, codes = ["a.png", "b.png"], folder.samples.codes[:2]
+    plain, ours = (
+        Drawing(folder, Given(codes, names, folder.generator, drawer), ["warmth"], "norm").picture(
+            State(sample=1)
+        )
+        for drawer in (None, tuned)
+    )
+    inside = (plain > 0) & (plain < 220)
+    assert np.allclose((ours.astype(int) - plain)[inside], 0.2 * 127.5, atol=1)
+
+
+def test_the_command_takes_codes(explored, tmp_path, monkeypatch):
+    codes = RunFolder.open(explored).samples.codes[:1]
+    np.savez(tmp_path / "projected_w.npz", w=codes)
+    served = []
+    monkeypatch.setattr(serving, "serve", lambda *given: served.append(given[-1]))
+    run("explore", explored, "--port", 0, "--codes", tmp_path / "projected_w.npz", "--quiet")
+    assert np.array_equal(served[0].codes(0), codes[0]) and served[0].names == ("0",)
+    refused = run("explore", explored, "--port", 0, "--codes", tmp_path / "none.npz", code=1).output
+    assert "none.npz: there is no such file" in refused
