@@ -76,10 +76,10 @@ def _source(folder: RunFolder, file: Path) -> Given:
     from higan_fast.checkpoints import load_generator
     from higan_fast.explore.sources import Given
     from higan_fast.inversion import read_codes
-    from higan_fast.progress import say
 
     found = read_codes(file, folder.generator)
-    if found.noise:
-        say(f"{file}: has noise maps of its own for each picture, and the page draws all with the network's")
+    notes = (
+        [f"{file} has noise maps for each picture; here all have the network's own."] if found.noise else []
+    )
     tuned = None if found.tuned is None else load_generator(found.tuned, folder.generator.device)
-    return Given(found.codes, found.names, folder.generator, tuned)
+    return Given(found.codes, found.names, folder.generator, tuned, notes)

@@ -107,6 +107,7 @@ def explorer(run: RunFolder, source: Source | None = None) -> Any:
     """The application of a run, without its guard; see ``serve``."""
     facts = Facts.of(run)
     drawing = Drawing(run, OfRun(run.samples) if source is None else source, facts.movable, facts.unit)
+    facts.notes.extend(drawing.source.notes)
     return app_of(drawing, facts, _about(run, facts, drawing))
 
 

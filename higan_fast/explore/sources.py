@@ -25,11 +25,13 @@ class Source(Protocol):
         kind: what they are.
         names: of each; None: they have none.
         drawn_by: a network that was tuned around them and draws them; None: that of the run does.
+        notes: what the page says of them.
     """
 
     kind: Literal["samples", "codes"]
     names: Sequence[str] | None
     drawn_by: Generator | None
+    notes: Sequence[str]
 
     def __len__(self) -> int: ...
 
@@ -43,6 +45,7 @@ class OfRun:
     kind: Literal["samples", "codes"] = "samples"
     names: Sequence[str] | None = None
     drawn_by: Generator | None = None
+    notes: Sequence[str] = ()
 
     def __init__(self, samples: Samples) -> None:
         self._samples = samples
@@ -59,7 +62,7 @@ class OfRun:
 
 
 class Given:
-    """Codes that somebody has, ``[N, L, D]``, as torch, NumPy or CuPy array, of a generator.
+    """Codes that somebody has, ``[N, L, D]``, as torch, NumPy or CuPy array, of a generator; see ``Source``.
 
     Raises:
         ValueError: when they are not of the generator's shape, none, not finite, or have not as many names.
@@ -73,8 +76,9 @@ class Given:
         names: Sequence[str] | None,
         generator: Generator,
         drawn_by: Generator | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
-        self.drawn_by = drawn_by
+        self.drawn_by, self.notes = drawn_by, notes
         self._codes: Array = as_codes(codes, generator).cpu().float().numpy()
         self.names = names
         if not len(self._codes):

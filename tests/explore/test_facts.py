@@ -11,6 +11,7 @@ from higan_fast.explore.drawing import Drawing
 from higan_fast.explore.facts import Facts
 from higan_fast.explore.sources import Given, OfRun
 from higan_fast.explore.states import State
+from higan_fast.inversion import read_codes
 from higan_fast.run_folder import RunFolder
 from tests.test_cli import run
 
@@ -65,6 +66,15 @@ def test_codes_are_drawn_by_the_network_that_was_tuned_around_them(explored):
     )
     inside = (plain > 0) & (plain < 220)
     assert np.allclose((ours.astype(int) - plain)[inside], 0.2 * 127.5, atol=1)
+
+
+def test_saved_codes_are_moved_again(served, explored, tmp_path):
+    state = {"sample": 5, "moves": [{"semantic": "warmth", "step": 1.5, "layers": [3]}]}
+    (tmp_path / "saved.npz").write_bytes(served.ask("api/codes", state)[1])
+    folder = RunFolder.open(explored)
+    saved = Given(*read_codes(tmp_path / "saved.npz", folder.generator)[:2], folder.generator)
+    drawing, own = (Drawing(folder, each, ["warmth"], "norm") for each in (saved, OfRun(folder.samples)))
+    assert np.array_equal(drawing.picture(State(sample=0)), own.picture(State.model_validate(state)))
 
 
 def test_the_command_takes_codes(explored, tmp_path, monkeypatch):
