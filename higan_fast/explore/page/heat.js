@@ -37,6 +37,7 @@ class HeatMap {
   #cells = []; // {cell, semantic, layers}
   #run;
   #history;
+  #moves = null; // what the cells show
 
   constructor(heat, run, history) {
     this.heat = heat;
@@ -64,9 +65,11 @@ class HeatMap {
   }
 
   show(state) {
+    if (state.moves === this.#moves) return;
+    this.#moves = state.moves;
     for (const { cell, semantic, layers } of this.#cells) {
       const on = stepOf(state, semantic.name) !== 0 && layers.every((layer) => layersOf(state, semantic).includes(layer));
-      cell.setAttribute("aria-pressed", on);
+      if (cell.ariaPressed !== `${on}`) cell.setAttribute("aria-pressed", on);
     }
   }
 

@@ -16,7 +16,7 @@ export class Picture {
    */
   constructor(canvas, [height, width]) {
     this.#canvas = canvas;
-    this.#context = canvas.getContext("2d", { alpha: false });
+    this.#context = canvas.getContext("2d");
     this.#room = canvas.closest("figure");
     this.#words = this.#room.querySelector("figcaption");
     this.size = { width, height };

@@ -5,6 +5,7 @@ import { grouped } from "./format.js";
 import { mixedFrom, withSample } from "./state.js";
 
 const PAGE = 24; // samples in the strip at a time
+const MARGIN = 8; // pixels of the strip that stay in sight beside the sample that is shown
 const TYPE = "application/x-higan-sample";
 
 export class Samples {
@@ -18,6 +19,7 @@ export class Samples {
   #thumbs = [];
   #first = null;
   #mixes = false; // whether a click mixes in
+  #seen = {}; // what the strip shows
 
   /** @param {(sample: number, target: number) => void} mixIn: mixes layers of a sample into another. */
   constructor(root, run, history, mixIn) {
@@ -95,10 +97,21 @@ export class Samples {
   }
 
   #show({ sample, mix }) {
+    if (sample === this.#seen.sample && mix === this.#seen.mix) return; // as while a slider moves
+    this.#seen = { sample, mix };
     this.#number.value = sample;
     if (this.#first === null || sample < this.#first || sample >= this.#first + PAGE) this.#turn(Math.floor(sample / PAGE) * PAGE);
     this.#mark({ sample, mix });
-    this.#thumbs[sample - this.#first]?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    this.#reveal(this.#thumbs[sample - this.#first]);
+  }
+
+  // Scrolls the strip alone, and never the page.
+  #reveal(thumb) {
+    if (!thumb) return;
+    const { scrollLeft, clientWidth } = this.#list;
+    const [from, to] = [thumb.offsetLeft - MARGIN, thumb.offsetLeft + thumb.offsetWidth + MARGIN];
+    if (from < scrollLeft) this.#list.scrollLeft = from;
+    else if (to > scrollLeft + clientWidth) this.#list.scrollLeft = to - clientWidth;
   }
 
   #mark({ sample, mix }) {

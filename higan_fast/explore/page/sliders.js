@@ -47,7 +47,8 @@ class Row {
   #button;
   #bars;
   #toggles;
-  #marks;
+  #words;
+  #move = null; // what the row shows
 
   constructor(semantic, run, history) {
     this.semantic = semantic;
@@ -69,8 +70,8 @@ class Row {
     this.#bars = run.network.layers.map((_, layer) => drawn("rect", { x: layer * 4, width: 3, height: 10 }));
     const glyph = drawn("svg", { class: "bars", viewBox: `0 0 ${this.#layers * 4 - 1} 10`, preserveAspectRatio: "none", "aria-hidden": "true" }, ...this.#bars);
     glyph.style.width = `${Math.min(this.#layers * 4 - 1, 72)}px`;
-    this.#marks = element("span", { class: "unseen" });
-    this.#button = element("button", { type: "button", class: "layers", "aria-expanded": "false", "aria-controls": `${id}-layers`, onclick: () => this.#open() }, glyph, this.#marks);
+    this.#words = element("span", { class: "unseen" });
+    this.#button = element("button", { type: "button", class: "layers", "aria-expanded": "false", "aria-controls": `${id}-layers`, onclick: () => this.#open() }, glyph, this.#words);
     this.#toggles = new Toggles(run.network.layers, {
       label: `Layers that ${semantic.name} moves`,
       shortcuts: shortcuts(semantic, this.#layers),
@@ -88,6 +89,9 @@ class Row {
 
   show(state) {
     const { semantic } = this;
+    const move = state.moves[semantic.name];
+    if (move === this.#move && Number(this.#slider.value) === stepOf(state, semantic.name)) return;
+    this.#move = move;
     const value = stepOf(state, semantic.name);
     const layers = layersOf(state, semantic);
     const [low, high] = semantic.range;
@@ -102,8 +106,8 @@ class Row {
     this.#value.setAttribute("aria-label", `${semantic.name}: ${stepText(value)}; set to ${stepText(value === 0 ? semantic.step : 0)}`);
     this.root.classList.toggle("still", value === 0);
     const words = layersInWords(layers, this.#layers);
-    if (this.#marks.textContent === words) return;
-    say(this.#marks, words);
+    if (this.#words.textContent === words) return;
+    say(this.#words, words);
     this.#button.title = `${words}: switch layers`;
     this.#bars.forEach((bar, layer) => bar.classList.toggle("on", layers.includes(layer)));
     this.#toggles.show(layers);
