@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -59,12 +61,23 @@ class RayCrew:
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
+        on_term = signal.getsignal(signal.SIGTERM)
+        try:
+            self._connect()
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, on_term)  # Ray has put its own there
+        return self
+
+    def _connect(self) -> None:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "configure_logging": False}
         if self._address == "local":
             own = {"include_dashboard": False, "object_store_memory": OBJECT_STORE}
             self._ray.init(address="local", _node_ip_address="127.0.0.1", **own, **quiet)
         else:
-            check_reachable(self._address)
+            host = check_reachable(self._address)
+            if host.startswith("127.") and host != "127.0.0.1":  # which Ray takes for the machine's own
+                quiet["_node_ip_address"] = host
             try:
                 self._ray.init(address=self._address, **quiet)
             except (ConnectionError, RuntimeError, TimeoutError) as error:
@@ -83,7 +96,6 @@ class RayCrew:
             )
         for _ in range(num):
             self._start()
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._idle.clear()
@@ -155,11 +167,16 @@ class RayWorker:
         self._worker.do(Path(task), unit)
 
 
-def check_reachable(address: str) -> None:
-    """Raises ConnectionError when nothing listens at ``HOST:PORT``, which Ray itself says after a minute."""
+def check_reachable(address: str) -> str:
+    """Returns the host of an address.
+
+    Raises:
+        ConnectionError: when nothing listens at ``HOST:PORT``; Ray itself would try again for minutes.
+        ValueError: when it is no address.
+    """
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if address == "auto":
-        return
+        return ""
     if not host or not port.isdecimal():
         raise ValueError(f"ray (--ray): got {address!r}, expected HOST:PORT, auto or local")
     try:
@@ -169,6 +186,7 @@ def check_reachable(address: str) -> None:
             f"ray (--ray): nothing answers at {address} ({error}); start a cluster with ray start --head, or "
             "take --ray local"
         ) from error
+    return host
 
 
 def _of_the_worker(error: Any) -> Exception:

@@ -1,0 +1,119 @@
+"""Workers on Ray: two nodes as processes, of which one is killed; the result is that of one process."""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from higan_fast.cluster.ray_crew import OBJECT_STORE, RayCrew
+from higan_fast.probing import verify
+from higan_fast.sampling.samples import sample
+from tests.probing.same import same
+from tests.sampling.test_shards import contents
+from tests.toy import toy_by_name
+
+ROOT = Path(__file__).parents[2]
+VERIFYING = {"num": 64, "null": "isotropic", "num_null": 8, "progress": False}
+SAMPLING = {"shard_size": 64, "progress": False}
+
+
+class Nodes:
+    """A Ray cluster of two nodes on the loopback: a head with two CPUs, and a second node with one."""
+
+    def __init__(self, folder):
+        from ray.cluster_utils import Cluster
+
+        store = {"object_store_memory": OBJECT_STORE}
+        head = {"num_cpus": 2, "include_dashboard": False, "temp_dir": folder}
+        self._cluster = Cluster(
+            initialize_head=True, head_node_args=head | store | {"node_ip_address": "127.0.0.2"}
+        )
+        self._second = self._cluster.add_node(num_cpus=1, node_ip_address="127.0.0.3", **store)
+        self.address = self._cluster.address
+
+    def kill_the_second(self):
+        self._cluster.remove_node(self._second, allow_graceful=False)
+
+    def shutdown(self):
+        self._cluster.shutdown()
+
+
+def running(folder):
+    """Processes whose command line names a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if folder.encode() in (process / "cmdline").read_bytes():
+                found.append(process.name)
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture
+def nodes(monkeypatch):
+    """Two nodes; none of their processes may be left."""
+    pytest.importorskip("ray", reason="Ray is not installed (extra ray)")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # of workers, who import the toy
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # else it writes a token into the home folder
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # else other tests starve the workers
+    with tempfile.TemporaryDirectory(
+        prefix="ray-", ignore_cleanup_errors=True
+    ) as folder:  # sockets want short paths
+        made = Nodes(folder)
+        yield made
+        made.shutdown()
+        until = time.monotonic() + 20
+        while (left := running(folder)) and time.monotonic() < until:
+            time.sleep(0.1)
+        assert not left
+
+
+def test_a_node_is_killed_and_the_rest_makes_the_same(nodes, boundaries, tmp_path):
+    sample(*toy_by_name(), 1500, tmp_path / "alone", **SAMPLING)
+    run = tmp_path / "run"
+    with RayCrew(run, toy_by_name, nodes.address, 2) as crew:
+        do, count = crew.do, 0
+
+        def killing(task, num, done):
+            def counted(unit):
+                nonlocal count
+                count += 1
+                if count == 6:
+                    nodes.kill_the_second()
+                done(unit)
+
+            do(task, num, counted)
+
+        crew.do = killing
+        sample(*toy_by_name(), 1500, run, crew=crew, **SAMPLING)
+        assert count == 24  # every unit once
+        assert contents(run) == contents(tmp_path / "alone")
+        found = verify(*toy_by_name(), boundaries, out=run, crew=crew, **VERIFYING)
+        same(found, verify(*toy_by_name(), boundaries, **VERIFYING))
+        generator, predictor = toy_by_name()
+        predictor.identity = "another toy"
+        with pytest.raises(ValueError, match=r"^.*other: a worker's predictor has the fingerprint [^\n]*$"):
+            sample(generator, predictor, 64, tmp_path / "other", crew=crew, **SAMPLING)
+    with (
+        pytest.raises(ValueError, match=r"workers \(--workers\): got 99, and the Ray cluster has [23] CPUs"),
+        RayCrew(run, toy_by_name, nodes.address, 99),
+    ):
+        pass
+
+
+def test_what_is_no_cluster_is_refused(tmp_path, monkeypatch):
+    pytest.importorskip("ray", reason="Ray is not installed (extra ray)")
+    with pytest.raises(
+        ConnectionError, match=r"nothing answers at 127.0.0.1:1 .*; start a cluster with ray st"
+    ):
+        RayCrew(tmp_path, toy_by_name, "127.0.0.1:1").__enter__()
+    for address in ("", "here", "127.0.0.1:", "ray://"):
+        with pytest.raises(ValueError, match="expected HOST:PORT, auto or local"):
+            RayCrew(tmp_path, toy_by_name, address).__enter__()
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ImportError, match=r"Ray is not installed; pip install 'higan_fast\[ray\]'"):
+        RayCrew(tmp_path, toy_by_name, "local")

@@ -1,0 +1,56 @@
+"""Workers as SLURM jobs, by submitit's local executor: one that is killed is replaced."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from higan_fast.cluster.slurm_crew import SlurmCrew
+from higan_fast.sampling.samples import sample
+from tests.cluster.dying import Dying
+from tests.sampling.test_shards import contents
+from tests.toy import toy_by_name
+
+ROOT = Path(__file__).parents[2]
+SAMPLING = {"shard_size": 64, "progress": False}
+ASKED = {"session": "a test"}
+
+
+def refuse():
+    raise ValueError("generator.pkl: is damaged\nand more")
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    pytest.importorskip("submitit", reason="submitit is not installed (extra slurm)")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # of jobs, who import the toy
+
+
+def test_a_job_is_killed_and_replaced(tmp_path, capsys):
+    sample(*toy_by_name(), 600, tmp_path / "alone", **SAMPLING)
+    marker, run = tmp_path / "marker", tmp_path / "run"
+    marker.touch()
+    with SlurmCrew(run, Dying(marker), 1, ASKED, cluster="local", timeout_min=5) as crew:
+        sample(*toy_by_name(), 600, run, crew=crew, **SAMPLING)
+    assert contents(run) == contents(tmp_path / "alone")
+    assert "of worker 1/1 ended" in capsys.readouterr().err
+    assert not marker.exists()
+
+
+def test_the_line_of_a_job_is_the_commands(tmp_path):
+    with (
+        pytest.raises(ValueError, match=r"^generator.pkl: is damaged$"),
+        SlurmCrew(tmp_path, refuse, 1, ASKED, cluster="local", timeout_min=5) as crew,
+    ):
+        sample(*toy_by_name(), 600, tmp_path, crew=crew, **SAMPLING)
+
+
+def test_what_submitit_refuses_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ValueError, match=r"slurm \(--slurm\): submitit refuses this: .*"):
+        SlurmCrew(tmp_path, toy_by_name, 2, ASKED)
+    with pytest.raises(ValueError, match=r"submitit refuses this: .*slurm_partitoin"):
+        SlurmCrew(tmp_path, toy_by_name, 2, ASKED, cluster="local", slurm_partitoin="gpu")
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    with pytest.raises(ImportError, match=r"submitit is not installed; pip install 'higan_fast\[slurm\]'"):
+        SlurmCrew(tmp_path, toy_by_name, 2, ASKED)
