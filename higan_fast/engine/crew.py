@@ -73,6 +73,14 @@ class Task(NamedTuple):
         return cls(about.pop("kind"), about.pop("num"), path.parent.parent, about, arrays)
 
 
+def check_crew(crew: Crew | None, out: str | Path | None) -> None:
+    """Raises ValueError when a crew works in another run folder than ``out``."""
+    if crew is not None and (out is None or Path(out).absolute() != crew.folder.absolute().parent):
+        raise ValueError(
+            f"crew: works in {crew.folder.parent}, and out is {out}; give both the same run folder"
+        )
+
+
 @contextmanager
 def task_in(
     folder: Path, kind: str, num: int, about: dict[str, Any], **arrays: NDArray[Any]

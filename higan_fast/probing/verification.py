@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from higan_fast.boundaries.boundary import StepUnit, fingerprint_of
 from higan_fast.boundaries.methods import Recipe
 from higan_fast.boundaries.origin import Label
-from higan_fast.engine.crew import Crew
+from higan_fast.engine.crew import Crew, check_crew
 from higan_fast.engine.precision import Wish
 from higan_fast.files import only_writer, remove_leftovers
 from higan_fast.generators.base import Generator, check_generator
@@ -127,6 +127,7 @@ def verify(
     check_generator(generator)
     check_predictor(predictor)
     boundaries = by_name(boundaries)
+    check_crew(crew, out)
     check_verifying(
         boundaries, num=num, decide=decide, confidence=confidence, max_samples=max_samples, step=step,
         step_unit=step_unit, recipe=recipe, semantics=semantics, null=null, num_null=num_null,

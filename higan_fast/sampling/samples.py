@@ -22,7 +22,7 @@ from higan_fast.checks import (
     check_seed,
     check_truncation,
 )
-from higan_fast.engine.crew import Crew
+from higan_fast.engine.crew import Crew, check_crew
 from higan_fast.engine.engine import Engine
 from higan_fast.engine.precision import WISHES, Precision, Wish, chosen_precision
 from higan_fast.files import only_writer, remove_leftovers
@@ -237,6 +237,7 @@ def sample(
         RuntimeError: when another process is writing to ``out``.
         OSError: when ``out`` cannot be written to.
     """
+    check_crew(crew, out)
     sampling = set_up_sampling(
         generator, predictor, num, out, seed=seed, truncation_psi=truncation_psi,
         truncation_layers=truncation_layers, label=label, batch_size=batch_size, shard_size=shard_size,

@@ -94,10 +94,14 @@ def test_a_node_is_killed_and_the_rest_makes_the_same(nodes, boundaries, tmp_pat
         assert contents(run) == contents(tmp_path / "alone")
         found = verify(*toy_by_name(), boundaries, out=run, crew=crew, **VERIFYING)
         same(found, verify(*toy_by_name(), boundaries, **VERIFYING))
-        generator, predictor = toy_by_name()
-        predictor.identity = "another toy"
-        with pytest.raises(ValueError, match=r"^.*other: a worker's predictor has the fingerprint [^\n]*$"):
-            sample(generator, predictor, 64, tmp_path / "other", crew=crew, **SAMPLING)
+        broken = crew.folder / "broken.task.npz"
+        broken.write_bytes(b"no task")
+        with pytest.raises(
+            ValueError, match=r"^\S*broken.task.npz: is damaged \([^\n]*\)$"
+        ):  # a worker's line
+            crew.do(broken, 1, lambda unit: None)
+        with pytest.raises(ValueError, match=r"crew: works in .*run, and out is .*other"):
+            sample(*toy_by_name(), 64, tmp_path / "other", crew=crew, **SAMPLING)
     with (
         pytest.raises(ValueError, match=r"workers \(--workers\): got 99, and the Ray cluster has [23] CPUs"),
         RayCrew(run, toy_by_name, nodes.address, 99),
