@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -21,10 +21,11 @@ from higan_fast.checks import (
     check_label,
     check_seed,
 )
+from higan_fast.engine.budget import is_out_of_memory
 from higan_fast.engine.engine import prepare
 from higan_fast.engine.precision import synthesis_in
 from higan_fast.files import DamagedError, only_writer
-from higan_fast.fingerprint import fingerprint
+from higan_fast.fingerprint import fingerprint, warn_of_unseen
 from higan_fast.generators.base import Generator, check_generator
 from higan_fast.inversion.code_files import CODES
 from higan_fast.inversion.distances import Distance, Pixels
@@ -112,16 +113,19 @@ def invert(
         raise ValueError(f"names: got {len(names)} for {len(targets)} images, expected one for each")
     prepare(generator)
     distance = Pixels() if distance is None else distance
+    whose, folder = fingerprint(generator), None if out is None else Path(out)
     settings: dict[str, Any] = {
-        "generator": str(fingerprint(generator)), "distance": distance.name, "space": space, "steps": steps,
+        "generator": str(whose), "distance": distance.name, "space": space, "steps": steps,
         "starts": starts, "samples": samples, "noise_maps": noise_maps, "label": label, "seed": seed,
         "images": hashlib.sha256(targets.cpu().numpy().tobytes()).hexdigest(), "version": VERSION,
     }  # fmt: skip
-    folder = None if out is None else Path(out)
+    reusable = whose.complete and not distance.name.endswith("?")  # fingerprints of networks seen as a whole
+    if folder is not None:
+        warn_of_unseen(generator=whose)
     with nullcontext() if folder is None else only_writer(folder), synthesis_in(generator, None):
-        if folder is not None and (found := _done_before(folder, settings, names)) is not None:
+        if folder is not None and reusable and (found := _done_before(folder, settings, names)) is not None:
             return found
-        keeper = Keeper(None if folder is None else folder / STATE, json.dumps(settings, sort_keys=True))
+        keeper = Keeper(folder / STATE if folder and reusable else None, json.dumps(settings, sort_keys=True))
         job = _Job(
             generator, targets, distance, names, settings, keeper, folder, batch_size or _at_once(generator)
         )
@@ -247,11 +251,9 @@ class _Job:
         """What a stage begins with: what the one before has found."""
         if number == 1:
             of_starts = state.distance.view(len(self.targets), -1)
-            best = (
-                of_starts.argmin(dim=1)
-                + torch.arange(len(of_starts)).to(of_starts.device) * of_starts.shape[1]
-            )
-            return {"codes": state.variables["codes"][best], **self._maps()}
+            codes = state.variables["codes"].unflatten(0, of_starts.shape)
+            best = of_starts.argmin(dim=1)
+            return {"codes": codes[torch.arange(len(best)).to(best), best], **self._maps()}
         codes = self._codes_of_w(state.variables["codes"])
         return state.variables | {"codes": self.of_codes.whitened(codes)}
 
@@ -261,7 +263,8 @@ class _Job:
 
         gone = int(state.clock.sum())
         while len(rows := unfinished(state, stage.schedule, self.at_once)):
-            step(state, rows, stage.schedule, stage.problem, noise, possible)
+            with _saying_what_is_too_much(len(rows)):
+                step(state, rows, stage.schedule, stage.problem, noise, possible)
             gone, before = int(state.clock.sum()), gone
             advance(gone - before)
             if self.keeper.is_due:
@@ -324,6 +327,20 @@ def _done_before(folder: Path, settings: dict[str, Any], names: tuple[str, ...])
         return found
     say(f"{folder / CODES}: holds codes of {len(found)} images that were found otherwise, and is replaced")
     return None
+
+
+@contextmanager
+def _saying_what_is_too_much(num: int) -> Iterator[None]:
+    """Within it, an error of memory says what to do."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        less = "take a smaller batch_size (--batch)" if num > 1 else "free some"
+        raise RuntimeError(
+            f"there is not enough memory for the gradients of {num} images at once; {less}"
+        ) from error
 
 
 def _at_once(generator: Generator) -> int:

@@ -14,8 +14,10 @@ from higan_fast.inversion.distances import Distance
 from higan_fast.inversion.noise_maps import correlation, draw_with, noise_inputs, standardised
 from higan_fast.inversion.problem import MAP, Problem
 from higan_fast.predictors.scenes import ScenePredictor
+from higan_fast.sampling.latents import make_codes
 from higan_fast.scenes.factors import CONTINUOUS, SEMANTICS
 from tests.toy import toy
+from tests.toy_families import CHUNK, ChunkedToy
 
 QUICK = {"steps": 60, "samples": 32, "starts": 2, "progress": False}
 
@@ -50,6 +52,28 @@ def test_each_layer_goes_its_own_way_where_no_w_draws_an_image(drawn):
     in_w, in_layers = (hf.invert(generator, images, space, **QUICK | {"starts": 1}) for space in ("w", "w+"))
     assert (in_layers.psnr > in_w.psnr + 3).all()
     assert np.ptp(in_layers.codes, axis=1).max() > 0.01
+
+
+def test_codes_that_are_no_copies_of_one_w_are_found_and_classes_are_named():
+    generator = ChunkedToy()
+    images = generator.synthesize(make_codes(generator, 5, 0, 2, label=1).codes).detach().clamp(-1, 1)
+    for space in ("w", "w+"):
+        found = hf.invert(generator, images, space, label=1, **QUICK | {"steps": 40})
+        assert found.psnr.min() > 30 and found.codes.shape == (2, 5, generator.code_dim)
+        assert np.abs(found.codes[:, 0, CHUNK:]).max() < 1e-3, "what is padding stays so"
+    with pytest.raises(ValueError, match=r"label \(--class\): got 3, expected 0 to 2"):
+        hf.invert(generator, images, label=3)
+
+
+def test_too_large_a_batch_is_said_to_be(drawn, monkeypatch):
+    def fail(*given):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(inverting, "step", fail)
+    with pytest.raises(
+        RuntimeError, match=r"not enough memory for the gradients of 10 images at once; take a sma"
+    ):
+        hf.invert(toy()[0], drawn[0], **QUICK)
 
 
 @pytest.mark.parametrize("with_maps", [False, True])
