@@ -9,13 +9,11 @@ from PIL import Image
 
 import higan_fast as hf
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
-from higan_fast.inversion import NetworkFeatures, Pixels, inverting, kept
+from higan_fast.inversion import Pixels, inverting, kept
 from higan_fast.inversion.distances import Distance
 from higan_fast.inversion.noise_maps import correlation, draw_with, noise_inputs, standardised
 from higan_fast.inversion.problem import MAP, Problem
-from higan_fast.predictors.scenes import ScenePredictor
 from higan_fast.sampling.latents import make_codes
-from higan_fast.scenes.factors import CONTINUOUS, SEMANTICS
 from tests.toy import toy
 from tests.toy_families import CHUNK, ChunkedToy
 
@@ -177,26 +175,6 @@ def test_the_folder_has_codes_a_table_and_a_picture(drawn, tmp_path):
         assert picture.height > 5 * 64 and picture.width > 3 * 64
     again = hf.Inversion.load(tmp_path)
     assert again.names == found.names and np.array_equal(again.codes, found.codes)
-
-
-def test_a_network_measures_by_its_features(drawn):
-    torch.manual_seed(0)
-    predictor = ScenePredictor(SEMANTICS, CONTINUOUS).eval()
-    distance = NetworkFeatures(predictor, "scenes")
-    one, other = torch.rand(2, 3, 64, 64) * 2 - 1, torch.rand(3, 3, 64, 64) * 2 - 1
-    features = distance.features(one)
-    assert [part.shape[-1] for part in features] == [64, 32, 16, 8, 32, 16, 8, 4], (
-        "of pixels, then of the network"
-    )
-    assert distance(one, features).abs().max() == 0
-    apart = distance.between_all(features, distance.features(other))
-    expected = torch.stack(
-        [distance(one, tuple(f[[i] * 2] for f in distance.features(other))) for i in range(3)], 1
-    )
-    assert torch.allclose(apart, expected, rtol=1e-4)
-    images, _ = drawn
-    found = hf.invert(toy()[0], images[:1], "w", distance=distance, **QUICK | {"steps": 20, "starts": 1})
-    assert found.psnr.min() > 20 and found.settings["distance"].startswith("features of scenes, ")
 
 
 class Blind(Distance):
