@@ -1,4 +1,8 @@
-"""Grids of images, with and without labels, picture files and animations."""
+"""Grids of images, with and without labels, picture files and animations.
+
+Pictures are RGB, whatever channels images have: ``image_shapes.as_rgb`` says how these are seen. Predictors
+see the same, so that a picture shows what is scored.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from higan_fast.files import write_whole
+from higan_fast.image_shapes import as_rgb
 
 # Formats by the end of a file's name, and how each is written.
 FORMATS: dict[str, dict[str, Any]] = {
@@ -38,25 +43,45 @@ def to_uint8(images: Tensor) -> Tensor:
     return ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
+def to_pixels(images: Tensor) -> Tensor:
+    """Images ``[..., C, H, W]``, uint8 or in [-1, 1] → as they are seen, uint8 ``[..., 3, H, W]``."""
+    if images.dtype != torch.uint8:
+        return to_uint8(as_rgb(images))
+    return images if images.shape[-3] == 3 else to_uint8(as_rgb(images.float() / 127.5 - 1))
+
+
+def shrunk_size(height: int, width: int, side: int) -> tuple[int, int]:
+    """Height and width of an image whose longer side is scaled down to ``side`` pixels, where it has more."""
+    longer = max(height, width)
+    if longer <= side:
+        return height, width
+    return max(1, round(height * side / longer)), max(1, round(width * side / longer))
+
+
 def shrunk(images: Tensor, side: int) -> Tensor:
-    """Images ``[..., 3, R, R]``, scaled down where they have more than ``side`` pixels a side."""
-    if images.shape[-1] <= side:
+    """Images ``[..., C, H, W]`` in [-1, 1] → as seen, ``[..., 3, h, w]``, up to ``side`` pixels a side.
+
+    Larger ones are scaled down, and keep their proportions. RGB may have any other range, uint8 among them.
+    """
+    height, width = images.shape[-2:]
+    images, size = as_rgb(images), shrunk_size(height, width, side)
+    if images.shape[-2:] == size:
         return images
     flat = images.reshape(-1, *images.shape[-3:]).float()
-    small = F.interpolate(flat, size=(side, side), mode="bilinear", antialias=True)
-    return small.reshape(*images.shape[:-2], side, side)
+    small = F.interpolate(flat, size=size, mode="bilinear", antialias=True)
+    return small.reshape(*images.shape[:-2], *size)
 
 
 def image_grid(images: Tensor, padding: int = 2) -> NDArray[np.uint8]:
-    """Images ``[rows, columns, 3, H, W]``, uint8 or in [-1, 1] → one picture ``[height, width, 3]``.
+    """Images ``[rows, columns, C, H, W]``, uint8 or in [-1, 1] → one picture ``[height, width, 3]``.
 
     Args:
-        images: the grid.
+        images: the grid, of any number of channels.
         padding: white pixels between neighbours.
     """
-    if images.ndim != 5 or images.shape[2] != 3:
-        raise ValueError(f"images: got shape {tuple(images.shape)}, expected [rows, columns, 3, H, W]")
-    pixels = images if images.dtype == torch.uint8 else to_uint8(images)
+    if images.ndim != 5 or images.shape[2] == 0:
+        raise ValueError(f"images: got shape {tuple(images.shape)}, expected [rows, columns, C, H, W]")
+    pixels = to_pixels(images)
     rows, columns, _, height, width = pixels.shape
     grid = np.full(
         (rows * (height + padding) - padding, columns * (width + padding) - padding, 3), 255, np.uint8
@@ -78,7 +103,7 @@ def labelled_grid(
     The labels are drawn with Pillow's own font, which knows ASCII and little more.
 
     Args:
-        images: uint8 or in [-1, 1], ``[rows, columns, 3, H, W]``.
+        images: uint8 or in [-1, 1], ``[rows, columns, C, H, W]``.
         rows: a label for each row.
         columns: a label for each column.
         title: stands above the labels.

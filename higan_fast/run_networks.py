@@ -18,6 +18,7 @@ from higan_fast.environment import environment
 from higan_fast.files import DamagedError, json_checksum, write_whole
 from higan_fast.fingerprint import check_same, fingerprint
 from higan_fast.generators.base import Generator
+from higan_fast.image_shapes import NAMES
 from higan_fast.opening import sha256
 from higan_fast.predictors import Predictor
 from higan_fast.predictors.source import load_sources, named
@@ -72,9 +73,9 @@ class RunNetworks:
                 belongs to a probe with other settings.
         """
         # What is wrong with the networks is said before a folder is made.
-        size = (1, 3, *[self.generator.resolution] * 2)
         with torch.inference_mode():
-            score(self.predictor, torch.zeros(size, device=self.settings.device))
+            image = torch.zeros(1, *self.generator.image_shape, device=self.settings.device)
+            score(self.predictor, image)
         file, stored = self.path / "run.json", None
         with suppress(FileNotFoundError, DamagedError):  # it is written below, or written anew
             stored = read_begun(file)
@@ -114,7 +115,14 @@ class RunNetworks:
     def generator(self) -> Generator:
         """The generator, which must be that of the samples where there are some."""
         with _elsewhere("--network", self.path):
-            generator = load_generator(self.settings.network, self.settings.device, self.settings.config)
+            generator = load_generator(
+                self.settings.network, self.settings.device, self.settings.config, bands=self.settings.bands
+            )
+        if generator.image_shape[0] not in NAMES:
+            say(
+                f"{self.settings.network}: its images have {generator.image_shape[0]} channels, of which "
+                "pictures show the first three; --bands of higan-fast sample chooses others"
+            )
         check_label(self.settings.label, generator.label_dim)
         generator.check_truncation(**self.settings.truncation)
         self._check_network("generator", generator, self.settings.network, "--network")

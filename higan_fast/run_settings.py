@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -25,6 +25,7 @@ class Settings(BaseModel):
 
     Attributes:
         predictor: one source or several; a text is that of one without options, as older runs have it.
+        bands: which channels of the network's images are kept; None: all.
         levels: of semantics whose predictor gives others.
     """
 
@@ -32,6 +33,7 @@ class Settings(BaseModel):
 
     network: str
     config: str | None = None
+    bands: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(None, min_length=1)
     predictor: tuple[Source, ...] = Field(min_length=1)
     levels: dict[str, Level] = {}
     seed: int = Field(0, ge=0)

@@ -13,8 +13,8 @@ PACKAGE = Path(__file__).parent.parent / "higan_fast"
 
 # What each part may import of the package, besides itself.
 TOOLS = {
-    "checks", "devices", "files", "fingerprint", "memory", "opening", "pictures", "progress", "refusing",
-    "tables", "wording",
+    "checks", "devices", "files", "fingerprint", "image_shapes", "memory", "opening", "pictures", "progress",
+    "refusing", "tables", "wording",
 }  # fmt: skip
 PROBE = ("statistics", "engine", "sampling", "boundaries")
 MAY_KNOW = {
@@ -28,7 +28,8 @@ MAY_KNOW = {
     "files": {"wording"},
     "progress": set(),
     "tables": set(),
-    "pictures": {"files"},
+    "image_shapes": set(),
+    "pictures": {"files", "image_shapes"},
     "weights": set(),
     "_native": set(),
     "ops": {"_native"},

@@ -207,7 +207,7 @@ def test_a_network_that_changes_in_every_call_is_never_recorded(network, tape):
 
 @torch.no_grad()
 def test_a_recording_keeps_what_it_reads_and_nothing_that_it_made(tape):
-    conv = StyledConv(8, 8, 4, 6)
+    conv = StyledConv(8, 8, (4, 4), 6)
     graphs = Graphs(conv, tape)
 
     def call(x, code):

@@ -11,6 +11,7 @@ import click
 
 from benchmarks import parity
 from benchmarks.parity.row import CODES, IMAGE, Row
+from higan_fast.image_shapes import size_in_words
 
 PEERS = sorted({name for _, name, _ in pkgutil.iter_modules(parity.__path__)} - {"__main__", "row"})
 HEADER = ("peer", "format", "family", "size", "setting", "codes", "image")
@@ -41,7 +42,8 @@ def main(peers: tuple[str, ...]) -> None:
 def line(row: Row) -> str:
     """Formats a row of a Markdown table."""
     figures = (f"{row.codes:.1e}", f"{row.image:.1e}")
-    return f"| {' | '.join((row.peer, row.format, row.family, f'{row.size}²', row.setting, *figures))} |"
+    size = size_in_words(*((row.size, row.size) if isinstance(row.size, int) else row.size))
+    return f"| {' | '.join((row.peer, row.format, row.family, size, row.setting, *figures))} |"
 
 
 if __name__ == "__main__":

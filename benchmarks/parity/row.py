@@ -25,7 +25,7 @@ class Row:
         peer: the public repository.
         format: format of the file that it wrote and ours read.
         family: family of the generator.
-        size: height and width of the images.
+        size: height and width of the images, one number where they are the same.
         setting: what distinguishes the network: architecture, channels, truncation.
         codes: largest difference of a mapped code (codes are of order 1).
         image: largest difference of a pixel, as a share of the image range, 2.
@@ -34,7 +34,7 @@ class Row:
     peer: str
     format: str
     family: str
-    size: int
+    size: int | tuple[int, int]
     setting: str
     codes: float
     image: float

@@ -6,7 +6,7 @@ import copy
 import pickle
 import tempfile
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -42,28 +42,43 @@ SETTINGS: tuple[Setting, ...] = (
     ("skip, its own widths", (512, 0, 512, 128), (8192, 512), {}, FAST),
     ("skip, its own widths", (512, 0, 512, 256), (16384, 512), {}, FAST),
 )
+OTHER_COLORS: tuple[Setting, ...] = (
+    ("skip, clamped at 4", (16, 0, 16, 32), (512, 24), {}, {"conv_clamp": 4}),
+)
+COLORS = {1: "gray", 4: "RGBA", 6: "six channels"}
 
 
 def rows(path: Path) -> Iterator[Row]:
     with importing(path, requests=types.ModuleType("requests")):
         networks: Any = import_module("training.networks")
         yield from measured("stylegan2-ada-pytorch", networks.Generator, flat_synthesis=False)
+        for channels, color in COLORS.items():
+            of_color = [(f"{color}, {setting}", *rest) for setting, *rest in OTHER_COLORS]
+            yield from measured(
+                "stylegan2-ada-pytorch", networks.Generator, False, of_color, img_channels=channels
+            )
 
 
-def measured(peer: str, generator_class: Any, flat_synthesis: bool) -> Iterator[Row]:
+def measured(
+    peer: str, generator_class: Any, flat_synthesis: bool, settings: Sequence[Any] = SETTINGS, **own: Any
+) -> Iterator[Row]:
     """Yields a row for each setting and truncation.
 
     Args:
         peer: the public repository.
         generator_class: its generator.
         flat_synthesis: whether the generator takes the synthesis network's arguments directly.
+        settings: what distinguishes the networks.
+        own: other arguments of the generator.
     """
-    for index, (setting, sizes, (base, most), mapping, others) in enumerate(SETTINGS):
+    for index, (setting, sizes, (base, most), mapping, others) in enumerate(settings):
         torch.manual_seed(index)
-        z_dim, c_dim, _, size = sizes
+        names = ("z_dim", "c_dim", "w_dim", "img_resolution")
+        z_dim, c_dim, _, _ = sizes
         synthesis = {"channel_base": base, "channel_max": most, **others}
         options: dict[str, Any] = synthesis if flat_synthesis else {"synthesis_kwargs": synthesis}
-        theirs = generator_class(*sizes, 3, mapping_kwargs=mapping, **options)
+        given = {"img_channels": 3, **dict(zip(names, sizes, strict=True)), **options, **own}
+        theirs = generator_class(mapping_kwargs=mapping, **given)
         theirs = theirs.eval().requires_grad_(False)
         randomize(theirs, index)
         with tempfile.TemporaryDirectory() as folder:
@@ -80,7 +95,7 @@ def measured(peer: str, generator_class: Any, flat_synthesis: bool) -> Iterator[
                 peer,
                 "pickle",
                 ours.family,
-                size,
+                (images.shape[2], images.shape[3]),
                 f"{setting}, {describe_truncation(psi, layers)}",
                 codes_difference(codes, ws),
                 image_difference(ours.synthesize(codes), images),

@@ -12,7 +12,7 @@ namespace {
 
 namespace py = pybind11;
 using Release = py::call_guard<py::gil_scoped_release>;
-using Three = std::array<double, 3>;
+using Numbers = std::vector<double>;
 
 Tail tail(Tensor demod, Tensor noise, Tensor bias, Tensor next_styles, int activation, double alpha, double gain,
           double clamp) {
@@ -126,9 +126,13 @@ void bind_ops(py::module_ m, const Ops& ops) {
         Release());
     m.def(
         "image_to_input",
-        [op = ops.image_to_input](Tensor images, Tensor out, Three mean, Three std, bool round_to_uint8,
-                                  bool antialias, Queue queue) {
+        [op = ops.image_to_input](Tensor images, Tensor out, const Numbers& mean, const Numbers& std,
+                                  bool round_to_uint8, bool antialias, Queue queue) {
             ImageToInput params{images, out, {}, {}, round_to_uint8, antialias};
+            if (mean.size() != std.size() || mean.size() > MOST_INPUT_CHANNELS) {
+                throw std::invalid_argument("mean, std: got " + std::to_string(mean.size()) + " and " +
+                                            std::to_string(std.size()) + " numbers, expected one for each channel");
+            }
             std::copy(mean.begin(), mean.end(), params.mean);
             std::copy(std.begin(), std.end(), params.std);
             op(params, queue);

@@ -6,8 +6,6 @@ namespace higan_fast::cpu::HIGAN_FAST_ISA {
 
 namespace {
 
-constexpr int COLOURS = 3;
-
 // One axis of a bilinear resize: out[o] = Σ_t weights[t, o]·in[first[o] + t].
 template <class S>
 struct Resize {
@@ -71,17 +69,18 @@ void resize_row(S* to, const S* from, const Resize<S>& resize) {
 template <class T>
 void convert(const ImageToInput& op, const Sizes& from, const Sizes& to, Queue queue) {
     using S = accumulator_t<T>;
-    const auto images = array<const T>(op.images, "images", {to.num, COLOURS, from.height, from.width});
-    const auto out = array<T>(op.out, "out", {to.num, COLOURS, to.height, to.width});
+    const int channels = int(from.channels);
+    const auto images = array<const T>(op.images, "images", {to.num, channels, from.height, from.width});
+    const auto out = array<T>(op.out, "out", {to.num, channels, to.height, to.width});
     const Resize<S> across(int(from.width), int(to.width), op.antialias);
     const Resize<S> down(int(from.height), int(to.height), op.antialias);
     constexpr int ROWS = 16;  // of the result; each needs some rows of the image, resized horizontally
     const Index blocks = parts(to.height, ROWS);
-    parallel_for(queue, to.num * blocks, to.num * COLOURS * from.height * from.width, [&](Index job) {
+    parallel_for(queue, to.num * blocks, to.num * channels * from.height * from.width, [&](Index job) {
         const Index n = job / blocks, begin = job % blocks * ROWS, end = smaller(begin + ROWS, to.height);
         const Index top = down.first[begin], rows = down.first[end - 1] + down.num_taps - top;
         Buffer<S> unit(from.width), resized(rows * to.width), sum(to.width);
-        for (int k = 0; k < COLOURS; ++k) {
+        for (int k = 0; k < channels; ++k) {
             for (Index r = 0; r < rows; ++r) {
                 for (Index w = 0; w < from.width; w += LONGEST_RUN) {
                     T scratch[LONGEST_RUN];
@@ -119,6 +118,9 @@ void convert(const ImageToInput& op, const Sizes& from, const Sizes& to, Queue q
 
 void image_to_input(const ImageToInput& op, Queue queue) {
     const Sizes to = sizes_of(op.out, "out"), from = sizes_of(op.images, "images");
+    if (from.channels < 1 || from.channels > MOST_INPUT_CHANNELS) {
+        wrong_argument("images", from.channels, "1 to 4 channels");
+    }
     if (to.elements() == 0) return;
     if (from.height * from.width == 0) wrong_argument("images", 0, "1 or more pixels");
     with_type(op.images.dtype, [&](auto type) { convert<typename decltype(type)::type>(op, from, to, queue); });

@@ -9,11 +9,13 @@ namespace higan_fast {
 // p = (clip(images, −1, 1) + 1) / 2, and with round_to_uint8: p = floor(255·p + 0.5) / 255;
 // out = (bilinear(p) − mean[k]) / std[k], with half-pixel centres and clamped edges. With antialias, a scale above 1
 // widens the triangle by that scale (like Pillow and torch's antialias=True). Each row of weights sums to 1.
+constexpr int MOST_INPUT_CHANNELS = 4;
+
 struct ImageToInput {
-    Tensor images;  // [N, 3, H, W]
-    Tensor out;     // [N, 3, OH, OW] in images' dtype
-    double mean[3] = {0, 0, 0};
-    double std[3] = {1, 1, 1};
+    Tensor images;  // [N, K, H, W] (K = 3 mostly, ≤ 4)
+    Tensor out;     // [N, K, OH, OW] in images' dtype
+    double mean[MOST_INPUT_CHANNELS] = {0, 0, 0, 0};
+    double std[MOST_INPUT_CHANNELS] = {1, 1, 1, 1};
     bool round_to_uint8 = false;
     bool antialias = true;
 };

@@ -18,6 +18,7 @@ from torch import Tensor
 from higan_fast.checkpoints.contents import Record, refuse_unknown, shown
 from higan_fast.generators.base import Generator
 from higan_fast.generators.settings import MOST_LAYERS
+from higan_fast.image_shapes import size_in_words
 from higan_fast.wording import printable
 
 # In the place of a file: tensors of a model in memory, which are shared instead of copied. None of them can
@@ -101,7 +102,7 @@ def fill(
     _check_size(path, from_file, [tensors[name] for name in dict.fromkeys(wanted)])
     with one_thread():
         state = {
-            ours: _made(path, tensors, sources[ours], place.shape, ours, copy and path != LIVE)
+            ours: _made(path, tensors, sources[ours], place.shape, copy and path != LIVE)
             for ours, place in expected.items()
         }
     network.load_state_dict(state, assign=True)
@@ -268,12 +269,13 @@ def _check_size(path: Path, values: int, stored: Iterable[Any]) -> None:
 
 def _check_claims(path: Path, generator: Generator) -> None:
     """Raises ValueError if a small file claims any resolution and number of channels."""
-    size, resolution = _size(path), generator.resolution
+    size, (channels, height, width) = _size(path), generator.image_shape
     features = max(generator.features_of(index) or 0 for index in range(generator.num_layers))
-    if resolution**2 > size or features > MOST_FEATURES + size:
+    features = max(features, channels * height * width)
+    if height * width > size or features > MOST_FEATURES + size:
         raise ValueError(
-            f"{path}: has {size:.0f} bytes, and claims images of {resolution}² pixels, with up to {features} "
-            "values in a layer; no generator of that size is so small"
+            f"{path}: has {size:.0f} bytes, and claims images of {size_in_words(height, width)} pixels, with "
+            f"up to {features} values in a layer; no generator of that size is so small"
         )
 
 
@@ -290,7 +292,6 @@ def _made(
     tensors: Mapping[str, Any],
     source: str | Taken | Tensor,
     expected: torch.Size,
-    name_of_ours: str,
     copy: bool,
 ) -> Tensor:
     if isinstance(source, Tensor):
@@ -309,11 +310,6 @@ def _made(
             except (RuntimeError, IndexError) as error:  # of an operator that meets another shape
                 reason = printable(str(error).partition("\n")[0])
                 raise ValueError(f"{path}: {name} has shape {got}, which does not fit ({reason})") from error
-        if name_of_ours == "synthesis.const" and tensor.ndim == 4 and tensor.shape[2] != tensor.shape[3]:
-            raise ValueError(
-                f"{path}: this is a generator of images that are not square: its constant, {name}, is "
-                f"{tensor.shape[2]} by {tensor.shape[3]}, expected 4 by 4; only square images can be probed"
-            )
         got += "" if tensor.shape == parts[0].shape else f" (ours: {shape_in_words(tensor.shape)})"
     if tensor.shape != expected:
         raise ValueError(f"{path}: {name} has shape {got}, expected {list(expected)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -17,6 +17,7 @@ from higan_fast.checkpoints.formats import FORMATS, Format, native
 from higan_fast.checkpoints.formats.native import Header, header_of, save_generator
 from higan_fast.checkpoints.sniffing import read_content, read_json
 from higan_fast.devices import usable_device
+from higan_fast.generators.bands import keep_bands
 from higan_fast.generators.base import Generator, Layer
 from higan_fast.refusing import refusing
 from higan_fast.weights import embedded
@@ -37,6 +38,7 @@ class Description:
         config: its architecture, as JSON values.
         format: what people call the file's format.
         source: where the weights come from: the file, or what a converted file says of its own source.
+        image_shape: channels, height and width of an image.
     """
 
     family: str
@@ -49,6 +51,7 @@ class Description:
     config: dict[str, Any]
     format: str
     source: dict[str, Any]
+    image_shape: tuple[int, int, int]
 
 
 def load_generator(
@@ -57,6 +60,7 @@ def load_generator(
     config: Config = None,
     *,
     map_file: bool = False,
+    bands: Sequence[int] | None = None,
 ) -> Generator:
     """Returns a generator that is ready to probe: in evaluation mode, on ``device``, with fixed noise.
 
@@ -71,14 +75,16 @@ def load_generator(
         map_file: leave the weights of a file of our own in the file, mapped into memory, instead of copying
             them (0.15 s for 130 MB). Several processes then share them; but the file must not change while
             one of them uses it: who truncates it kills them.
+        bands: which channels its images are to have, counted from 0: ``(3, 2, 1)`` of a network of seven
+            makes RGB of these, and ``(0, 1, 2)`` leaves alpha out. None: all, as they are.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if it is damaged, refused, or holds no generator that can be read; or there is no such
-            device.
+            device, or no such channel.
         OSError: if the system cannot read it.
     """
-    return _read(generator_file(network), config, usable_device(device), map_file)[0]
+    return _read(generator_file(network), config, usable_device(device), map_file, bands)[0]
 
 
 def describe(network: str | Path, config: Config = None) -> Description:
@@ -96,6 +102,7 @@ def describe(network: str | Path, config: Config = None) -> Description:
         config=asdict(architecture),
         format=kind.NAME,
         source=header_of(content).about if kind is native else {"source": content.path.name},
+        image_shape=generator.image_shape,
     )
 
 
@@ -152,7 +159,11 @@ def sha256(path: Path) -> str:
 
 @torch.inference_mode(False)  # of weights made in it layers could keep nothing that they prepare
 def _read(
-    path: Path, config: Config, device: torch.device = CPU, map_file: bool = False
+    path: Path,
+    config: Config,
+    device: torch.device = CPU,
+    map_file: bool = False,
+    bands: Sequence[int] | None = None,
 ) -> tuple[Generator, Format, Content]:
     """Returns a generator on ``device`` that has drawn an image, its format, and the file it comes from."""
     settings = _settings(config)
@@ -161,6 +172,8 @@ def _read(
         kind = _format_of(content)
     with refusing(path, f"reading it as {kind.NAME}"):
         generator = kind.read(content, settings).eval().requires_grad_(False)
+    if bands is not None:
+        keep_bands(generator, bands)
     generator = generator.to(device)
     # What a GPU's driver complains of is not the file's fault.
     with refusing(path, "drawing an image with it") if device.type == "cpu" else nullcontext():
@@ -194,7 +207,7 @@ def _format_of(content: Content) -> Format:
 
 @torch.inference_mode()
 def check_image(path: Path, generator: Generator) -> None:
-    """Raises ValueError if an image of a fixed latent is not finite, or not of the generator's resolution."""
+    """Raises ValueError if an image of a fixed latent is not finite, or not of the generator's shape."""
     z = torch.randn(1, generator.latent_dim, generator=torch.Generator().manual_seed(0))
     label = torch.zeros(1, dtype=torch.int64) if generator.label_dim else None
     z, label = z.to(generator.device), None if label is None else label.to(generator.device)
@@ -202,7 +215,7 @@ def check_image(path: Path, generator: Generator) -> None:
         image = generator(z, label)
     except ValueError as error:
         raise ValueError(f"{path}: is damaged; no image can be drawn with it: {error}") from error
-    expected = (1, 3, generator.resolution, generator.resolution)
+    expected = (1, *generator.image_shape)
     if image.shape != expected:
         raise ValueError(f"{path}: makes an image of shape {list(image.shape)}, expected {list(expected)}")
     if not image.isfinite().all():

@@ -75,6 +75,8 @@ def _sampling(run: RunFolder, num: int | None) -> list[str]:
     words = ["--network", settings.network]
     if settings.config is not None:
         words += ["--config", settings.config]
+    if settings.bands is not None:
+        words += ["--bands", ",".join(map(str, settings.bands))]
     words += [*predictor_words(settings.predictor, settings.levels), "--out", str(run.path)]
     words += [] if num is None else ["--num", str(num)]
     words += ["--seed", str(settings.seed), "--trunc", f"{settings.truncation_psi:g}"]

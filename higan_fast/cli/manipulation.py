@@ -28,7 +28,7 @@ from higan_fast.pictures import (
     save_animation,
     save_picture,
     shrunk,
-    to_uint8,
+    to_pixels,
 )
 from higan_fast.probing import format_layers, parse_layers
 from higan_fast.probing.manipulation import check_jitter, check_steps
@@ -54,7 +54,7 @@ class Drawing(NamedTuple):
     """What is drawn of N samples in M ways: T steps or variants of each.
 
     Attributes:
-        images: uint8 ``[N, M, T, 3, R, R]``.
+        images: uint8 ``[N, M, T, 3, H, W]``.
         ways: a label each.
         columns: a label for each step or variant.
         corner: says what these are.
@@ -198,7 +198,7 @@ def _along(
                     for codes, drawer in given.parts()
                 ]
             )
-            some.append(to_uint8(images if side is None else shrunk(images, side)).cpu())
+            some.append(to_pixels(images if side is None else shrunk(images, side)).cpu())
         parts.append(torch.cat(some, dim=1))
     unit = options["step_unit"]
     texts = [_signed(step if side is None else round(step, 2)) for step in steps]
@@ -217,7 +217,7 @@ def _variants(
         probing.jitter(run.generator, codes, boundary, num=num, scale=scale, drawn_by=drawer, **options)
         for codes, drawer in given.parts()
     ]
-    images = to_uint8(torch.cat(parts)).cpu()
+    images = to_pixels(torch.cat(parts)).cpu()
     return Drawing(images[:, None], (boundary.name,), [str(1 + column) for column in range(num)], "variant")
 
 

@@ -143,6 +143,17 @@ def indices(option: str, text: str) -> list[int]:
     return list(found)
 
 
+def channels_in(text: str) -> tuple[int, ...]:
+    """``"3,2,1"`` → ``(3, 2, 1)``.
+
+    Raises:
+        click.UsageError: when the text cannot be read.
+    """
+    if not re.fullmatch(r"\d{1,5}(,\d{1,5})*", text.replace(" ", "")):
+        raise click.UsageError(f"--bands: got {text!r}, expected channels with commas, such as 3,2,1")
+    return tuple(map(int, text.split(",")))
+
+
 def numbers(option: str, text: str) -> list[float]:
     """``"-3,0,1.5"`` → ``[-3.0, 0.0, 1.5]``; ``"-6..6"`` → every whole number from −6 to 6.
 
@@ -167,6 +178,13 @@ RUN = click.argument("run", type=PATH)
 CONFIG = click.option(
     "--config", help="JSON file with what a format does not store, such as BN_eps of BigGAN-PyTorch."
 )
+BANDS = click.option(
+    "--bands",
+    metavar="C,C,C",
+    callback=lambda _context, _parameter, text: None if text is None else channels_in(text),
+    help="Channels of the network's images that are kept, counted from 0: 3,2,1 of seven; 0,1,2 of RGBA, "
+    "without alpha.  [default: all]",
+)
 NETWORKS = options(
     option(
         "--network",
@@ -176,6 +194,7 @@ NETWORKS = options(
         "ours.",
     ),
     CONFIG,
+    BANDS,
     PREDICTORS,
     option("--out", type=PATH, required=True, help="Run folder."),
 )

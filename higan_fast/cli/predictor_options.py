@@ -56,6 +56,17 @@ def _channels(option: str, text: str) -> list[float]:
     return [_number(option, float, part) for part in text.split(",")]
 
 
+def _size(text: str) -> int | list[int]:
+    """``"224"``, or ``"256x128"``, the height first."""
+    height, cross, width = text.replace("×", "x").partition("x")
+    sides = [_number("--input-size", int, part) for part in ((height, width) if cross else (height,))]
+    return sides if cross else sides[0]
+
+
+def _written_size(size: int | Sequence[int]) -> str:
+    return str(size) if isinstance(size, int) else "x".join(map(str, size))
+
+
 def _written(numbers: Sequence[float]) -> str:
     return ",".join(map(str, numbers))
 
@@ -89,9 +100,16 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "input_size",
-        "N",
+        "N|HxW",
         "Height and width of the network's images.  [default: the file's, or the generator's]",
-        partial(_number, "--input-size", int),
+        _size,
+        _written_size,
+    ),
+    Setting(
+        "channels",
+        "N",
+        "Of the network's images: 1 for gray, 4 for RGBA.  [default: the file's, or 3]",
+        partial(_number, "--channels", int),
         str,
     ),
     Setting(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from higan_fast.image_shapes import channels_in_words
 from higan_fast.wording import LONGEST_MESSAGE, printable
 
 if TYPE_CHECKING:
@@ -152,9 +153,10 @@ def _differing(other: Verification, current: Verification) -> str:
 
 def print_description(found: Description) -> None:
     """What a file holds."""
+    channels, height, width = found.image_shape
     rows = {
         "family": found.family,
-        "resolution": f"{found.resolution} × {found.resolution}",
+        "resolution": f"{height} × {width}" + ("" if channels == 3 else f", {channels_in_words(channels)}"),
         "codes": f"latent {found.latent_dim}, {_count(len(found.layers), 'layer')} of {found.code_dim}",
         "classes": found.label_dim or "none",
         "parameters": f"{found.parameters:,}",
@@ -164,8 +166,9 @@ def print_description(found: Description) -> None:
         rows.setdefault(printable(name), _listed(value))
     for name, value in rows.items():
         echo_line(f"{name:12} {value}")
+    wide = max(5, *(len(layer.pixels) for layer in found.layers))
     for layer in found.layers:
-        echo_line(f"  layer {layer.index:2}  {layer.group:6}  {layer.resolution:4}²  {layer.name}")
+        echo_line(f"  layer {layer.index:2}  {layer.group:6}  {layer.pixels:>{wide}}  {layer.name}")
     echo_line("architecture")
     for name, value in found.config.items():
         echo_line(f"  {name:24} {_listed(value)}")

@@ -11,6 +11,7 @@ from typing import Any
 
 from higan_fast.cli.commandlines import sampling_command, stage_command
 from higan_fast.cli.printing import echo_line
+from higan_fast.image_shapes import shape_in_words
 from higan_fast.predictors.source import named
 from higan_fast.probing import Verification
 from higan_fast.report import made_from
@@ -122,8 +123,12 @@ def _part(describe: Callable[[], Part], file: Path | None = None) -> Part:
 def _network(run: RunFolder) -> Part:
     generator = run.generator
     layers = f"{generator.num_layers} layer{'s' * (generator.num_layers > 1)}"
-    what = f"{run.settings.network} ({generator.family}, {generator.resolution}², {layers})"
-    figures = {"resolution": generator.resolution, "num_layers": generator.num_layers}
+    what = f"{run.settings.network} ({generator.family}, {shape_in_words(generator.image_shape)}, {layers})"
+    figures = {
+        "resolution": generator.resolution,
+        "image_shape": list(generator.image_shape),
+        "num_layers": generator.num_layers,
+    }
     return {"what": what, "family": generator.family, **figures}
 
 

@@ -77,7 +77,7 @@ class Engine:
         return self.activation_dtype or next(self.generator.parameters()).dtype
 
     def images(self, codes: Tensor) -> Tensor:
-        """Layer codes ``[N, L, D]`` → images ``[N, 3, R, R]``."""
+        """Layer codes ``[N, L, D]`` → images ``[N, C, H, W]``."""
         return torch.cat(self._in_parts(lambda part: self._synthesized(codes[part]), slice(0, len(codes))))
 
     def scores(self, codes: Tensor, advance: Callable[[int], None] = lambda count: None) -> Tensor:
@@ -355,7 +355,7 @@ class Engine:
         return sorted({max(1, self.budget.images // 2), self.budget.images})
 
     def _score(self, images: Tensor) -> Tensor:
-        """Images ``[N, 3, R, R]`` → scores ``[N, S]``, in float32 at least."""
+        """Images ``[N, C, H, W]`` → scores ``[N, S]``, in float32 at least."""
         assert self.predictor is not None and self._scoring is not None, "this engine is for images only"
         predictor, graphs = self.predictor, self._scoring
 

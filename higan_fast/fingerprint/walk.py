@@ -260,9 +260,12 @@ class Walk:
         if isinstance(made_of, str):
             self._put("name", made_of)
             return
+        ignored = getattr(type(value), "not_fingerprinted", ())
         for index, part in enumerate(made_of):
             if index == 2 and isinstance(part, dict):
                 for name, item in sorted(part.items(), key=lambda pair: str(pair[0])):
+                    if name in ignored:
+                        continue
                     self._put("attribute", str(name))
                     self.visit(item, f"{where}.{name}".lstrip("."))
             else:

@@ -33,6 +33,10 @@ class Around(Generator, Generic[Inner]):
         return self.network.w_dim
 
     @property
+    def image_shape(self) -> tuple[int, int, int]:
+        return self.network.image_shape
+
+    @property
     def activation_dtype(self) -> torch.dtype | None:
         return self.network.activation_dtype
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from higan_fast.checks import check_truncation
 from higan_fast.generators.prepared import Kept, WeightCache
 from higan_fast.generators.replaying import drawn
+from higan_fast.image_shapes import size_in_words
 
 # On CPUs a layer's features are kept below this size. They then fit the last-level cache of a few cores, and
 # the C library's allocator reuses the block; larger blocks cost a page fault per 4 KiB at every layer.
@@ -25,12 +26,34 @@ Group = Literal["bottom", "lower", "upper", "top", "all"]  # "all": the generato
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of a generator: the part that one layer code controls."""
+    """One layer of a generator: the part that one layer code controls.
+
+    Attributes:
+        resolution: of its features, pixels of a side; of features that are not square, the longer one's.
+        size: height and width of features that are not square; None: ``resolution`` says both.
+        not_fingerprinted: what the shapes of a network's tensors say, which fingerprints cover.
+    """
 
     index: int
     name: str
     resolution: int
     group: Group
+    size: tuple[int, int] | None = None
+    not_fingerprinted: ClassVar[tuple[str, ...]] = ("size",)
+
+    def __post_init__(self) -> None:
+        if self.size is not None:  # a list where it comes from a file
+            object.__setattr__(self, "size", tuple(self.size))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of its features."""
+        return self.size or (self.resolution, self.resolution)
+
+    @property
+    def pixels(self) -> str:
+        """``"64²"``, or ``"64×32"``: height and width of its features."""
+        return size_in_words(*self.shape)
 
 
 class Activation(NamedTuple):
@@ -38,7 +61,7 @@ class Activation(NamedTuple):
 
     Attributes:
         features: ``[N, C, H, W]``.
-        rgb: the image accumulated so far, ``[N, 3, H, W]``; None in families that do not accumulate one.
+        rgb: the image accumulated so far, ``[N, C, H, W]``; None in families that do not accumulate one.
         residual: what the current block adds at its end, ``[N, C, H, W]``; None outside residual blocks.
     """
 
@@ -85,7 +108,7 @@ class Generator(torch.nn.Module, metaclass=_MadeOutside):
         latent_dim: length of a latent ``z``.
         label_dim: number of classes of a conditional generator; 0: unconditional.
         code_dim: length of one layer's code.
-        resolution: height and width of an image, in pixels.
+        resolution: height and width of an image, in pixels; the longer one of an image that is not square.
         layers: the layers in the order in which they run.
         identity: a name that replaces code and attributes in the fingerprint that stored results compare;
             None: the fingerprint covers what can be seen of both.
@@ -109,6 +132,11 @@ class Generator(torch.nn.Module, metaclass=_MadeOutside):
     @property
     def num_layers(self) -> int:
         return len(self.layers)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image; families override it whose images are no square RGB."""
+        return 3, self.resolution, self.resolution
 
     @property
     def w_dim(self) -> int:
@@ -215,10 +243,10 @@ class Generator(torch.nn.Module, metaclass=_MadeOutside):
 
     @abc.abstractmethod
     def image(self, activation: Activation) -> Tensor:
-        """Activation after the last layer → images ``[N, 3, resolution, resolution]`` in about [-1, 1]."""
+        """Activation after the last layer → images ``[N, *image_shape]`` in about [-1, 1]."""
 
     def synthesize(self, codes: Tensor, replay: bool = True) -> Tensor:
-        """Layer codes ``[N, num_layers, code_dim]`` → images ``[N, 3, R, R]`` in about [-1, 1].
+        """Layer codes ``[N, num_layers, code_dim]`` → images ``[N, *image_shape]`` in about [-1, 1].
 
         On CUDA the third call with as many codes replays a CUDA graph, as do later ones, where no gradient is
         needed (``replaying.drawn`` says when else not). Recordings take the memory of one call.
@@ -238,7 +266,7 @@ class Generator(torch.nn.Module, metaclass=_MadeOutside):
         return drawn(self, codes) if replay else self.draw(codes)
 
     def draw(self, codes: Tensor, first: int = 0, activation: Activation | None = None) -> Tensor:
-        """Layer codes ``[N, num_layers, code_dim]`` → images ``[N, 3, R, R]``, without checks.
+        """Layer codes ``[N, num_layers, code_dim]`` → images ``[N, *image_shape]``, without checks.
 
         Args:
             codes: the layer codes; those before ``first`` are not read.
@@ -320,6 +348,12 @@ def check_generator(generator: object) -> None:
             "higan_fast.generators.from_model(it), or "
             "higan_fast.generators.wrap(it, num_layers, code_dim, resolution, map=...)"
         )
+
+
+def layer_of_size(index: int, name: str, size: tuple[int, int], num: int) -> Layer:
+    """Returns the layer ``index`` of ``num``, whose features have this height and width."""
+    height, width = size
+    return Layer(index, name, max(size), group_of(index, num), None if height == width else size)
 
 
 def group_of(index: int, num: int) -> Group:

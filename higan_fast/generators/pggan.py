@@ -13,7 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from higan_fast.generators.base import Activation, Generator, Layer, group_of
+from higan_fast.generators.base import Activation, Generator, layer_of_size
 from higan_fast.generators.progressive_config import ProgressiveConfig
 from higan_fast.generators.progressive_layers import Conv, ToRGB, pixel_norm
 from higan_fast.generators.settings import check_flag, check_whole
@@ -52,16 +52,20 @@ class PGGAN(Generator):
         self.config = config = config or PGGANConfig()
         self.latent_dim, self.label_dim = config.latent_dim, config.label_dim
         self.code_dim, self.resolution = config.latent_dim + config.label_dim, config.resolution
-        self.layers = (Layer(0, "z", config.resolution, group_of(0, 1)),)
+        self.layers = (layer_of_size(0, "z", config.image_shape[1:], 1),)
         resolutions = sorted(config.channels)
         widths = [config.channels[resolution] for resolution in resolutions]
-        self.dense = nn.Linear(self.code_dim, 16 * widths[0])
+        self.dense = nn.Linear(self.code_dim, math.prod(config.start_size) * widths[0])
         nn.init.normal_(self.dense.weight, std=math.sqrt(2 / (16 * self.code_dim)))
         convs = [Block(widths[0], widths[0])]
         for before, width in pairwise(widths):
             convs += [Block(before, width, up=True), Block(width, width)]
         self.blocks = nn.ModuleList(convs)
-        self.rgb = ToRGB(widths[-1])
+        self.rgb = ToRGB(widths[-1], config.image_channels)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        return self.config.image_shape
 
     def mapping(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         self.check_latents(z)
@@ -79,7 +83,7 @@ class PGGAN(Generator):
         return Activation(nothing)
 
     def layer(self, index: int, activation: Activation, code: Tensor) -> Activation:
-        x = self.dense(pixel_norm(code)).unflatten(1, (-1, 4, 4))  # [N, C, 4, 4]
+        x = self.dense(pixel_norm(code)).unflatten(1, (-1, *self.config.start_size))  # [N, C, h, w]
         x = x.to(activation.features.dtype, memory_format=torch.channels_last)
         x = _tail(x, None)
         for block in self.blocks:
@@ -91,7 +95,9 @@ class PGGAN(Generator):
         return rgb.tanh() if self.config.tanh else rgb
 
     def features_of(self, index: int) -> int:
-        return max(width * size**2 for size, width in self.config.channels.items())
+        return max(
+            width * math.prod(self.config.size_at(block)) for block, width in self.config.channels.items()
+        )
 
 
 class Block(nn.Module):

@@ -49,14 +49,14 @@ class Conv(nn.Module):
 
 
 class ToRGB(nn.Module):
-    """Features → an image in the dtype of the parameters."""
+    """Features → an image in the dtype of the parameters, RGB or of another number of channels."""
 
-    def __init__(self, inputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int = 3) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(3, inputs, 1, 1) / math.sqrt(inputs))
-        self.bias = nn.Parameter(torch.zeros(3))
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, 1, 1) / math.sqrt(inputs))
+        self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[N, inputs, H, W]`` → ``[N, 3, H, W]``."""
+        """``[N, inputs, H, W]`` → ``[N, outputs, H, W]``."""
         rgb = F.conv2d(x, self.weight.to(x.dtype)).to(self.bias.dtype)
         return rgb + self.bias[:, None, None]

@@ -9,6 +9,7 @@ from higan_fast.wording import in_words
 
 RESOLUTIONS = tuple(4 * 2**doublings for doublings in range(10))  # of a progressive generator's blocks
 LARGEST = RESOLUTIONS[-1]  # height and width of an image, in pixels; published generators make up to 1024
+MOST_START = 64  # height and width of the first features; published ones start at 4, or at 4 by 2 or 8
 LARGEST_ATTENTION = 128  # pixels; published ones attend at 64, and the memory grows with the fourth power
 MOST_LAYERS = 100  # of a mapping network, or blocks; published ones have up to 18
 MOST = 2**16  # channels, classes, or values of a latent or a code
@@ -59,6 +60,20 @@ def check_channels(channels: object) -> None:
         if resolution not in channels:
             raise ValueError(f"channels: lack the resolution {resolution}, below {max(channels)}")
         check_whole(f"channels of resolution {resolution}", channels[resolution])
+
+
+def check_start_size(size: object, resolution: int) -> None:
+    """Raises ValueError unless ``size`` is a height and a width from which no image becomes too large.
+
+    Args:
+        size: of the first features.
+        resolution: of the last block, which has ``resolution / 4`` times as many pixels on each side.
+    """
+    if not isinstance(size, tuple) or len(size) != 2:
+        raise ValueError(f"start_size: got {in_words(size)}, expected a height and a width")
+    for side in size:
+        check_whole("start_size", side, 1, MOST_START)
+    check_resolution(max(size) * resolution // 4)
 
 
 def check_blocks(channels: object, least: int = 1) -> None:

@@ -34,7 +34,7 @@ class StyleBased(Generator):
     Attributes:
         config: its ``channels`` are ``{resolution: channels}``.
         mapping_network: latents and one-hot labels → ``w``; its ``w_avg`` is the centre of truncation.
-        synthesis: holds the constant, ``const`` ``[1, C, 4, 4]``, and the layers.
+        synthesis: holds the constant, ``const`` ``[1, C, *start_size]``, and the layers.
     """
 
     config: Any
@@ -62,9 +62,15 @@ class StyleBased(Generator):
         return Activation(features.contiguous(memory_format=torch.channels_last))
 
     def features_of(self, index: int) -> int:
-        resolution = self.layers[index].resolution
-        channels: int = self.config.channels[resolution]
-        return channels * resolution**2
+        layer, config = self.layers[index], self.config
+        height, width = layer.shape
+        channels: int = config.channels[4 * max(height, width) // max(config.start_size)]
+        return channels * height * width
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        shape: tuple[int, int, int] = self.config.image_shape
+        return shape
 
     @property
     @abc.abstractmethod

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from higan_fast.generators.base import Activation, Layer, group_of
+from higan_fast.generators.base import Activation, Layer, layer_of_size
 from higan_fast.generators.progressive_config import ProgressiveConfig
 from higan_fast.generators.progressive_layers import Conv, ToRGB, pixel_norm
 from higan_fast.generators.settings import MOST_LAYERS, check_whole, check_whole_or_none
@@ -128,10 +128,8 @@ class StyleGAN(StyleBased):
 def _layers(config: StyleGANConfig) -> tuple[Layer, ...]:
     names = [f"b{resolution}.conv{i}" for resolution in sorted(config.channels) for i in (0, 1)]
     names[0] = "b4.const"
-    return tuple(
-        Layer(index, name, 4 * 2 ** (index // 2), group_of(index, len(names)))
-        for index, name in enumerate(names)
-    )
+    sizes = [config.size_at(resolution) for resolution in sorted(config.channels) for _ in (0, 1)]
+    return tuple(layer_of_size(index, name, sizes[index], len(names)) for index, name in enumerate(names))
 
 
 class Mapping(nn.Module):
@@ -173,12 +171,13 @@ class Synthesis(nn.Module):
         layers = []
         before = None
         for resolution, width in widths:
-            layers.append(StyledLayer(before, width, resolution, config.code_dim, up=resolution > 4))
-            layers.append(StyledLayer(width, width, resolution, config.code_dim))
+            size = config.size_at(resolution)
+            layers.append(StyledLayer(before, width, size, config.code_dim, up=resolution > 4))
+            layers.append(StyledLayer(width, width, size, config.code_dim))
             before = width
-        self.const = nn.Parameter(torch.ones(1, widths[0][1], 4, 4))
+        self.const = nn.Parameter(torch.ones(1, widths[0][1], *config.start_size))
         self.layers = nn.ModuleList(layers)
-        self.rgb = ToRGB(widths[-1][1])
+        self.rgb = ToRGB(widths[-1][1], config.image_channels)
 
 
 class StyledLayer(nn.Module):
@@ -188,9 +187,9 @@ class StyledLayer(nn.Module):
     blur_filter: Tensor
 
     def __init__(
-        self, inputs: int | None, channels: int, resolution: int, code_dim: int, up: bool = False
+        self, inputs: int | None, channels: int, size: tuple[int, int], code_dim: int, up: bool = False
     ) -> None:
-        """``inputs`` None: no convolution; the layer's input is the constant."""
+        """``inputs`` None: no convolution; the layer's input is the constant. ``size``: of its output."""
         super().__init__()
         self.conv = None if inputs is None else Conv(inputs, channels, up)
         self.bias = nn.Parameter(torch.zeros(channels))
@@ -198,7 +197,7 @@ class StyledLayer(nn.Module):
         self.affine = nn.Linear(code_dim, 2 * channels)
         nn.init.normal_(self.affine.weight, std=1 / math.sqrt(code_dim))
         nn.init.zeros_(self.affine.bias)
-        self.register_buffer("noise_const", torch.randn(resolution, resolution))
+        self.register_buffer("noise_const", torch.randn(size))
         if up:
             self.register_buffer("blur_filter", setup_filter((1, 2, 1)))
 

@@ -3,7 +3,7 @@
 The network runs in stages, one per layer code. A block has two convolutions. Its RGB layer, if it has one,
 reads the same code as the first convolution of the next block. So stage *l* is:
 
-    0                   the 4² convolution on the learned constant
+    0                   the convolution on the learned constant, of 4² pixels mostly
     1, 3, 5, …          RGB of the previous block, then the upsampling convolution of the next
     2, 4, 6, …          the second convolution of a block, and the end of its residual branch
     num_layers − 1      RGB of the last block
@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from higan_fast.generators.base import Activation, Layer, group_of
+from higan_fast.generators.base import Activation, Layer, layer_of_size
 from higan_fast.generators.prepared import Kept
 from higan_fast.generators.progressive_config import ProgressiveConfig
 from higan_fast.generators.settings import (
@@ -142,9 +142,9 @@ class StyleGAN2(StyleBased):
         synthesis, found = self.synthesis, []
         for index, (code, is_conv, number) in enumerate(synthesis.places()):
             layer, reader = self.layers[code], (synthesis.convs if is_conv else synthesis.rgbs)[number]
-            resolution = layer.resolution if is_conv else self.layers[code - 1].resolution
-            name = layer.name if is_conv else f"b{resolution}.torgb"
-            own = Layer(index, name, resolution, layer.group)
+            at = layer if is_conv else self.layers[code - 1]
+            name = layer.name if is_conv else f"{at.name.partition('.')[0]}.torgb"
+            own = Layer(index, name, at.resolution, layer.group, at.size)
             found.append(StyleReader(own, code, len(reader.affine.weight)))
         return tuple(found)
 
@@ -250,9 +250,9 @@ def _layers(config: StyleGAN2Config) -> tuple[Layer, ...]:
     num = 2 * len(config.channels)
     layers = []
     for index in range(num):
-        resolution = min(4 * 2 ** ((index + 1) // 2), config.resolution)
-        name = f"b{resolution}.conv{(index + 1) % 2}" if index < num - 1 else f"b{resolution}.torgb"
-        layers.append(Layer(index, name, resolution, group_of(index, num)))
+        block = min(4 * 2 ** ((index + 1) // 2), max(config.channels))
+        name = f"b{block}.conv{(index + 1) % 2}" if index < num - 1 else f"b{block}.torgb"
+        layers.append(layer_of_size(index, name, config.size_at(block), num))
     return tuple(layers)
 
 
@@ -296,14 +296,17 @@ class Synthesis(nn.Module):
         widths = [config.channels[resolution] for resolution in resolutions]
         residual = config.architecture == "resnet"
         clamp = config.conv_clamp
-        self.const = nn.Parameter(torch.randn(1, widths[0], 4, 4))
-        convs = [StyledConv(widths[0], widths[0], 4, config.code_dim, clamp=clamp)]
+        self.const = nn.Parameter(torch.randn(1, widths[0], *config.start_size))
+        convs = [StyledConv(widths[0], widths[0], config.start_size, config.code_dim, clamp=clamp)]
         for before, width, resolution in zip(widths, widths[1:], resolutions[1:], strict=False):
-            convs.append(StyledConv(before, width, resolution, config.code_dim, up=2, clamp=clamp))
-            convs.append(StyledConv(width, width, resolution, config.code_dim, clamp=clamp, half=residual))
+            size = config.size_at(resolution)
+            convs.append(StyledConv(before, width, size, config.code_dim, up=2, clamp=clamp))
+            convs.append(StyledConv(width, width, size, config.code_dim, clamp=clamp, half=residual))
         self.convs = nn.ModuleList(convs)
         with_rgb = widths if config.architecture == "skip" else widths[-1:]
-        self.rgbs = nn.ModuleList(RGB(width, config.code_dim, clamp) for width in with_rgb)
+        self.rgbs = nn.ModuleList(
+            RGB(width, config.code_dim, clamp, config.image_channels) for width in with_rgb
+        )
         self.first_rgb = len(widths) - len(with_rgb)  # the first block that has one
         self.skips = nn.ModuleList(Skip(a, b) for a, b in pairwise(widths)) if residual else None
         self.bank: Kept[Bank] = Kept()

@@ -56,7 +56,7 @@ class StyledConv(nn.Module):
         self,
         inputs: int,
         outputs: int,
-        resolution: int,
+        size: tuple[int, int],
         code_dim: int,
         up: int = 1,
         clamp: float | None = None,
@@ -68,7 +68,7 @@ class StyledConv(nn.Module):
         self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.noise_strength = nn.Parameter(torch.zeros([]))
-        self.register_buffer("noise_const", torch.randn(resolution, resolution))
+        self.register_buffer("noise_const", torch.randn(size))
         self.register_buffer("resample_filter", setup_filter())
         self.up = up
         self.gain = 1.0 if half else math.sqrt(2)
@@ -189,16 +189,16 @@ class StyledConv(nn.Module):
 
 
 class RGB(nn.Module):
-    """Features → RGB, added to the RGB accumulated so far."""
+    """Features → RGB, or whatever channels images have, added to those accumulated so far."""
 
     resample_filter: Tensor
 
-    def __init__(self, inputs: int, code_dim: int, clamp: float | None = None) -> None:
+    def __init__(self, inputs: int, code_dim: int, clamp: float | None = None, outputs: int = 3) -> None:
         super().__init__()
         self.clamp = clamp
         self.affine = Linear(code_dim, inputs, bias_init=1)
-        self.weight = nn.Parameter(torch.randn(3, inputs, 1, 1))
-        self.bias = nn.Parameter(torch.zeros(3))
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(outputs))
         self.weight_gain = 1 / math.sqrt(inputs)
         self.register_buffer("resample_filter", setup_filter())
 

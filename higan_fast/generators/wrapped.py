@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from higan_fast.generators.base import Activation, Generator, Layer, group_of
+from higan_fast.generators.base import Activation, Generator, layer_of_size
 
 Draw = Callable[[Tensor], Any]
 Map = Callable[..., Any]
+
+Shape = tuple[int | None, int | None, int | None]  # channels, height and width; None: any
 
 # Of what a trained network draws, some pixels lie beyond white and black, and never so many.
 MOST_OUTSIDE = 0.5
@@ -23,7 +25,7 @@ def wrap(
     network: Draw,
     num_layers: int | None = None,
     code_dim: int | None = None,
-    resolution: int | None = None,
+    resolution: int | tuple[int, int] | None = None,
     *,
     map: Map | None = None,
     latent_dim: int | None = None,
@@ -39,8 +41,8 @@ def wrap(
 
         generator = higan_fast.generators.wrap(G_ema)
         generator = higan_fast.generators.wrap(
-            lambda codes: network.decode(codes), num_layers=14, code_dim=512, resolution=256,
-            map=network.encode, identity="network, epoch 20"
+            lambda codes: network.decode(codes), num_layers=14, code_dim=512, map=network.encode,
+            identity="network, epoch 20"
         )
 
     The network is a single stage to the probe: whichever layer a perturbation begins with, all of it runs.
@@ -48,9 +50,10 @@ def wrap(
     stay as they are: put them into evaluation mode and on their device before.
 
     Args:
-        network: layer codes ``[N, num_layers, code_dim]`` → images ``[N, 3, resolution, resolution]`` in
-            about [-1, 1], a tensor or a NumPy array; the same images for the same codes. Screening needs a
-            gradient.
+        network: layer codes ``[N, num_layers, code_dim]`` → images ``[N, C, H, W]`` in about [-1, 1], a
+            tensor or a NumPy array, of any number of channels and size; the same images for the same codes.
+            Screening needs a gradient.
+        resolution: pixels of a side, or height and width, which its images must have; None: what they have.
         map: latents ``[N, latent_dim]`` from N(0, I) → ``w`` ``[N, code_dim]`` for all layers, or layer codes
             ``[N, num_layers, code_dim]``; a conditional one is given one-hot labels ``[N, label_dim]`` too.
             None: the latent is the code of every layer.
@@ -74,18 +77,18 @@ def wrap(
     sizes = {
         "num_layers": found.num_layers if num_layers is None else num_layers,
         "code_dim": found.code_dim if code_dim is None else code_dim,
-        "resolution": found.resolution if resolution is None else resolution,
         "latent_dim": found.latent_dim if latent_dim is None else latent_dim,
     }
     if sizes["latent_dim"] is None:
         sizes["latent_dim"] = sizes["code_dim"]
     for name, value in sizes.items():
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        if not _is_whole(value):
             raise ValueError(f"{name}: got {value!r}, expected a whole number of at least 1")
     made = Wrapped(
         found.draw,
         map or found.map,
         **{name: int(value) for name, value in sizes.items() if value is not None},
+        image_size=_size(resolution),
         label_dim=found.label_dim if label_dim is None else label_dim,
         w_avg=found.w_avg if w_avg is None else w_avg,
         device=device,
@@ -101,9 +104,11 @@ class Wrapped(Generator):
     Attributes:
         identity: what tells it from others where weights do not; None: nothing does.
         shares_code: whether ``map`` gives one ``w`` for all layers. Otherwise ``w`` is all their codes.
+        expected_shape: channels, height and width of its images; None: ``try_out`` finds it.
     """
 
     family: ClassVar[str] = "wrapped"
+    not_fingerprinted: ClassVar[tuple[str, ...]] = ("expected_shape", *Generator.not_fingerprinted)
     identity: str | None = None
     w_avg: Tensor | None
 
@@ -113,19 +118,16 @@ class Wrapped(Generator):
         map: Map | None,
         num_layers: int,
         code_dim: int,
-        resolution: int,
         latent_dim: int,
+        image_size: tuple[int, int] | None = None,
         label_dim: int = 0,
         w_avg: Any = None,
         device: str | torch.device | None = None,
     ) -> None:
         super().__init__()
         self.latent_dim, self.label_dim = latent_dim, label_dim
-        self.code_dim, self.resolution = code_dim, resolution
-        self.layers = tuple(
-            Layer(index, f"layer{index}", resolution, group_of(index, num_layers))
-            for index in range(num_layers)
-        )
+        self.code_dim, self.expected_shape = code_dim, (None, *(image_size or (None, None)))
+        self._draws_images_of(image_size or (1, 1), num_layers)
         own = next((p for p in _parameters(network, map) if p.is_floating_point()), torch.empty(0))
         # The first parameter says where codes are made, and in which dtype: a function has none.
         self.like = nn.Parameter(torch.empty(0, dtype=own.dtype, device=device or own.device), False)
@@ -139,6 +141,12 @@ class Wrapped(Generator):
                 )
             w_avg = w_avg.expand(num_layers, code_dim).clone()
         self.register_buffer("w_avg", w_avg)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        channels, height, width = self.expected_shape
+        assert channels is not None and height is not None and width is not None, "it was not tried out"
+        return channels, height, width
 
     @property
     def w_dim(self) -> int:
@@ -214,13 +222,15 @@ class Wrapped(Generator):
         dtype = self.activation_dtype
         with torch.autocast(codes.device.type, dtype, enabled=dtype is not None):
             images = _tensor("network", self.network(codes), codes)
-        expected = (len(codes), 3, self.resolution, self.resolution)
-        if images.shape != expected:
-            raise ValueError(
-                f"network: gave shape {list(images.shape)} for {len(codes)} samples, expected "
-                f"{list(expected)}{_advice(images, expected)}"
-            )
+        _check_shape(images, len(codes), self.expected_shape)
         return images
+
+    def _draws_images_of(self, size: tuple[int, int], num_layers: int) -> None:
+        """Notes the height and width of images: the layers are all of their size."""
+        self.resolution = max(size)
+        self.layers = tuple(
+            layer_of_size(index, f"layer{index}", size, num_layers) for index in range(num_layers)
+        )
 
     def try_out(self) -> None:
         """Maps and draws two samples.
@@ -239,6 +249,9 @@ class Wrapped(Generator):
             codes = mapped.expand(-1, self.num_layers, -1).contiguous()
             given = f"codes {list(codes.shape)}"
             first, again = (_called("network", lambda: self._drawn(codes), given) for _ in range(2))
+            _, channels, height, width = first.shape
+            self.expected_shape = channels, height, width
+            self._draws_images_of((height, width), self.num_layers)
         for what, values in (("map", codes), ("network", first)):
             if not values.isfinite().all():
                 raise ValueError(f"{what}: gave values that are not finite (NaN or infinite)")
@@ -252,7 +265,6 @@ class _Found:
         self.draw, self.map = draw, map
         self.num_layers: int | None = None
         self.code_dim: int | None = None
-        self.resolution: int | None = None
         self.latent_dim: int | None = getattr(draw, "z_dim", None)
         self.label_dim = 0
         self.w_avg: Tensor | None = None
@@ -291,7 +303,7 @@ def is_karras(network: object) -> bool:
 def _of_karras(network: Any) -> _Found:
     found = _Found(_KarrasDraw(network), _KarrasMap(network))
     found.num_layers, found.code_dim, found.latent_dim = network.num_ws, network.w_dim, network.z_dim
-    found.resolution, found.label_dim = network.img_resolution, getattr(network, "c_dim", 0)
+    found.label_dim = getattr(network, "c_dim", 0)
     average = getattr(network.mapping, "w_avg", None)
     found.w_avg = average if isinstance(average, Tensor) and average.shape == (network.w_dim,) else None
     return found
@@ -332,15 +344,40 @@ def _tensor(what: str, value: Any, like: Tensor) -> Tensor:
     return value.to(like)
 
 
-def _advice(images: Tensor, expected: tuple[int, ...]) -> str:
-    num, channels, height, width = expected
-    if images.shape == (num, height, width, channels):
-        return "; write network(codes).permute(0, 3, 1, 2)"
-    if images.shape == (num, 1, height, width):
-        return "; write network(codes).expand(-1, 3, -1, -1)"
-    if images.ndim == 4 and images.shape[:2] == (num, channels) and images.shape[2] == images.shape[3]:
-        return f"; is its resolution {images.shape[2]}?"
-    return ""
+def _size(resolution: Any) -> tuple[int, int] | None:
+    """Height and width, of one number for both or of a pair."""
+    if resolution is None:
+        return None
+    sides = resolution if isinstance(resolution, tuple | list) else (resolution, resolution)
+    if len(sides) != 2 or not all(map(_is_whole, sides)):
+        raise ValueError(
+            f"resolution: got {resolution!r}, expected a whole number of at least 1, or a height and a width"
+        )
+    return int(sides[0]), int(sides[1])
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= 1
+
+
+def _check_shape(images: Tensor, num: int, expected: Shape) -> None:
+    """Raises ValueError unless ``num`` images have this shape, and look like ``[N, C, H, W]``."""
+    got, (channels, height, width) = tuple(images.shape), expected
+    fits = len(got) == 4 and all(want in (None, has) for want, has in zip((num, *expected), got, strict=True))
+    channels_last = (
+        len(got) == 4 and got[3] <= 4 and (got[1] > 4 if height is None else got[1:3] == (height, width))
+    )
+    if fits and 0 not in got[1:] and (channels is not None or not channels_last):
+        return
+    advice = ""
+    if channels_last:
+        advice = "; write network(codes).permute(0, 3, 1, 2)"
+    elif len(got) == 4 and got[0] == num and height == width and got[2] == got[3]:
+        advice = f"; is its resolution {got[2]}?"
+    words = ", ".join(
+        letter if want is None else str(want) for want, letter in zip(expected, "CHW", strict=True)
+    )
+    raise ValueError(f"network: gave shape {list(got)} for {num} samples, expected [{num}, {words}]{advice}")
 
 
 def _warn_of(first: Tensor, again: Tensor) -> None:

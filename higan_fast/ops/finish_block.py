@@ -17,7 +17,7 @@ from higan_fast.ops.layout import accumulator_dtype, empty_image, small
 from higan_fast.ops.modulated_conv2d import Convolution, check_convolution, convolve
 from higan_fast.ops.modulated_conv2d import in_passes as convolve_in_passes
 from higan_fast.ops.registration import register
-from higan_fast.ops.to_rgb import check_rgb
+from higan_fast.ops.to_rgb import MOST_COLORS, check_rgb, to_rgb
 from higan_fast.ops.to_rgb import in_passes as rgb_in_passes
 
 
@@ -51,7 +51,7 @@ def finish_block(
         x: ``[N, I, H, W]``, already multiplied by the convolution's styles unless these are given.
         weight: ``[O, I, k, k]``, k = 1 or 3; for float16 features one that ``normalize_weight`` has scaled.
         demod: ``[N·P, O]``; undoes what normalised the weight and the styles.
-        rgb_weight: ``[3, O, 1, 1]``.
+        rgb_weight: ``[K, O, 1, 1]``.
         rgb_styles: ``[N·P, O]``, already scaled by that layer's weight gain.
         styles: ``[N·P, I]``, multiplied into ``x``: sample n is used with styles n·P … n·P + P − 1. For
             float16 features they are of magnitude 1 at most. None: P is 1.
@@ -63,7 +63,7 @@ def finish_block(
         impl: ``"auto"``, ``"reference"`` or ``"native"``.
 
     Returns:
-        The features ``[N·P, O, H, W]`` in ``x``'s dtype, or None; and the RGB ``[N·P, 3, H, W]``.
+        The features ``[N·P, O, H, W]`` in ``x``'s dtype, or None; and the RGB ``[N·P, K, H, W]``.
 
     Raises:
         ValueError: if shapes do not match, or the activation is unknown.
@@ -74,11 +74,24 @@ def finish_block(
     _check(x, weight, demod, styles, next_styles, convolution)
     height, width = x.shape[2:]
     check_rgb((_num(x, styles), len(weight), height, width), rgb_weight, rgb_styles, rgb, resample_filter)
+    # Of many colors the kernel makes the first, and the others are made of the features that it keeps.
+    many = native and len(rgb_weight) > MOST_COLORS
+    some, rest = slice(MOST_COLORS if many else None), slice(MOST_COLORS, None)
     arguments = (
-        x, weight, demod, rgb_weight, rgb_styles, styles, noise, bias, activation, gain, clamp, next_styles,
-        keep, rgb_bias, rgb, resample_filter, rgb_clamp, convolution, weight_points,
+        x, weight, demod, rgb_weight[some], rgb_styles, styles, noise, bias, activation, gain, clamp,
+        None if many else next_styles, keep or many, None if rgb_bias is None else rgb_bias[some],
+        None if rgb is None else rgb[:, some], resample_filter, rgb_clamp, convolution, weight_points,
     )  # fmt: skip
     features, image = (_op if native else _reference)(*arguments)
+    if many:
+        others = to_rgb(
+            features, rgb_weight[rest], rgb_styles, bias=None if rgb_bias is None else rgb_bias[rest],
+            rgb=None if rgb is None else rgb[:, rest], resample_filter=resample_filter, clamp=rgb_clamp,
+            impl=impl,
+        )  # fmt: skip
+        image = torch.cat([image, others], 1)
+        if keep and next_styles is not None:
+            features = features * next_styles.to(features.dtype)[:, :, None, None]
     return (features if keep else None), image
 
 
@@ -173,7 +186,7 @@ def _native_finish_block(
     kernel = small(rgb_weight, x)
     assert kernel is not None
     address, code, sizes, strides = _native.describe(kernel)
-    flat = address, code, sizes[:2], strides[:2]  # [3, O]
+    flat = address, code, sizes[:2], strides[:2]  # [K, O]
     same = rgb is not None and rgb.shape[2:] == x.shape[2:]
     _native.launch(
         "finish_block", x.device, features, small(demod, x), spread, small(bias, x), small(next_styles, x),

@@ -1,7 +1,10 @@
-"""A modulated 1×1 convolution to RGB, added to the upsampled RGB of the previous block."""
+"""A modulated 1×1 convolution to RGB, or other colors, added to the upsampled ones of the previous block."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import torch
 from torch import Tensor
 
 from higan_fast import _native
@@ -11,6 +14,8 @@ from higan_fast.ops.layout import accumulator_dtype, empty_image, small
 from higan_fast.ops.modulated_conv2d import modulated_conv2d
 from higan_fast.ops.registration import register
 from higan_fast.ops.upfirdn2d import upfirdn2d
+
+MOST_COLORS = 4  # that a kernel takes at once
 
 
 @takes_arrays
@@ -29,16 +34,16 @@ def to_rgb(
 
     Args:
         x: features ``[N, I, H, W]``.
-        weight: ``[3, I, 1, 1]``.
+        weight: ``[K, I, 1, 1]``: for RGB, or any other number of colors.
         styles: ``[N, I]``, already scaled by the layer's weight gain.
-        bias: ``[3]``.
-        rgb: RGB of the previous block: ``[N, 3, H/2, W/2]``, which is upsampled with ``resample_filter``
-            (``[4]``), or ``[N, 3, H, W]``, which is added unchanged; None: there is none.
+        bias: ``[K]``.
+        rgb: RGB of the previous block: ``[N, K, H/2, W/2]``, which is upsampled with ``resample_filter``
+            (``[4]``), or ``[N, K, H, W]``, which is added unchanged; None: there is none.
         clamp: bounds the new term, not the sum; None: no bound.
         impl: ``"auto"``, ``"reference"`` or ``"native"``.
 
     Returns:
-        ``[N, 3, H, W]`` in float32, or float64 for float64 features. RGB accumulates over all blocks, and
+        ``[N, K, H, W]`` in float32, or float64 for float64 features. RGB accumulates over all blocks, and
         lower precision would cause banding.
 
     Raises:
@@ -48,7 +53,19 @@ def to_rgb(
     if x.ndim != 4:
         raise ValueError(f"x: got shape {tuple(x.shape)}, expected [N, I, H, W]")
     check_rgb(tuple(x.shape), weight, styles, rgb, resample_filter)
-    return (_op if native else in_passes)(x, weight, styles, bias, rgb, resample_filter, clamp)
+    if not native or len(weight) <= MOST_COLORS:
+        return (_op if native else in_passes)(x, weight, styles, bias, rgb, resample_filter, clamp)
+    groups = in_groups(weight, bias, rgb)
+    return torch.cat([_op(x, own, styles, b, before, resample_filter, clamp) for own, b, before in groups], 1)
+
+
+def in_groups(
+    weight: Tensor, bias: Tensor | None, rgb: Tensor | None
+) -> Iterator[tuple[Tensor, Tensor | None, Tensor | None]]:
+    """Gives the weight, bias and RGB of as many colors as a kernel takes at once."""
+    for first in range(0, len(weight), MOST_COLORS):
+        own = slice(first, first + MOST_COLORS)
+        yield weight[own], None if bias is None else bias[own], None if rgb is None else rgb[:, own]
 
 
 def check_rgb(
@@ -60,10 +77,10 @@ def check_rgb(
 ) -> None:
     """Raises ValueError unless these fit features of ``shape`` ``[N, I, H, W]``."""
     num, inputs, height, width = shape
-    if weight.ndim != 4 or weight.shape[1:] != (inputs, 1, 1) or weight.shape[0] > 4:
+    if weight.ndim != 4 or weight.shape[1:] != (inputs, 1, 1) or len(weight) == 0:
         raise ValueError(
             f"x, weight: got shapes {shape} and {tuple(weight.shape)}, expected [N, I, H, W] and "
-            "[3, I, 1, 1] with the same I"
+            "[K, I, 1, 1] with the same I"
         )
     if min(inputs, height, width) < 1:
         raise ValueError(f"x: got shape {shape}, expected at least one channel and 1×1 pixels")
@@ -118,7 +135,7 @@ def _native_to_rgb(
     kernel = small(weight, x)
     assert kernel is not None
     address, code, sizes, strides = _native.describe(kernel)
-    flat = address, code, sizes[:2], strides[:2]  # [3, I]
+    flat = address, code, sizes[:2], strides[:2]  # [K, I]
     _native.launch(
         "to_rgb", x.device, x, flat, small(styles, x), small(bias, x), small(rgb, x),
         None if same or rgb is None else small(resample_filter, x), out, -1.0 if clamp is None else clamp,

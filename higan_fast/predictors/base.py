@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
+from higan_fast.checks import check_count
 from higan_fast.predictors.outputs import as_scores
 from higan_fast.wording import in_words, printable
 
@@ -48,6 +49,8 @@ class Predictor(torch.nn.Module):
 
     Attributes:
         semantics: what column *j* of the scores means.
+        channels: of the images that it takes; others become these before it sees them (gray is repeated, what
+            has alpha is laid over white) or are refused. None: it takes any, as the generator draws them.
         identity: a name that stands for code and attributes where stored results ask whether they were
             scored by the same network; None: what can be seen of both stands for them.
         not_fingerprinted: attributes of a module that decide no score, such as a count of its calls; every
@@ -57,6 +60,7 @@ class Predictor(torch.nn.Module):
     """
 
     semantics: tuple[Semantic, ...]
+    channels: int | None = 3
     identity: str | None = None
     not_fingerprinted: ClassVar[tuple[str, ...]] = ()
     runs_outside_torch: ClassVar[bool] = False
@@ -97,7 +101,7 @@ class Predictor(torch.nn.Module):
         return len(self.semantics)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images ``[N, 3, H, W]`` in [-1, 1] → scores ``[N, num_semantics]``."""
+        """Images ``[N, channels, H, W]`` in [-1, 1] → scores ``[N, num_semantics]``."""
         raise NotImplementedError
 
 
@@ -111,6 +115,7 @@ class LogitsOf(Predictor):
     def __init__(self, predictor: Predictor) -> None:
         super().__init__()
         self.predictor, self.semantics = predictor, predictor.semantics
+        self.channels = predictor.channels
 
     def forward(self, images: Tensor) -> Tensor:
         return self.predictor.logits(images)
@@ -127,6 +132,7 @@ class ModulePredictor(Predictor):
         score_range: between what all scores always lie, (low, high), or such a pair for each of some names;
             None: not known.
         identity: see ``Predictor``.
+        channels: of the images that it takes; None: 3.
 
     Raises:
         ValueError: when ``semantics`` are no names, or ``module`` cannot be called with images.
@@ -141,8 +147,12 @@ class ModulePredictor(Predictor):
         semantics: str | Semantic | Sequence[str | Semantic] | None,
         score_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
         identity: str | None = None,
+        channels: int | None = None,
     ) -> None:
         super().__init__()
+        if channels is not None:  # where it is not given, fingerprints are what they were before there was it
+            check_count("channels (--channels)", channels)
+            self.channels = channels
         self.module, self.score_range, self.identity = _callable(module), score_range, identity
         self.semantics = _semantics(semantics)
         by_name: Mapping[str, Any] = score_range if isinstance(score_range, Mapping) else {}

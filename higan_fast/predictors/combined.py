@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from higan_fast.image_shapes import with_channels
 from higan_fast.predictors.base import WITHOUT_GRADIENT, Level, Predictor, Semantic
 from higan_fast.predictors.outputs import as_scores
 from higan_fast.wording import in_words
@@ -28,6 +29,8 @@ class CombinedPredictor(Predictor):
     Raises:
         ValueError: when two columns have the same name.
     """
+
+    channels = None  # each part gets its own
 
     def __init__(self, parts: Sequence[Predictor], semantics: Sequence[Semantic] | None = None) -> None:
         super().__init__()
@@ -59,7 +62,9 @@ class CombinedPredictor(Predictor):
     def _each(self, images: Tensor, scorer: Callable[[Predictor], Callable[[Tensor], Any]]) -> Tensor:
         columns = []
         for part in self._predictors():
-            own = images.clone()  # a function may change in place what it is given
+            own = with_channels(
+                images.clone(), part.channels
+            )  # a function may change in place what it is given
             scores = as_scores(scorer(part)(own), part.names, images)
             if torch.is_grad_enabled() and images.requires_grad and not scores.requires_grad:
                 scores = _WithoutGradient.apply(scores, images, part.names[0])

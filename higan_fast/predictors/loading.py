@@ -18,7 +18,7 @@ from higan_fast.wording import in_words
 
 Named = str | Path | Predictor | Callable[[torch.Tensor], Any]
 
-OF_MODULES = ("names", "score_range")  # what a module or a function takes
+OF_MODULES = ("names", "score_range", "channels")  # what a module or a function takes
 # Words for what load_predictor has given; no attributes, which fingerprints would see.
 _LABELS: WeakKeyDictionary[Predictor, str] = WeakKeyDictionary()
 ARGUMENTS = {"names": "semantics (--names)", "score_range": "score_range"}
@@ -67,6 +67,7 @@ def load_predictor(
     identity: str | None = None,
     score_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
     levels: Mapping[str, Level] | None = None,
+    channels: int | None = None,
     **options: Any,
 ) -> Predictor:
     """A predictor, ready to score: in evaluation mode, on ``device``.
@@ -74,9 +75,9 @@ def load_predictor(
     Args:
         predictor: ``"scenes"``, the embedded predictor of rooms; ``"color"``; a file or ``"kind:argument"``
             of any kind that ``higan-fast predictors`` lists; or any ``nn.Module`` or function from images
-            ``[N, 3, H, W]`` in [-1, 1] to scores ``[N, num_semantics]``: a tensor, a NumPy array, a dict with
-            a key for each semantic, or an output with ``logits``. A list of these scores all of theirs: a
-            name that two of them use becomes ``scenes.saturation`` and ``color.saturation``.
+            ``[N, 3, H, W]`` (see ``channels``) in [-1, 1] to scores ``[N, num_semantics]``: a tensor, a NumPy
+            array, a dict with a key for each semantic, or an output with ``logits``. A list of these scores
+            all of theirs: a name that two of them use becomes ``scenes.saturation`` and ``color.saturation``.
         semantics: with a module, a function, or a file that has no names: a name for each column of its
             scores, or the keys of its dict.
         device: where it runs; "auto": on a CUDA device where there is one. A function takes care of
@@ -88,6 +89,9 @@ def load_predictor(
         score_range: with a module or a function: between what its scores always lie, such as (0, 1), or such
             a pair for each of some names. Intervals of a verification then hold for every distribution.
         levels: a level for each of some names, such as ``{"bed": "object"}``, in place of its own.
+        channels: with a module, a function or a network from a file: how many its images have; None: what
+            an ONNX file says, else 3. For three, gray images are repeated, and RGBA ones laid over white;
+            images of more need a predictor that takes as many, or ``load_generator(..., bands=...)``.
         options: what some kinds take besides, as ``higan-fast predictors`` says. In a list they hold for
             every one that takes them; load one by itself to give it others.
 
@@ -100,7 +104,7 @@ def load_predictor(
     several = list(predictor) if isinstance(predictor, list | tuple) else [predictor]
     if not several:
         raise ValueError("predictor: got an empty list, expected at least one")
-    given = {"names": semantics, "score_range": score_range, **options}
+    given = {"names": semantics, "score_range": score_range, "channels": channels, **options}
     given = {name: value for name, value in given.items() if value is not None}
     _check_taken(several, given)
     _check_types(given)
@@ -143,7 +147,9 @@ def _loaded(predictor: Any, given: Mapping[str, Any]) -> Predictor:
     if isinstance(predictor, str | Path):
         kind, argument = kind_of(str(predictor))
         return kind.read(argument, taken)
-    return ModulePredictor(predictor, taken.get("names"), taken.get("score_range"))
+    return ModulePredictor(
+        predictor, taken.get("names"), taken.get("score_range"), channels=taken.get("channels")
+    )
 
 
 def _check_taken(several: Sequence[Any], given: Mapping[str, Any]) -> None:
@@ -161,6 +167,8 @@ def _check_taken(several: Sequence[Any], given: Mapping[str, Any]) -> None:
         if name == "names":
             own = f", {list(first.names)}" if isinstance(first, Predictor) and len(several) == 1 else ""
             reason = f"{what} has its own{own}"
+        elif name == "channels":
+            reason = f"{what} says itself how many channels its images have"
         elif name == "score_range":
             reason = f"{what} says itself between what its scores lie"
         raise ValueError(f"{option_name(name)}: {reason}; leave it out")

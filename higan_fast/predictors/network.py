@@ -17,7 +17,15 @@ from higan_fast.predictors.outputs import as_scores
 from higan_fast.refusing import OUT_OF_MEMORY
 from higan_fast.wording import in_words, printable
 
-OPTIONS = ("names", "score_range", "input_size", "mean", "std", "activation")  # of every kind made here
+OPTIONS = (
+    "names",
+    "score_range",
+    "input_size",
+    "mean",
+    "std",
+    "activation",
+    "channels",
+)  # of every kind made here
 AS_THEY_ARE = (0.5, 0.5, 0.5)  # mean and standard deviation that leave images in [-1, 1]
 
 
@@ -28,12 +36,14 @@ class NetworkPredictor(ModulePredictor):
         module: the network.
         semantics: as of ``ModulePredictor``.
         origin: what messages call it: its file.
-        input_size: height and width of its images; None: those of the generator.
+        input_size: height and width of its images, one for both or a pair; others are resized, and change
+            their proportions where these differ. None: those of the generator.
         mean, std: for images in [0, 1], one for each channel or one for all; without both, images stay in
             [-1, 1].
         activation: what makes scores of its output. "sigmoid" and "softmax" make scores in [0, 1] with
             logits; "none" leaves it as it is.
         score_range: as of ``ModulePredictor``, of an output that is left as it is.
+        channels: of its images; None: 3.
 
     Raises:
         ValueError: when an argument is not as described.
@@ -47,21 +57,20 @@ class NetworkPredictor(ModulePredictor):
         semantics: str | Semantic | Sequence[str | Semantic] | None,
         origin: str,
         *,
-        input_size: int | None = None,
+        input_size: int | Sequence[int] | None = None,
         mean: float | Sequence[float] | None = None,
         std: float | Sequence[float] | None = None,
         activation: Activation | None = None,
         score_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
+        channels: int | None = None,
     ) -> None:
         if semantics is None:
             raise ValueError(
                 f"semantics (--names): got none for {origin}; give a name for each column of its scores, "
                 "as in --names wood,lighting"
             )
-        super().__init__(module, semantics, score_range)
-        if input_size is not None:
-            check_count("input_size (--input-size)", input_size)
-        self.origin, self.input_size = origin, input_size
+        super().__init__(module, semantics, score_range, channels=channels)
+        self.origin, self.input_size = origin, _size(input_size)
         self.activation = activation or "none"
         check_choice("activation (--activation)", self.activation, get_args(Activation))
         if self.activation != "none" and score_range is not None:
@@ -72,8 +81,9 @@ class NetworkPredictor(ModulePredictor):
                 "'sigmoid' or 'none'"
             )
         plain = mean is None and std is None
-        self.mean = AS_THEY_ARE if plain else _channels("mean", 0.0 if mean is None else mean)
-        self.std = AS_THEY_ARE if plain else _channels("std", 1.0 if std is None else std)
+        num = channels or 3
+        self.mean = AS_THEY_ARE if plain else _of_each("mean", 0.0 if mean is None else mean, num)
+        self.std = AS_THEY_ARE if plain else _of_each("std", 1.0 if std is None else std, num)
         if not all(self.std):
             raise ValueError(f"std (--std): got {list(self.std)}, expected numbers that are not 0")
 
@@ -105,8 +115,10 @@ class NetworkPredictor(ModulePredictor):
         except (Exception, SystemExit) as error:  # whatever somebody's network raises
             if _is_of_memory(error):
                 raise
-            size = f"{images.shape[2]}×{images.shape[3]}" if self.input_size is None else self.input_size
+            height, width = sides(self.input_size) or images.shape[2:]
             hint = "" if self.input_size else "; if it wants another size, give one (--input-size)"
+            hint += f"; if it takes other than {self.channels} channels, say how many (--channels)"
+            size = f"{height}×{width}"
             cause = f"{type(error).__name__}: {_telling_line(error)}"
             raise ValueError(f"{self.origin}: scoring images of {size} failed ({cause}){hint}") from error
 
@@ -123,7 +135,9 @@ class NetworkPredictor(ModulePredictor):
         images = as_weights(images, self)
         if self.input_size is None and self.mean is AS_THEY_ARE:
             return images
-        return image_to_input(images, self.input_size, mean=self.mean, std=self.std)
+        num = images.shape[1]
+        mean, std = (AS_THEY_ARE[:1] * num if each is AS_THEY_ARE else each for each in (self.mean, self.std))
+        return image_to_input(images, self.input_size, mean=mean, std=std)
 
 
 def log_odds(output: Tensor) -> Tensor:
@@ -138,16 +152,31 @@ def log_odds(output: Tensor) -> Tensor:
     return (logarithm - torch.log1p(-small.exp())).scatter(1, top, output.gather(1, top) - others)
 
 
-def _channels(name: str, value: Any) -> tuple[float, float, float]:
-    """One number for each of three channels."""
+def sides(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    """Height and width of one number for both, or a pair."""
+    return (size, size) if isinstance(size, int) else size
+
+
+def _size(given: Any) -> int | tuple[int, int] | None:
+    """One number for height and width, where they are the same, or both."""
+    if given is None:
+        return None
+    pair = given if isinstance(given, list | tuple) and len(given) == 2 else (given, given)
+    for side in pair:
+        check_count("input_size (--input-size)", side)
+    height, width = pair
+    return height if height == width else (height, width)
+
+
+def _of_each(name: str, value: Any, num: int) -> tuple[float, ...]:
+    """One number for each of ``num`` channels."""
     value = value.tolist() if isinstance(value, torch.Tensor | np.ndarray) else value
     numbers = list(value) if isinstance(value, list | tuple) else [value]
     are_numbers = all(isinstance(number, int | float) and math.isfinite(number) for number in numbers)
-    if len(numbers) not in (1, 3) or not are_numbers:
-        raise ValueError(f"{name} (--{name}): got {in_words(value)}, expected one number, or three: R, G, B")
-    red, *others = map(float, numbers)
-    green, blue = others or (red, red)
-    return red, green, blue
+    if len(numbers) not in (1, num) or not are_numbers:
+        several = "three: R, G, B" if num == 3 else f"{num}, one for each channel"
+        raise ValueError(f"{name} (--{name}): got {in_words(value)}, expected one number, or {several}")
+    return tuple(float(number) for number in numbers) * (num if len(numbers) == 1 else 1)
 
 
 def _is_of_memory(error: BaseException) -> bool:

@@ -26,7 +26,7 @@ TYPES: dict[str, tuple[Any, torch.dtype]] = {
     "tensor(float16)": (np.float16, torch.float16),
     "tensor(double)": (np.float64, torch.float64),
 }
-IMAGES = "images [N, 3, H, W]"
+IMAGES = "images [N, C, H, W]"
 MEMORY = ("Failed to allocate memory", "out of memory", "bad_alloc")  # in what ONNX Runtime says
 
 
@@ -41,7 +41,8 @@ class OnnxNetwork(torch.nn.Module):
         output: the name of the output with the scores; None: the only one, or the one called ``logits``.
 
     Attributes:
-        size: height and width of the images that it takes; None: any.
+        size: height and width of the images that it takes, one number where they are the same; None: any.
+        channels: of the images that it takes; None: any.
         num_scores: how many scores its output declares for an image; None: it does not say.
 
     Raises:
@@ -59,12 +60,12 @@ class OnnxNetwork(torch.nn.Module):
         self._sessions: dict[torch.device, Any] = {}
         session = self._session(torch.device("cpu"))
         with refusing(path):  # names may be no text
-            self.input, self.dtype, self.batch, self.size = self._chosen_input(session)
+            self.input, self.dtype, self.batch, self.channels, self.size = self._chosen_input(session)
             self.output, self.num_scores = self._chosen_output(session, output)
         self.identity = f"onnx {digest_of(files)} {self.output}"
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images ``[N, 3, H, W]`` → the output ``[N, ...]``, in the host's memory."""
+        """Images ``[N, C, H, W]`` → the output ``[N, ...]``, in the host's memory."""
         session = self._session(images.device)
         x = images.detach().to(self.dtype[1])
         if "CUDAExecutionProvider" not in session.get_providers():
@@ -100,7 +101,9 @@ class OnnxNetwork(torch.nn.Module):
             self._sessions[device] = _session(self.path, device)
         return self._sessions[device]
 
-    def _chosen_input(self, session: Any) -> tuple[str, tuple[Any, torch.dtype], int | None, int | None]:
+    def _chosen_input(
+        self, session: Any
+    ) -> tuple[str, tuple[Any, torch.dtype], int | None, int | None, int | tuple[int, int] | None]:
         inputs = session.get_inputs()
         if len(inputs) != 1:
             raise ValueError(
@@ -108,16 +111,18 @@ class OnnxNetwork(torch.nn.Module):
             )
         (found,) = inputs
         shape = [size if isinstance(size, int) and size > 0 else None for size in found.shape]
-        if len(shape) != 4 or shape[1] not in (3, None) or found.type not in TYPES:
+        if len(shape) != 4 or found.type not in TYPES:
             raise ValueError(
                 f"{self.path}: takes {_told(inputs)}, expected {IMAGES} of floating-point numbers"
             )
-        batch, _, height, width = shape
-        if height != width:
+        batch, channels, height, width = shape
+        if (height is None) != (width is None):
             raise ValueError(
-                f"{self.path}: takes images of {height}×{width}, expected as high as wide, or any"
+                f"{self.path}: takes images of {height or 'any height'}×{width or 'any width'}, expected a "
+                "height and a width, or any of both"
             )
-        return found.name, TYPES[found.type], batch, height
+        size = height if height is None or width is None or height == width else (height, width)
+        return found.name, TYPES[found.type], batch, channels, size
 
     def _chosen_output(self, session: Any, name: str | None) -> tuple[str, int | None]:
         outputs = session.get_outputs()

@@ -54,6 +54,7 @@ class SegmentationPredictor(Predictor):
         activation: what makes probabilities of the maps: "softmax", where each pixel shows one class;
             "sigmoid", where each class has its own yes or no; "none", where they are some.
         origin: what messages call the network.
+        channels: of the images that the network takes; None: 3.
 
     Raises:
         ValueError: when names repeat or are none, or something chosen is not there.
@@ -72,8 +73,11 @@ class SegmentationPredictor(Predictor):
         measures: str | Sequence[str] | None = None,
         activation: Activation = "softmax",
         origin: str = "the network",
+        channels: int | None = None,
     ) -> None:
         super().__init__()
+        if channels is not None:
+            self.channels = channels
         check_choice("activation (--activation)", activation, get_args(Activation))
         self.network, self.activation, self.origin = network, activation, origin
         self.classes = _distinct("names (--names)", classes)

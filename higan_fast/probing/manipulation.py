@@ -68,7 +68,7 @@ def manipulate(
             the codes. None: ``generator``, which decides in any case how far codes move.
 
     Returns:
-        Images in [-1, 1], a torch tensor ``[N, len(steps), 3, R, R]`` on the generator's device.
+        Images in [-1, 1], a torch tensor ``[N, len(steps), C, H, W]`` on the generator's device.
 
     Raises:
         ValueError: when the codes or a boundary do not fit the generator, a boundary was fitted to samples of
@@ -112,7 +112,7 @@ def manipulate_each_layer(
         batch_size: at most so many images at once; None: as many as are worth it.
 
     Returns:
-        Images in [-1, 1], a torch tensor ``[N, L, len(steps), 3, R, R]`` on the generator's device.
+        Images in [-1, 1], a torch tensor ``[N, L, len(steps), C, H, W]`` on the generator's device.
 
     Raises:
         ValueError: when the codes or the boundary do not fit the generator, or the boundary was fitted to
@@ -163,7 +163,7 @@ def jitter(
             the codes. None: ``generator``, which decides in any case how far codes move.
 
     Returns:
-        Images in [-1, 1], a torch tensor ``[N, num, 3, R, R]`` on the generator's device.
+        Images in [-1, 1], a torch tensor ``[N, num, C, H, W]`` on the generator's device.
 
     Raises:
         ValueError: when the codes or the boundary do not fit the generator, the boundary was fitted to
@@ -226,11 +226,10 @@ def _images(
     steps: Sequence[float],
     batch_size: int | None,
 ) -> Tensor:
-    """Images ``[N, len(layer_sets), T, 3, R, R]`` of codes that ``moves`` moves on each set of layers."""
+    """Images ``[N, len(layer_sets), T, C, H, W]`` of codes that ``moves`` moves on each set of layers."""
     _check_work(len(codes), batch_size)
     plan = Plan(moves[None], tuple(layer_sets), torch.tensor(list(steps), dtype=torch.float64))
-    size = (3, generator.resolution, generator.resolution)
-    images = codes.new_empty(len(codes), len(layer_sets), len(steps), *size)
+    images = codes.new_empty(len(codes), len(layer_sets), len(steps), *generator.image_shape)
     for found in Engine(generator, batch_size=batch_size).perturbed_images(codes, plan):
         work = (torch.from_numpy(part).to(images.device) for part in found.work)
         layer_set, _, sample, step = work

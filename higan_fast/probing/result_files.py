@@ -216,7 +216,9 @@ def _parts_of(result: Result) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
     rest = {name: value for name, value in values.items() if name not in arrays}
     for name in _KINDS.keys() & rest.keys():
-        rest[name] = [asdict(entry) for entry in rest[name]]
+        rest[name] = [
+            {key: value for key, value in asdict(entry).items() if value is not None} for entry in rest[name]
+        ]
     return arrays, rest
 
 

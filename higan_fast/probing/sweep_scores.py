@@ -20,7 +20,7 @@ from higan_fast.engine.estimate import Rate
 from higan_fast.engine.journal import Journal
 from higan_fast.engine.plan import Plan
 from higan_fast.engine.scoring import in_range
-from higan_fast.pictures import shrunk
+from higan_fast.pictures import shrunk, shrunk_size
 from higan_fast.probing.effect_files import hash_of, key_of, load_arrays, name_of, save_arrays
 from higan_fast.progress import progress as show_progress
 from higan_fast.progress import say
@@ -155,20 +155,21 @@ class Curves:
         Args:
             samples: which of them.
             steps: how far, 0 for a sample as it is.
-            side: larger images are scaled down to so many pixels a side.
+            side: larger images are scaled down, so that the longer side has so many pixels.
 
         Returns:
-            ``[N, C, T, 3, R, R]`` in [-1, 1], on the CPU.
+            ``[N, C, T, 3, H, W]`` in [-1, 1], on the CPU: the images as they are seen.
         """
         given = torch.tensor(list(steps), dtype=torch.float64)
         plan = replace(self._plan(range(len(self.names))), steps=given)
         drawn = self.codes(samples)
         shape = len(samples), len(self.names), len(steps), 3
-        size = min(self.generator.resolution, side or self.generator.resolution)
-        images = torch.empty(*shape, size, size)
+        _, height, width = self.generator.image_shape
+        side = max(height, width) if side is None else side
+        images = torch.empty(*shape, *shrunk_size(height, width, side))
         for found in self.engine.perturbed_images(self._start(drawn, plan), plan, self._to_codes):
             _, direction, sample, step = (torch.from_numpy(part) for part in found.work)
-            images[sample, direction, step] = shrunk(in_range(found.images), size).float().cpu()
+            images[sample, direction, step] = shrunk(in_range(found.images), side).float().cpu()
         return images
 
     def codes(self, samples: Sequence[int]) -> Codes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import zlib
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from higan_fast.generators.base import Generator
-from higan_fast.pictures import image_grid, shrunk, to_uint8
+from higan_fast.pictures import image_grid, shrunk, shrunk_size
 from higan_fast.sampling.samples import Samples
 
 NUM_ON_SHEET, SHEET_COLUMNS = 64, 8
@@ -38,17 +39,17 @@ class Picture:
 
 
 def picture(images: Tensor, alt: str, largest: int = SIDES[0]) -> Picture:
-    """Returns images ``[rows, columns, 3, R, R]`` in [-1, 1] as one picture.
+    """Returns images ``[rows, columns, C, H, W]`` in [-1, 1] as one picture.
 
     Args:
         images: the grid.
         alt: what it shows, for those who cannot see it.
-        largest: larger images are scaled down to so many pixels a side.
+        largest: larger images are scaled down, so that the longer side has so many pixels.
     """
     rows, columns = images.shape[:2]
     images = shrunk(images, largest)
-    grid = image_grid(to_uint8(images), padding=0)
-    pixelated = images.shape[-1] <= PIXELATED
+    grid = image_grid(images, padding=0)
+    pixelated = max(images.shape[-2:]) <= PIXELATED
     uri = _png(grid) if pixelated else _jpeg(grid)
     return Picture(uri, alt, rows, columns, grid.shape[1], grid.shape[0], pixelated)
 
@@ -58,10 +59,11 @@ def labelled(grid: NDArray[np.uint8], alt: str) -> Picture:
     return Picture(_jpeg(grid), alt, 1, 1, grid.shape[1], grid.shape[0], False)
 
 
-def largest_side(num_images: int, resolution: int) -> int:
+def largest_side(num_images: int, image_shape: tuple[int, int, int]) -> int:
     """Returns the largest side at which so many images keep the page light."""
+    _, height, width = image_shape
     for side in SIDES:
-        if num_images * min(side, resolution) ** 2 <= MOST_PIXELS:
+        if num_images * math.prod(shrunk_size(height, width, side)) <= MOST_PIXELS:
             return side
     return SIDES[-1]
 

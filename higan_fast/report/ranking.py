@@ -121,4 +121,4 @@ def _in_deviations(entry: Mapping[str, Any]) -> dict[str, float]:
 def layer_name(verification: Verification, index: int) -> str:
     """``6 (16², upper)``."""
     layer = verification.layers[index]
-    return f"{layer.index} ({layer.resolution}², {layer.group})"
+    return f"{layer.index} ({layer.pixels}, {layer.group})"

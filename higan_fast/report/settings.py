@@ -8,6 +8,7 @@ from typing import Any
 from higan_fast.boundaries.boundary import Boundaries
 from higan_fast.experiments.results import Results
 from higan_fast.generators.base import Generator
+from higan_fast.image_shapes import shape_in_words
 from higan_fast.report.numerals import count
 from higan_fast.sampling.samples import Samples
 
@@ -17,6 +18,7 @@ UNSET = {
     "cuda_devices": "none",
     "decide": "nothing: every sample is measured",
     "config": None,
+    "bands": None,
     "label": None,  # the generator has no classes; where it has, _text says more
 }
 
@@ -38,7 +40,7 @@ def about(
     results: Results,
 ) -> list[tuple[str, str, str]]:
     """Returns what was probed, in a few words: label, value, detail."""
-    size, layers = f"{generator.resolution}²", count(generator.num_layers, "layer")
+    size, layers = shape_in_words(generator.image_shape), count(generator.num_layers, "layer")
     images = len(samples) + sum(result.images for result in results.of_stages().values())
     verification = results.verification
     most = int(verification.samples.max()) if verification else 0

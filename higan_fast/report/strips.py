@@ -51,7 +51,7 @@ class LayerRow:
     anchor: str
     index: int
     group: str
-    resolution: int
+    pixels: str
     effect: str
     interval: str
     null: str
@@ -103,7 +103,7 @@ def strips(
     rows = len(verification.layers) if several else 0
     each = NUM_SAMPLES * (2 if several else 1)
     total = (len(with_effect) * (rows + each) + len(without) * each) * len(STEPS)
-    drawer = _Drawer(generator, verification, largest_side(total, generator.resolution))
+    drawer = _Drawer(generator, verification, largest_side(total, generator.image_shape))
     large = large_even_parts(verification)
     result = []
     with show_progress("drawing", total, enabled=progress) as advance:
@@ -187,7 +187,7 @@ class _Drawer:
                     anchor=f"semantic-{row}-layer-{layer.index}",
                     index=layer.index,
                     group=layer.group,
-                    resolution=layer.resolution,
+                    pixels=layer.pixels,
                     effect=number(verification.effect[figures], places, signed=True),
                     interval=interval(
                         float(verification.low[figures]),
@@ -204,7 +204,7 @@ class _Drawer:
         return tuple(result)
 
     def _move(self, boundary: Boundary, layer: int | None) -> Tensor:
-        """Images ``[N, T, 3, R, R]`` of the base samples; a boundary in z moves the latents."""
+        """Images ``[N, T, C, H, W]`` of the base samples; a boundary in z moves the latents."""
         psi, truncated = self.truncation
         if boundary.space != "z":
             return manipulate(

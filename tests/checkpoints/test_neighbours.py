@@ -18,7 +18,6 @@ from higan_fast.generators.stylegan2 import StyleGAN2Config
 from tests.checkpoints.test_nvlabs_torch import assert_same, conv
 from tests.checkpoints.writers import (
     Call,
-    module_tree,
     persistent,
     random_stylegan2,
     rosinality,
@@ -121,12 +120,3 @@ def test_the_kind_of_a_generator_that_cannot_be_read_is_told(tmp_path):
     fast = ("FastganSynthesis", {}, {}, {"init": layer, "to_big": layer})
     with pytest.raises(ValueError, match="this is projected-gan's FastGAN generator"):
         load_generator(persistent(path, ("Generator", {}, {}, {"synthesis": fast, "mapping": mapping}), mark))
-
-
-def test_constants_that_are_not_square_are_told(tmp_path):
-    tree = module_tree(random_stylegan2(CONFIG))
-    tree[3]["synthesis"][3]["b4"][2]["const"] = torch.ones(9, 4, 8)
-    with pytest.raises(
-        ValueError, match=r"images that are not square: its constant, synthesis\.b4\.const, is 4 by 8"
-    ):
-        load_generator(persistent(tmp_path / "a.pkl", tree, tmp_path / "mark"))

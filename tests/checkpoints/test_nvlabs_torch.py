@@ -138,9 +138,17 @@ DAMAGE = {
     ),
     "block": (lambda tree: tree[3]["synthesis"][3].pop("b8"), r"resolutions 4, 16; expected 4, 8, 16"),
     "no mapping": (lambda tree: tree[3]["mapping"][3].clear(), "mapping.fc0.weight is missing"),
-    "gray": (
+    "gray, but not throughout": (
         lambda tree: tree[3]["synthesis"][3]["b16"][3]["torgb"][2].update(weight=torch.ones(1, 5, 1, 1)),
-        "makes images of 1 channels, expected 3",
+        r"synthesis\.b4\.img_channels is 3, expected 1",
+    ),
+    "a constant of another size": (
+        lambda tree: tree[3]["synthesis"][3]["b4"][2].update(const=torch.ones(9, 4, 2)),
+        r"synthesis\.b4\.conv1\.noise_const has shape \[4, 4\], expected \[4, 2\]",
+    ),
+    "a constant that is too large": (
+        lambda tree: tree[3]["synthesis"][3]["b4"][2].update(const=torch.ones(1, 4, 1000)),
+        "start_size: got 1000, expected 1 to 64",
     ),
     "no modules": (
         lambda tree: tree[3].update(mapping=("Mapping", {"_modules": {"a": 3}}, {}, {})),

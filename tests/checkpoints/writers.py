@@ -170,7 +170,7 @@ def module_tree(generator: StyleGAN2) -> Tree:
 
 
 def _block(state: dict[str, Tensor], config: StyleGAN2Config, index: int, resolution: int) -> Tree:
-    last, skip = resolution == config.resolution, config.architecture == "skip"
+    last, skip = resolution == max(config.channels), config.architecture == "skip"
     tensors = {"resample_filter": _square(state["synthesis.convs.0.resample_filter"])}
     modules = {"conv1": _conv(state, 2 * index, config)}
     if index == 0:
@@ -185,7 +185,7 @@ def _block(state: dict[str, Tensor], config: StyleGAN2Config, index: int, resolu
         modules["skip"] = ("Conv2dLayer", given | _gain(own["weight"]), own, {})
     before = config.channels[resolution // 2] if index else 0
     attributes = {"architecture": config.architecture, "resolution": resolution, "is_last": last}
-    attributes |= {"in_channels": before, "img_channels": 3}
+    attributes |= {"in_channels": before, "img_channels": config.image_channels}
     return ("SynthesisBlock", attributes, tensors, modules)
 
 
@@ -198,7 +198,7 @@ def _conv(state: dict[str, Tensor], index: int, config: StyleGAN2Config) -> Tree
         "up": 2 if index % 2 == 1 else 1,
         "padding": 1,
         "use_noise": True,
-        "resolution": len(state[f"{name}.noise_const"]),
+        "resolution": 4 * 2 ** ((index + 1) // 2),
     }
     return (
         "SynthesisLayer",

@@ -9,6 +9,7 @@ import torch
 import higan_fast
 from higan_fast.generators import wrap
 from higan_fast.generators.base import Generator
+from higan_fast.predictors import load_predictor
 from higan_fast.probing import fit_boundaries, jitter, manipulate, sample, verify
 from tests.toy import CODE_DIM, LAYER_OF, NUM_LAYERS, RESOLUTION, toy
 from tests.toy_families import NUM_CLASSES, chunked_toy, conditional_toy
@@ -156,7 +157,8 @@ def test_numpy_goes_in_and_out_and_has_no_gradient(boundaries):
         ({"code_dim": 0, "latent_dim": 12}, "code_dim: got 0, expected"),
         ({"resolution": 2.5}, r"resolution: got 2\.5"),
         ({"num_layers": 4}, r"network: .*codes: got shape \(2, 4, 32\), expected \[N, 5, 32\]"),
-        ({"resolution": 32}, r"network: gave shape \[2, 3, 16, 16\] .* expected \[2, 3, 32, 32\]; .*16\?"),
+        ({"resolution": 32}, r"network: gave shape \[2, 3, 16, 16\] .* expected \[2, C, 32, 32\]; .*16\?"),
+        ({"resolution": (8, 16, 3)}, r"resolution: got \(8, 16, 3\), expected .*, or a height and a width"),
         ({"latent_dim": 13}, r"map: could not be called with latents \[2, 13\]"),
         ({"map": lambda z, c: z}, r"map: could not be called .*TypeError.*'c'"),
         ({"map": lambda z: z}, r"map: gave shape \[2, 1, 12\] for 2 latents, expected \[2, 32\]"),
@@ -170,7 +172,11 @@ def test_numpy_goes_in_and_out_and_has_no_gradient(boundaries):
             {"network": lambda codes: torch.zeros(2, 16, 16, 3)},
             r"write network\(codes\)\.permute\(0, 3, 1, 2\)",
         ),
-        ({"network": lambda codes: torch.zeros(2, 1, 16, 16)}, r"expand\(-1, 3, -1, -1\)"),
+        (
+            {"network": lambda codes: torch.zeros(2, 1, 16, 8)},
+            r"gave shape \[2, 1, 16, 8\] .* \[2, C, 16, 16\]",
+        ),
+        ({"network": lambda codes: torch.zeros(2, 3, 0, 0)}, r"gave shape \[2, 3, 0, 0\]"),
         (
             {"network": lambda codes: torch.zeros(2, 3, 16, 16).byte()},
             r"gave torch\.uint8, .* x / 127\.5 - 1",
@@ -189,6 +195,26 @@ def test_what_does_not_fit_is_said_at_once(change, message):
         else:
             wrap(network, **SIZES)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("shape", [(1, 16, 16), (4, 16, 8), (7, 6, 10)])
+def test_images_have_the_shape_that_they_have(shape):
+    def draw(codes):
+        return codes.mean((1, 2)).reshape(-1, 1, 1, 1).expand(-1, *shape) - 0.5
+
+    given = {"num_layers": 3, "code_dim": 8}
+    generator = wrap(draw, **given)
+    assert generator.image_shape == shape and generator.resolution == max(shape[1:])
+    assert all(layer.shape == shape[1:] for layer in generator.layers)
+    assert wrap(draw, **given, resolution=shape[1:]).image_shape == shape
+    predictor = load_predictor(lambda images: images.mean((2, 3))[:, :1], ["first"], channels=shape[0])
+    samples = sample(generator, predictor, 64, progress=False)
+    boundaries = fit_boundaries(samples, chosen_num=20, progress=False)
+    assert manipulate(generator, samples.codes[:2], boundaries["first"]).shape == (2, 3, *shape)
+    with pytest.raises(
+        ValueError, match=r"gave shape .* expected \[2, C, H, W\]; write network\(codes\)\.permute"
+    ):
+        wrap(lambda codes: draw(codes).permute(0, 2, 3, 1)[..., :3], **given)
 
 
 @pytest.mark.parametrize("network", [torch.nn.Linear, 3])

@@ -40,3 +40,5 @@ def test_without_antialias_it_reads_four_neighbours():
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match="images: got shape"):
         image_to_input(torch.zeros(3, 8, 8))
+    with pytest.raises(ValueError, match="std: got 3 numbers, expected one for each of 4 channels"):
+        image_to_input(torch.zeros(1, 4, 8, 8), std=(1.0, 1.0, 1.0))

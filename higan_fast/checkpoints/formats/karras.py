@@ -55,8 +55,9 @@ def pggan(
         raise ValueError(f"{path}: label_size is {shown(label_dim)}, expected 0 to {inputs - 1}")
     channels = _channels(path, tensors, parts, "blocks.{}.bias")
     config = configured(
-        path, PGGANConfig, channels=channels, latent_dim=inputs - label_dim, label_dim=label_dim
-    )
+        path, PGGANConfig, channels=channels, latent_dim=inputs - label_dim, label_dim=label_dim,
+        image_channels=_image_channels(path, tensors, parts, "rgb.bias"),
+    )  # fmt: skip
     (outputs,) = _shape(path, tensors, parts["dense.bias"], 1)  # before it is laid out: it is repeated
     if outputs != 16 * channels[4]:
         name = parts["dense.bias"].names[0]
@@ -83,7 +84,11 @@ def stylegan(
 ) -> Generator:
     """A StyleGAN; the arguments are as those of ``pggan``."""
     channels = _channels(path, tensors, parts, "synthesis.layers.{}.bias")
-    config = configured(path, StyleGANConfig, channels=channels, **_mapping(path, tensors, parts))
+    config = configured(
+        path, StyleGANConfig, channels=channels, **_mapping(path, tensors, parts),
+        image_channels=_image_channels(path, tensors, parts, "synthesis.rgb.bias"),
+        start_size=_start_size(path, tensors, parts),
+    )  # fmt: skip
     sources: dict[str, Any] = dict(parts)
     for index in range(config.mapping_depth):
         name = f"mapping_network.fc.{index}"
@@ -129,6 +134,8 @@ def stylegan2(
         path, StyleGAN2Config, channels=channels, mapping_lr_multiplier=lr_multiplier,
         architecture=architecture, conv_clamp=conv_clamp, embed_dim=embed_dim,
         **_mapping(path, tensors, parts),
+        image_channels=_image_channels(path, tensors, parts, "synthesis.rgbs.0.bias"),
+        start_size=_start_size(path, tensors, parts),
     )  # fmt: skip
     sources: dict[str, Any] = dict(parts)
     for name, part in parts.items():
@@ -141,7 +148,7 @@ def stylegan2(
         sources[f"{name}.weight"] = _then(parts[f"{name}.weight"], _flipped if index % 2 == 1 else _plain)
         if f"{name}.noise_const" not in parts:  # trained without noise
             sources |= {
-                f"{name}.noise_const": torch.zeros(size, size),
+                f"{name}.noise_const": torch.zeros(config.size_at(size)),
                 f"{name}.noise_strength": torch.zeros([]),
             }
     return assemble(StyleGAN2, config, path, tensors, sources, unused)
@@ -229,6 +236,18 @@ def _mapping(path: Path, tensors: Mapping[str, Any], parts: Parts) -> dict[str, 
         "label_dim": label_dim,
         "hidden_dim": None if hidden_dim == code_dim else hidden_dim,
     }
+
+
+def _image_channels(path: Path, tensors: Mapping[str, Any], parts: Parts, bias: str) -> int:
+    """How many channels an image has, from the bias of what makes it."""
+    (found,) = _shape(path, tensors, parts[bias], 1)
+    return found
+
+
+def _start_size(path: Path, tensors: Mapping[str, Any], parts: Parts) -> tuple[int, int]:
+    """Height and width of the constant."""
+    _, _, height, width = _shape(path, tensors, parts["synthesis.const"], 4)
+    return height, width
 
 
 def _channels(path: Path, tensors: Mapping[str, Any], parts: Parts, name: str) -> dict[int, int]:

@@ -83,6 +83,8 @@ def _read_config(path: Path, tensors: Mapping[str, Any]) -> StyleGAN2Config:
         mapping_depth=numbered(path, tensors, "style.{}.weight", first=1),
         mapping_lr_multiplier=LR_MULTIPLIER,
         hidden_dim=size("style.1.weight", 0, 2),
+        image_channels=size("to_rgb1.conv.weight", 1, 5),
+        start_size=(size("input.input", 2, 4), size("input.input", 3, 4)),
     )
 
 
@@ -95,16 +97,17 @@ def _sources(config: StyleGAN2Config, tensors: Mapping[str, Any]) -> Sources:
             sources[f"mapping_network.fc.{index}.{part}"] = f"style.{index + 1}.{part}"
     average = "latent_avg" in tensors
     sources["mapping_network.w_avg"] = "latent_avg" if average else torch.zeros(config.code_dim)
-    sources |= _conv(0, "conv1", 4, noises)
+    sources |= _conv(0, "conv1", config.size_at(4), noises)
     sources |= _rgb(0, "to_rgb1")
     for block, resolution in enumerate(sorted(config.channels)[1:]):
-        sources |= _conv(2 * block + 1, f"convs.{2 * block}", resolution, noises)
-        sources |= _conv(2 * block + 2, f"convs.{2 * block + 1}", resolution, noises)
+        size = config.size_at(resolution)
+        sources |= _conv(2 * block + 1, f"convs.{2 * block}", size, noises)
+        sources |= _conv(2 * block + 2, f"convs.{2 * block + 1}", size, noises)
         sources |= _rgb(block + 1, f"to_rgbs.{block}")
     return sources
 
 
-def _conv(index: int, theirs: str, resolution: int, noises: _Noises) -> Sources:
+def _conv(index: int, theirs: str, image_size: tuple[int, int], noises: _Noises) -> Sources:
     ours, up = f"synthesis.convs.{index}", index % 2 == 1
     return {
         f"{ours}.weight": taken(f"{theirs}.conv.weight", change=_scaled),
@@ -112,7 +115,7 @@ def _conv(index: int, theirs: str, resolution: int, noises: _Noises) -> Sources:
         f"{ours}.affine.weight": f"{theirs}.conv.modulation.weight",
         f"{ours}.affine.bias": f"{theirs}.conv.modulation.bias",
         f"{ours}.noise_strength": f"{theirs}.noise.weight",
-        f"{ours}.noise_const": noises.source(index, resolution),
+        f"{ours}.noise_const": noises.source(index, image_size),
         # The blur after upsampling has the gain that upsampling takes away.
         f"{ours}.resample_filter": fir(f"{theirs}.conv.blur.kernel", 4) if up else setup_filter(),
     }
@@ -141,7 +144,7 @@ class _Noises:
         self.stored = any(name.startswith("noises.") for name in tensors)
         self.random = torch.Generator().manual_seed(NOISE_SEED)
 
-    def source(self, index: int, resolution: int) -> str | Tensor:
+    def source(self, index: int, image_size: tuple[int, int]) -> str | Tensor:
         if self.stored:
             return f"noises.noise_{index}"
-        return torch.randn(resolution, resolution, generator=self.random)
+        return torch.randn(image_size, generator=self.random)

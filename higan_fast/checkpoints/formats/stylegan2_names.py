@@ -41,9 +41,7 @@ def read_config(path: Path, tensors: Mapping[str, Tensor], settings: Settings) -
     if resolutions != [4 * 2**index for index in range(len(resolutions))] or not resolutions:
         found = listed([str(resolution) for resolution in resolutions])
         raise ValueError(f"{path}: has blocks of the resolutions {found}; expected 4, 8, 16 and so on")
-    last = f"synthesis.b{resolutions[-1]}"
-    if size(f"{last}.torgb.weight", 0, 4) != 3:
-        raise ValueError(f"{path}: makes images of {size(f'{last}.torgb.weight', 0, 4)} channels, expected 3")
+    last, const = f"synthesis.b{resolutions[-1]}", "synthesis.b4.const"
     for resolution in resolutions:
         settings.text(f"synthesis.b{resolution}.conv1", "activation", ("lrelu",))
     return configured(
@@ -54,6 +52,8 @@ def read_config(path: Path, tensors: Mapping[str, Tensor], settings: Settings) -
         architecture=settings.text(last, "architecture", ("skip", "orig", "resnet")),
         conv_clamp=settings.number_or_none("synthesis.b4.conv1", "conv_clamp"),
         **mapping_config(path, tensors, settings),
+        image_channels=size(f"{last}.torgb.weight", 0, 4),
+        start_size=(size(const, 1, 3), size(const, 2, 3)),
     )
 
 
@@ -88,7 +88,9 @@ def sources_of(config: StyleGAN2Config, tensors: Mapping[str, Tensor]) -> dict[s
     convs = ["b4.conv1", *(f"b{r}.conv{i}" for r in resolutions[1:] for i in (0, 1))]
     for index, theirs in enumerate(convs):
         resolution = int(theirs.split(".")[0][1:])
-        sources |= _conv(f"synthesis.convs.{index}", f"synthesis.{theirs}", resolution, tensors)
+        sources |= _conv(
+            f"synthesis.convs.{index}", f"synthesis.{theirs}", config.size_at(resolution), tensors
+        )
     with_rgb = resolutions if config.architecture == "skip" else resolutions[-1:]
     for index, resolution in enumerate(with_rgb):
         sources |= _rgb(f"synthesis.rgbs.{index}", f"synthesis.b{resolution}")
@@ -113,13 +115,13 @@ def mapping_sources(config: Any, tensors: Mapping[str, Tensor]) -> dict[str, str
 
 
 def _conv(
-    ours: str, theirs: str, resolution: int, tensors: Mapping[str, Tensor]
+    ours: str, theirs: str, image_size: tuple[int, int], tensors: Mapping[str, Tensor]
 ) -> dict[str, str | Taken | Tensor]:
     names = ("weight", "bias", "affine.weight", "affine.bias")
     sources: dict[str, str | Taken | Tensor] = {f"{ours}.{name}": f"{theirs}.{name}" for name in names}
     sources[f"{ours}.resample_filter"] = fir(f"{theirs}.resample_filter")
     with_noise = f"{theirs}.noise_const" in tensors  # a network may have been trained without
-    for name, shape in (("noise_strength", []), ("noise_const", [resolution, resolution])):
+    for name, shape in (("noise_strength", []), ("noise_const", list(image_size))):
         sources[f"{ours}.{name}"] = f"{theirs}.{name}" if with_noise else torch.zeros(shape)
     return sources
 

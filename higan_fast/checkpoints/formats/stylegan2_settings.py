@@ -114,7 +114,7 @@ class _Blocks(Checks):
         before = config.channels.get(resolution // 2, 0)
         self.expect(
             name, architecture=config.architecture, resolution=resolution, is_last=is_last,
-            in_channels=before, img_channels=3,
+            in_channels=before, img_channels=config.image_channels,
         )  # fmt: skip
         if before:
             self.conv(f"{name}.conv0", resolution, up=2)

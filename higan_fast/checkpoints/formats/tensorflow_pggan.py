@@ -10,17 +10,17 @@ from torch import Tensor
 
 from higan_fast.checkpoints.conversion import Taken, taken
 from higan_fast.checkpoints.formats import karras
-from higan_fast.checkpoints.formats.tensorflow_variables import conv, sizes
+from higan_fast.checkpoints.formats.tensorflow_variables import conv, expect_channels, sizes
 from higan_fast.generators.base import Generator
 
 MARK = "4x4/Dense/weight"  # who has this variable is a PGGAN
 
 EXPECTED = {
-    "num_channels": 3, "normalize_latents": True, "use_wscale": True, "use_pixelnorm": True,
+    "normalize_latents": True, "use_wscale": True, "use_pixelnorm": True,
     "pixelnorm_epsilon": 1e-8, "use_leakyrelu": True,
 }  # fmt: skip
 
-READ = ("label_size",)  # what else is read of the settings
+READ = ("label_size", "num_channels")  # what else is read of the settings
 
 
 def read(path: Path, variables: Mapping[str, Any], settings: Mapping[str, Any]) -> Generator:
@@ -29,6 +29,7 @@ def read(path: Path, variables: Mapping[str, Any], settings: Mapping[str, Any]) 
     Raises:
         ValueError: when it is damaged, or of a variant that cannot be read.
     """
+    expect_channels(path, settings, variables, "ToRGB_lod0/bias")
     parts = {
         "dense.weight": taken("4x4/Dense/weight", change=Tensor.t),
         "dense.bias": taken("4x4/Dense/bias", change=lambda bias: bias.repeat_interleave(16)),

@@ -8,18 +8,24 @@ from typing import Any
 
 from higan_fast.checkpoints.conversion import taken
 from higan_fast.checkpoints.formats import karras
-from higan_fast.checkpoints.formats.tensorflow_variables import conv, dense, mapping, sizes
+from higan_fast.checkpoints.formats.tensorflow_variables import (
+    conv,
+    dense,
+    expect_channels,
+    mapping,
+    sizes,
+)
 from higan_fast.generators.base import Generator
 
 MARK = "synthesis/4x4/Const/StyleMod/weight"  # who has this variable is a StyleGAN
 
 EXPECTED = {
-    "num_channels": 3, "mapping_nonlinearity": "lrelu", "nonlinearity": "lrelu", "use_wscale": True,
+    "mapping_nonlinearity": "lrelu", "nonlinearity": "lrelu", "use_wscale": True,
     "normalize_latents": True, "use_styles": True, "use_noise": True, "use_pixel_norm": False,
     "use_instance_norm": True, "blur_filter": [1, 2, 1],
 }  # fmt: skip
 
-READ = ("fused_scale", "mapping_lrmul")  # what else is read of the settings
+READ = ("fused_scale", "mapping_lrmul", "num_channels")  # what else is read of the settings
 
 
 def read(path: Path, variables: Mapping[str, Any], settings: Mapping[str, Any]) -> Generator:
@@ -28,6 +34,7 @@ def read(path: Path, variables: Mapping[str, Any], settings: Mapping[str, Any]) 
     Raises:
         ValueError: when it is damaged, or of a variant that cannot be read.
     """
+    expect_channels(path, settings, variables, "synthesis/ToRGB_lod0/bias")
     found = sizes(variables, "synthesis/")
     parts = mapping(path, variables)
     if "mapping/LabelConcat/weight" in variables:

@@ -8,17 +8,30 @@ from typing import Any
 
 from higan_fast.checkpoints.conversion import Taken, taken
 from higan_fast.checkpoints.formats import karras
-from higan_fast.checkpoints.formats.tensorflow_variables import conv, dense, expect, mapping, sizes
+from higan_fast.checkpoints.formats.tensorflow_variables import (
+    conv,
+    dense,
+    expect,
+    expect_channels,
+    mapping,
+    sizes,
+)
 from higan_fast.generators.base import Generator
 
 MARK = "synthesis/4x4/Conv/mod_weight"  # who has this variable is a StyleGAN2
 
 EXPECTED = {
-    "num_channels": 3, "mapping_nonlinearity": "lrelu", "nonlinearity": "lrelu", "normalize_latents": True,
+    "mapping_nonlinearity": "lrelu", "nonlinearity": "lrelu", "normalize_latents": True,
     "resample_kernel": [1, 3, 3, 1],
 }  # fmt: skip
 
-READ = ("mapping_lrmul", "conv_clamp", "use_noise", "architecture")  # what else is read of the settings
+READ = (
+    "mapping_lrmul",
+    "conv_clamp",
+    "use_noise",
+    "architecture",
+    "num_channels",
+)  # what else is read of the settings
 
 
 def read(path: Path, variables: Mapping[str, Any], settings: Mapping[str, Any]) -> Generator:
@@ -41,6 +54,7 @@ def read(path: Path, variables: Mapping[str, Any], settings: Mapping[str, Any]) 
     architecture, rgbs = _architecture(variables, found)
     if "synthesis/ToRGB_lod0/weight" not in variables:  # whose code has no such setting
         expect(path, settings, {"architecture": architecture})
+    expect_channels(path, settings, variables, f"synthesis/{rgbs[0]}/bias")
     for index, scope in enumerate(rgbs):
         parts |= _modulated(f"synthesis.rgbs.{index}", f"synthesis/{scope}")
     if architecture == "resnet":

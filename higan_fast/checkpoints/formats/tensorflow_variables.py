@@ -48,6 +48,13 @@ def expect(path: Path, settings: Mapping[str, Any], expected: Mapping[str, Any])
             )
 
 
+def expect_channels(path: Path, settings: Mapping[str, Any], variables: Mapping[str, Any], bias: str) -> None:
+    """Raises a ValueError when a setting says another number of channels than the bias of an image has."""
+    shape: tuple[int, ...] = getattr(variables.get(bias), "shape", ())
+    if len(shape) == 1:
+        expect(path, settings, {"num_channels": shape[0]})
+
+
 def mapping(path: Path, variables: Mapping[str, Any]) -> dict[str, Taken]:
     """The fully connected layers of both StyleGANs, and the average of ``w``."""
     parts = {"mapping_network.w_avg": taken("dlatent_avg")}

@@ -67,9 +67,17 @@ def _why_not_layer(
 ) -> str:
     if noise_mode not in NOISE_MODES or not is_4d(x) or x.shape[1] != layer.weight.shape[1]:
         return "arguments that the original refuses"
-    if x.shape[2] != x.shape[3] or x.shape[2] * layer.up != layer.resolution:
+    if (x.shape[2] * layer.up, x.shape[3] * layer.up) != _size(layer):
         return "arguments that the original refuses"
     return "" if layer.activation in ACTIVATIONS else f"activation {layer.activation!r}"
+
+
+def _size(layer: Any) -> tuple[int, int]:
+    """Height and width of what a layer gives; where that is not square, its noise alone says so."""
+    if layer.use_noise:
+        height, width = layer.noise_const.shape
+        return height, width
+    return layer.resolution, layer.resolution
 
 
 def _layer(
@@ -136,7 +144,7 @@ def _noise(layer: Any, noise_mode: str, num: int, device: torch.device) -> Tenso
     if noise_mode == "const":
         noise: Tensor = layer.noise_const
     else:
-        noise = random_noise((num, 1, layer.resolution, layer.resolution), device)
+        noise = random_noise((num, 1, *_size(layer)), device)
     return noise * layer.noise_strength
 
 
@@ -213,14 +221,15 @@ def _why_not_block(
         return "arguments that the original refuses"
     if img is not None and (torgb is None or not is_4d(img)):
         return "an image before the block that makes one"
-    if torgb is not None and (torgb.weight.shape[0] > 4 or torgb.weight.shape[2:] != (1, 1)):
-        return "an image of more than 4 channels"
+    if torgb is not None and torgb.weight.shape[2:] != (1, 1):
+        return "an image that is made by another than a 1×1 convolution"
     for conv, up in zip(convs, (2, 1) if block.in_channels else (1,), strict=True):
         if conv.up != up or conv.weight.shape[2:] != (3, 3) or conv.padding != 1:
             return "convolutions that are not 3×3"
         if conv.activation not in ACTIVATIONS:
             return f"activation {conv.activation!r}"
-    if x is not None and x.shape[1:] != (block.in_channels, block.resolution // 2, block.resolution // 2):
+    height, width = _size(convs[0])
+    if x is not None and x.shape[1:] != (block.in_channels, height // 2, width // 2):
         return "arguments that the original refuses"
     return ""
 
@@ -271,7 +280,7 @@ def _block(
 def _with_image(
     block: Any, x: Tensor, img: Tensor | None, codes: list[Tensor], taps: Tensor | None
 ) -> Tensor | None:
-    """Returns the image with what this block adds to it, ``[N, 3, H, W]`` in float32."""
+    """Returns the image with what this block adds to it, ``[N, C, H, W]`` in float32."""
     torgb = getattr(block, "torgb", None)
     if torgb is None:
         return img

@@ -96,8 +96,6 @@ def _why_not_to_rgb(kept: Kept, layer: Any, input: Tensor, style: Tensor, skip: 
         return "a hook on one of its parts"
     if conv.demodulate or conv.upsample or conv.downsample or conv.weight.shape[-2:] != (1, 1):
         return "a convolution that is not plain"
-    if conv.weight.shape[1] > 4:
-        return "an image of more than 4 channels"
     if skip is not None and (layer.upsample.factor != 2 or tuple(layer.upsample.pad) != (2, 1)):
         return "another upsampling"
     if skip is not None and not kept.has_four_taps(layer.upsample.kernel):

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from higan_fast.predictors.kind import Kind, moved_with_name, path_and_name
-from higan_fast.predictors.network import OPTIONS, NetworkPredictor
+from higan_fast.predictors.network import OPTIONS, NetworkPredictor, sides
+from higan_fast.wording import in_words
 
 SUFFIX = ".onnx"
 
@@ -24,17 +25,25 @@ def read(argument: str, options: Mapping[str, Any]) -> NetworkPredictor:
     path, output = path_and_name(argument, SUFFIX)
     network = OnnxNetwork(Path(path), output or None)
     others = {"input_size": network.size} | dict(options)
+    if network.channels not in (None, 3):
+        others = {"channels": network.channels} | others
     names, num = others.pop("names", None), network.num_scores
     if names is None:
         raise ValueError(
             f"semantics (--names): got none, and {path} gives {num or 'unnamed'} scores; name each"
         )
-    if network.size not in (None, others["input_size"]):
-        raise ValueError(
-            f"input_size (--input-size): got {others['input_size']}, and {path} takes images of "
-            f"{network.size}×{network.size}; leave it out"
-        )
     predictor = NetworkPredictor(network, names, path, **others)
+    if network.size not in (None, predictor.input_size):
+        height, width = sides(network.size) or (0, 0)
+        raise ValueError(
+            f"input_size (--input-size): got {in_words(others['input_size'])}, and {path} takes images of "
+            f"{height}×{width}; leave it out"
+        )
+    if network.channels not in (None, predictor.channels):
+        raise ValueError(
+            f"channels (--channels): got {predictor.channels}, and {path} takes images of "
+            f"{network.channels}; leave it out"
+        )
     if num not in (None, predictor.num_semantics):
         raise ValueError(
             f"semantics (--names): got {predictor.num_semantics}, and {path} gives {num} scores; name each"

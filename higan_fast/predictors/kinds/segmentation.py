@@ -17,7 +17,14 @@ from higan_fast.weights import embedded
 
 EMBEDDED = "scenes"
 OWN_SUFFIX = ".safetensors"
-OF_NETWORKS = ("names", "input_size", "mean", "std", "activation")  # which our own head has itself
+OF_NETWORKS = (
+    "names",
+    "input_size",
+    "mean",
+    "std",
+    "activation",
+    "channels",
+)  # which our own head has itself
 OF_CLASSES = ("classes", "measures")
 
 
@@ -46,8 +53,9 @@ def read(argument: str, options: Mapping[str, Any]) -> SegmentationPredictor:
         activation, classes = given.pop("activation", "softmax"), given.pop("names", ADE20K)
         network = kind.read(argument, {"names": list(classes), **given})
         assert isinstance(network, NetworkPredictor)  # a Predictor of somebody's takes no names
+        channels = None if network.channels == 3 else network.channels
         return SegmentationPredictor(
-            NetworkMaps(network), classes, chosen, measures, activation, network.origin
+            NetworkMaps(network), classes, chosen, measures, activation, network.origin, channels
         )
     taken = next((name for name in OF_NETWORKS if name in options), None)
     if taken is not None:
