@@ -67,9 +67,8 @@ def test_a_probe_runs_from_end_to_end(probed, tmp_path):
     assert probed.words in run("inspect", probed.out).stdout
     again = json.loads(run("inspect", probed.out, "--json").stdout)["network"]
     assert again["image_shape"] == list(probed.generator.image_shape)
-    run("dose", probed.out, "--samples", 12, "--steps=-2,0,2", "--semantic", "brightness", "--quiet")
+    run("dose", probed.out, "--num", 12, "--steps=-2,0,2", "--semantic", "brightness", "--quiet")
     run("mix", probed.out, "--num", 8, "--quiet")
-    run("hierarchy", probed.out, "--num", 8, "--quiet")
 
 
 def test_pictures_and_animations_show_what_is_scored(probed, tmp_path):
