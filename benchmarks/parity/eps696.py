@@ -8,6 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from torch.torch_version import TorchVersion
+
 from benchmarks.parity.row import Row, importing
 from benchmarks.parity.stylegan2_ada import ORIG, Setting, measured
 
@@ -20,7 +22,9 @@ STARTS: tuple[tuple[list[int], Setting], ...] = (
 
 
 def rows(path: Path) -> Iterator[Row]:
-    with importing(path / "src", requests=types.ModuleType("requests")):
+    versions: Any = types.ModuleType("pkg_resources")
+    versions.parse_version = TorchVersion
+    with importing(path / "src", requests=types.ModuleType("requests"), pkg_resources=versions):
         networks: Any = import_module("training.networks")
         for start, setting in STARTS:
             yield from measured("stylegan2ada (eps696)", networks.Generator, False, [setting], init_res=start)

@@ -91,7 +91,8 @@ def importing(*folders: Path, **stubs: types.ModuleType) -> Iterator[None]:
     finally:
         del sys.path[: len(folders)]
         for name, module in list(sys.modules.items()):
-            origin = getattr(module, "__file__", None) or ""
+            origin = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", [])), "")
+            origin = f"{origin}/"  # a package without code of its own is its folder
             if name not in before and any(origin.startswith(f"{folder}/") for folder in folders):
                 del sys.modules[name]
         for name, previous in replaced.items():

@@ -6,6 +6,8 @@ twice. Here they are read once, and written once or, in the last block, not at a
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -17,7 +19,7 @@ from higan_fast.ops.layout import accumulator_dtype, empty_image, small
 from higan_fast.ops.modulated_conv2d import Convolution, check_convolution, convolve
 from higan_fast.ops.modulated_conv2d import in_passes as convolve_in_passes
 from higan_fast.ops.registration import register
-from higan_fast.ops.to_rgb import MOST_COLORS, check_rgb, to_rgb
+from higan_fast.ops.to_rgb import MOST_COLORS, check_rgb, in_groups, to_rgb
 from higan_fast.ops.to_rgb import in_passes as rgb_in_passes
 
 
@@ -74,25 +76,47 @@ def finish_block(
     _check(x, weight, demod, styles, next_styles, convolution)
     height, width = x.shape[2:]
     check_rgb((_num(x, styles), len(weight), height, width), rgb_weight, rgb_styles, rgb, resample_filter)
-    # Of many colors the kernel makes the first, and the others are made of the features that it keeps.
-    many = native and len(rgb_weight) > MOST_COLORS
-    some, rest = slice(MOST_COLORS if many else None), slice(MOST_COLORS, None)
+    if native and len(rgb_weight) > MOST_COLORS:
+        return _of_many_colors(
+            x, weight, demod, rgb_weight, rgb_styles, rgb_bias, rgb, keep=keep, next_styles=next_styles,
+            styles=styles, noise=noise, bias=bias, activation=activation, gain=gain, clamp=clamp,
+            resample_filter=resample_filter, rgb_clamp=rgb_clamp, weight_points=weight_points,
+            convolution=convolution, impl=impl,
+        )  # fmt: skip
     arguments = (
-        x, weight, demod, rgb_weight[some], rgb_styles, styles, noise, bias, activation, gain, clamp,
-        None if many else next_styles, keep or many, None if rgb_bias is None else rgb_bias[some],
-        None if rgb is None else rgb[:, some], resample_filter, rgb_clamp, convolution, weight_points,
+        x, weight, demod, rgb_weight, rgb_styles, styles, noise, bias, activation, gain, clamp, next_styles,
+        keep, rgb_bias, rgb, resample_filter, rgb_clamp, convolution, weight_points,
     )  # fmt: skip
     features, image = (_op if native else _reference)(*arguments)
-    if many:
-        others = to_rgb(
-            features, rgb_weight[rest], rgb_styles, bias=None if rgb_bias is None else rgb_bias[rest],
-            rgb=None if rgb is None else rgb[:, rest], resample_filter=resample_filter, clamp=rgb_clamp,
-            impl=impl,
-        )  # fmt: skip
-        image = torch.cat([image, others], 1)
-        if keep and next_styles is not None:
-            features = features * next_styles.to(features.dtype)[:, :, None, None]
     return (features if keep else None), image
+
+
+def _of_many_colors(
+    x: Tensor,
+    weight: Tensor,
+    demod: Tensor,
+    rgb_weight: Tensor,
+    rgb_styles: Tensor,
+    rgb_bias: Tensor | None,
+    rgb: Tensor | None,
+    *,
+    keep: bool,
+    next_styles: Tensor | None,
+    **others: Any,
+) -> tuple[Tensor | None, Tensor]:
+    """As ``finish_block``: the kernel makes the first colors, and the features make the others."""
+    (first, *more) = in_groups(rgb_weight, rgb_bias, rgb)
+    features, image = finish_block(
+        x, weight, demod, first[0], rgb_styles, rgb_bias=first[1], rgb=first[2], **others
+    )
+    images, own = [image], {name: others[name] for name in ("resample_filter", "impl")}
+    for part, bias, before in more:
+        given = own | {"bias": bias, "rgb": before, "clamp": others["rgb_clamp"]}
+        images.append(to_rgb(features, part, rgb_styles, **given))
+    if keep and next_styles is not None:
+        assert features is not None
+        features = features * next_styles.to(features.dtype)[:, :, None, None]
+    return (features if keep else None), torch.cat(images, 1)
 
 
 def _num(x: Tensor, styles: Tensor | None) -> int:

@@ -208,8 +208,8 @@ def test_images_have_the_shape_that_they_have(shape):
     assert all(layer.shape == shape[1:] for layer in generator.layers)
     assert wrap(draw, **given, resolution=shape[1:]).image_shape == shape
     predictor = load_predictor(lambda images: images.mean((2, 3))[:, :1], ["first"], channels=shape[0])
-    samples = sample(generator, predictor, 64, progress=False)
-    boundaries = fit_boundaries(samples, chosen_num=20, progress=False)
+    samples = sample(generator, predictor, 128, progress=False)
+    boundaries = fit_boundaries(samples, chosen_num=50, progress=False)
     assert manipulate(generator, samples.codes[:2], boundaries["first"]).shape == (2, 3, *shape)
     with pytest.raises(
         ValueError, match=r"gave shape .* expected \[2, C, H, W\]; write network\(codes\)\.permute"
