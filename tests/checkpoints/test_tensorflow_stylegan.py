@@ -46,7 +46,7 @@ DAMAGE = {
     (MAPPING, "Dense0/weight"): (np.ones([2, 5, 1]), r"has shape \[2, 5, 1\], which does not fit"),
     (MAPPING, "Dense1/bias"): (None, "lacks mapping/Dense1/bias"),
     (MAPPING, "LabelConcat/weight"): (np.ones([2, 9]), "Dense0/weight reads 6 values, and 9 of them are"),
-    (SYNTHESIS, "4x4/Const/const"): (np.ones([1, 9, 4, 3]), r"synthesis/noise0 has shape .*, expected \[4, 3\]"),
+    (SYNTHESIS, "4x4/Const/const"): (np.ones([1, 9, 4, 3]), r"noise0 has shape .*, expected \[4, 3\]"),
     (SYNTHESIS, "8x8/Conv0_up/Noise/weight"): (None, "lacks synthesis/8x8/Conv0_up/Noise/weight"),
     (SYNTHESIS, "noise5"): (np.ones([1, 1, 8, 8]), r"noise5 has shape \[1, 1, 8, 8\], expected \[16, 16\]"),
     (SYNTHESIS, "8x8/Conv1/weight"): (np.ones([0, 3, 7, 7]), r"8x8/Conv1/weight has shape \[0, 3, 7, 7\]"),
