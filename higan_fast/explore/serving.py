@@ -122,7 +122,7 @@ def _about(run: RunFolder, facts: Facts, drawing: Drawing) -> dict[str, Any]:
             "family": drawing.generator.family,
             "image": [channels, height, width],
             "layers": [
-                {"index": each.index, "name": each.name, "resolution": each.resolution, "group": each.group}
+                {"index": each.index, "name": each.name, "pixels": each.pixels, "group": each.group}
                 for each in drawing.generator.layers
             ],
         },

@@ -109,12 +109,12 @@ def _of_many_colors(
     features, image = finish_block(
         x, weight, demod, first[0], rgb_styles, rgb_bias=first[1], rgb=first[2], **others
     )
+    assert features is not None  # it keeps them unless told otherwise
     images, own = [image], {name: others[name] for name in ("resample_filter", "impl")}
     for part, bias, before in more:
         given = own | {"bias": bias, "rgb": before, "clamp": others["rgb_clamp"]}
         images.append(to_rgb(features, part, rgb_styles, **given))
     if keep and next_styles is not None:
-        assert features is not None
         features = features * next_styles.to(features.dtype)[:, :, None, None]
     return (features if keep else None), torch.cat(images, 1)
 

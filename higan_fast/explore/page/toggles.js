@@ -5,7 +5,7 @@ import { layersInWords } from "./format.js";
 
 /**
  * Returns a group of buttons, one for each layer, and shortcuts to some of them.
- * @param {object[]} layers: of the network, with index, name and resolution.
+ * @param {object[]} layers: of the network, with index, name, pixels and group.
  * @param {object} options
  *   label: what the group is for a screen reader
  *   shortcuts: [[text, layers], …]
@@ -42,8 +42,8 @@ export class Toggles {
 }
 
 /** Returns what a layer is called: "Layer 3, 16², upper". */
-export function words({ index, resolution, group }) {
-  return [`Layer ${index}`, resolution ? `${resolution}²` : null, group].filter(Boolean).join(", ");
+export function words({ index, pixels, group }) {
+  return [`Layer ${index}`, pixels, group].filter(Boolean).join(", ");
 }
 
 /** Returns the groups of a network's layers, "all" last: [["bottom", [0]], …]. */
