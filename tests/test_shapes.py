@@ -23,9 +23,9 @@ from tests.report.page import Page
 
 # Channels, the size at which it starts, what is kept of the channels, and how a line says what comes out.
 NETWORKS = {
-    "gray": (1, (4, 4), None, "16² gray"),
-    "tall RGBA": (4, (4, 2), None, "16×8 RGBA"),
-    "wide of six": (6, (2, 6), (4, 0, 2), "8×24"),
+    "gray": (1, (4, 4), None, "8² gray"),
+    "tall RGBA": (4, (4, 2), None, "8×4 RGBA"),
+    "wide of six": (6, (2, 6), (4, 0, 2), "4×12"),
 }
 
 
@@ -37,7 +37,7 @@ def run(*arguments, code=0):
 
 def network(channels, start_size):
     config = StyleGAN2Config(
-        {4: 8, 8: 6, 16: 5}, 12, 12, 1, image_channels=channels, start_size=start_size, conv_clamp=256.0
+        {4: 8, 8: 6}, 12, 12, 1, image_channels=channels, start_size=start_size, conv_clamp=256.0
     )
     return random_stylegan2(config)
 
@@ -51,7 +51,8 @@ def probed(request, tmp_path_factory):
     result = run(
         "probe", "--network", file, *(["--bands", ",".join(map(str, bands))] if bands else []),
         "--predictor", "color", "--out", folder / "run", "--num", 192, "--chosen-num", 0.3,
-        "--max-samples", 34, "--num-null", 4, "--confidence", 0.8, "--layer-samples", 16, "--quiet",
+        "--max-samples", 16, "--decide", "effect", "--num-null", 4, "--confidence", 0.8,
+        "--layer-samples", 4, "--quiet",
     )  # fmt: skip
     generator = hf.load_generator(file, bands=bands)
     assert shape_in_words(generator.image_shape) == words
@@ -60,7 +61,7 @@ def probed(request, tmp_path_factory):
 
 def test_a_probe_runs_from_end_to_end(probed, tmp_path):
     page = Page((probed.out / "report.html").read_text())
-    assert f"stylegan2, {probed.words}, 6 layers" in page.text
+    assert f"stylegan2, {probed.words}, 4 layers" in page.text
     _, height, width = probed.generator.image_shape
     strips = [picture for alt, picture in page.pictures() if " moved along " in alt]
     assert strips and all(picture.shape[0] % height == 0 == picture.shape[1] % width for picture in strips)
@@ -68,7 +69,7 @@ def test_a_probe_runs_from_end_to_end(probed, tmp_path):
     again = json.loads(run("inspect", probed.out, "--json").stdout)["network"]
     assert again["image_shape"] == list(probed.generator.image_shape)
     run("dose", probed.out, "--num", 12, "--steps=-2,0,2", "--semantic", "brightness", "--quiet")
-    run("mix", probed.out, "--num", 8, "--quiet")
+    run("mix", probed.out, "--num", 24, "--quiet")
 
 
 def test_pictures_and_animations_show_what_is_scored(probed, tmp_path):
@@ -160,9 +161,9 @@ def test_bands_are_those_channels_of_the_whole_network(tmp_path):
     whole = network(6, (4, 4))
     save_generator(whole, tmp_path / "a.safetensors", {})
     some = hf.load_generator(tmp_path / "a.safetensors", bands=(4, 0, 0))
-    codes = torch.randn(2, 6, 12)
+    codes = torch.randn(2, 4, 12)
     torch.testing.assert_close(some.synthesize(codes), whole.synthesize(codes)[:, [4, 0, 0]])
-    assert some.image_shape == (3, 16, 16) and fingerprint(some) != fingerprint(whole)
+    assert some.image_shape == (3, 8, 8) and fingerprint(some) != fingerprint(whole)
     for bands in ((), (6,), (-1,), (0.5,)):
         with pytest.raises(ValueError, match=r"bands \(--bands\): got .* expected channels from 0 to 5"):
             hf.load_generator(tmp_path / "a.safetensors", bands=bands)
