@@ -152,6 +152,11 @@ class StyleGAN3Config:
                 f"{self.first_cutoff:g}, and less than the end of the last layer's band, {last:g}"
             )
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        return 3, self.resolution, self.resolution
+
     @classmethod
     def of(
         cls,
