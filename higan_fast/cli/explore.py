@@ -66,7 +66,7 @@ def explore(
         source = None if codes is None else _source(folder, codes)
         say_where("drawing", folder, quiet)
         try:
-            serving.serve(folder, listener, token, ready, source)
+            serving.serve(folder, listener, host, token, ready, source)
         except KeyboardInterrupt:
             return  # which is how it ends
 

@@ -21,6 +21,7 @@ from higan_fast.sampling.samples import Samples
 T = TypeVar("T")
 
 STEP = 3.0  # of a click, and as far as sliders go, where no sweep says otherwise
+ENOUGH = 20_000  # samples, that tell between what scores lie
 UNITS = {"norm": "length", "sd": "SD of the codes"}
 
 
@@ -140,7 +141,7 @@ class Facts:
     def _with_boundary(self, name: str, scored: bool) -> dict[str, Any]:
         boundary, verification = self.boundaries[name], self.verification
         still = self._why_still(boundary)
-        status, why = "not verified", "It is not verified."
+        status, why = "not verified", "It was not verified; higan-fast verify does that."
         if verification is not None and name in verification.boundary_names:
             status, why = verification.status(name), verification.reason(name)
         elif not scored:
@@ -222,9 +223,10 @@ class Facts:
 
 def _typical(samples: Samples) -> list[dict[str, Any]]:
     """Between what scores lie in 98 of 100 samples, their means and standard deviations."""
-    low, high = np.percentile(samples.scores, (1, 99), axis=0)
-    means = samples.scores.mean(axis=0, dtype=np.float64)
-    figures = zip(samples.semantics, low, high, means, samples.deviation, strict=True)
+    some = samples.part(0, min(len(samples), ENOUGH))
+    low, high = np.percentile(some.scores, (1, 99), axis=0)
+    means = some.scores.mean(axis=0, dtype=np.float64)
+    figures = zip(some.semantics, low, high, means, some.deviation, strict=True)
     return [
         {"name": semantic.name, "level": semantic.level, "low": float(below), "high": float(above),
          "mean": float(mean), "deviation": float(deviation)}

@@ -42,8 +42,8 @@ class Guard:
     """
 
     def __init__(self, app: App, token: str, host: str) -> None:
-        """``host`` is the one that the server listens on."""
-        self._app, self._token, self._names = app, token.encode(), _names(host)
+        """``host`` is the one that the server listens on, as it was given."""
+        self._app, self._token, self._host = app, token.encode(), host.lower()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -70,19 +70,9 @@ class Guard:
         name, colon, port = host.lower().rpartition(":")
         if not (colon and port.isdigit()):
             name = host.lower()
-        if self._names is not None:
-            return name in self._names
-        return name in _own_names() or _is_address(name)
-
-
-def _names(host: str) -> set[str] | None:
-    """What a request may call the server; None: it listens on all addresses."""
-    name = host.lower()
-    if is_loopback(name):
-        return {"localhost", "127.0.0.1", "[::1]", f"[{name}]" if ":" in name else name}
-    if name in ("0.0.0.0", "::", ""):
-        return None
-    return {f"[{name}]" if ":" in name else name}
+        if is_loopback(self._host):
+            return name == "localhost" or (_is_address(name) and is_loopback(name.strip("[]")))
+        return name == self._host or name in _own_names() or _is_address(name)
 
 
 def is_loopback(host: str) -> bool:

@@ -20,7 +20,7 @@ from higan_fast.explore.sources import OfRun, Source
 from higan_fast.explore.states import State
 from higan_fast.run_folder import RunFolder
 
-LOOPBACK = "127.0.0.1"
+EVERYWHERE = ("0.0.0.0", "::")
 MOST_REQUESTS = 128  # at once, WebSockets among them
 SECONDS_TO_END = 3  # for what is being answered when the server is told to end
 
@@ -64,6 +64,7 @@ def listening(host: str, port: int) -> socket.socket:
 def serve(
     run: RunFolder,
     listener: socket.socket,
+    host: str,
     token: str,
     ready: Callable[[str], None],
     source: Source | None = None,
@@ -73,6 +74,7 @@ def serve(
     Args:
         run: whose boundaries move.
         listener: see ``listening``.
+        host: on which that listens, as it was given.
         token: see ``checked_token``.
         ready: is told the URL once the page is there.
         source: of the samples; None: those of the run.
@@ -82,13 +84,15 @@ def serve(
         ValueError: when the boundaries do not move the codes of its generator.
     """
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    server_of(explorer(run, source), listener, token, ready).run(sockets=[listener])
+    server_of(explorer(run, source), listener, host, token, ready).run(sockets=[listener])
 
 
-def server_of(app: Any, listener: socket.socket, token: str, ready: Callable[[str], None]) -> uvicorn.Server:
+def server_of(
+    app: Any, listener: socket.socket, host: str, token: str, ready: Callable[[str], None]
+) -> uvicorn.Server:
     """A server of an application behind the guard; see ``serve``."""
-    host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
+    address, port = listener.getsockname()[:2]
+    shown = socket.gethostname() if address in EVERYWHERE else f"[{address}]" if ":" in address else address
     config = uvicorn.Config(
         Guard(app, token, host),
         log_config=None,

@@ -70,7 +70,9 @@ class Served:
 def serving_in_a_thread(application):
     """Serves an application until the end of the context."""
     listener, there, urls = serving.listening("127.0.0.1", 0), threading.Event(), []
-    server = serving.server_of(application, listener, TOKEN, lambda url: (urls.append(url), there.set()))
+    server = serving.server_of(
+        application, listener, "127.0.0.1", TOKEN, lambda url: (urls.append(url), there.set())
+    )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

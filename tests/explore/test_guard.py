@@ -76,9 +76,10 @@ def test_names_of_this_machine():
         knows("127.0.0.1", name) for name in ("127.0.0.1:80", "localhost:9000", "LOCALHOST", "[::1]:80")
     )
     assert not any(
-        knows("127.0.0.1", name) for name in ("127.0.0.1.elsewhere.example", "10.0.0.1", "", "a:80")
+        knows("127.0.0.1", name)
+        for name in ("127.0.0.1.elsewhere.example", "10.0.0.1", "[fe80::1]", "", "a:80")
     )
-    assert knows("10.0.0.1", "10.0.0.1:80") and not knows("10.0.0.1", "10.0.0.2:80")
+    assert knows("a.name", "a.name:80") and knows("a.name", "10.0.0.1") and not knows("a.name", "b.name:80")
     assert knows("0.0.0.0", "10.0.0.2:80") and knows("0.0.0.0", "[fe80::1]:80")
     assert not knows("0.0.0.0", "elsewhere.example:80")
 
