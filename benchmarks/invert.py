@@ -29,7 +29,7 @@ from higan_fast.sampling.latents import EXPERIMENT, make_codes
 from higan_fast.scenes.factors import sample_factors
 from higan_fast.scenes.renderer import render
 
-PICTURED, MOVED = 4, ("lighting", "warmth", "view")
+PICTURED, MOVED = 4, ("lighting", "warmth")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -136,14 +136,14 @@ def _picture(
     for name, one in found.items():
         generator = drawn_by.get(name, folder.generator)
         columns[name] = generator.synthesize(torch.from_numpy(one.codes[some])).clamp(-1, 1)
-    last = list(found)[-1]
-    for name in MOVED:
-        (moved,) = hf.manipulate(
-            folder.generator, found[last].codes[some], folder.boundaries[name], steps=(3.0,),
-            drawn_by=drawn_by.get(last), **folder.settings.truncation,
-        ).unbind(1)  # fmt: skip
-        columns[f"{name} +3"] = moved
-    rows = [f"{one:.1f} dB" for one in found[last].psnr[some]]
+    step = folder.verification.settings["step"]
+    for boundary in MOVED:
+        for name, one in found.items():
+            (columns[f"{name} {boundary}"],) = hf.manipulate(
+                folder.generator, one.codes[some], folder.boundaries[boundary], steps=(step,),
+                drawn_by=drawn_by.get(name), **folder.settings.truncation,
+            ).unbind(1)  # fmt: skip
+    rows = [" | ".join(f"{one.psnr[row]:.1f}" for one in found.values()) + " dB" for row in range(PICTURED)]
     return labelled_grid(torch.stack(list(columns.values()), dim=1), rows, list(columns))
 
 
