@@ -72,7 +72,7 @@ def read_codes(path: str | Path, generator: Generator) -> FoundCodes:
         parts, about = _content(path)
         arrays = {name: _as_codes(path, value, generator) for name, value in parts.items()}
         codes = np.concatenate(list(arrays.values()))
-        names = about.get("names") or _names(path, arrays)
+        names = [printable(str(name), 100) for name in about.get("names") or _names(arrays)]
         if not 0 < len(codes) <= MOST or len(names) != len(codes):
             raise ValueError(f"holds {len(codes)} codes, expected 1 to {MOST}")
         if "generator" not in about:
@@ -155,9 +155,9 @@ def _as_codes(path: Path, value: Any, generator: Generator) -> Array:
     return np.ascontiguousarray(array, np.float32)
 
 
-def _names(path: Path, arrays: Mapping[str, Array]) -> list[str]:
+def _names(arrays: Mapping[str, Array]) -> list[str]:
     if "" not in arrays:
-        return [printable(name, 100) for name, codes in arrays.items() for _ in codes]
+        return [name for name, codes in arrays.items() for _ in codes]
     return [str(index) for index in range(len(arrays[""]))]
 
 
@@ -179,5 +179,7 @@ def tuned_beside(path: Path, codes: Array) -> Path | None:
     if not tuned.exists():
         return None
     if read_header(tuned).about.get("codes") != checksum({"codes": codes}):
-        raise ValueError(f"{tuned}: was tuned around other codes than {path} holds; invert with --tune again")
+        raise ValueError(
+            f"{tuned}: was tuned around other codes than {path} holds; invert with --tune again, or remove it"
+        )
     return tuned
