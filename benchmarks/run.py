@@ -26,6 +26,7 @@ from benchmarks.cases.fitting import fit_cases
 from benchmarks.cases.generator import generator_cases
 from benchmarks.cases.ops import op_cases
 from benchmarks.cases.rendering import render_rooms
+from benchmarks.cases.stylegan3 import stylegan3_cases
 from benchmarks.cases.verification import verify_cases
 from benchmarks.paper.command import run_paper
 from benchmarks.peers import Peers, peers_in
@@ -45,10 +46,11 @@ CASES: dict[str, Callable[[str, Peers, bool], Iterable[Case]]] = {
     ),
     "convolutions": lambda device, peers, quick: convolution_cases(device, quick),
     "generator": generator_cases,
+    "stylegan3": stylegan3_cases,
 }
 SMALL = {"resolution": 256, "base": 8192}
 SECONDS = 10.0  # --quick: no backend of a case begins after so long
-KERNELS = {"ops", "generator", "convolutions"}  # these run native kernels, on the CPU or on CUDA
+KERNELS = {"ops", "generator", "stylegan3", "convolutions"}  # these run native kernels, on the CPU or on CUDA
 DEFAULT = {"cpu": ("ops", "render", "verify"), "cuda": ("ops", "verify")}
 PAPER = "paper"
 ON_CUDA = {*KERNELS, "fit", "verify", PAPER}
@@ -65,7 +67,7 @@ CUDA_ALONE = {"convolutions"}
     "checkouts",
     multiple=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Checkout of stylegan2-ada-pytorch or genforce/higan, to time in the same run.",
+    help="Checkout of stylegan2-ada-pytorch, genforce/higan or stylegan3, to time in the same run.",
 )
 @click.option(
     "--quick",
@@ -102,9 +104,10 @@ def main(
 
     CASE is render, verify (compared with HiGAN's published loop), fit (boundaries), checkpoints (loading),
     ops (each op at the shapes of real layers, then, unless --quick, the generator), generator (a whole
-    StyleGAN2) or convolutions (CUDA: the library's against ours, which also become rows of the table by which
-    modulated_conv2d chooses). The default is ops, render and verify; on CUDA, ops and verify. An interrupted
-    run keeps the rows that it has printed. With --base nothing is appended.
+    StyleGAN2), stylegan3 (a whole StyleGAN3, T and R) or convolutions (CUDA: the library's against ours,
+    which also become rows of the table by which modulated_conv2d chooses). The default is ops, render and
+    verify; on CUDA, ops and verify. An interrupted run keeps the rows that it has printed. With --base
+    nothing is appended.
     """
     if base is not None:
         if out is not None or PAPER in names:

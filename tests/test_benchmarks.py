@@ -12,13 +12,16 @@ from click.testing import CliRunner
 
 import higan_fast as hf
 from benchmarks import decisions, peers, roofline, rows, run, timing
-from benchmarks.cases import generator, ops, shapes, verification
+from benchmarks.cases import generator, ops, shapes, stylegan3, verification
 from benchmarks.cases.case import Backend, Case, error, exact_result
 from benchmarks.cases.rendering import render_rooms
 from benchmarks.peers import higan, stylegan2_ada
+from benchmarks.peers import stylegan3 as stylegan3_peer
 from benchmarks.roofline import MIB, Ceilings, Work
 from benchmarks.timing import in_turn
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from higan_fast.generators.stylegan3 import StyleGAN3
+from higan_fast.generators.stylegan3_config import StyleGAN3Config
 from higan_fast.ops import implementation
 
 ROOT = Path(__file__).parent.parent
@@ -283,6 +286,28 @@ def test_a_whole_generator_runs_and_agrees(results, monkeypatch):
     assert all(row["gflop_per_s"] and row["images_per_s"] and row["roofline_share"] for row in found)
 
 
+def test_a_whole_stylegan3_runs_and_agrees(results, monkeypatch):
+    monkeypatch.setitem(stylegan3.BATCHES, "cpu", (1,))
+    cases = stylegan3.stylegan3_cases("cpu", {}, resolution=16, base=64)
+    for case, kind in zip(cases, "TR", strict=True):
+        assert run._run(case, CEILINGS, 1, "cpu") == []
+        assert case.name == f"StyleGAN3-{kind} 16² of base {64 if kind == 'T' else 128}, batch 1"
+    (file,) = results.iterdir()
+    found = list(csv.DictReader(file.read_text().splitlines()))
+    backends = [("reference", "float32"), ("native", "float32"), ("native", "bfloat16")]
+    assert [(row["backend"], row["dtype"]) for row in found] == 2 * backends
+    assert all(row["gflop_per_s"] and row["images_per_s"] and row["roofline_share"] for row in found)
+
+
+def test_weights_under_the_names_of_stylegan3():
+    net = StyleGAN3(StyleGAN3Config(16, (6, 5, 5, 4)))
+    state = stylegan3_peer.peer_state(net)
+    assert torch.equal(state["input.freqs"], net.synthesis.input.freqs)
+    assert torch.equal(state["L1_36_5.weight"], net.synthesis.convs[1].weight)
+    assert torch.equal(state["L4_16_3.magnitude_ema"], net.synthesis.rgb.magnitude_ema)
+    assert len(state) == len(net.synthesis.state_dict())
+
+
 def test_only_reference_reaches_every_op(monkeypatch):
     monkeypatch.setattr(implementation, "why_not_native", lambda op, device, dtype: "")
     x = torch.ones(1, 2, 4, 4)
@@ -323,8 +348,8 @@ def test_checkouts_of_peers_are_told_apart(tmp_path):
     for name, mark in peers.MARKS.items():
         (tmp_path / name / mark).parent.mkdir(parents=True)
         (tmp_path / name / mark).touch()
-    found = peers.peers_in([tmp_path / peers.HIGAN, tmp_path / peers.ADA])
-    assert found == {peers.HIGAN: tmp_path / peers.HIGAN, peers.ADA: tmp_path / peers.ADA}
+    found = peers.peers_in([tmp_path / name for name in reversed(peers.MARKS)])
+    assert found == {name: tmp_path / name for name in peers.MARKS}
     done = CliRunner().invoke(run.main, ["render", "--peer", str(tmp_path)])
     assert done.exit_code == 2 and "not a known checkout; expected one of stylegan2" in done.output
 

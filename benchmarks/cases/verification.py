@@ -19,7 +19,7 @@ from benchmarks.cases.case import Backend, Case
 from benchmarks.cases.generator import random_generator
 from benchmarks.cases.plain import PlainSynthesis, PublishedLoop
 from benchmarks.cases.wide_resnet import WideResNet18
-from benchmarks.peers import HIGAN, Peers
+from benchmarks.peers import HIGAN, STYLEGAN3, Peers
 from benchmarks.peers.process import load_peer
 from higan_fast.boundaries.displacement import displacements
 from higan_fast.engine.engine import Engine
@@ -124,7 +124,9 @@ def at_256(device: str, peers: Peers, resolution: int = 256, base: int = 16384) 
     module = _Function(lambda images: network(inputs(images, round_to_uint8=True)), network)
     names = [f"semantic {index}" for index in range(2)]
     predictor = ModulePredictor(module, names, score_range=(0.0, 1.0))
-    ways = {name: load_peer(name, checkout, generator) for name, checkout in peers.items()}
+    ways = {
+        name: load_peer(name, checkout, generator) for name, checkout in peers.items() if name != STYLEGAN3
+    }
     smooth = _Function(lambda images: network(inputs(images)))  # rounding to bytes has no gradient
     boundaries = _along_gradients(generator, ModulePredictor(smooth, names))
     return World(f"{resolution}²", generator, predictor, network, size, MEAN, STD, boundaries, ways)

@@ -1,14 +1,18 @@
-"""Public implementations, from checkouts, that make the same images as our StyleGAN2 with our weights."""
+"""Public implementations, from checkouts, that make the same images as ours, with our weights."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
 
-ADA, HIGAN = "stylegan2-ada", "genforce/higan"
+ADA, HIGAN, STYLEGAN3 = "stylegan2-ada", "genforce/higan", "stylegan3"
 
 # A file by which a checkout is recognised.
-MARKS = {ADA: "training/networks.py", HIGAN: "models/stylegan2_generator_network.py"}
+MARKS = {
+    ADA: "training/networks.py",
+    HIGAN: "models/stylegan2_generator_network.py",
+    STYLEGAN3: "training/networks_stylegan3.py",
+}
 
 Peers = dict[str, Path]  # name → checkout
 

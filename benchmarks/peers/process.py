@@ -7,15 +7,16 @@ from collections.abc import Callable
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from benchmarks.peers import ADA, higan, stylegan2_ada
-from higan_fast.generators.stylegan2 import StyleGAN2
+from benchmarks.peers import ADA, STYLEGAN3, higan, stylegan2_ada, stylegan3
+from higan_fast.generators import Generator
 
 
-def load_peer(name: str, checkout: Path, generator: StyleGAN2) -> Callable[[Tensor], Tensor]:
+def load_peer(name: str, checkout: Path, generator: Generator) -> Callable[[Tensor], Tensor]:
     """Returns a peer's synthesis, codes ``[N, L, D]`` → images; on the CPU it runs in its own process."""
     if generator.device.type == "cpu":
         return PeerProcess(name, checkout, generator)
@@ -28,7 +29,7 @@ class PeerProcess:
     Passing codes and images through the pipe takes milliseconds; making the images takes hundreds of them.
     """
 
-    def __init__(self, name: str, checkout: Path, generator: StyleGAN2) -> None:
+    def __init__(self, name: str, checkout: Path, generator: Generator) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         arguments = (theirs, name, checkout, generator, torch.get_num_threads())
@@ -42,7 +43,7 @@ class PeerProcess:
         return torch.from_numpy(self.connection.recv())
 
 
-def _serve(connection: Connection, name: str, checkout: Path, generator: StyleGAN2, num_threads: int) -> None:
+def _serve(connection: Connection, name: str, checkout: Path, generator: Generator, num_threads: int) -> None:
     torch.set_num_threads(num_threads)
     synthesis = _loaded(name, checkout, generator)
     with torch.inference_mode():
@@ -54,7 +55,9 @@ def _serve(connection: Connection, name: str, checkout: Path, generator: StyleGA
             connection.send(synthesis(codes).float().numpy())
 
 
-def _loaded(name: str, checkout: Path, generator: StyleGAN2) -> Callable[[Tensor], Tensor]:
+def _loaded(name: str, checkout: Path, generator: Any) -> Callable[[Tensor], Tensor]:
+    if name == STYLEGAN3:
+        return partial(stylegan3.load_peer(checkout, generator), force_fp32=True)
     if name == ADA:
         return partial(stylegan2_ada.load_peer(checkout, generator), noise_mode="const")
     synthesis: Callable[[Tensor], Tensor] = higan.load_peer(checkout, generator)
