@@ -53,7 +53,7 @@ MAY_KNOW = {
     "run_settings": {"predictors"} | TOOLS,
     "run_networks": {"run_settings", "checkpoints", "predictors", "generators", "probing", "environment"}
     | {*PROBE, *TOOLS},
-    "cluster": {"run_folder", "run_settings", "probing", *PROBE, "generators", "predictors"} | TOOLS,
+    "cluster": {"run_networks", "run_settings", "probing", *PROBE, "generators", "predictors"} | TOOLS,
     "run_folder": {"run_networks", "experiments", "probing", *PROBE} | TOOLS,
     "explore": {"run_folder", "probing", *PROBE, "generators", "predictors"} | TOOLS,
     "cli": {

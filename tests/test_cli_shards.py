@@ -4,6 +4,7 @@ import shlex
 
 import pytest
 
+from higan_fast.cli.crews import Asked, job_of
 from higan_fast.sampling.samples import STORE
 from tests.processes import ended, start
 from tests.sampling.test_shards import contents
@@ -65,3 +66,20 @@ def test_options_that_make_no_sense_are_refused(networks, tmp_path, options, lin
 def test_a_folder_without_shards_says_so(tmp_path):
     expected = "no shard is complete here; make them with higan-fast sample … --shard i/n"
     assert expected in refused("merge", tmp_path)
+
+
+def test_options_of_a_job_are_passed_on():
+    asked = Asked(slurm="gpu", workers=2, minutes=30, settings=("account=vision", "qos=long"))
+    assert job_of(asked, "cuda") == {
+        "timeout_min": 30,
+        "gpus_per_node": 1,
+        "slurm_partition": "gpu",
+        "slurm_additional_parameters": {"account": "vision", "qos": "long"},
+    }
+    assert job_of(Asked(slurm="local", workers=2, settings=("account=vision",)), "cpu") == {
+        "timeout_min": 240,
+        "gpus_per_node": 0,
+    }
+    assert job_of(Asked(slurm="default", workers=2, gpus=2), "cuda")["gpus_per_node"] == 2
+    with pytest.raises(ValueError, match=r"settings \(--slurm-set\): got 'vision', expected NAME=VALUE"):
+        job_of(Asked(slurm="gpu", workers=2, settings=("vision",)), "cuda")

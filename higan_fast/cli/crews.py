@@ -130,14 +130,14 @@ def crew_of(asked: Asked, run: RunFolder, places: Places) -> Iterator[Crew | Non
         cluster = "local" if asked.slurm == "local" else "slurm"
         session = {"session": uuid.uuid4().hex}
         with SlurmCrew(
-            path, networks, asked.workers, session, cluster=cluster, **_job(asked, device.type)
+            path, networks, asked.workers, session, cluster=cluster, **job_of(asked, device.type)
         ) as jobs:
             yield jobs
     else:
         yield None
 
 
-def _job(asked: Asked, device: str) -> dict[str, Any]:
+def job_of(asked: Asked, device: str) -> dict[str, Any]:
     """Parameters of submitit's executor."""
     gpus = asked.gpus if asked.gpus is not None else int(device == "cuda")
     found: dict[str, Any] = {"timeout_min": asked.minutes, "gpus_per_node": gpus}

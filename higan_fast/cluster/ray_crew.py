@@ -174,7 +174,7 @@ def check_reachable(address: str) -> str:
         ConnectionError: when nothing listens at ``HOST:PORT``; Ray itself would try again for minutes.
         ValueError: when it is no address.
     """
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    host, _, port = address.rpartition(":")
     if address == "auto":
         return ""
     if not host or not port.isdecimal():

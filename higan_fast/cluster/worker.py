@@ -12,7 +12,7 @@ from higan_fast.engine.workbench import Workbench
 from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import Predictor
 from higan_fast.probing.walk_units import WalkUnits
-from higan_fast.run_folder import RunFolder
+from higan_fast.run_networks import RunNetworks
 from higan_fast.run_settings import Places
 from higan_fast.sampling.shared_samples import SampleUnits
 
@@ -26,7 +26,7 @@ def networks_of(run: Path, places: Places) -> tuple[Generator, Predictor]:
         FileNotFoundError: when there is no such folder or network.
         ValueError: when a network is another one, or this machine has no such device.
     """
-    opened = RunFolder.open(run, **places)
+    opened = RunNetworks.open(run, **places)
     return opened.generator, opened.predictor
 
 
