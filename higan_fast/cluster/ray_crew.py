@@ -72,6 +72,7 @@ class RayCrew:
     def _connect(self) -> None:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "configure_logging": False}
         if self._address == "local":
+            os.environ.setdefault("RAY_worker_niceness", "0")  # they are the work, not something beside it
             own = {"include_dashboard": False, "object_store_memory": OBJECT_STORE}
             self._ray.init(address="local", _node_ip_address="127.0.0.1", **own, **quiet)
         else:
@@ -116,7 +117,7 @@ class RayCrew:
                 alone = time.monotonic()
             elif time.monotonic() - alone > _BETWEEN_LINES:
                 alone = time.monotonic()
-                say("ray: no worker is there; the cluster has no room for one, or its nodes are gone")
+                say("ray: no worker is there: all are starting, there is no room for one, or nodes are gone")
             ready, _ = ray.wait([*busy, *self._starting], num_returns=1, timeout=1.0)
             for ref in ready:
                 actor, held = busy.pop(ref, None) or (self._starting.pop(ref), None)
