@@ -1,11 +1,13 @@
 """Workers as SLURM jobs, by submitit's local executor: one that is killed is replaced."""
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from higan_fast.cluster.slurm_crew import SlurmCrew
+from higan_fast.cluster.slurm_crew import SlurmCrew, run_job
 from higan_fast.sampling.samples import sample
 from tests.cluster.dying import Dying
 from tests.sampling.test_shards import contents
@@ -37,11 +39,14 @@ def test_a_job_is_killed_and_replaced(tmp_path, capsys):
     assert not marker.exists()
 
 
-def test_the_line_of_a_job_is_the_commands(tmp_path):
-    with (
-        pytest.raises(ValueError, match=r"^generator.pkl: is damaged$"),
-        SlurmCrew(tmp_path, refuse, 1, ASKED, cluster="local", timeout_min=5) as crew,
-    ):
+def test_the_line_of_a_job_is_the_commands(tmp_path, monkeypatch):
+    line = run_job(tmp_path, refuse, ASKED, index=1, of=1)
+    assert line == "generator.pkl: is damaged"
+    crew = SlurmCrew(tmp_path, refuse, 1, ASKED, cluster="local", timeout_min=5)
+    job = SimpleNamespace(done=lambda force_check=False: True, result=lambda: line)  # what the process left
+    submitting = SimpleNamespace(batch=nullcontext, submit=lambda *_, **__: job)
+    monkeypatch.setattr(crew, "_executor", submitting)
+    with pytest.raises(ValueError, match=r"^generator.pkl: is damaged$"), crew:
         sample(*toy_by_name(), 600, tmp_path, crew=crew, **SAMPLING)
 
 
