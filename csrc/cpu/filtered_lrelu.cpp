@@ -9,8 +9,8 @@ namespace higan_fast::cpu::HIGAN_FAST_ISA {
 
 namespace {
 
-constexpr int TILE = 64;   // outputs of a tile along each axis, at most: input and output then share the L2 cache
-constexpr int WIDTH = 4;   // upsampled columns at a time: what one step reads again then stays in the L1 cache
+constexpr int TILE = 64;  // outputs of a tile along each axis, at most: input and output then share the L2 cache
+constexpr int WIDTH = 4;  // upsampled columns at a time: what one step reads again then stays in the L1 cache
 
 // One axis of a tile: its outputs, the upsampled numbers that they are sums of, and the inputs that those are sums of.
 template <class S>
@@ -92,8 +92,9 @@ ALWAYS_INLINE void in_runs(Index num, const Body& body) {
     for (; i < num; ++i) body(i, std::integral_constant<int, 1>{});
 }
 
-// What is done with one tile of LANES channels; a pixel is a vector.
-template <class S, class Activated>
+// What is done with one tile of LANES channels; a pixel is a vector. UP_TAPS: how many inputs each upsampled number
+// meets, DOWN_TAPS: of the downsampling filter, along each axis; 0: known only at run time.
+template <int UP_TAPS, int DOWN_TAPS, class S, class Activated>
 class TileFilter {
     static constexpr int L = LANES<S>;
 
@@ -136,6 +137,8 @@ class TileFilter {
     }
 
   private:
+    static int up_taps(const typename Span<S>::Neighbours& at) { return UP_TAPS ? UP_TAPS : at.count; }
+
     // Makes COUNT columns of kept_, from the upsampled column `first` on.
     template <int COUNT>
     void make(const S* in, Index first, S* to) const {
@@ -145,12 +148,12 @@ class TileFilter {
             const auto at = columns_.upsampled[first + c];
             in_runs(rows_.num_in, [&](Index row, auto num) INLINE_LAMBDA {
                 sum_taps<num.value>(across_.data() + (row * COUNT + c) * L, COUNT * L,
-                                    in + row * in_pitch + at.first * L, in_pitch, at.taps, at.count, L, as_it_is);
+                                    in + row * in_pitch + at.first * L, in_pitch, at.taps, up_taps(at), L, as_it_is);
             });
         }
         const auto upsample = [&](Index row, S* result) INLINE_LAMBDA {
             const auto at = rows_.upsampled[row];
-            sum_taps<COUNT>(result, L, across_.data() + at.first * COUNT * L, L, at.taps, at.count, COUNT * L,
+            sum_taps<COUNT>(result, L, across_.data() + at.first * COUNT * L, L, at.taps, up_taps(at), COUNT * L,
                             activated_);
         };
         if (!down_.separable) {
@@ -170,7 +173,7 @@ class TileFilter {
             if (made < begin) made = begin;
             for (; made < end; ++made) upsample(made, strip_.data() + (made - top) * COUNT * L);
             sum_taps<COUNT>(to + o * pitch_, L, strip_.data() + (begin - top) * COUNT * L, L, down_.taps.data(),
-                            down_.height, COUNT * L, as_it_is);
+                            DOWN_TAPS ? DOWN_TAPS : down_.height, COUNT * L, as_it_is);
         }
     }
 
@@ -180,7 +183,7 @@ class TileFilter {
             in_runs(num, [&](Index o, auto count) INLINE_LAMBDA {
                 sum_taps<count.value>(out + (row * columns_.num_out + o) * L, L,
                                       kept_.data() + row * pitch_ + o * down_.factor * L, down_.factor * L,
-                                      down_.taps.data(), down_.width, L, as_it_is);
+                                      down_.taps.data(), DOWN_TAPS ? DOWN_TAPS : down_.width, L, as_it_is);
             });
         }
     }
@@ -300,13 +303,16 @@ void filtered_lrelu(const FilteredLrelu& op, Queue queue) {
         const Axis<S> up_rows(up, op.flip, S(op.up) * activation.before(), op.up, 1, op.pad_top);
         const Axis<S> up_columns(up, op.flip, S(op.up), op.up, 1, op.pad_left);
         const Down<S> down(op.down_filter, filter_of<S>(op.down_filter), op.flip, op.down);
+        // StyleGAN3's filters; loops over their taps are unrolled.
+        const bool usual = up.rows == 6 * op.up && down.height == 12 && down.width == 12;
 
         const Index tiles_down = parts(sizes.height, TILE), tiles_across = parts(sizes.width, TILE);
         const Index height = parts(sizes.height, tiles_down), width = parts(sizes.width, tiles_across);
         const Index blocks = parts(sizes.channels, L), jobs = sizes.num * blocks * tiles_down * tiles_across;
         parallel_for(queue, jobs, sizes.elements() * op.down * op.down, [&](Index job) {
-            const Index w = job % tiles_across * width, h = job / tiles_across % tiles_down * height;
-            const Index block = job / (tiles_across * tiles_down), c = block % blocks * L, n = block / blocks;
+            // Blocks of channels first: of channels-last pixels, each cache line and page is then read once.
+            const Index c = job % blocks * L, tile = job / blocks, n = tile / (tiles_across * tiles_down);
+            const Index w = tile % tiles_across * width, h = tile / tiles_across % tiles_down * height;
             if (h >= sizes.height || w >= sizes.width) return;  // of sizes that do not divide evenly
             const Span<S> rows(up_rows, op.down, down.height, h, smaller(height, sizes.height - h));
             const Span<S> columns(up_columns, op.down, down.width, w, smaller(width, sizes.width - w));
@@ -314,8 +320,11 @@ void filtered_lrelu(const FilteredLrelu& op, Queue queue) {
             const Buffer<S> in(rows.num_in * columns.num_in * L), result(rows.num_out * columns.num_out * L);
             gather_tile(in.data(), x, before, bias, n, c, num, rows, columns);
             activation.with([&](const auto activated) {
-                TileFilter<S, std::decay_t<decltype(activated)>>(rows, columns, down, activated)
-                    .run(in.data(), result.data());
+                with_bool(usual, [&](auto is_usual) {
+                    constexpr int UP_TAPS = is_usual ? 6 : 0, DOWN_TAPS = is_usual ? 12 : 0;
+                    TileFilter<UP_TAPS, DOWN_TAPS, S, std::decay_t<decltype(activated)>>(rows, columns, down, activated)
+                        .run(in.data(), result.data());
+                });
             });
             scatter_tile(result.data(), out, n, c, num, rows, columns);
         });

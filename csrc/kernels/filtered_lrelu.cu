@@ -151,7 +151,7 @@ Plan plan_for(const FilteredLrelu& op) {
                         float(op.clamp)};
         const bool is_small = height * width <= 64;
         if (plan.num_floats() * int(sizeof(float)) <= (is_small ? MOST_BYTES : USUAL_BYTES)) return plan;
-        if (height * width == 1) throw std::invalid_argument("up_filter, down_filter: a tile does not fit shared memory");
+        if (height * width == 1) throw std::invalid_argument("down_filter: a tile does not fit shared memory");
         (height > width ? height : width) /= 2;
     }
 }
@@ -179,7 +179,7 @@ void check_filter(const Tensor& filter, const char* name, int most_axes) {
     const bool one = filter.rank == 1, two = filter.rank == 2 && most_axes == 2;
     bool fits = one || two;
     for (int i = 0; i < filter.rank && fits; ++i) fits = filter.sizes[i] >= 1 && filter.sizes[i] <= MOST_TAPS;
-    if (!fits) expect::refuse(filter, name, std::string(most_axes == 2 ? "[k] or [kh, kw]" : "[k]") + " of 1 to 32 taps");
+    if (!fits) expect::refuse(filter, name, most_axes == 2 ? "[k] or [kh, kw], sizes of 1 to 32" : "[k], 1 to 32 taps");
 }
 
 void check_factor(int factor, const char* name) {
