@@ -82,7 +82,10 @@ class Facts:
             notes.append(
                 f"No layer was moved alone; higan-fast verify {run.path} --decide top-layer does that."
             )
-        return cls(boundaries, num_layers, verification, attribution, sweep, notes)
+        facts = cls(boundaries, num_layers, verification, attribution, sweep, notes)
+        if not facts.movable:
+            raise ValueError(facts._why_still(next(iter(boundaries.values()))))
+        return facts
 
     @property
     def unit(self) -> StepUnit:

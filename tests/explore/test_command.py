@@ -42,6 +42,10 @@ def test_what_cannot_be_served_is_refused(explored, tmp_path):
         in_use = run("explore", explored, "--port", port, code=1).output
     assert f"port (--port): cannot listen on 127.0.0.1, port {port} (Address already in use)" in in_use
     assert "no probe was begun here" in run("explore", tmp_path, "--port", 0, code=1).output
+    in_z = shutil.copytree(explored, tmp_path / "in z")
+    run("fit", in_z, "--space", "z", "--boundary", "difference", "--chosen-num", 0.4, "--quiet")
+    latents = run("explore", in_z, "--port", 0, "--quiet", code=1).output
+    assert "was fitted in z, which moves latents and not layer codes; fit one in w or layers" in latents
     unfitted = shutil.copytree(explored, tmp_path / "unfitted")
     (unfitted / "boundaries.safetensors").unlink()
     assert "make it with higan-fast fit" in run("explore", unfitted, "--port", 0, code=1).output
