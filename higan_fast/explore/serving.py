@@ -117,14 +117,14 @@ def explorer(run: RunFolder, source: Source | None = None) -> Any:
 
 def _about(run: RunFolder, facts: Facts, drawing: Drawing) -> dict[str, Any]:
     """What the page shows that depends on no state; draws the first sample, which also warms up."""
-    height, width, channels = drawing.picture(State(sample=0)).shape
+    drawing.picture(State(sample=0))
     why = why_no_mp4()
     return {
         "title": run.settings.network,
         "run": str(run.path),
         "network": {
             "family": drawing.generator.family,
-            "image": [channels, height, width],
+            "image": list(drawing.generator.image_shape),
             "layers": [
                 {"index": each.index, "name": each.name, "pixels": each.pixels, "group": each.group}
                 for each in drawing.generator.layers
