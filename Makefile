@@ -8,11 +8,12 @@ PIP := PIP_CONSTRAINT="$(CURDIR)/constraints.txt" $(BIN)/python -m pip install -
 NATIVE := build/native
 SOURCES := $(shell find csrc -type f)
 
-.PHONY: help setup demo test lint compilers emulated kernel-report clean
+.PHONY: help setup demo test docs lint compilers emulated kernel-report clean
 
 help:
 	@echo "make demo           set up, probe the embedded generator, write runs/demo/report.html"
 	@echo "make test           set up, run all the tests"
+	@echo "make docs           set up, build the site into build/site"
 	@echo "make lint           set up, ruff, mypy, and the C++ sources without a warning"
 	@echo "make compilers      the C++ sources under every g++ and clang++ of PATH (minutes for each)"
 	@echo "make kernel-report  registers, shared memory and spills of every CUDA kernel (needs nvcc)"
@@ -41,6 +42,10 @@ test: setup emulated
 # The CUDA kernels compiled for the host, for the tests.
 emulated: setup
 	$(BIN)/cmake --build $(NATIVE) --target higan_fast_emulated
+
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@echo "build/site/index.html"
 
 kernel-report: setup
 	$(BIN)/python csrc/kernel_report.py

@@ -5,9 +5,11 @@ import csv
 import re
 from pathlib import Path
 
+import click
 import pytest
 import torch
 
+from higan_fast.cli import main
 from higan_fast.probing import verify
 from tests.compat.stand_ins import ada, shaken
 from tests.toy import toy
@@ -116,3 +118,44 @@ def test_links_lead_somewhere(page):
         assert found.exists(), f"{page.name}: {target} leads nowhere"
         if anchor and found.suffix == ".md":
             assert anchor in anchors(found), f"{page.name}: {target}: no heading is called so"
+
+
+def documented():
+    """(page, words of a command, as it stands in a block or between backticks), without brackets and bars."""
+    for page in PAGES:
+        fences = re.split(r"^```.*$", page.read_text(), flags=re.MULTILINE)
+        blocks = "\n".join(fences[1::2]).replace("\\\n", " ").splitlines()
+        inline = re.findall(r"`(higan-fast [^`]*)`", "\n".join(fences[::2]))
+        for line in [*blocks, *inline]:
+            for command in re.split(r"(?=\bhigan-fast )", line.split(" # ")[0])[1:]:
+                yield page.name, re.sub(r"[\[\]|]", " ", command).split()[1:]
+
+
+def test_documented_commands_exist_with_their_options():
+    seen = set()
+    for page, words in documented():
+        command, path = main, []
+        while isinstance(command, click.Group) and words and re.fullmatch(r"[a-z-]+", words[0]):
+            if words[0] not in command.commands:
+                break
+            path.append(words[0])
+            command, words = command.commands[words[0]], words[1:]
+        if not path:
+            assert not words or words[0].startswith("-") or words[0] == "…", f"{page}: higan-fast {words[0]}"
+            continue
+        seen.add(" ".join(path))
+        known = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+        for word in words:
+            name = word.split("=")[0].rstrip(",.;)")
+            if name.startswith("--") and not isinstance(command, click.Group):
+                assert name in known | {"--help"}, f"{page}: higan-fast {' '.join(path)} has no {name}"
+    leaves = {" ".join(names) for names in leaves_of(main)}
+    assert not (missing := leaves - seen), f"no page shows {missing}"
+
+
+def leaves_of(command, names=()):
+    if not isinstance(command, click.Group):
+        yield names
+        return
+    for name, below in command.commands.items():
+        yield from leaves_of(below, (*names, name))
