@@ -20,7 +20,7 @@ def test_the_site(tmp_path):
     python = (tmp_path / "made" / "python.html").read_text()
     assert "Raises:" in python and 'id="higan_fast.probing.verification.verify"' in python
     assert "--stylespace" in (tmp_path / "made" / "commands.html").read_text()
-    assert "stylegan2-ada-pytorch pickle" in (tmp_path / "made" / "networks.html").read_text()
+    assert "rosinality" in (tmp_path / "made" / "networks.html").read_text()
     assert "standard deviation" in (tmp_path / "tutorials" / "probe.html").read_text()
 
 
