@@ -11,6 +11,7 @@ from torch import nn
 from higan_fast.generators.base import Generator
 from higan_fast.generators.progressive_layers import ToRGB
 from higan_fast.generators.stylegan2_layers import RGB
+from higan_fast.generators.stylegan3_layers import ScaledRGB
 from higan_fast.wording import in_words
 
 
@@ -21,7 +22,7 @@ def keep_bands(generator: Generator, bands: Sequence[int]) -> None:
     ``len(bands)`` channels to all that follows, its fingerprint included.
 
     Args:
-        generator: of a family that makes images by 1×1 convolutions: StyleGAN2, StyleGAN or PGGAN.
+        generator: of a family that makes images by 1×1 convolutions: the StyleGANs or PGGAN.
         bands: which channels, counted from 0; one may come twice.
 
     Raises:
@@ -33,7 +34,9 @@ def keep_bands(generator: Generator, bands: Sequence[int]) -> None:
             f"bands (--bands): got {in_words(chosen)}, expected channels from 0 to {channels - 1}, those of "
             "the generator's images"
         )
-    heads: list[Any] = [module for module in generator.modules() if isinstance(module, RGB | ToRGB)]
+    heads: list[Any] = [
+        module for module in generator.modules() if isinstance(module, RGB | ToRGB | ScaledRGB)
+    ]
     if not heads:
         raise ValueError(
             f"bands (--bands): images of {generator.family} are RGB, and none of their channels can be "

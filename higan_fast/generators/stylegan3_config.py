@@ -78,6 +78,7 @@ class StyleGAN3Config:
         filter_size: taps of a filter, in pixels of its lower rate.
         conv_clamp: bound on what the nonlinearities give; None: no bound.
         output_scale: factor on the image.
+        image_channels: of an image: 1 for gray, 3 for RGB, or any other number.
     """
 
     resolution: int = 64
@@ -100,6 +101,7 @@ class StyleGAN3Config:
     filter_size: int = 6
     conv_clamp: float | None = 256.0
     output_scale: float = 0.25
+    image_channels: int = 3
 
     def __post_init__(self) -> None:
         if type(self.resolution) is not int or self.resolution not in RESOLUTIONS:
@@ -114,7 +116,7 @@ class StyleGAN3Config:
         check_whole("number of channels", len(self.channels), 2, MOST_CHANNELS)
         for index, width in enumerate(self.channels):
             check_whole(f"channels[{index}]", width)
-        for name in ("latent_dim", "code_dim", "filter_size"):
+        for name in ("latent_dim", "code_dim", "filter_size", "image_channels"):
             check_whole(name, getattr(self, name))
         check_whole("mapping_depth", self.mapping_depth, 1, MOST_LAYERS)
         check_whole("label_dim", self.label_dim, 0)
@@ -155,7 +157,7 @@ class StyleGAN3Config:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Channels, height and width of an image."""
-        return 3, self.resolution, self.resolution
+        return self.image_channels, self.resolution, self.resolution
 
     @classmethod
     def of(
@@ -190,7 +192,7 @@ class StyleGAN3Config:
         """What each layer passes on, RGB last; cutoffs and ends of bands grow geometrically."""
         depth, last = len(self.channels), self.resolution / 2
         found = []
-        for index, channels in enumerate((*self.channels, 3)):
+        for index, channels in enumerate((*self.channels, self.image_channels)):
             share = min(index / (depth - self.num_critical), 1)
             cutoff = self.first_cutoff * (last / self.first_cutoff) ** share
             stopband = self.first_stopband * (last * self.last_stopband / self.first_stopband) ** share

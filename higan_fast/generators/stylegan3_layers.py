@@ -166,8 +166,8 @@ class ScaledRGB(nn.Module):
     def __init__(self, signal: Signal, config: StyleGAN3Config) -> None:
         super().__init__()
         self.affine = Linear(config.code_dim, signal.channels, bias_init=1)
-        self.weight = nn.Parameter(torch.randn(3, signal.channels, 1, 1))
-        self.bias = nn.Parameter(torch.zeros(3))
+        self.weight = nn.Parameter(torch.randn(config.image_channels, signal.channels, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(config.image_channels))
         self.register_buffer("magnitude_ema", torch.ones([]))
         self.weight_gain = 1 / math.sqrt(signal.channels)
         self.clamp, self.scale = config.conv_clamp, config.output_scale
@@ -178,7 +178,7 @@ class ScaledRGB(nn.Module):
         return styles
 
     def forward(self, x: Tensor, styles: Tensor) -> Tensor:
-        """Features ``[N, inputs, H, W]`` → images ``[N, 3, H, W]``; ``styles`` as from ``styles``."""
+        """Features ``[N, inputs, H, W]`` → images ``[N, channels, H, W]``; ``styles`` as from ``styles``."""
         weight = self.weight * self.magnitude_ema.rsqrt()
         return to_rgb(x, weight, styles, bias=self.bias, clamp=self.clamp) * self.scale
 

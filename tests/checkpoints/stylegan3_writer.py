@@ -53,7 +53,8 @@ def stylegan3_tree(generator: StyleGAN3) -> Tree:
     average = {"w_avg": state["mapping_network.w_avg"]}
     synthesis = {
         "num_layers": depth, "num_critical": config.num_critical, "margin_size": config.margin,
-        "output_scale": config.output_scale, "img_resolution": config.resolution, "img_channels": 3,
+        "output_scale": config.output_scale, "img_resolution": config.resolution,
+        "img_channels": config.image_channels,
         "num_fp16_res": 4, "layer_names": list(layers)[1:],
         "_init_kwargs": {"first_stopband": config.first_stopband, "channel_base": 64},
     }  # fmt: skip

@@ -11,7 +11,10 @@ from tests.checkpoints.stylegan3_writer import stylegan3_tree
 from tests.checkpoints.writers import persistent
 from tests.generators.test_stylegan3 import CONFIG, KINDS, random_stylegan3
 
-CONFIGS = {**KINDS, "unconditional": replace(CONFIG, label_dim=0, num_critical=1, first_stopband=4.0)}
+CONFIGS = {
+    **KINDS,
+    "unconditional": replace(CONFIG, label_dim=0, num_critical=1, first_stopband=4.0, image_channels=6),
+}
 
 
 def written(folder, generator, change=lambda tree: None):
@@ -47,6 +50,7 @@ def test_it_is_read_and_nothing_executed(tmp_path, name):
     loaded = load_generator(written(tmp_path, generator))
     assert_same(loaded, generator)
     assert loaded.family == "stylegan3" and loaded.num_layers == 7
+    assert loaded.image_shape == (CONFIGS[name].image_channels, 16, 16)
     unsaid = {"embed_dim": None, "hidden_dim": None, "last_stopband": CONFIG.last_stopband}
     assert replace(loaded.config, **unsaid) == CONFIGS[name]
     assert loaded.config.last_stopband == pytest.approx(CONFIG.last_stopband)
@@ -61,6 +65,14 @@ def test_without_an_average_it_is_computed(tmp_path):
         written(tmp_path, generator_of(CONFIG), lambda tree: tree[3]["mapping"][2].clear())
     )
     assert loaded.mapping_network.w_avg.abs().max() > 0 and generator.num_layers == loaded.num_layers
+
+
+def test_some_channels_of_images(tmp_path):
+    generator = generator_of(CONFIGS["unconditional"])
+    loaded = load_generator(written(tmp_path, generator), bands=(5, 0))
+    codes = torch.randn(2, 7, 12)
+    assert loaded.image_shape == (2, 16, 16)
+    torch.testing.assert_close(loaded.synthesize(codes), generator.synthesize(codes)[:, [5, 0]])
 
 
 def test_images_are_moved_as_asked(tmp_path):
@@ -129,7 +141,10 @@ DAMAGE = {
         lambda tree: layer(tree, 1)[2].update(up_filter=torch.ones(5)),
         r"up_filter has shape \[5\], expected \[24\]",
     ),
-    "gray": (lambda tree: layer(tree, 5)[2].update(weight=torch.ones(1, 6, 1, 1)), "images of 1 channels"),
+    "gray": (
+        lambda tree: layer(tree, 5)[2].update(weight=torch.ones(1, 6, 1, 1)),
+        "synthesis.img_channels is 3, expected 1",
+    ),
     "kernel": (
         lambda tree: layer(tree, 0)[2].update(weight=torch.ones(9, 9, 5, 5)),
         "kernel: got 5, expected 1 to 3",

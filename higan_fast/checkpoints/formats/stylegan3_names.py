@@ -73,8 +73,6 @@ def read_config(path: Path, tensors: Mapping[str, Tensor], settings: Settings) -
     """
     size, names = partial(size_of, path, tensors), layer_names(path, tensors)
     first, last = f"synthesis.{names[0]}", f"synthesis.{names[-1]}"
-    if (channels := size(f"{last}.weight", 0, 4)) != 3:
-        raise ValueError(f"{path}: makes images of {channels} channels, expected 3")
     resolution = int(names[-1].split("_")[1])
     oversampling = settings.whole(first, "up_factor")  # the first layer has one rate on both sides
     end_of_band = settings.number(last, "out_cutoff") + settings.number(last, "out_half_width")
@@ -95,6 +93,7 @@ def read_config(path: Path, tensors: Mapping[str, Tensor], settings: Settings) -
         filter_size=size(f"{first}.up_filter", 0, 1) // oversampling,
         conv_clamp=settings.number_or_none(first, "conv_clamp"),
         output_scale=settings.number("synthesis", "output_scale"),
+        image_channels=size(f"{last}.weight", 0, 4),
         **mapping_config(path, tensors, settings),
     )
 
@@ -139,7 +138,8 @@ def check_settings(
     checks = Checks(settings, config, tensors)
     checks.mapping()
     signals, depth = config.signals, len(config.channels)
-    settings.expect("synthesis", num_layers=depth, img_resolution=config.resolution, img_channels=3)
+    shape = {"img_resolution": config.resolution, "img_channels": config.image_channels}
+    settings.expect("synthesis", num_layers=depth, **shape)
     settings.expect(
         INPUT, size=[signals[0].size] * 2, sampling_rate=signals[0].rate, bandwidth=signals[0].cutoff,
         channels=signals[0].channels,
