@@ -66,8 +66,10 @@ class HeatMap {
 
   show(state) {
     if (state.moves === this.#moves) return;
+    const before = this.#moves;
     this.#moves = state.moves;
     for (const { cell, semantic, layers } of this.#cells) {
+      if (before !== null && before[semantic.name] === state.moves[semantic.name]) continue;
       const on = stepOf(state, semantic.name) !== 0 && layers.every((layer) => layersOf(state, semantic).includes(layer));
       if (cell.ariaPressed !== `${on}`) cell.setAttribute("aria-pressed", on);
     }
@@ -81,7 +83,7 @@ class HeatMap {
       const share = value === null || !(strongest > 0) ? 0 : Math.abs(value) / strongest;
       return this.#cell(semantic, name, index, column, value, share * (this.heat.sure[index][column] ? 1 : PALE));
     });
-    return element("tr", {}, element("th", { scope: "row", class: "name", title: name }, element("i", { class: `dot ${semantic?.level ?? ""}`, "aria-hidden": "true" }), name), ...cells);
+    return element("tr", { "data-named": name }, element("th", { scope: "row", class: "name", title: name }, element("i", { class: `dot ${semantic?.level ?? ""}`, "aria-hidden": "true" }), name), ...cells);
   }
 
   #cell(semantic, name, index, column, value, shade) {

@@ -3,6 +3,7 @@
 import { read, written } from "./address.js";
 import { Connection } from "./connection.js";
 import { element, say } from "./dom.js";
+import { finding } from "./finding.js";
 import { count, signed } from "./format.js";
 import { heatMaps } from "./heat.js";
 import { History } from "./history.js";
@@ -57,6 +58,7 @@ function build(run) {
   });
   sliders(at("sliders"), run, history);
   heatMaps(at("heat"), run, history);
+  finding(at("find"), run);
   const mixing = new Mixing(at("mixing"), run, history, announce);
   const samples = new Samples(at("samples"), run, history, (sample, target) => mixing.mixIn(sample, target));
   samples.takesDrops(at("stage"), () => history.current.sample);

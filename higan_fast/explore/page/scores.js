@@ -34,6 +34,8 @@ export class Scores {
 
 class Row {
   #lane;
+  #parts; // of the lane, by name
+  #placed = new Map(); // where they are
   #base = element("td", { class: "number" });
   #now = element("td", { class: "number now" });
   #change = element("td", { class: "number" });
@@ -44,10 +46,11 @@ class Row {
   constructor(score, run) {
     this.score = score;
     this.#confidence = run.confidence ?? {};
-    this.#lane = element("span", { class: `lane ${score.level ?? ""}`, "aria-hidden": "true" }, ...["typical", "expected", "base", "now"].map((part) => element("i", { class: part })));
-    this.#line = element("tr", { class: "expectation", hidden: true }, this.#words);
+    this.#parts = new Map(["typical", "expected", "base", "now"].map((part) => [part, element("i", { class: part })]));
+    this.#lane = element("span", { class: `lane ${score.level ?? ""}`, "aria-hidden": "true" }, ...this.#parts.values());
+    this.#line = element("tr", { class: "expectation", "data-named": score.name, hidden: true }, this.#words);
     const name = element("th", { scope: "row", title: score.name }, element("i", { class: `dot ${score.level ?? ""}`, "aria-hidden": "true" }), score.name);
-    this.nodes = [element("tr", { "data-score": score.name }, name, element("td", {}, this.#lane), this.#base, this.#now, this.#change), this.#line];
+    this.nodes = [element("tr", { "data-score": score.name, "data-named": score.name }, name, element("td", {}, this.#lane), this.#base, this.#now, this.#change), this.#line];
     this.#place("typical", score.low, score.high);
   }
 
@@ -84,10 +87,13 @@ class Row {
   }
 
   #place(part, from, to) {
+    const where = `${from} ${to}`;
+    if (this.#placed.get(part) === where) return;
+    this.#placed.set(part, where);
     const { low, high } = this.score;
     const width = (high - low) * (1 + 2 * MARGIN) || 1;
     const at = (value) => Math.min(1, Math.max(0, (value - low) / width + MARGIN / (1 + 2 * MARGIN)));
-    const style = this.#lane.querySelector(`.${part}`).style;
+    const { style } = this.#parts.get(part);
     style.setProperty("--from", at(from));
     style.setProperty("--to", at(to));
   }

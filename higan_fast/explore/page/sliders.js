@@ -33,7 +33,7 @@ function folded(semantics, rowOf, open) {
     const why = element("p", { class: "why", text: semantic.why });
     const row = rowOf.get(semantic);
     if (row) row.root.append(why);
-    return row ? row.root : element("div", { class: "semantic" }, element("span", { class: "name", text: semantic.name }), why);
+    return row ? row.root : element("div", { class: "semantic", "data-named": semantic.name }, element("span", { class: "name", text: semantic.name }), why);
   });
   const title = open ? `${count(items.length, "semantic")}, none with a shown effect` : `${items.length} without a shown effect`;
   return element("details", { class: "unshown", open }, element("summary", { text: title }), ...items);
@@ -81,7 +81,7 @@ class Row {
     this.#toggles.root.hidden = true;
     this.root = element(
       "div",
-      { class: "semantic", "data-semantic": semantic.name },
+      { class: "semantic", "data-semantic": semantic.name, "data-named": semantic.name },
       element("label", { class: "name", for: id, text: semantic.name, title: semantic.name }),
       this.#button, this.#value, this.#slider, this.#toggles.root,
     );
