@@ -312,6 +312,25 @@ def test_two_pictures_stand_side_by_side(open_page):
     assert not page.locator("#all").is_visible()
 
 
+def test_many_semantics_are_found_by_name(open_page):
+    page = open_page()
+    name = shown(page)
+    page.evaluate(
+        """async () => {
+        const { finding } = await import(new URL('page/finding.js', location.href));
+        finding(document.getElementById('find'), { semantics: Array(100) });
+        }"""
+    )
+    page.get_by_label("Find semantics by name").fill(name.upper())
+    everywhere = page.locator(
+        "#sliders [data-named], #scores [data-score], #heat .map:not([hidden]) tr[data-named]"
+    )
+    found = {row.get_attribute("data-named") for row in everywhere.all() if row.is_visible()}
+    assert found == {name}
+    page.keyboard.press("Escape")
+    assert slider(page, "brightness").is_visible()
+
+
 def test_what_is_saved_arrives(open_page, tmp_path):
     page = open_page()
     painted(page, lambda: slider(page, shown(page)).press("PageUp"))

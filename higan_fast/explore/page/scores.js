@@ -58,6 +58,7 @@ class Row {
     const known = base !== undefined && now !== undefined;
     this.#lane.classList.toggle("unknown", !known);
     if (!known) return; // not scored while it moves: the last figures stay, pale
+    this.#lane.classList.add("scored");
     this.#place("base", base, base);
     this.#place("now", now, now);
     say(this.#base, plain(base));

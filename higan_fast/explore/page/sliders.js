@@ -69,7 +69,7 @@ class Row {
     this.#value = element("button", { type: "button", class: "value", title: `Set to ${stepText(semantic.step)}, or back to 0`, onclick: () => this.#set(stepOf(history.current, semantic.name) === 0 ? semantic.step : 0) });
     this.#bars = run.network.layers.map((_, layer) => drawn("rect", { x: layer * 4, width: 3, height: 10 }));
     const glyph = drawn("svg", { class: "bars", viewBox: `0 0 ${this.#layers * 4 - 1} 10`, preserveAspectRatio: "none", "aria-hidden": "true" }, ...this.#bars);
-    glyph.style.width = `${Math.min(this.#layers * 4 - 1, 72)}px`;
+    glyph.style.width = `${Math.min(this.#layers * 4 - 1, 54)}px`;
     this.#words = element("span", { class: "unseen" });
     this.#button = element("button", { type: "button", class: "layers", "aria-expanded": "false", "aria-controls": `${id}-layers`, onclick: () => this.#open() }, glyph, this.#words);
     this.#toggles = new Toggles(run.network.layers, {
