@@ -99,7 +99,7 @@ def _dragged(url: str, name: str, layers: list[int], views: int, seconds: float)
     origin = f"http://{urlsplit(url).netloc}"
     with connect(url.replace("http", "ws", 1) + "ws", origin=origin, compression=None) as socket:
         _ask(socket, sent, "warm-up", 0, {"sample": 0})
-        _take(socket, sent)
+        _take(socket, sent, 60)
         stop = threading.Event()
 
         def receive() -> None:
@@ -130,8 +130,8 @@ def _ask(socket: ClientConnection, sent: dict[Any, float], view: str, number: in
     socket.send(json.dumps({"id": number, "view": view, "moving": True, "state": state}))
 
 
-def _take(socket: ClientConnection, sent: dict[Any, float]) -> float:
-    about = json.loads(socket.recv(timeout=0.5 if sent else None))
+def _take(socket: ClientConnection, sent: dict[Any, float], timeout: float = 0.5) -> float:
+    about = json.loads(socket.recv(timeout=timeout))
     if "error" in about:
         raise click.ClickException(about["error"])
     socket.recv()

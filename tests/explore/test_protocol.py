@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from benchmarks.explore import _dragged
 from higan_fast import probing
 from higan_fast.explore import app as application
 from higan_fast.explore import serving
@@ -127,6 +128,11 @@ def test_a_slider_of_late_layers_runs_these_alone(served):
             ask(socket, {"sample": 7, "moves": [move]}, number, moving=True)
             took.append(answer(socket)[0]["layers_run"])
     assert took == [6, 6, 2, 2, 2, 2]
+
+
+def test_the_benchmark_times_a_dragged_slider(served):
+    took = _dragged(served.url, "warmth", [3], views=2, seconds=0.2)
+    assert 0 < len(took) <= 20 and min(took) > 0
 
 
 def test_the_latest_value_wins(explored, monkeypatch):
