@@ -48,6 +48,9 @@ class StyleGAN3(StyleBased):
         self.mapping_network = Mapping(config)
         self.synthesis = Synthesis(config)
         self.layers = _layers(config)
+        first, *_ = signals = config.signals
+        left = [signal.channels * signal.size**2 for signal in (first, *signals)]
+        self.most_features = tuple(map(max, left, [left[0], *left]))  # with what comes in
 
     def move_image(self, rotate: float = 0.0, translate: tuple[float, float] = (0.0, 0.0)) -> None:
         """Turns and shifts all images, by the plane of the Fourier features; replaces what was set before.
@@ -145,10 +148,7 @@ class StyleGAN3(StyleBased):
 
     def features_of(self, index: int) -> int:
         """Of what comes in, or goes out, whichever are more."""
-        signals = self.config.signals
-        index = max(0, index - 1)  # the Fourier features are the first layer's
-        sizes = (signal.channels * signal.size**2 for signal in signals[max(0, index - 1) : index + 1])
-        return max(sizes)
+        return self.most_features[index]
 
 
 class Synthesis(nn.Module):
