@@ -130,21 +130,23 @@ def _share(folder: RunFolder, name: str, codes: NDArray[np.float32], drawn_by: G
 def _picture(
     folder: RunFolder, targets: Tensor, found: dict[str, Inversion], drawn_by: dict[str, Generator]
 ) -> NDArray[np.uint8]:
-    """A row for each of the first renders: as it is, as it was found, and moved."""
+    """A row for each of the first renders: as it is, as it was found, and each of these moved."""
     some = slice(0, PICTURED)
-    columns = {"render": targets[some].float() / 127.5 - 1}
+    columns, labels = [targets[some].float() / 127.5 - 1], ["render", *found]
     for name, one in found.items():
         generator = drawn_by.get(name, folder.generator)
-        columns[name] = generator.synthesize(torch.from_numpy(one.codes[some])).clamp(-1, 1)
+        columns.append(generator.synthesize(torch.from_numpy(one.codes[some])).clamp(-1, 1))
     step = folder.verification.settings["step"]
     for boundary in MOVED:
         for name, one in found.items():
-            (columns[f"{name} {boundary}"],) = hf.manipulate(
+            (moved,) = hf.manipulate(
                 folder.generator, one.codes[some], folder.boundaries[boundary], steps=(step,),
                 drawn_by=drawn_by.get(name), **folder.settings.truncation,
             ).unbind(1)  # fmt: skip
+            columns.append(moved)
+            labels.append(boundary)
     rows = [" | ".join(f"{one.psnr[row]:.1f}" for one in found.values()) + " dB" for row in range(PICTURED)]
-    return labelled_grid(torch.stack(list(columns.values()), dim=1), rows, list(columns))
+    return labelled_grid(torch.stack(columns, dim=1), rows, labels)
 
 
 if __name__ == "__main__":

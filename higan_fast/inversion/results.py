@@ -130,6 +130,8 @@ class Inversion:
             "of samples"
         ]
         where = "in w" if self.settings.get("space") == "w" else "in W+"
+        if "tuned" in self.settings:
+            where += f", drawn by the network that was tuned for {self.settings['tuned']} steps"
         return Table(f"{len(self):,} images inverted {where}", HEAD, rows, notes)
 
 

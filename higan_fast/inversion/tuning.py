@@ -96,7 +96,7 @@ def tune_around(
             if folder is not None:
                 save_generator(tuned, folder / TUNED, about)
                 keeper.drop()
-        return tuned, _reached(tuned, inversion, targets, distance, at_once)
+        return tuned, _reached(tuned, inversion, targets, distance, at_once, steps)
 
 
 def _done_before(file: Path, about: dict[str, Any]) -> bool:
@@ -194,7 +194,7 @@ class _Tuning:
 
 
 def _reached(
-    tuned: Generator, inversion: Inversion, targets: Tensor, distance: Distance, at_once: int
+    tuned: Generator, inversion: Inversion, targets: Tensor, distance: Distance, at_once: int, steps: int
 ) -> Inversion:
     """The same codes, and how near the tuned network comes with them."""
     codes = torch.from_numpy(inversion.codes).to(targets)
@@ -204,4 +204,5 @@ def _reached(
         psnr.append(psnr_of(drawn, targets[rows]))
         distances.append(distance(drawn, distance.features(targets[rows])))
     of_each, apart = (torch.cat(column).float().cpu().numpy() for column in (psnr, distances))
-    return replace(inversion, psnr=of_each, distance=apart)
+    settings = inversion.settings | {"tuned": steps}
+    return replace(inversion, psnr=of_each, distance=apart, settings=settings)

@@ -28,6 +28,7 @@ def test_the_tuned_network_draws_the_images_better_and_is_kept(inverted):
     before = {name: value.clone() for name, value in generator.state_dict().items()}
     tuned, reached = hf.tune_around(generator, found, images, 30, out=out, progress=False)
     assert (reached.psnr > found.psnr).all() and np.array_equal(reached.codes, found.codes)
+    assert "2 images inverted in W+, drawn by the network that was tuned for 30 steps" in repr(reached)
     assert all(torch.equal(value, before[name]) for name, value in generator.state_dict().items())
     assert torch.equal(tuned.mapping_network.w_avg, generator.mapping_network.w_avg)
     codes = read_codes(out.parent, generator)
