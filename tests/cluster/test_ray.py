@@ -77,6 +77,7 @@ def nodes(monkeypatch):
         assert not left
 
 
+@pytest.mark.slow
 def test_a_node_is_killed_and_the_rest_makes_the_same(nodes, boundaries, tmp_path):
     sample(*toy_by_name(), NUM, tmp_path / "alone", **SAMPLING)
     run = tmp_path / "run"
