@@ -15,8 +15,8 @@ from tests.processes import ended, start
 from tests.sampling.test_shards import contents
 from tests.toy import toy_by_name
 
-OPTIONS = {"null": "isotropic", "num_null": 32, "max_samples": 400, "confidence": 0.95, "progress": False}
-FIXED = {"num": 200, "null": "isotropic", "num_null": 8, "progress": False}
+OPTIONS = {"null": "isotropic", "num_null": 32, "max_samples": 160, "confidence": 0.95, "progress": False}
+FIXED = {"num": 100, "null": "isotropic", "num_null": 4, "progress": False}
 ASKED = {"step": 2.0}
 
 
