@@ -36,7 +36,7 @@ class SomePath(click.Path):
         return Path(value)
 
 
-class Weight(click.ParamType):
+class Weight(click.ParamType[float | str]):
     """A number, or "auto"."""
 
     name = "weight"

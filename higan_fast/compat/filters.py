@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from higan_fast.generators.prepared import is_watched
+
 # Of the largest value: a product of taps in float32 differs from the filter by a few roundings.
 ROUNDING = 1e-6
 
@@ -72,7 +74,7 @@ def taps_of(f: Tensor) -> Tensor | None:
     The result is kept while the filter lives and does not change, because finding it reads the filter's
     values. A compiler or a tracer sees no values: there it is None.
     """
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if is_watched():
         return None
     if f.is_inference():
         return _taps_of(f)

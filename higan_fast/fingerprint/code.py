@@ -40,7 +40,8 @@ def library(module: str) -> str | None:
 
 def module_of(cls: type) -> ModuleType | None:
     """The module in which a class stands under its own name; None: it was made by a call."""
-    module = found = sys.modules.get(cls.__module__)
+    module = sys.modules.get(cls.__module__)
+    found: Any = module
     for part in cls.__qualname__.split("."):
         found = getattr(found, part, None)
     return module if found is cls else None

@@ -8,6 +8,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.jit._trace import is_tracing
 
 from higan_fast.ops.modulated_conv2d import normalize_weight, square_weight
 from higan_fast.ops.winograd import are_enough, weight_at_points
@@ -129,7 +130,7 @@ class WeightCache:
 
 def is_watched() -> bool:
     """Whether what runs now becomes a graph that runs again later, perhaps with other weights."""
-    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+    return torch.compiler.is_compiling() or bool(is_tracing())
 
 
 def prepare(weight: Tensor, dtype: torch.dtype, up: int, pixels: int) -> Prepared:

@@ -22,7 +22,7 @@ from higan_fast.checks import (
     check_seed,
 )
 from higan_fast.engine.budget import is_out_of_memory
-from higan_fast.engine.engine import prepare
+from higan_fast.engine.inputs import prepare
 from higan_fast.engine.precision import synthesis_in
 from higan_fast.files import DamagedError, only_writer
 from higan_fast.fingerprint import fingerprint, warn_of_unseen

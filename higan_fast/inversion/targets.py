@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from higan_fast.generators.base import Generator
@@ -91,7 +91,7 @@ def _read(path: Path, resolution: int, crop: bool) -> Tensor:
 def _reason(error: Exception) -> str:
     return (
         "it is of no format that is known"
-        if isinstance(error, Image.UnidentifiedImageError)
+        if isinstance(error, UnidentifiedImageError)
         else printable(str(error))
     )
 

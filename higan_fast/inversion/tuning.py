@@ -15,7 +15,7 @@ from torch import Tensor
 
 from higan_fast.checkpoints import load_generator, read_header, save_generator
 from higan_fast.checks import check_batch_size, check_count, check_seed
-from higan_fast.engine.engine import prepare
+from higan_fast.engine.inputs import prepare
 from higan_fast.engine.precision import synthesis_in
 from higan_fast.files import checksum, only_writer
 from higan_fast.fingerprint import fingerprint

@@ -38,7 +38,7 @@ class Store:
 
     def __init__(self, path: Path, settings: dict[str, Any], shapes: Shapes, *, writable: bool) -> None:
         self.path, self.settings, self.shapes = path, settings, shapes
-        self.arrays: dict[str, zarr.Array] = {}
+        self.arrays: dict[str, zarr.Array[Any]] = {}
         self.damaged: dict[str, str] = {}
         self._store = DurableStore(path, read_only=not writable)
         for name in shapes:
@@ -166,7 +166,7 @@ class Store:
         index = [start // int(self.settings["shard_size"]), *(0 for _ in self.shapes[name])]
         return self.path / name / "c" / "/".join(map(str, index))
 
-    def _open(self, name: str) -> zarr.Array:
+    def _open(self, name: str) -> zarr.Array[Any]:
         """Opens an array; raises when it is not as ``create`` made it, but for its length."""
         array = zarr.open_array(self._store, path=name, mode="r" if self._store.read_only else "r+")
         expected = _create(MemoryStore(), name, self.shapes, self.settings, array.shape[0])
@@ -231,7 +231,9 @@ class DurableStore(LocalStore):
             file.write(value.as_buffer_like())
 
 
-def _create(store: Any, name: str, shapes: Shapes, settings: dict[str, Any], length: int = 0) -> zarr.Array:
+def _create(
+    store: Any, name: str, shapes: Shapes, settings: dict[str, Any], length: int = 0
+) -> zarr.Array[Any]:
     """Writes the metadata of one array over whatever there are."""
     dtype, missing = kind_of(name)
     shape, shard_size = shapes[name], settings["shard_size"]
@@ -250,7 +252,7 @@ def _create(store: Any, name: str, shapes: Shapes, settings: dict[str, Any], len
     )
 
 
-def _plain(array: zarr.Array) -> str:
+def _plain(array: zarr.Array[Any]) -> str:
     """The metadata as text: a NaN in them equals no other NaN."""
     return json.dumps(array.metadata.to_dict(), sort_keys=True, default=str)
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from higan_fast.generators.stylegan2 import Linear
+from higan_fast.generators.stylegan2_layers import Linear
 from higan_fast.ops import bias_act
 
 

@@ -20,6 +20,7 @@ from higan_fast.checkpoints.contents import Content, is_state_dict, shown
 from higan_fast.checkpoints.conversion import Taken, numbered, taken
 from higan_fast.checkpoints.formats import karras
 from higan_fast.generators.base import Generator
+from higan_fast.generators.stylegan2 import Architecture
 
 NAME = "genforce / higan .pth"
 
@@ -223,7 +224,7 @@ def _stylegan2(file: File) -> Generator:
         parts[f"{ours}.noise_strength"] = taken(f"{theirs}.noise_strength")
         parts[f"{ours}.noise_const"] = taken(f"{theirs}.noise")
     skips = [f"synthesis.skip_layer{index}.weight" for index in range(num - 1)]
-    architecture: karras.Architecture = "skip" if "synthesis.output0.bias" in file.tensors else "orig"
+    architecture: Architecture = "skip" if "synthesis.output0.bias" in file.tensors else "orig"
     if skips and skips[0] in file.tensors:
         architecture = "resnet"
         parts |= {f"synthesis.skips.{i}.weight": taken(name, change=layout) for i, name in enumerate(skips)}

@@ -17,6 +17,7 @@ from higan_fast.checkpoints.formats.tensorflow_variables import (
     sizes,
 )
 from higan_fast.generators.base import Generator
+from higan_fast.generators.stylegan2 import Architecture
 
 MARK = "synthesis/4x4/Conv/mod_weight"  # who has this variable is a StyleGAN2
 
@@ -78,7 +79,7 @@ def _modulated(ours: str, theirs: str) -> dict[str, Taken]:
     }
 
 
-def _architecture(variables: Mapping[str, Any], found: list[int]) -> tuple[karras.Architecture, list[str]]:
+def _architecture(variables: Mapping[str, Any], found: list[int]) -> tuple[Architecture, list[str]]:
     """Which it is, and the scopes of what makes RGB."""
     last = f"{found[-1]}x{found[-1]}"
     if "synthesis/ToRGB_lod0/weight" in variables:  # grown progressively: StyleGAN2's configurations B to D

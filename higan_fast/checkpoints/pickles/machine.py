@@ -95,7 +95,7 @@ class Machine:
             if length >= 0:
                 end += length
                 self.position = end + 1
-                return self.data[start : end - 1 if self.data[end - 1 : end] == b"\r" else end]
+                return self.data[start : end - 1 if bytes(self.data[end - 1 : end]) == b"\r" else end]
             end += len(part)
             reach *= 2
         raise PickleError(

@@ -115,7 +115,7 @@ def read_zip(data: memoryview, path: Path) -> Any:
     prefix = found[0].removesuffix("data.pkl")
     if f"{prefix}constants.pkl" in archive.members:
         raise ValueError(f"{path}: a TorchScript program; save its state_dict with torch.save, and load that")
-    if (order := f"{prefix}byteorder") in archive.members and archive.read(order)[:6] != b"little":
+    if (order := f"{prefix}byteorder") in archive.members and bytes(archive.read(order)[:6]) != b"little":
         raise ValueError(f"{path}: was written on a big-endian machine, which is not supported")
 
     def stored(identifier: Any) -> Storage:
