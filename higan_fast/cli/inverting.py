@@ -38,7 +38,11 @@ if TYPE_CHECKING:
 )
 @option("--tune", default=0, metavar="STEPS", help="Then tune the network around the codes (pivotal tuning).")
 @option("--noise-maps", is_flag=True, help="Find the noise inputs of each image too.")
-@option("--crop", is_flag=True, help="Take the middle square of pictures of another size, scaled, in RGB.")
+@option(
+    "--crop",
+    is_flag=True,
+    help="Take the middle of pictures of another size, scaled, without alpha that the network does not draw.",
+)
 @click.option(
     "--class", "label", type=int, help="Class of the samples, for conditional generators.  [default: all]"
 )
@@ -79,7 +83,7 @@ def invert(
         )
     files = inversion.picture_files(pictures)
     generator, measure = _networks(out, network, config, device, distance)
-    images = inversion.read_pictures(files, generator.resolution, crop)
+    images = inversion.read_pictures(files, generator.image_shape, crop)
     names = [printable(file.name, 100) for file in files]
     if not quiet:
         say(f"inverting on {describe_device(generator.device)}")

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from higan_fast.fingerprint import fingerprint
+from higan_fast.image_shapes import with_channels
 from higan_fast.predictors import load_predictor
 from higan_fast.predictors.base import Predictor
 from higan_fast.predictors.loading import options_of
@@ -16,6 +17,12 @@ from higan_fast.predictors.loading import options_of
 Features = tuple[Tensor, ...]
 
 COARSEST = 8  # pixels a side
+
+
+def halving(images: Tensor, coarsest: int) -> tuple[int, int]:
+    """What makes images ``[..., H, W]`` smaller: 2 for each side that is to be halved, else 1."""
+    height, width = (1 + (side >= 2 * coarsest) for side in images.shape[-2:])
+    return height, width
 
 
 class Distance:
@@ -28,7 +35,7 @@ class Distance:
     name: str
 
     def features(self, images: Tensor) -> Features:
-        """Images ``[N, 3, R, R]`` in [-1, 1] → tensors ``[N, ...]``."""
+        """Images ``[N, C, H, W]`` in [-1, 1] → tensors ``[N, ...]``."""
         raise NotImplementedError
 
     def __call__(self, images: Tensor, target: Features) -> Tensor:
@@ -50,7 +57,7 @@ class Distance:
 
 
 class Pixels(Distance):
-    """Mean squared differences of pixels, averaged over scales: every one from R to 8 pixels a side.
+    """Mean squared differences of pixels, averaged over scales: every one down to 8 pixels a side.
 
     The coarse ones tell where to go while the details still disagree.
     """
@@ -59,8 +66,8 @@ class Pixels(Distance):
 
     def features(self, images: Tensor) -> Features:
         levels = [images]
-        while levels[-1].shape[-1] >= 2 * COARSEST:
-            levels.append(F.avg_pool2d(levels[-1], 2))
+        while max(factors := halving(levels[-1], COARSEST)) > 1:
+            levels.append(F.avg_pool2d(levels[-1], factors))
         return tuple(level * len(levels) ** -0.5 for level in levels)
 
 
@@ -82,11 +89,12 @@ class NetworkFeatures(Distance):
 
     def features(self, images: Tensor) -> Features:
         """As in ``Distance``; raises ValueError where there are none that can be differentiated."""
+        seen = with_channels(images, self.predictor.channels, self.called)
         network = getattr(getattr(self.predictor, "module", None), "network", None)
         if isinstance(network, torch.jit.ScriptModule):
-            found = _of_script(network, self.predictor, images)
+            found = _of_script(network, self.predictor, seen)
         else:
-            found = _within(self.predictor, images)
+            found = _within(self.predictor, seen)
         if not found:
             raise ValueError(
                 f"distance (--distance): {self.called} shows no features [N, C, H, W]; take pixels"

@@ -82,7 +82,7 @@ def invert(
 
     Args:
         generator: in evaluation mode, with stored noise.
-        images: ``[N, 3, R, R]``, uint8 or in [-1, 1], as torch, NumPy or CuPy array.
+        images: ``[N, *image_shape]`` of the generator, uint8 or in [-1, 1], as torch, NumPy or CuPy array.
         space: "w", one code that all layers share, or "w+", one for each.
         distance: what is made small; None: ``Pixels()``.
         steps: at most so many for each image in "w", and as many again in "w+".
@@ -346,4 +346,5 @@ def _saying_what_is_too_much(num: int) -> Iterator[None]:
 def _at_once(generator: Generator) -> int:
     """So many images whose activations are kept for the gradient."""
     pixels = 2**20 if generator.device.type == "cpu" else 2**23
-    return int(max(1, min(32, pixels // generator.resolution**2)))
+    _, height, width = generator.image_shape
+    return int(max(1, min(32, pixels // (height * width))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from higan_fast.generators.base import Generator
+from higan_fast.inversion.distances import halving
 from higan_fast.wording import printable
 
 BUFFER, STRENGTH = "noise_const", "noise_strength"  # how the families call an input, and what it is times
@@ -86,9 +88,10 @@ def correlation(noise: Tensor) -> Tensor:
     while True:
         for axis in (2, 3):
             found = found + (noise * noise.roll(1, axis)).flatten(1).mean(dim=1).square()
-        if noise.shape[-1] <= SMALLEST:
+        factors = halving(noise, SMALLEST)
+        if max(factors) == 1:
             return found
-        noise = F.avg_pool2d(noise, 2) * 2  # keeps the variance
+        noise = F.avg_pool2d(noise, factors) * math.prod(factors) ** 0.5  # keeps the variance
 
 
 def standardised(noise: Tensor) -> Tensor:

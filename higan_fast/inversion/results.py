@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from higan_fast.files import read_arrays, write_arrays, write_whole
+from higan_fast.image_shapes import as_rgb
 from higan_fast.inversion.code_files import CODES
 from higan_fast.pictures import labelled_grid, shrunk
 from higan_fast.tables import Table, shown
@@ -142,8 +143,9 @@ def psnr_of(images: Tensor, targets: Tensor) -> Tensor:
 
 
 def comparison(names: Sequence[str], targets: Tensor, found: Tensor) -> NDArray[np.uint8]:
-    """A row for each image: target, what was found, and their difference, where grey is none."""
-    rows = torch.stack([targets, found.clamp(-1, 1), found.clamp(-1, 1) - targets], dim=1)
+    """A row for each image: target, what was found, and their difference, where gray is none, as seen."""
+    wanted, drawn = as_rgb(targets), as_rgb(found.clamp(-1, 1))
+    rows = torch.stack([wanted, drawn, drawn - wanted], dim=1)
     labels = [
         f"{name[-40:]}, {db:.1f} dB" for name, db in zip(names, psnr_of(found, targets).tolist(), strict=True)
     ]

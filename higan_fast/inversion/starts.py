@@ -25,7 +25,7 @@ def starting_points(
     """The mean, and then the nearest samples, in whitened coordinates: ``[N, num, 1, w_dim]``.
 
     Args:
-        targets: ``[N, 3, R, R]``.
+        targets: ``[N, C, H, W]``.
         num: how many for each target.
         samples: how many are looked at.
     """

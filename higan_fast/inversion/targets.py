@@ -12,10 +12,13 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from higan_fast.generators.base import Generator
+from higan_fast.image_shapes import channels_in_words
 from higan_fast.opening import check_file, is_folder, opened
 from higan_fast.wording import in_words, printable
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # of Pillow, by channels of the generator's images
+OPAQUE = (1, 3)  # channels of those that have no alpha
 MOST_PIXELS = 2**28  # of a picture; a small file can claim any number
 
 
@@ -43,27 +46,40 @@ def picture_files(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def read_pictures(paths: Sequence[Path], resolution: int, crop: bool = False) -> Tensor:
-    """Reads RGB pictures of ``resolution``² pixels: ``[N, 3, R, R]`` in [-1, 1].
+def read_pictures(paths: Sequence[Path], image_shape: tuple[int, int, int], crop: bool = False) -> Tensor:
+    """Reads pictures as images of ``image_shape`` (channels, height, width): ``[N, C, H, W]`` in [-1, 1].
+
+    For a generator of gray images they become gray, and a gray one becomes RGB for one of RGB. Where it draws
+    alpha, a picture keeps its own, and one without is opaque.
 
     Args:
-        crop: take the middle square of a picture of another size, scale it, and make it RGB.
+        paths: files, one for each picture.
+        image_shape: of the generator.
+        crop: take the middle of a picture of another size, in the generator's proportions, and scale it;
+            lay it over white where it has alpha and the generator has none.
 
     Raises:
         FileNotFoundError: when there is no such file.
-        ValueError: when one is no picture, or of another size or other channels.
+        ValueError: when one is no picture, or of another size; when it has alpha and the generator none; or
+            when no picture has as many channels as the generator.
     """
-    return torch.stack([_read(path, resolution, crop) for path in paths])
+    if image_shape[0] not in MODES:
+        raise ValueError(
+            f"pictures: the generator's images have {channels_in_words(image_shape[0])}, and a picture has "
+            "four at most; give arrays from Python (hf.invert)"
+        )
+    return torch.stack([_read(path, image_shape, crop) for path in paths])
 
 
-def _read(path: Path, resolution: int, crop: bool) -> Tensor:
+def _read(path: Path, image_shape: tuple[int, int, int], crop: bool) -> Tensor:
+    channels, height, width = image_shape
     check_file(path)
     with opened(path) as file:
         try:
             with Image.open(file) as picture:
                 if picture.width * picture.height > MOST_PIXELS:
                     raise ValueError(
-                        f"{path}: has {picture.width} by {picture.height} pixels, expected {resolution}²"
+                        f"{path}: has {picture.width} by {picture.height} pixels, not {width} by {height}"
                     )
                 found = ImageOps.exif_transpose(picture)
                 found.load()
@@ -73,19 +89,32 @@ def _read(path: Path, resolution: int, crop: bool) -> Tensor:
             raise ValueError(f"{path}: is no picture that can be read ({printable(str(error))})") from None
         except (OSError, SyntaxError, Image.DecompressionBombError, EOFError) as error:
             raise ValueError(f"{path}: is no picture that can be read ({_reason(error)})") from None
+    found = _in_channels(path, found, channels, crop)
     if crop:
-        found = ImageOps.fit(found.convert("RGB"), (resolution, resolution), Image.Resampling.LANCZOS)
-    remedy = "; --crop takes its middle square, scaled, in RGB"
-    if found.mode != "RGB":
-        what = {"L": "one channel (grey)", "RGBA": "four channels (RGBA)", "P": "a palette"}
-        got = what.get(found.mode, f"the channels {printable(found.mode)}")
-        raise ValueError(f"{path}: has {got}, expected three, RGB{remedy}")
-    if found.size != (resolution, resolution):
+        found = ImageOps.fit(found, (width, height), Image.Resampling.LANCZOS)
+    if found.size != (width, height):
         raise ValueError(
-            f"{path}: has {found.width} by {found.height} pixels, and the generator draws {resolution} by "
-            f"{resolution}{remedy}"
+            f"{path}: has {found.width} by {found.height} pixels, and the generator draws {width} by "
+            f"{height}; --crop takes its middle, scaled"
         )
-    return torch.from_numpy(np.array(found)).permute(2, 0, 1).float() / 127.5 - 1
+    pixels = torch.from_numpy(np.array(found)).view(height, width, channels)
+    return pixels.permute(2, 0, 1).float() / 127.5 - 1
+
+
+def _in_channels(path: Path, picture: Image.Image, channels: int, crop: bool) -> Image.Image:
+    """The picture in the generator's channels."""
+    if picture.mode[0] in "IF":  # Pillow would clip these to 255
+        raise ValueError(f"{path}: has more than 8 bits a channel; save it with 8")
+    has_alpha = picture.has_transparency_data and channels in OPAQUE
+    if has_alpha and not crop:
+        raise ValueError(
+            f"{path}: has alpha, and the generator's images have {channels_in_words(channels)}; --crop lays "
+            "it over white"
+        )
+    picture = picture.convert("RGBA")
+    if has_alpha:
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    return picture.convert(MODES[channels])
 
 
 def _reason(error: Exception) -> str:
@@ -97,16 +126,17 @@ def _reason(error: Exception) -> str:
 
 
 def as_images(images: Any, generator: Generator) -> Tensor:
-    """Images in memory → ``[N, 3, R, R]`` in [-1, 1] on the generator's device, in its precision.
+    """Images in memory → ``[N, C, H, W]`` in [-1, 1] on the generator's device, in its precision.
 
     Args:
-        images: uint8, or floating-point in [-1, 1], as a torch, NumPy or CuPy array ``[N, 3, R, R]``.
+        images: uint8, or floating-point in [-1, 1], as a torch, NumPy or CuPy array ``[N, *image_shape]``.
+        generator: whose ``image_shape`` they must have.
 
     Raises:
         ValueError: when they are no such array.
     """
     tensor = torch.as_tensor(images).to(generator.device)
-    size = (3, generator.resolution, generator.resolution)
+    size = tuple(generator.image_shape)
     if tensor.ndim != 4 or tensor.shape[1:] != size or not len(tensor):
         raise ValueError(f"images: got shape {list(tensor.shape)}, expected [N, {', '.join(map(str, size))}]")
     like = next(generator.parameters()).dtype

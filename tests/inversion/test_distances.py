@@ -28,6 +28,20 @@ def test_pixels_are_compared_at_every_scale():
     )
 
 
+def test_shapes_that_are_not_square_and_alpha():
+    tall = torch.rand(2, 4, 32, 6) * 2 - 1
+    assert [part.shape[1:] for part in Pixels().features(tall)] == [(4, 32, 6), (4, 16, 6), (4, 8, 6)]
+    torch.manual_seed(0)
+    distance = NetworkFeatures(ScenePredictor(SEMANTICS, CONTINUOUS).eval(), "scenes")
+    hidden = torch.cat([torch.rand(2, 3, 16, 8) * 2 - 1, -torch.ones(2, 1, 16, 8)], 1)
+    white = torch.ones(2, 3, 16, 8)
+    of_network = slice(len(Pixels().features(white)), None)
+    features = zip(distance.features(hidden)[of_network], distance.features(white)[of_network], strict=True)
+    assert all(torch.equal(one, other) for one, other in features), "networks see alpha over white"
+    with pytest.raises(ValueError, match=r"got 5 channels, and scenes takes 3 channels \(RGB\)"):
+        distance.features(torch.zeros(1, 5, 16, 16))
+
+
 def test_a_network_measures_by_its_features(drawn):
     torch.manual_seed(0)
     predictor = ScenePredictor(SEMANTICS, CONTINUOUS).eval()

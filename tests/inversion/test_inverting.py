@@ -13,6 +13,7 @@ from higan_fast.inversion import Pixels, inverting, kept
 from higan_fast.inversion.distances import Distance
 from higan_fast.inversion.noise_maps import correlation, draw_with, noise_inputs, standardised
 from higan_fast.inversion.problem import MAP, Problem
+from higan_fast.inversion.results import comparison, psnr_of
 from higan_fast.sampling.latents import make_codes
 from tests.toy import toy
 from tests.toy_families import CHUNK, ChunkedToy
@@ -112,6 +113,32 @@ def test_noise_maps_are_found_and_draw_the_images(small):
     assert np.allclose(10 * np.log10(4 / error.numpy()), found.psnr, atol=1e-3)
     for each in maps.values():
         assert each.mean().abs() < 1e-5 and each.square().mean().sub(1).abs() < 1e-3, "as white noise"
+
+
+@pytest.mark.parametrize(("channels", "start_size"), [(1, (2, 4)), (6, (4, 1))])
+def test_images_of_any_shape(channels, start_size, tmp_path):
+    torch.manual_seed(0)
+    config = StyleGAN2Config({4: 6, 8: 6}, 8, 8, 1, image_channels=channels, start_size=start_size)
+    generator = StyleGAN2(config).eval()
+    images = generator.synthesize(generator.map(torch.randn(2, 8))).detach().clamp(-1, 1)
+    assert images.shape[1:] == generator.image_shape == (channels, 2 * start_size[0], 2 * start_size[1])
+    found = hf.invert(generator, images, "w", **QUICK | {"steps": 30}, noise_maps=True, out=tmp_path)
+    mean = generator.mapping(torch.randn(500, 8)).mean(dim=0, keepdim=True)
+    without = psnr_of(generator.synthesize(generator.layer_codes(mean)), images)
+    assert (found.psnr > without.detach().numpy() + 3).all()
+    with Image.open(tmp_path / "progress.png") as picture:
+        assert (picture.height > picture.width) == (start_size == (4, 1))
+    with pytest.raises(ValueError, match=rf"images: got shape \[2, {channels}, .*expected \[N, {channels}, "):
+        hf.invert(generator, images[..., 1:])
+
+
+def test_what_a_comparison_shows_of_alpha():
+    clear, opaque = -torch.ones(1, 1, 64, 64), torch.ones(1, 1, 64, 64)
+    red = torch.tensor([1.0, -1, -1]).view(1, 3, 1, 1).expand(1, 3, 64, 64)
+    grid = comparison(["a"], torch.cat([red, opaque], 1), torch.cat([-red, clear], 1))
+    middle = grid[grid.shape[0] - 40]
+    seen = {tuple(pixel) for pixel in middle.tolist()}
+    assert {(255, 0, 0), (255, 255, 255), (128, 255, 255)} <= seen, "white is found; blue and green lack"
 
 
 def test_correlation_tells_pictures_from_noise():

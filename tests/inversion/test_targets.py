@@ -7,6 +7,8 @@ from PIL import Image
 
 from higan_fast.inversion import picture_files, read_pictures
 
+RGB = (3, 16, 16)
+
 
 @pytest.fixture
 def folder(tmp_path):
@@ -21,7 +23,7 @@ def test_a_folder_stands_for_its_pictures(folder):
     path, pixels = folder
     files = picture_files([path])
     assert [file.name for file in files] == ["a.PNG", "b.png"]
-    found = read_pictures(files, 16)
+    found = read_pictures(files, RGB)
     assert found.shape == (2, 3, 16, 16)
     assert torch.equal(((found[1] + 1) * 127.5).round().byte().permute(1, 2, 0), torch.from_numpy(pixels))
     with pytest.raises(ValueError, match=r"b.png: another picture has the name b.png too"):
@@ -38,22 +40,65 @@ def test_what_is_no_such_picture_is_refused(folder):
             Image.fromarray(pixels[:8]),
             "has 16 by 8 pixels, and the generator draws 16 by 16; --crop",
         ),
-        "grey.png": (
-            Image.fromarray(pixels[..., 0]),
-            r"has one channel \(grey\), expected three, RGB; --crop",
+        "alpha.png": (
+            Image.fromarray(pixels).convert("RGBA"),
+            r"has alpha, and the generator's images have 3 channels \(RGB\); --crop lays it over white",
         ),
-        "alpha.png": (Image.fromarray(pixels).convert("RGBA"), r"has four channels \(RGBA\)"),
-        "palette.png": (Image.fromarray(pixels).convert("P"), "has a palette, expected three"),
     }
     for name, (picture, message) in cases.items():
         picture.save(path / name)
         with pytest.raises(ValueError, match=f"{name}: {message}"):
-            read_pictures([path / name], 16)
-        assert read_pictures([path / name], 16, crop=True).shape == (1, 3, 16, 16)
+            read_pictures([path / name], RGB)
+        assert read_pictures([path / name], RGB, crop=True).shape == (1, 3, 16, 16)
+    Image.fromarray(pixels[..., 0].astype(np.uint16) * 257).save(path / "deep.png")
+    with pytest.raises(ValueError, match=r"deep.png: has more than 8 bits a channel; save it with 8"):
+        read_pictures([path / "deep.png"], RGB, crop=True)
     whole = (path / "b.png").read_bytes()
     (path / "half.png").write_bytes(whole[: len(whole) // 2])
     for name in ("notes.txt", "half.png"):
         with pytest.raises(ValueError, match=f"{name}: is no picture that can be read"):
-            read_pictures([path / name], 16)
+            read_pictures([path / name], RGB)
     with pytest.raises(FileNotFoundError, match=r"none.png: there is no such file"):
-        read_pictures([path / "none.png"], 16)
+        read_pictures([path / "none.png"], RGB)
+
+
+def test_pictures_take_the_channels_of_the_generator(folder):
+    path, pixels = folder
+    half = np.dstack([pixels, np.full((16, 16), 51, np.uint8)])
+    for name, picture in {
+        "color": Image.fromarray(pixels),
+        "gray": Image.fromarray(pixels[..., 0]),
+        "alpha": Image.fromarray(half),
+    }.items():
+        picture.save(path / f"{name}.png")
+
+    def read(name, channels, crop=False):
+        (found,) = read_pictures([path / f"{name}.png"], (channels, 16, 16), crop)
+        return ((found + 1) * 127.5).round().int().permute(1, 2, 0).numpy()
+
+    luma = pixels @ (0.299, 0.587, 0.114)
+    assert np.abs(read("color", 1)[..., 0] - luma).max() <= 1
+    assert (read("gray", 3) == pixels[..., :1]).all()
+    assert (read("color", 4) == np.dstack([pixels, np.full((16, 16), 255)])).all(), "it is opaque"
+    assert (read("alpha", 4) == half).all() and (read("gray", 2)[..., 1] == 255).all()
+    assert np.abs(read("alpha", 3, crop=True) - (0.2 * pixels + 0.8 * 255)).max() <= 1, "over white"
+    assert np.abs(read("alpha", 1, crop=True)[..., 0] - (0.2 * luma + 0.8 * 255)).max() <= 2
+    for channels in (5, 7):
+        with pytest.raises(
+            ValueError, match=f"pictures: the generator's images have {channels} channels, and"
+        ):
+            read("color", channels)
+
+
+def test_pictures_that_are_not_square(folder):
+    path, pixels = folder
+    Image.fromarray(pixels[:, 4:12]).save(path / "tall.png")
+    found = read_pictures([path / "tall.png"], (3, 16, 8))
+    assert torch.equal(
+        ((found[0] + 1) * 127.5).round().byte().permute(1, 2, 0), torch.tensor(pixels[:, 4:12])
+    )
+    assert torch.equal(read_pictures([path / "b.png"], (3, 16, 8), crop=True), found), "the middle"
+    with pytest.raises(
+        ValueError, match=r"b.png: has 16 by 16 pixels, and the generator draws 8 by 16; --crop"
+    ):
+        read_pictures([path / "b.png"], (3, 16, 8))
