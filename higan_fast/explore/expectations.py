@@ -21,7 +21,7 @@ class Expectations:
     """Mean changes of scores by moves, from a sweep where there is one, else from the verification.
 
     A sweep has measured many steps, and is interpolated between them. An effect of the verification is that
-    of one step, both ways, and is scaled to others.
+    of one step, both ways: it is scaled to shorter ones, and says nothing of longer ones.
 
     Attributes:
         verification: None: there is none.
@@ -76,7 +76,7 @@ class Expectations:
         if verification is None or name not in verification.boundary_names:
             return {}
         num, at = len(verification.layers), float(verification.settings["step"])
-        if len(layers) != 1 and len(layers) != num:
+        if abs(step) > abs(at) or len(layers) not in (1, num):
             return {}
         row = verification.row(name)
         layer_set = 0 if len(layers) == num else 1 + layers[0]

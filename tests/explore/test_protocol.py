@@ -116,6 +116,8 @@ def test_scores_stand_beside_what_is_expected(served, explored):
         found = about["expected"]["brightness"]
         assert found["mean"] == pytest.approx(-run.verification.effect[row, 5, column] / 3)
         assert found["low"] <= found["mean"] <= found["high"] and found["from"] == "verify"
+        ask(socket, {"sample": 5, "moves": [{**one, "step": -6.5}]}, 2)
+        assert answer(socket)[0]["expected"] == {}, "no step as long was measured"
         ask(socket, {"sample": 5, "moves": [*everywhere["moves"], {**one, "layers": [3, 4]}]}, 3)
         assert [*answer(socket)[0]["expected"]] == ["warmth"], "the other's layers were not measured together"
 
