@@ -23,9 +23,8 @@ from tests.report.page import Page
 
 # Channels, the size at which it starts, what is kept of the channels, and how a line says what comes out.
 NETWORKS = {
-    "gray": (1, (4, 4), None, "8² gray"),
     "tall RGBA": (4, (4, 2), None, "8×4 RGBA"),
-    "wide of six": (6, (2, 6), (4, 0, 2), "4×12"),
+    "wide gray, of six": (6, (2, 6), (4,), "4×12 gray"),
 }
 
 
@@ -50,7 +49,7 @@ def probed(request, tmp_path_factory):
     save_generator(network(channels, start_size), file, {"source": "a test"})
     result = run(
         "probe", "--network", file, *(["--bands", ",".join(map(str, bands))] if bands else []),
-        "--predictor", "color", "--out", folder / "run", "--num", 192, "--chosen-num", 0.3,
+        "--predictor", "color", "--out", folder / "run", "--num", 192, "--chosen-num", 0.3, "--C", 0.1,
         "--max-samples", 16, "--decide", "effect", "--num-null", 4, "--confidence", 0.8,
         "--layer-samples", 4, "--quiet",
     )  # fmt: skip

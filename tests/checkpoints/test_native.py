@@ -15,6 +15,10 @@ from tests.checkpoints.samples import SAMPLES
 # Of each family what its configuration has no default for, or has a large one.
 SMALL = {
     "stylegan2": {"channels": {4: 8, 8: 6}, "architecture": "resnet", "label_dim": 3},
+    "stylegan3": {
+        "resolution": 16, "channels": (9, 8, 7), "latent_dim": 6, "code_dim": 7, "margin": 3,
+        "image_channels": 4, "kernel": 1, "radial": True,
+    },
     "stylegan": {"channels": {4: 8, 8: 6}},
     "pggan": {"channels": {4: 8, 8: 6}},
     "biggan": {"channels": (16, 16, 8), "latent_dim": 6, "label_dim": 3, "embed_dim": 4, "attention": (1,)},
