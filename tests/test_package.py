@@ -1,0 +1,92 @@
+"""The sdist has all that a build needs, and the wheel works where nothing else of the checkout is."""
+
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from release import check_wheel
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def sources(folder):
+    """Files of a folder that were not built, relative to the checkout."""
+    files = (path for path in (ROOT / folder).rglob("*") if path.is_file())
+    built = (".so", ".pyc")
+    return {path.relative_to(ROOT).as_posix() for path in files if path.suffix not in built}
+
+
+def test_an_sdist_has_the_package_the_sources_of_the_extension_and_nothing_else(tmp_path):
+    command = ["setup.py", "-q", "egg_info", "--egg-base", tmp_path, "sdist", "--dist-dir", tmp_path]
+    subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, check=True, capture_output=True)
+    (path,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        names = {member.name.split("/", 1)[1] for member in archive if member.isfile()}
+    about = {"LICENSE", "MANIFEST.in", "PKG-INFO", "README.md", "pyproject.toml", "setup.cfg", "setup.py"}
+    assert names == sources("higan_fast") | sources("csrc") | about
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    "HIGAN_FAST_WHEEL" not in os.environ, reason="make wheel runs it, with HIGAN_FAST_WHEEL=FILE"
+)
+def test_a_wheel_works_in_an_empty_folder(tmp_path):
+    wheel = (ROOT / os.environ["HIGAN_FAST_WHEEL"]).resolve()
+    with zipfile.ZipFile(wheel) as archive:
+        assert sources("higan_fast") <= set(archive.namelist())
+    target = tmp_path / "installed"
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        target,
+        wheel,
+    ]
+    subprocess.run(list(map(str, install)), check=True, cwd=tmp_path)
+    assert {path.name.split("-")[0] for path in target.iterdir()} == {"bin", "higan_fast"}
+    done = subprocess.run(
+        [sys.executable, ROOT / "release" / "probe.py", target],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(target)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "8 samples scored" in done.stdout
+
+
+EXTENSION = "higan_fast/_extension.cp.so"
+
+
+@pytest.mark.parametrize(
+    "tag, size, contents, said",
+    [
+        ("manylinux_2_28_x86_64", 59, [EXTENSION], []),
+        ("manylinux_2_28_x86_64", 61, [EXTENSION], ["at most 60"]),
+        ("linux_x86_64", 1, [EXTENSION], ["repair it", "in that image"]),
+        ("manylinux_2_34_x86_64", 1, [EXTENSION], ["in that image"]),
+        ("manylinux_2_28_x86_64", 1, ["higan_fast/__init__.py"], ["_extension"]),
+        (
+            "manylinux_2_27_x86_64.manylinux_2_28_x86_64",
+            1,
+            [EXTENSION, "a.libs/libgomp.so"],
+            ["torch brings"],
+        ),
+    ],
+)
+def test_a_wheel_that_must_not_be_released_is_refused(tmp_path, tag, size, contents, said):
+    path = tmp_path / f"higan_fast-1-cp311-cp311-{tag}.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for member in contents:
+            archive.writestr(member, "")
+    found = check_wheel.faults(path, size, tag, "manylinux_2_28")
+    assert len(found) == len(said)
+    for line, words in zip(found, said, strict=True):
+        assert words in line
