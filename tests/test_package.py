@@ -1,14 +1,18 @@
 """The sdist has all that a build needs, and the wheel works where nothing else of the checkout is."""
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
+import higan_fast
 from release import check_wheel
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,6 +33,29 @@ def test_an_sdist_has_the_package_the_sources_of_the_extension_and_nothing_else(
         names = {member.name.split("/", 1)[1] for member in archive if member.isfile()}
     about = {"LICENSE", "MANIFEST.in", "PKG-INFO", "README.md", "pyproject.toml", "setup.cfg", "setup.py"}
     assert names == sources("higan_fast") | sources("csrc") | about
+
+
+def test_every_place_that_says_version_and_needs_says_the_same():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    recipe = yaml.safe_load((ROOT / "conda" / "recipe.yaml").read_text())
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert recipe["context"]["version"] == citation["version"] == higan_fast.__version__ == project["version"]
+    needs = {need.lower().replace("torch>", "pytorch>") for need in project["dependencies"]}
+    assert {need.replace(" ", "") for need in recipe["requirements"]["run"]} == needs | {
+        "python" + project["requires-python"]
+    }
+
+
+def test_an_image_copies_what_a_build_needs():
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    copied = {
+        name
+        for line in re.findall(r"^COPY (?!--)(.*) \S+$", dockerfile, re.MULTILINE)
+        for name in line.split()
+    }
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().split() if line.startswith("!")}
+    assert copied == allowed and all((ROOT / name).exists() for name in copied)
+    assert {"csrc", "higan_fast", "setup.py"} <= copied
 
 
 @pytest.mark.slow
