@@ -32,7 +32,7 @@ MAY_KNOW = {
     "pictures": {"files", "image_shapes"},
     "weights": set(),
     "_native": set(),
-    "ops": {"_native"},
+    "ops": {"_native", "wording"},
     "graph_memory": set(),
     "graphs": {"ops", "graph_memory"},
     "generators": {"graphs", "ops"} | TOOLS,

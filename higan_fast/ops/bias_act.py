@@ -12,6 +12,7 @@ from torch import Tensor
 
 from higan_fast import _native
 from higan_fast.ops.arrays import takes_arrays
+from higan_fast.ops.checks import check_clamp
 from higan_fast.ops.implementation import Impl, use_native
 from higan_fast.ops.layout import small
 from higan_fast.ops.registration import register
@@ -59,15 +60,17 @@ def bias_act(
         activation: a key of ``ACTIVATIONS``.
         alpha: slope of ``lrelu`` below zero; None: 0.2.
         gain: factor after the activation; None: the activation's own (√2 for the rectifiers).
-        clamp: bounds the result to [-clamp, clamp]; None: no bound.
+        clamp: bounds the result to [-clamp, clamp], 0 or more; None: no bound.
         impl: ``"auto"``, ``"reference"`` or ``"native"``.
 
     Returns:
         A tensor of ``x``'s shape and dtype.
 
     Raises:
-        ValueError: if the activation or implementation is unknown, or the bias has the wrong shape.
+        ValueError: if the activation or implementation is unknown, the bias has the wrong shape, or the clamp
+            is below 0.
     """
+    check_clamp(clamp)
     native = use_native("bias_act", impl, x, bias)
     check_activation(activation)
     if bias is not None and bias.shape != (x.shape[dim],):

@@ -14,7 +14,14 @@ from torch import Tensor
 from higan_fast import _native
 from higan_fast.ops.arrays import takes_arrays
 from higan_fast.ops.bias_act import bias_act
-from higan_fast.ops.checks import check_image, check_shapes
+from higan_fast.ops.checks import (
+    check_clamp,
+    check_factors,
+    check_image,
+    check_numbers,
+    check_shapes,
+    check_tensors,
+)
 from higan_fast.ops.implementation import Impl, use_native
 from higan_fast.ops.layout import empty_image, small
 from higan_fast.ops.registration import register
@@ -57,23 +64,24 @@ def filtered_lrelu(
             ``[left, right, top, bottom]``. Negative values crop. Padding is 0, without a bias.
         flip_filter: whether to correlate with the filters instead of convolving.
         gain, slope: of the leaky ReLU: above 0 and below.
-        clamp: bounds the upsampled result to [-clamp, clamp]; None: no bound.
+        clamp: bounds the upsampled result to [-clamp, clamp], 0 or more; None: no bound.
         impl: ``"auto"``, ``"reference"`` or ``"native"``.
 
     Returns:
         ``[N, C, (H·up + top + bottom − kh_up + 1 − kh_down) // down + 1, …]`` in ``x``'s dtype.
 
     Raises:
-        ValueError: if a shape is not as stated, or the result would be empty.
+        ValueError: if an argument is not as stated, or the result would be empty.
     """
+    check_tensors(x, up_filter=up_filter, down_filter=down_filter, **({} if bias is None else {"bias": bias}))
+    check_factors(up=up, down=down)
+    check_numbers(gain=gain, slope=slope)
+    check_clamp(clamp)
     native = use_native("filtered_lrelu", impl, x, up_filter, down_filter, bias)
     check_image(x)
     for name, filter_ in (("up_filter", up_filter), ("down_filter", down_filter)):
         if filter_.ndim not in (1, 2) or filter_.numel() < 1:
             raise ValueError(f"{name}: got shape {tuple(filter_.shape)}, expected [k] or [kh, kw]")
-    for name, factor in (("up", up), ("down", down)):
-        if factor < 1:
-            raise ValueError(f"{name}: got {factor}, expected 1 or more")
     check_shapes("[C]", (x.shape[1],), bias=bias)
     sides = four_sides(padding)
     size = _output_size(x, up_filter, down_filter, up, down, sides)

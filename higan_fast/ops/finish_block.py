@@ -14,6 +14,7 @@ from torch import Tensor
 from higan_fast import _native
 from higan_fast.ops.arrays import takes_arrays
 from higan_fast.ops.bias_act import check_activation, tail_numbers
+from higan_fast.ops.checks import check_clamp
 from higan_fast.ops.implementation import Impl, use_native
 from higan_fast.ops.layout import accumulator_dtype, empty_image, small
 from higan_fast.ops.modulated_conv2d import Convolution, check_convolution, convolve
@@ -68,8 +69,10 @@ def finish_block(
         The features ``[N·P, O, H, W]`` in ``x``'s dtype, or None; and the RGB ``[N·P, K, H, W]``.
 
     Raises:
-        ValueError: if shapes do not match, or the activation is unknown.
+        ValueError: if shapes do not match, a clamp is below 0, or the activation is unknown.
     """
+    check_clamp(clamp)
+    check_clamp(rgb_clamp, "rgb_clamp")
     given = (x, weight, demod, rgb_weight, rgb_styles, styles, noise, bias, next_styles, rgb_bias, rgb)
     native = use_native("finish_block", impl, *given)
     check_activation(activation)

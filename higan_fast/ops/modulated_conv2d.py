@@ -17,6 +17,7 @@ from torch import Tensor
 from higan_fast import _native
 from higan_fast.ops.arrays import takes_arrays
 from higan_fast.ops.bias_act import ACTIVATIONS, bias_act, check_activation, tail_numbers
+from higan_fast.ops.checks import check_clamp
 from higan_fast.ops.convolution_choice import Layer, choose
 from higan_fast.ops.implementation import SPLIT, Impl, use_native, why_not_native
 from higan_fast.ops.layout import small
@@ -95,8 +96,10 @@ def modulated_conv2d(
         ``[N·P, O, H·up, W·up]`` in ``x``'s dtype.
 
     Raises:
-        ValueError: if shapes do not match, ``up`` is 2 without a filter, or the activation is unknown.
+        ValueError: if shapes do not match, a clamp is below 0, ``up`` is 2 without a filter, or the
+            activation is unknown.
     """
+    check_clamp(clamp)
     native = use_native("modulated_conv2d", impl, x, weight, styles, noise, bias, next_styles)
     check_convolution(x, weight, styles, up, resample_filter, next_styles, modulated, convolution)
     check_activation(activation)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from higan_fast import _native
 from higan_fast.ops.arrays import takes_arrays
+from higan_fast.ops.checks import check_clamp
 from higan_fast.ops.implementation import Impl, use_native
 from higan_fast.ops.layout import accumulator_dtype, empty_image, small
 from higan_fast.ops.modulated_conv2d import modulated_conv2d
@@ -47,8 +48,10 @@ def to_rgb(
         lower precision would cause banding.
 
     Raises:
-        ValueError: if shapes do not match, or ``rgb`` needs upsampling and there is no filter.
+        ValueError: if shapes do not match, a clamp is below 0, or ``rgb`` needs upsampling and there is no
+            filter.
     """
+    check_clamp(clamp)
     native = use_native("to_rgb", impl, x, weight, styles, bias, rgb)
     if x.ndim != 4:
         raise ValueError(f"x: got shape {tuple(x.shape)}, expected [N, I, H, W]")

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from higan_fast import _native
 from higan_fast.ops.arrays import takes_arrays
-from higan_fast.ops.checks import check_image
+from higan_fast.ops.checks import check_factors, check_image, check_numbers, check_tensors, is_whole
 from higan_fast.ops.implementation import Impl, use_native
 from higan_fast.ops.layout import empty_image, small
 from higan_fast.ops.registration import register
+from higan_fast.wording import in_words
 
 NARROW = 20  # pixels of a row
 
@@ -55,8 +56,11 @@ def upfirdn2d(
         ``[N, C, (H·up + top + bottom − kh) // down + 1, …]`` in ``x``'s dtype.
 
     Raises:
-        ValueError: if a shape is not as stated, or the result would be empty.
+        ValueError: if an argument is not as stated, or the result would be empty.
     """
+    check_tensors(x, filter=filter)
+    check_factors(up=up, down=down)
+    check_numbers(gain=gain)
     native = use_native("upfirdn2d", impl, x, filter, differentiable=not filter.requires_grad)
     check_image(x)
     if filter.ndim not in (1, 2):
@@ -79,15 +83,16 @@ def _output_size(x: Tensor, filter: Tensor, up: int, down: int, padding: Sequenc
 
 
 def four_sides(padding: int | Sequence[int]) -> tuple[int, int, int, int]:
-    """Returns ``padding`` as left, right, top and bottom; raises ValueError if it is of another length."""
-    sides = [padding] if isinstance(padding, int) else list(padding)
+    """Returns ``padding`` as left, right, top and bottom; raises ValueError if it is anything else."""
+    sides = list(padding) if isinstance(padding, Sequence) else [padding]
     if len(sides) == 1:
         sides = sides * 4
     elif len(sides) == 2:
         sides = [sides[0], sides[0], sides[1], sides[1]]
-    if len(sides) != 4:
+    if len(sides) != 4 or not all(map(is_whole, sides)):
         raise ValueError(
-            f"padding: got {padding!r}, expected one number, [x, y] or [left, right, top, bottom]"
+            f"padding: got {in_words(padding)}, expected one whole number, [x, y] or [left, right, top, "
+            "bottom]"
         )
     return sides[0], sides[1], sides[2], sides[3]
 
@@ -102,10 +107,16 @@ def _reference(
     gain: float,
 ) -> Tensor:
     num, channels, height, width = x.shape
+    if channels == 0:  # torch has no convolution of 0 channels, but one of 0 images
+        given = (filter, up, down, padding, flip_filter, gain)
+        out = _reference(x.reshape(0, 1, height, width), *given)
+        return out.reshape(num, 0, *out.shape[2:])
     if up > 1:
         x = x.reshape(num, channels, height, 1, width, 1)
         x = F.pad(x, [0, up - 1, 0, 0, 0, up - 1]).reshape(num, channels, height * up, width * up)
-    x = F.pad(x, padding)
+    # Padded first: torch refuses to crop more than there is.
+    for sides in ([max(side, 0) for side in padding], [min(side, 0) for side in padding]):
+        x = F.pad(x, sides) if any(sides) else x
     # Half of the gain on each axis, so that 16-bit values between them do not overflow; the sign on one.
     sign, share = math.copysign(1, gain), abs(gain) ** (filter.ndim / 2)
     filter = (filter * share).to(x.dtype)

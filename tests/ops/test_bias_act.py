@@ -51,3 +51,6 @@ def test_bad_input_is_named():
         bias_act(torch.zeros(1, 2), activation="gelu")
     with pytest.raises(ValueError, match=r"bias: got shape \(3,\), expected \(2,\)"):
         bias_act(torch.zeros(1, 2), torch.zeros(3))
+    for impl in ("native", "reference"):  # to a kernel −1 says that there is none
+        with pytest.raises(ValueError, match="clamp: got -1, expected 0 or more, or None for no bound"):
+            bias_act(torch.zeros(1, 2), clamp=-1, impl=impl)

@@ -1,4 +1,5 @@
 import itertools
+import math
 import random
 
 import numpy as np
@@ -101,14 +102,27 @@ def test_a_negative_gain_and_any_slope():
         torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize("shape", [(0, 64, 8, 8), (0, 3, 8, 8)])
-def test_no_images_give_no_images(shape):
+@pytest.mark.parametrize("shape", [(0, 64, 8, 8), (0, 3, 8, 8), (2, 0, 8, 8), (0, 0, 8, 8)])
+def test_no_numbers_give_none(shape):
     taps, x = setup_filter(), torch.zeros(shape, requires_grad=True)
     for impl in ("native", "reference", "auto"):
         out = filtered_lrelu(x, taps, taps, torch.zeros(shape[1]), 2, 2, 4, impl=impl)
-        assert out.shape == (0, shape[1], 9, 9)
+        assert out.shape == (*shape[:2], 9, 9)
         out.sum().backward()
     assert x.grad.shape == shape
+
+
+@pytest.mark.parametrize("padding", [[-20, 20, 0, 0], [3, 2, 30, -25], [-9, 30, 12, -8]])
+def test_a_crop_of_all_that_there_is(padding):
+    """One of [-20, 20] leaves nothing of a row of 11 but padding."""
+    taps, found = setup_filter().double(), []
+    for impl in ("reference", "native", "auto"):
+        x = drawn(1, 3, 11, 11).requires_grad_()
+        y = filtered_lrelu(x, taps, taps, padding=padding, impl=impl)
+        found.append((y, *torch.autograd.grad(y.square().sum(), x)))
+    for other in found[1:]:
+        torch.testing.assert_close(other, found[0])
+    assert (found[0][0] == 0).all() or padding[0] == -9
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own code for forward mode
@@ -142,8 +156,19 @@ def test_derivatives_are_those_of_the_reference():
         ({"up_filter": torch.zeros(1, 2, 3)}, "up_filter: got shape"),
         ({"down_filter": torch.zeros(0)}, "down_filter: got shape"),
         ({"bias": torch.zeros(4)}, r"bias: got shape \(4,\), expected \[C\] = \(3,\)"),
-        ({"up": 0}, "up: got 0, expected 1 or more"),
+        ({"up": 0}, "up: got 0, expected a whole number, 1 or more"),
+        ({"up": 1.5}, "up: got 1.5, expected"),
+        ({"down": "2"}, "down: got '2', expected"),
         ({"padding": [1, 2, 3]}, "padding: got"),
+        ({"padding": 1.5}, "padding: got 1.5, expected one whole number"),
+        ({"padding": 2**40}, "padding: got 1099511627776, expected one whole number"),
+        ({"gain": None}, "gain: got None, expected a number"),
+        ({"slope": "0.2"}, "slope: got '0.2', expected a number"),
+        ({"clamp": -1}, "clamp: got -1, expected 0 or more, or None"),
+        ({"clamp": math.nan}, "clamp: got nan, expected 0 or more, or None"),
+        ({"up_filter": None}, "up_filter: got None, expected a tensor"),
+        ({"bias": [0.0] * 3}, "bias: got .*, expected a tensor"),
+        ({"x": torch.zeros(1, 3, 4, 4, dtype=torch.int64)}, "x: got torch.int64, expected floating-point"),
         ({"padding": -3}, r"leaves -\d×-\d pixels; expected at least 1×1"),
         ({"impl": "cuda"}, "impl: got 'cuda'"),
     ],
@@ -155,5 +180,6 @@ def test_bad_input_is_named(arguments, message):
         "down_filter": setup_filter(),
         "padding": 2,
     }
-    with pytest.raises(ValueError, match=message):
-        filtered_lrelu(**given | arguments)
+    for impl in ("native", "reference"):
+        with pytest.raises(ValueError, match=message):
+            filtered_lrelu(**{**given, "impl": impl, **arguments})

@@ -147,6 +147,9 @@ def test_empty_batch():
     [
         ({"x": torch.zeros(3, 4, 4)}, "x: got shape"),
         ({"filter": torch.zeros(1, 2, 3)}, "filter: got shape"),
+        ({"filter": None}, "filter: got None, expected a tensor"),
+        ({"down": 0}, "down: got 0, expected a whole number, 1 or more"),
+        ({"gain": None}, "gain: got None, expected a number"),
         ({"padding": [1, 2, 3]}, "padding: got"),
         ({"impl": "cuda"}, "impl: got 'cuda'"),
     ],
