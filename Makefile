@@ -70,13 +70,12 @@ sdist: release-tools
 	$(BIN)/python -m build --no-isolation --sdist --outdir build/dist
 
 # Without auditwheel's copy of libgomp: torch has loaded one before, and there must not be two (docs/install.md).
-wheel: export HIGAN_FAST_CUDA ?= 1
-wheel: export HIGAN_FAST_CUDA_ARCHS ?= release
 wheel: sdist
 	rm -rf build/wheels build/unpacked
 	mkdir -p build/unpacked
 	tar xzf build/dist/*.tar.gz -C build/unpacked --strip-components 1
-	$(BIN)/python -m build --no-isolation --wheel --outdir build/dist build/unpacked
+	HIGAN_FAST_CUDA=$${HIGAN_FAST_CUDA:-1} HIGAN_FAST_CUDA_ARCHS=$${HIGAN_FAST_CUDA_ARCHS:-release} \
+		$(BIN)/python -m build --no-isolation --wheel --outdir build/dist build/unpacked
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m auditwheel repair --exclude libgomp.so.1 --wheel-dir build/wheels build/dist/*.whl
 	$(BIN)/python release/check_wheel.py build/wheels/*.whl
 	HIGAN_FAST_WHEEL=$$(ls build/wheels/*.whl) $(BIN)/python -m pytest tests/test_package.py
