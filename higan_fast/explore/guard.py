@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+import re
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -16,6 +17,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LEAST_TOKEN = 16  # characters
+IN_BRACKETS = re.compile(r"\[[0-9a-f:.]+\]")  # of an IPv6 address; a scope id ("%eth0") may hold anything
 
 
 def new_token() -> str:
@@ -68,7 +70,7 @@ class Guard:
         The port may be another one, where a tunnel leads here.
         """
         name, colon, port = host.lower().rpartition(":")
-        if not (colon and port.isdigit()):
+        if not (colon and port.isascii() and port.isdigit()):
             name = host.lower()
         if is_loopback(self._host):
             return name == "localhost" or (_is_address(name) and is_loopback(name.strip("[]")))
@@ -89,8 +91,12 @@ def _own_names() -> set[str]:
 
 
 def _is_address(name: str) -> bool:
+    """Whether it is one as ``Host`` has it: of IPv4, or of IPv6 in brackets and without a scope id."""
     try:
-        ipaddress.ip_address(name.strip("[]"))
+        if IN_BRACKETS.fullmatch(name):
+            ipaddress.IPv6Address(name[1:-1])
+        else:
+            ipaddress.IPv4Address(name)
     except ValueError:
         return False
     return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from higan_fast.checkpoints import read_header
-from higan_fast.checkpoints.pickles.npy_files import read_npy
+from higan_fast.checkpoints.pickles.npy_files import numbers_of_npy, read_npy
 from higan_fast.checkpoints.sniffing import read_content
 from higan_fast.files import checksum, read_arrays
 from higan_fast.fingerprint import fingerprint
@@ -129,8 +130,11 @@ def _of_npz(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     if key is None:
         shown = ", ".join(printable(name, 40) for name in inside[:4]) or "nothing"
         raise ValueError(f"holds {shown}, expected an array w of codes [N, L, D], as NVlabs' projected_w.npz")
-    with np.load(path, allow_pickle=False) as file:
-        return {"": file[key]}, {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {"": numbers_of_npy(memoryview(archive.read(f"{key}.npy")))}, {}
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise ValueError(f"is damaged ({printable(str(error))})") from error
 
 
 def _as_codes(path: Path, value: Any, generator: Generator) -> Array:
@@ -150,9 +154,11 @@ def _as_codes(path: Path, value: Any, generator: Generator) -> Array:
             f"holds codes {shape}, and the generator has {layers} layers with codes of {length}: expected "
             f"[N, {layers}, {length}]; are they of another network?"
         )
-    if not np.isfinite(array).all():
-        raise ValueError("holds codes that are not finite (NaN or infinite)")
-    return np.ascontiguousarray(array, np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
+        codes = np.ascontiguousarray(array, np.float32)
+    if not np.isfinite(codes).all():
+        raise ValueError("holds codes that are not finite in float32 (NaN or infinite)")
+    return codes
 
 
 def _names(arrays: Mapping[str, Array]) -> list[str]:

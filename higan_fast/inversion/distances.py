@@ -13,6 +13,7 @@ from higan_fast.image_shapes import with_channels
 from higan_fast.predictors import load_predictor
 from higan_fast.predictors.base import Predictor
 from higan_fast.predictors.loading import options_of
+from higan_fast.wording import in_words
 
 Features = tuple[Tensor, ...]
 
@@ -144,6 +145,24 @@ def _squares(one: Tensor, other: Tensor) -> Tensor:
     """Mean squared differences of rows ``[N, F]`` and ``[M, F]``: ``[N, M]``."""
     lengths = one.square().sum(dim=1)[:, None] + other.square().sum(dim=1)
     return (lengths - 2 * one @ other.T).clamp(min=0) / one.shape[1]
+
+
+def chosen_distance(distance: Any, device: torch.device) -> Distance:
+    """An argument ``distance``: one, a text as ``distance_of`` takes it, or None for pixels.
+
+    Raises:
+        ValueError: when it is anything else, or as ``distance_of`` does.
+    """
+    if distance is None:
+        return Pixels()
+    if isinstance(distance, str):
+        return distance_of(distance, device)
+    if not isinstance(distance, Distance):
+        raise ValueError(
+            f"distance (--distance): got {in_words(distance)}, expected a Distance, 'pixels', or what names "
+            "a network"
+        )
+    return distance
 
 
 def distance_of(text: str, device: torch.device) -> Distance:

@@ -28,7 +28,7 @@ from higan_fast.files import DamagedError, only_writer
 from higan_fast.fingerprint import fingerprint, warn_of_unseen
 from higan_fast.generators.base import Generator, check_generator
 from higan_fast.inversion.code_files import CODES
-from higan_fast.inversion.distances import Distance, Pixels
+from higan_fast.inversion.distances import Distance, chosen_distance
 from higan_fast.inversion.distribution import distribution_of_codes, distribution_of_w
 from higan_fast.inversion.kept import Keeper
 from higan_fast.inversion.noise_maps import noise_inputs, standardised
@@ -41,6 +41,7 @@ from higan_fast.pictures import save_picture
 from higan_fast.progress import progress as show_progress
 from higan_fast.progress import say
 from higan_fast.sampling.latents import INVERSION_NOISE, latents
+from higan_fast.wording import in_words
 
 Space = Literal["w", "w+"]
 SPACES: tuple[Space, ...] = get_args(Space)
@@ -49,7 +50,7 @@ STEPS, SAMPLES, STARTS = 250, 512, 4
 FIRST_STEPS = 40  # of every start, before the best one of each image goes on
 RATE, RATE_OF_LAYERS, NOISE = 0.1, 0.1, 0.01
 PULL, PULL_OF_LAYERS, SPREAD = 1e-3, 3e-4, 1e-4  # weights of Problem
-STEPS_AT_MOST = 2**24  # of one image
+STEPS_AT_MOST = 2**24  # of one image; and as many starts and samples
 STATE, PICTURE, SHOWN = "search.npz", "progress.png", 8
 VERSION = 1  # increment it whenever the same settings come to another result
 
@@ -61,7 +62,7 @@ def invert(
     images: Any,
     space: Space = "w+",
     *,
-    distance: Distance | None = None,
+    distance: Distance | str | None = None,
     steps: int = STEPS,
     starts: int = STARTS,
     samples: int = SAMPLES,
@@ -81,17 +82,17 @@ def invert(
     the code of each layer then goes its own way from there, held near the others.
 
     Args:
-        generator: in evaluation mode, with stored noise.
+        generator: with stored noise; it is put into evaluation mode.
         images: ``[N, *image_shape]`` of the generator, uint8 or in [-1, 1], as torch, NumPy or CuPy array.
         space: "w", one code that all layers share, or "w+", one for each.
-        distance: what is made small; None: ``Pixels()``.
+        distance: what is made small, or a text as ``distance_of`` takes it; None: ``Pixels()``.
         steps: at most so many for each image in "w", and as many again in "w+".
         starts: how many for each image.
         samples: how many are drawn to find them.
         noise_maps: find the noise inputs of each image too.
         label: the class of the samples, of a conditional generator; None: all classes.
         seed: of the noise on the codes.
-        names: of the images; None: numbers.
+        names: of the images, each another; None: numbers.
         batch_size: at most so many images at once; None: as many as are worth it.
         out: a folder that keeps the state every few seconds, shows how far it is in ``progress.png``, and
             gets the result; None: nothing is kept.
@@ -108,11 +109,9 @@ def invert(
     check_generator(generator)
     check_label(label, generator.label_dim)
     targets = as_images(images, generator)
-    names = tuple(map(str, range(len(targets)))) if names is None else tuple(names)
-    if len(names) != len(targets):
-        raise ValueError(f"names: got {len(names)} for {len(targets)} images, expected one for each")
+    names = _names_of(names, len(targets))
     prepare(generator)
-    distance = Pixels() if distance is None else distance
+    distance = chosen_distance(distance, generator.device)
     whose, folder = fingerprint(generator), None if out is None else Path(out)
     settings: dict[str, Any] = {
         "generator": str(whose), "distance": distance.name, "space": space, "steps": steps,
@@ -154,14 +153,30 @@ def check_inverting(
         OSError: when ``out`` cannot be written to.
     """
     check_choice("space (--space)", space, SPACES)
-    check_count("steps (--steps)", steps, 4)
-    check_count("starts (--starts)", starts)
+    for name, count, at_least in (("steps", steps, 4), ("starts", starts, 1)):
+        check_count(f"{name} (--{name})", count, at_least)
     check_count("samples (--samples)", samples, max(starts - 1, 1))
+    for name, count in (("steps", steps), ("starts", starts), ("samples", samples)):
+        if count > STEPS_AT_MOST:
+            raise ValueError(f"{name} (--{name}): got {in_words(count)}, expected at most {STEPS_AT_MOST}")
     check_label(label)
     check_seed(seed)
     check_batch_size(batch_size)
     if out is not None:
         check_folder(out)
+
+
+def _names_of(names: Any, num: int) -> tuple[str, ...]:
+    """The names of ``num`` images; raises ValueError unless there is another one for each."""
+    if names is None:
+        return tuple(map(str, range(num)))
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"names: got {in_words(names)}, expected a list of texts")
+    if len(names) != num:
+        raise ValueError(f"names: got {len(names)} for {num} images, expected one for each")
+    if (twice := next((name for name in names if names.count(name) > 1), None)) is not None:
+        raise ValueError(f"names: got {in_words(twice)} twice, expected each name once")
+    return tuple(names)
 
 
 class _Stage(NamedTuple):

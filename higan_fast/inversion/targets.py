@@ -11,12 +11,14 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from higan_fast.engine.budget import is_out_of_memory
 from higan_fast.generators.base import Generator
 from higan_fast.image_shapes import channels_in_words
 from higan_fast.opening import check_file, is_folder, opened
 from higan_fast.wording import in_words, printable
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")  # Pillow runs other programs for some others
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # of Pillow, by channels of the generator's images
 OPAQUE = (1, 3)  # channels of those that have no alpha
 MOST_PIXELS = 2**28  # of a picture; a small file can claim any number
@@ -33,7 +35,7 @@ def picture_files(paths: Sequence[Path]) -> list[Path]:
         if not is_folder(path):
             found.append(path)
             continue
-        inside = sorted(file for file in path.iterdir() if file.suffix.lower() in ENDINGS)
+        inside = sorted(file for file in path.iterdir() if is_picture(file.name))
         if not inside:
             raise ValueError(f"{path}: has no picture in it, expected files that end in {', '.join(ENDINGS)}")
         found += inside
@@ -44,6 +46,11 @@ def picture_files(paths: Sequence[Path]) -> list[Path]:
             f"{twice}: another picture has the name {printable(twice.name)} too; rename one of them"
         )
     return found
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file is called as a picture is; hidden ones ("._a.png") are notes of an operating system."""
+    return name.lower().endswith(ENDINGS) and not name.startswith(".")
 
 
 def read_pictures(paths: Sequence[Path], image_shape: tuple[int, int, int], crop: bool = False) -> Tensor:
@@ -76,7 +83,7 @@ def _read(path: Path, image_shape: tuple[int, int, int], crop: bool) -> Tensor:
     check_file(path)
     with opened(path) as file:
         try:
-            with Image.open(file) as picture:
+            with Image.open(file, formats=FORMATS) as picture:
                 if picture.width * picture.height > MOST_PIXELS:
                     raise ValueError(
                         f"{path}: has {picture.width} by {picture.height} pixels, not {width} by {height}"
@@ -103,8 +110,10 @@ def _read(path: Path, image_shape: tuple[int, int, int], crop: bool) -> Tensor:
 
 def _in_channels(path: Path, picture: Image.Image, channels: int, crop: bool) -> Image.Image:
     """The picture in the generator's channels."""
+    if picture.mode.startswith("I;16"):
+        picture = Image.fromarray(np.rint(np.asarray(picture) / 257).astype(np.uint8))
     if picture.mode[0] in "IF":  # Pillow would clip these to 255
-        raise ValueError(f"{path}: has more than 8 bits a channel; save it with 8")
+        raise ValueError(f"{path}: has numbers of 32 bits, expected 8 or 16; save it with 8")
     has_alpha = picture.has_transparency_data and channels in OPAQUE
     if has_alpha and not crop:
         raise ValueError(
@@ -135,7 +144,14 @@ def as_images(images: Any, generator: Generator) -> Tensor:
     Raises:
         ValueError: when they are no such array.
     """
-    tensor = torch.as_tensor(images).to(generator.device)
+    try:
+        tensor = torch.as_tensor(images).to(generator.device)
+    except (TypeError, ValueError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
+        raise ValueError(
+            f"images: got {in_words(images)}, expected an array [N, C, H, W]; read_pictures reads files"
+        ) from error
     size = tuple(generator.image_shape)
     if tensor.ndim != 4 or tensor.shape[1:] != size or not len(tensor):
         raise ValueError(f"images: got shape {list(tensor.shape)}, expected [N, {', '.join(map(str, size))}]")

@@ -21,7 +21,7 @@ from higan_fast.files import checksum, only_writer
 from higan_fast.fingerprint import fingerprint
 from higan_fast.generators.base import Generator
 from higan_fast.inversion.code_files import TUNED
-from higan_fast.inversion.distances import Distance, Pixels
+from higan_fast.inversion.distances import Distance, chosen_distance
 from higan_fast.inversion.kept import Keeper
 from higan_fast.inversion.results import Inversion, psnr_of
 from higan_fast.inversion.targets import as_images
@@ -42,7 +42,7 @@ def tune_around(
     images: Any,
     steps: int,
     *,
-    distance: Distance | None = None,
+    distance: Distance | str | None = None,
     seed: int = 0,
     batch_size: int | None = None,
     out: str | Path | None = None,
@@ -82,7 +82,7 @@ def tune_around(
         raise ValueError(
             "inversion: is of another generator (in code, attributes or weights) than is to be tuned"
         )
-    distance = Pixels() if distance is None else distance
+    distance = chosen_distance(distance, generator.device)
     settings = {"steps": steps, "seed": seed, "distance": distance.name, "batch_size": batch_size}
     about = {**settings, "of": str(fingerprint(generator)), "codes": checksum({"codes": inversion.codes})}
     folder, at_once = None if out is None else Path(out), batch_size or AT_ONCE

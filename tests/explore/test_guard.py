@@ -80,6 +80,15 @@ def test_names_of_this_machine():
         for name in ("127.0.0.1.elsewhere.example", "10.0.0.1", "[fe80::1]", "", "a:80")
     )
     assert knows("a.name", "a.name:80") and knows("a.name", "10.0.0.1") and not knows("a.name", "b.name:80")
+    for name in (
+        "[::1%;script-src *]:80",
+        "::1%;script-src *",
+        "[::1%lo]:80",
+        "[127.0.0.1]",
+        "[[::1]]:80",
+        "localhost:²",
+    ):
+        assert not knows("127.0.0.1", name) and not knows("0.0.0.0", name), "it would stand in a header"
     assert knows("0.0.0.0", "10.0.0.2:80") and knows("0.0.0.0", "[fe80::1]:80")
     assert not knows("0.0.0.0", "elsewhere.example:80")
 

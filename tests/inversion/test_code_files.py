@@ -1,5 +1,8 @@
 """Codes in the files that other projectors write, and in ours."""
 
+import io
+import zipfile
+
 import numpy as np
 import pytest
 import torch
@@ -67,6 +70,9 @@ def test_what_holds_no_codes_of_this_generator_is_refused(codes, tmp_path):
         ),
         ("layers.npy", codes[:, :4], r"holds codes \[3, 4, 32\]"),
         ("nan.npy", broken, "holds codes that are not finite"),
+        ("large.npy", np.full(codes.shape, 1e300), "holds codes that are not finite in float32"),
+        ("long.npy", codes.astype(np.longdouble), "holds an array of '<f16', expected numbers"),
+        ("objects.npy", np.array([{}, {}]), "has an array of objects, expected a single one"),
         ("whole.npy", codes.astype(np.int64), "holds an array of int64, expected codes"),
         ("none.npy", codes[:0], "holds 0 codes"),
     ):
@@ -76,6 +82,20 @@ def test_what_holds_no_codes_of_this_generator_is_refused(codes, tmp_path):
     np.savez(tmp_path / "other.npz", images=codes)
     with pytest.raises(ValueError, match=r"other.npz: holds images, expected an array w of codes"):
         read_codes(tmp_path / "other.npz", generator)
+    np.savez(tmp_path / "long.npz", w=codes.astype(np.longdouble))
+    with pytest.raises(ValueError, match=r"long.npz: holds an array of '<f16', expected numbers"):
+        read_codes(tmp_path / "long.npz", generator)
+    huge = io.BytesIO()
+    header = {"descr": "<f4", "fortran_order": False, "shape": (2**40, 5, 32)}
+    np.lib.format.write_array_header_1_0(huge, header)
+    for ending in ("npy", "npz"):
+        path = tmp_path / f"huge.{ending}"
+        path.write_bytes(huge.getvalue())
+        if ending == "npz":
+            with zipfile.ZipFile(path, "w") as archive:
+                archive.writestr("w.npy", huge.getvalue())
+        with pytest.raises(ValueError, match=f"huge.{ending}: its array .* has 0 bytes; it is truncated"):
+            read_codes(path, generator)
     np.savez(tmp_path / "objects.npz", w=np.array([{"a": 1}], dtype=object))
     with pytest.raises(ValueError, match=r"objects.npz: "):
         read_codes(tmp_path / "objects.npz", generator)

@@ -236,3 +236,31 @@ def test_what_cannot_be_inverted_is_refused(drawn, tmp_path):
             hf.invert(generator, images, **options)
     with pytest.raises(ValueError, match="blind: carries no gradient"):
         hf.invert(generator, images, distance=Blind(), **QUICK)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"images": None}, r"images: got None, expected an array \[N, C, H, W\]; read_pictures reads files"),
+        ({"images": "a.png"}, "images: got 'a.png', expected an array"),
+        ({"images": Image.new("RGB", (16, 16))}, "images: got a Image, expected an array"),
+        ({"distance": 5}, r"distance \(--distance\): got 5, expected a Distance, 'pixels', or what names"),
+        ({"steps": 10**20}, r"steps \(--steps\): got 100000000000000000000, expected at most 16777216"),
+        ({"samples": 10**40}, r"samples \(--samples\): got a number of 133 bits, expected at most"),
+        ({"names": list("abcda")}, "names: got 'a' twice, expected each name once"),
+        ({"names": "abcde"}, "names: got 'abcde', expected a list of texts"),
+        ({"names": [1, 2]}, r"names: got \[1, 2\], expected a list of texts"),
+        ({"names": ["a"]}, "names: got 1 for 5 images, expected one for each"),
+    ],
+)
+def test_bad_arguments_are_named(drawn, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        hf.invert(toy()[0], **{"images": drawn[0], "progress": False} | arguments)
+
+
+def test_a_distance_is_named_and_training_ends(drawn):
+    generator, _ = toy()
+    options = {"steps": 4, "samples": 4, "starts": 1, "progress": False}
+    expected = hf.invert(generator, drawn[0][:1], "w", **options)
+    found = hf.invert(generator.train(), drawn[0][:1], "w", distance="pixels", **options)
+    assert np.array_equal(found.codes, expected.codes) and not generator.training

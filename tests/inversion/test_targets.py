@@ -15,6 +15,7 @@ def folder(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "b.png")
     Image.fromarray(pixels[::-1].copy()).save(tmp_path / "a.PNG")
+    (tmp_path / "._b.png").write_bytes(b"of macOS")
     (tmp_path / "notes.txt").write_text("none")
     return tmp_path, pixels
 
@@ -50,9 +51,13 @@ def test_what_is_no_such_picture_is_refused(folder):
         with pytest.raises(ValueError, match=f"{name}: {message}"):
             read_pictures([path / name], RGB)
         assert read_pictures([path / name], RGB, crop=True).shape == (1, 3, 16, 16)
-    Image.fromarray(pixels[..., 0].astype(np.uint16) * 257).save(path / "deep.png")
-    with pytest.raises(ValueError, match=r"deep.png: has more than 8 bits a channel; save it with 8"):
-        read_pictures([path / "deep.png"], RGB, crop=True)
+    Image.fromarray(pixels[..., 0].astype(np.float32) / 255).save(path / "floats.tif")
+    with pytest.raises(ValueError, match=r"floats.tif: has numbers of 32 bits, expected 8 or 16; save it"):
+        read_pictures([path / "floats.tif"], RGB, crop=True)
+    Image.fromarray(pixels).save(path / "printed.eps")
+    (path / "printed.eps").rename(path / "printed.png")  # Pillow would have Ghostscript draw it
+    with pytest.raises(ValueError, match=r"printed.png: is no picture .* of no format that is known"):
+        read_pictures([path / "printed.png"], RGB)
     whole = (path / "b.png").read_bytes()
     (path / "half.png").write_bytes(whole[: len(whole) // 2])
     for name in ("notes.txt", "half.png"):
@@ -68,6 +73,7 @@ def test_pictures_take_the_channels_of_the_generator(folder):
     for name, picture in {
         "color": Image.fromarray(pixels),
         "gray": Image.fromarray(pixels[..., 0]),
+        "deep": Image.fromarray(pixels[..., 0].astype(np.uint16) * 257),
         "alpha": Image.fromarray(half),
     }.items():
         picture.save(path / f"{name}.png")
@@ -79,6 +85,7 @@ def test_pictures_take_the_channels_of_the_generator(folder):
     luma = pixels @ (0.299, 0.587, 0.114)
     assert np.abs(read("color", 1)[..., 0] - luma).max() <= 1
     assert (read("gray", 3) == pixels[..., :1]).all()
+    assert (read("deep", 3, crop=True) == pixels[..., :1]).all(), "of 16 bits"
     assert (read("color", 4) == np.dstack([pixels, np.full((16, 16), 255)])).all(), "it is opaque"
     assert (read("alpha", 4) == half).all() and (read("gray", 2)[..., 1] == 255).all()
     assert np.abs(read("alpha", 3, crop=True) - (0.2 * pixels + 0.8 * 255)).max() <= 1, "over white"

@@ -6,7 +6,7 @@ import io
 import math
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -15,7 +15,7 @@ from higan_fast.checkpoints.pickles import numpy_values
 from higan_fast.checkpoints.pickles.allowlist import ALLOWED
 from higan_fast.checkpoints.pickles.limits import Budget, PickleError
 from higan_fast.checkpoints.pickles.machine import Global, Pending
-from higan_fast.checkpoints.pickles.numpy_values import PLAIN, ArrayToBe, DTypeToBe, whole_numbers
+from higan_fast.checkpoints.pickles.numpy_values import PLAIN, ArrayToBe, DTypeToBe
 from higan_fast.checkpoints.pickles.unpickling import unpickle
 from higan_fast.opening import open_bytes
 from higan_fast.refusing import refusing
@@ -23,6 +23,7 @@ from higan_fast.wording import in_words, printable
 
 OBJECTS = ("O", "O4", "O8")  # what NumPy calls the type of objects, of 4 or 8 bytes each
 MAGIC_AND_HEADER = 2**16  # bytes at most
+MOST_DIMENSIONS = 8
 
 
 def read_npy(path: Path) -> Any:
@@ -37,31 +38,52 @@ def read_npy(path: Path) -> Any:
     """
     with refusing(path):
         data = open_bytes(path)
-        try:
-            start, shape, by_columns, dtype = _header(data)
-        except Exception as error:  # of NumPy, which evaluates a literal of Python
-            raise ValueError(f"not a .npy file that can be read ({printable(str(error))})") from error
-        if dtype.hasobject:
-            value, _ = unpickle(data, str(path), WITH_OBJECTS, Budget(len(data)), start)
+        header = _header(data)
+        if header.dtype.hasobject:
+            value, _ = unpickle(data, str(path), WITH_OBJECTS, Budget(len(data)), header.end)
             return value
-        if not PLAIN.fullmatch(dtype.str):
-            raise ValueError(f"holds an array of {in_words(dtype.str)}, expected numbers")
-        sizes, rest = whole_numbers(shape, "the shape of its array"), len(data) - start
-        if math.prod(sizes) * dtype.itemsize != rest:
-            raise ValueError(
-                f"its array of shape {list(sizes)} and {dtype} has {rest} bytes; it is truncated"
-            )
-        return np.frombuffer(data[start:], dtype).reshape(sizes, order="F" if by_columns else "C")
+        return _numbers(data, header)
 
 
-def _header(data: memoryview) -> tuple[int, Any, bool, np.dtype[Any]]:
-    """Returns where the array begins, its shape, whether it is stored by columns, and its type."""
+def numbers_of_npy(data: memoryview) -> np.ndarray[Any, Any]:
+    """Returns the array in the bytes of a ``.npy`` file, as a view of them.
+
+    Raises:
+        ValueError: if it is another kind of file, damaged, or has no numbers.
+    """
+    return _numbers(data, _header(data))
+
+
+class _Header(NamedTuple):
+    """What stands before the numbers, which begin at ``end``."""
+
+    end: int
+    shape: Any
+    by_columns: bool
+    dtype: np.dtype[Any]
+
+
+def _header(data: memoryview) -> _Header:
     file = io.BytesIO(bytes(data[:MAGIC_AND_HEADER]))
-    version = npy_format.read_magic(file)
-    read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-    with warnings.catch_warnings(action="ignore"):  # that Python 2 wrote it
-        shape, by_columns, dtype = read(file)
-    return file.tell(), shape, by_columns, dtype
+    try:
+        version = npy_format.read_magic(file)
+        read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
+        with warnings.catch_warnings(action="ignore"):  # that Python 2 wrote it
+            shape, by_columns, dtype = read(file)
+    except Exception as error:  # of NumPy, which evaluates a literal of Python
+        raise ValueError(f"not a .npy file that can be read ({printable(str(error))})") from error
+    return _Header(file.tell(), shape, by_columns, dtype)
+
+
+def _numbers(data: memoryview, header: _Header) -> np.ndarray[Any, Any]:
+    dtype, sizes, rest = header.dtype, header.shape, len(data) - header.end
+    if not PLAIN.fullmatch(dtype.str):
+        raise ValueError(f"holds an array of {in_words(dtype.str)}, expected numbers")
+    if len(sizes) > MOST_DIMENSIONS or not all(type(size) is int and 0 <= size < 2**48 for size in sizes):
+        raise ValueError(f"the shape of its array is {in_words(sizes)}; it is damaged")
+    if math.prod(sizes) * dtype.itemsize != rest:
+        raise ValueError(f"its array of shape {list(sizes)} and {dtype} has {rest} bytes; it is truncated")
+    return np.frombuffer(data[header.end :], dtype).reshape(sizes, order="F" if header.by_columns else "C")
 
 
 class _Objects(Pending):
@@ -79,7 +101,7 @@ class _ArrayOfObjects(ArrayToBe):
         if not isinstance(dtype, _Objects):
             return super().completed(state)
         if not isinstance(items, list) or len(items) != 1:
-            raise PickleError("the pickle has an array of objects, expected a single one")
+            raise PickleError("has an array of objects, expected a single one, or numbers")
         return items[0]
 
 
