@@ -26,6 +26,7 @@ from higan_fast.probing import Samples
 from higan_fast.progress import say
 from higan_fast.run_settings import PLACES, Begun, Settings, device_here, read_begun
 from higan_fast.sampling.samples import STORE
+from higan_fast.sampling.shards import open_samples
 
 # What run.json and the samples both say of how these were drawn.
 DRAWN = ("seed", "truncation_psi", "truncation_layers", "label")
@@ -139,7 +140,7 @@ class RunNetworks:
     @cached_property
     def samples(self) -> Samples:
         """The samples, which must be drawn as ``run.json`` says."""
-        samples = Samples.open(self.path)
+        samples = open_samples(self.path)
         for name in DRAWN:
             said, drawn = getattr(self.settings, name), samples.settings.get(name)
             if said != drawn:

@@ -29,6 +29,11 @@ def test_shards_are_made_merged_and_verified(networks, tmp_path):
     assert lines[1] == f"Error: {shared}: 1 of 2 shards is missing: 1/2"
     words = shlex.split(lines[0])
     assert words[0] == "higan-fast" and words[-2:] == ["--shard", "1/2"]
+    for stage in ("fit", "verify"):
+        assert run(stage, shared, "--quiet", code=1).output.strip().splitlines() == lines
+    seen = run("inspect", shared).output.splitlines()
+    assert "samples       partial: 1 of 2 shards is missing: 1/2" in seen
+    assert seen[-1] == f"next          {lines[0]}"
     run(*words[1:], "--quiet")
     assert f"{shared}: 600 samples, all shards are there and whole" in run("merge", shared, "--quiet").output
     assert contents(shared) == contents(one)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from typing import Any
 
 from higan_fast.cli.predictor_options import predictor_words
 from higan_fast.run_folder import RunFolder
+from higan_fast.sampling.manifests import MissingShardsError
 
 
 def command_of(run: RunFolder) -> str:
@@ -49,6 +51,14 @@ def _fitting(run: RunFolder) -> list[str]:
 def sampling_command(run: RunFolder, num: int | None) -> str:
     """Returns what draws the samples of a run, or the rest of them; without ``num``, as many as is usual."""
     return shlex.join(["higan-fast", "sample", *_sampling(run, num)])
+
+
+def shard_commands(error: MissingShardsError) -> list[str]:
+    """Returns what makes each shard that is missing; nothing where the run folder does not say how."""
+    with suppress(OSError, ValueError):
+        command = sampling_command(RunFolder.open(error.run), error.num)
+        return [f"{command} --shard {shard}" for shard in error.shards]
+    return []
 
 
 def stage_command(stage: str, run: RunFolder) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from higan_fast.engine.crew import Crew
     from higan_fast.run_folder import RunFolder
     from higan_fast.run_settings import Places
-    from higan_fast.sampling.shards import Shard
+    from higan_fast.sampling.manifests import Shard
 
 
 class Asked(NamedTuple):
@@ -48,7 +48,7 @@ class Asked(NamedTuple):
         Raises:
             ValueError: when the text is no shard, or other options contradict it.
         """
-        from higan_fast.sampling.shards import Shard
+        from higan_fast.sampling.manifests import Shard
 
         given = [f"--{name}" for name in ("shard", "ray", "slurm") if getattr(self, name) is not None]
         if len(given) > 1:

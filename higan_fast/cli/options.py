@@ -86,6 +86,7 @@ class FriendlyGroup(click.Group):
         except (ValueError, KeyError, OSError, RuntimeError, MemoryError, ImportError) as error:
             if ctx.params["debug"] or isinstance(error, BrokenPipeError | click.exceptions.Exit):
                 raise
+            _echo_missing_shards(error)
             raise click.ClickException(_one_line(error)) from error
         except KeyboardInterrupt:
             logging.getLogger("asyncio").disabled = True  # a write cut short would complain after this line
@@ -93,6 +94,17 @@ class FriendlyGroup(click.Group):
             sys.exit(INTERRUPTED)
         finally:
             signal.signal(signal.SIGTERM, previous)
+
+
+def _echo_missing_shards(error: Exception) -> None:
+    """Prints the command of each shard, where some are missing."""
+    from higan_fast.sampling.manifests import MissingShardsError
+
+    if isinstance(error, MissingShardsError):
+        from higan_fast.cli.commandlines import shard_commands
+
+        for command in shard_commands(error):
+            click.echo(command)
 
 
 def _one_line(error: Exception) -> str:

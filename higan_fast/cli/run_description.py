@@ -9,13 +9,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from higan_fast.cli.commandlines import sampling_command, stage_command
+from higan_fast.cli.commandlines import sampling_command, shard_commands, stage_command
 from higan_fast.cli.printing import echo_line
 from higan_fast.image_shapes import shape_in_words
 from higan_fast.predictors.source import named
 from higan_fast.probing import Verification
 from higan_fast.report import made_from
 from higan_fast.run_folder import RunFolder
+from higan_fast.sampling.manifests import MissingShardsError
 
 COMPLETE, PARTIAL, STALE, MISSING = "complete", "partial", "stale", "missing"
 PARTS = (
@@ -145,7 +146,11 @@ def _predictor(run: RunFolder) -> Part:
 
 
 def _samples(run: RunFolder) -> Part:
-    num, asked = len(run.samples), run.samples.num_asked
+    try:
+        num, asked = len(run.samples), run.samples.num_asked
+    except MissingShardsError as error:
+        commands = {"commands": shard_commands(error), "num_asked": error.num}
+        return {"state": PARTIAL, "what": str(error).removeprefix(f"{run.path}: "), **commands}
     what = f"{num:,}" if num >= asked else f"{num:,} of {asked:,}; sampling was interrupted"
     return {"state": COMPLETE if num >= asked else PARTIAL, "what": what, "num": num, "num_asked": asked}
 
@@ -295,6 +300,8 @@ def _report(run: RunFolder, file: Path) -> Part:
 def _next(run: RunFolder, found: dict[str, Any]) -> str | None:
     """The first stage that is not complete; the ones after it follow from it. Not all need be measured."""
     samples = found["samples"]
+    if samples.get("commands"):
+        return str(samples["commands"][0])
     if samples["state"] != COMPLETE:
         return sampling_command(run, samples.get("num_asked"))
     stages = {"boundaries": "fit", "verification": "verify", "attribution": "layers", "comparison": "methods"}

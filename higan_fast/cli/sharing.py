@@ -10,14 +10,14 @@ from typing import Any
 
 import click
 
-from higan_fast.cli.commandlines import sampling_command
 from higan_fast.cluster.folder import FolderCrew
 from higan_fast.cluster.folder import serve as serve_units
 from higan_fast.cluster.worker import Worker, networks_of
 from higan_fast.progress import say
 from higan_fast.run_folder import RunFolder
 from higan_fast.run_settings import Places
-from higan_fast.sampling.shards import MissingShardsError, Shard, merge_shards, sample_shard
+from higan_fast.sampling.manifests import Shard
+from higan_fast.sampling.shards import merge_shards, sample_shard
 
 
 def sample(run: RunFolder, shard: Shard, num: int, options: dict[str, Any]) -> None:
@@ -28,14 +28,8 @@ def sample(run: RunFolder, shard: Shard, num: int, options: dict[str, Any]) -> N
 
 
 def merge(run: Path, others: Sequence[Path], *, quiet: bool) -> str:
-    """Merges shards; says how to make those that are missing."""
-    try:
-        samples = merge_shards(run, others, progress=not quiet)
-    except MissingShardsError as error:
-        command = sampling_command(RunFolder.open(run), error.num)
-        for shard in error.shards:
-            click.echo(f"{command} --shard {shard}")
-        raise
+    """Merges shards."""
+    samples = merge_shards(run, others, progress=not quiet)
     return f"{run}: {len(samples):,} samples, all shards are there and whole"
 
 

@@ -3,62 +3,39 @@
 from __future__ import annotations
 
 import fcntl
-import json
-import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
-from higan_fast.files import DamagedError, json_checksum, only_writer, remove_leftovers, write_whole
-from higan_fast.fingerprint import first_difference
+from higan_fast.files import DamagedError, only_writer, remove_leftovers, write_whole
 from higan_fast.generators.base import Generator
 from higan_fast.opening import sha256
 from higan_fast.predictors.base import Predictor
 from higan_fast.progress import progress as show_progress
 from higan_fast.progress import say
 from higan_fast.sampling.filling import fill, lacking, num_lacking
+from higan_fast.sampling.manifests import (
+    SHARDS,
+    AtOnce,
+    MissingShardsError,
+    Shard,
+    check_covers,
+    check_same_number,
+    check_together,
+    missing_shards,
+    read_manifests,
+    write_manifest,
+)
 from higan_fast.sampling.samples import STORE, Samples, set_up_sampling, store_in
 from higan_fast.sampling.store import Store
 from higan_fast.wording import listing
 
-SHARDS = "shards"  # in a run folder: the manifests
 _PATIENCE = 60.0  # seconds to wait for another shard that is making the store
-
-
-class Shard(NamedTuple):
-    """Part ``index`` of ``of``, counted from 1; of the store it has every ``of``-th file."""
-
-    number: int
-    of: int
-
-    @classmethod
-    def read(cls, text: str) -> Shard:
-        """``"2/4"`` → the second of four.
-
-        Raises:
-            ValueError: when the text is something else.
-        """
-        found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
-        shard = cls(*map(int, found.groups())) if found else cls(0, 0)
-        if not 1 <= shard.number <= shard.of:
-            raise ValueError(f"shard (--shard): got {text!r}, expected i/n with 1 <= i <= n, such as 2/4")
-        return shard
-
-    def __str__(self) -> str:
-        return f"{self.number}/{self.of}"
-
-    def has(self, samples: range, shard_size: int) -> bool:
-        """Whether the file of these samples is this shard's."""
-        return samples.start // shard_size % self.of == self.number - 1
-
-    def manifest(self, run: Path) -> Path:
-        """The file that says what this shard made."""
-        return run / SHARDS / f"{self.number}-of-{self.of}.json"
 
 
 @torch.inference_mode()
@@ -101,36 +78,30 @@ def sample_shard(
                 f"{name}: {', '.join(found.unseen[:3])} may decide its output and cannot be seen, so that "
                 f"shards of different processes may not belong together; give the {name} an identity='…'"
             )
-    size = sampling.settings["shard_size"]
     with _among_writers(out, shard):
         with _alone(out):
+            check_same_number(out, shard)
             store = store_in(out / STORE, sampling, num)
-        own = [part for part in _parts(num, size) if shard.has(part, size)]
-        missing = {part: lacks for part, lacks in lacking(store, num).items() if shard.has(part, size)}
+        own = shard.parts(num, store.settings["shard_size"])
+        lacks = lacking(store, num)
+        missing = {part: lacks[part] for part in own if part in lacks}
         total = sum(map(len, own))
         done = total - num_lacking(missing)
+        at_once, budget = AtOnce(out, shard), sampling.engine.budget
+        scored = [str(part.start) for part, what in missing.items() if what == "scores"]
+        at_once.note(dict.fromkeys(scored, budget.images))
         with show_progress(f"sampling shard {shard}", total, done=done, enabled=progress) as advance:
             fill(store, sampling.engine, missing, advance)
-        manifest = shard.manifest(out)
-        files = [file for part in own for file in store.files(part.start)]
+        at_once.note(dict.fromkeys(scored, budget.images))  # fewer, if memory ran out
+        noted = at_once.read()
         known: dict[str, Any] = {
             "shard": str(shard),
             "num": int(num),
             "settings": sampling.settings,
-            "at_once": sampling.engine.budget.images,
-            "files": {str(file.relative_to(store.path)): sha256(file) for file in files},
+            "at_once": {start: noted[start] for part in own if (start := str(part.start)) in noted},
+            "files": {str(file.relative_to(store.path)): sha256(file) for file in shard.files(store, num)},
         }
-        with write_whole(manifest) as written:
-            written.write(json.dumps(known | {"sha256": json_checksum(known)}, indent=1).encode())
-        return manifest
-
-
-class MissingShardsError(ValueError):
-    """Shards are missing, or damaged: which."""
-
-    def __init__(self, message: str, shards: Sequence[Shard], num: int) -> None:
-        super().__init__(message)
-        self.shards, self.num = tuple(shards), num
+        return write_manifest(out, shard, known)
 
 
 def merge_shards(run: str | Path, others: Sequence[str | Path] = (), *, progress: bool = True) -> Samples:
@@ -152,23 +123,25 @@ def merge_shards(run: str | Path, others: Sequence[str | Path] = (), *, progress
     """
     run = Path(run)
     with only_writer(run):
-        manifests = _manifests(run)
+        manifests = read_manifests(run)
         first = next(iter(manifests.values()))
-        gathered = [(Path(other), _manifests(Path(other))) for other in others]
+        num = first["num"]
+        gathered = [(Path(other), read_manifests(Path(other))) for other in others]
+        remove_leftovers(run / STORE)
+        store = Store.open(run / STORE, writable=True)
+        store.mend()
         for folder, found in ((run, manifests), *gathered):
             for shard, manifest in found.items():
-                _check_together(run, first, shard.manifest(folder), manifest)
+                check_together(run, first, shard.manifest(folder), manifest)
+                check_covers(store, shard.manifest(folder), shard, manifest)
         for other, found in gathered:
             for shard, manifest in found.items():
                 _copy(other, run, manifest, shard)
                 manifests[shard] = manifest
         of = next(iter(manifests)).of
-        remove_leftovers(run / STORE)
-        store = Store.open(run / STORE, writable=True)
-        store.mend()
-        store.grow(first["num"])
-        missing = [Shard(i + 1, of) for i in range(of) if Shard(i + 1, of) not in manifests]
-        _refuse(run, missing, first["num"], "missing")
+        if missing := [shard for shard in (Shard(i + 1, of) for i in range(of)) if shard not in manifests]:
+            raise MissingShardsError(run, missing, num, "missing")
+        store.grow(num)
         files = sum(len(manifest["files"]) for manifest in manifests.values())
         damaged = []
         with show_progress("checking", files, unit="files", enabled=progress) as advance:
@@ -180,37 +153,36 @@ def merge_shards(run: str | Path, others: Sequence[str | Path] = (), *, progress
                     damaged.append(shard)
         for shard in damaged:
             shard.manifest(run).unlink()
-        _refuse(run, damaged, first["num"], "damaged")
-        counts = sorted({manifest["at_once"] for manifest in manifests.values()})
+        if damaged:
+            raise MissingShardsError(run, sorted(damaged), num, "damaged")
+        counts = sorted({count for manifest in manifests.values() for count in manifest["at_once"].values()})
         if len(counts) > 1:
             say(
                 f"{run}: shards were made with {listing(list(map(str, counts)))} images at once: scores are "
                 "those of one process but for rounding; with the same --batch they are to the bit"
             )
-    return Samples(store, first["num"])
+    return Samples(store, num)
 
 
-def _refuse(run: Path, shards: list[Shard], num: int, what: str) -> None:
-    if shards:
-        names = ", ".join(map(str, shards[:8])) + (", …" if len(shards) > 8 else "")
-        verb = "is" if len(shards) == 1 else "are"
-        raise MissingShardsError(
-            f"{run}: {len(shards)} of {shards[0].of} shards {verb} {what}: {names}", shards, num
-        )
+def open_samples(run: str | Path) -> Samples:
+    """Opens the samples in a run folder, as ``Samples.open``, if no shard of them is missing.
 
-
-def _check_together(run: Path, first: dict[str, Any], file: Path, manifest: dict[str, Any]) -> None:
-    """Raises ValueError when a manifest is of another sampling than the first one."""
-    apart = first_difference(first["settings"], manifest["settings"])
-    pairs = [("num", first["num"], manifest["num"])]
-    pairs += [("n of --shard", first["shard"].split("/")[1], manifest["shard"].split("/")[1])]
-    apart = apart or next((pair for pair in pairs if pair[1] != pair[2]), None)
-    if apart is not None:
-        name, old, new = apart
-        raise ValueError(
-            f"{file}: has {name} = {new!r}, and shard {first['shard']} of {run} has {old!r}; shards of one "
-            f"sampling agree in everything. Delete the manifest of the wrong one, and make that shard again"
-        )
+    Raises:
+        FileNotFoundError: when the folder has no store of samples.
+        MissingShardsError: when shards are missing.
+        ValueError: when no sample in it is complete, or a file of the store is damaged.
+    """
+    run = Path(run)
+    missing = missing_shards(run)
+    try:
+        samples = Samples.open(run)
+    except ValueError:
+        if missing:
+            raise MissingShardsError(run, missing, len(Store.open(run / STORE)), "missing") from None
+        raise
+    if missing and len(samples) < samples.num_asked:
+        raise MissingShardsError(run, missing, samples.num_asked, "missing")
+    return samples
 
 
 def _copy(other: Path, run: Path, manifest: dict[str, Any], shard: Shard) -> None:
@@ -225,33 +197,8 @@ def _copy(other: Path, run: Path, manifest: dict[str, Any], shard: Shard) -> Non
             )
         with source.open("rb") as read, write_whole(target) as written:
             shutil.copyfileobj(read, written)
-    with write_whole(shard.manifest(run)) as written:
-        written.write(shard.manifest(other).read_bytes())
-
-
-def _manifests(run: Path) -> dict[Shard, dict[str, Any]]:
-    """The manifests in a run folder, by shard.
-
-    Raises:
-        FileNotFoundError: when there is none.
-        DamagedError: when one is damaged.
-    """
-    found = {}
-    for file in sorted((run / SHARDS).glob("*-of-*.json")):
-        try:
-            manifest = json.loads(file.read_bytes())
-            whole = manifest.pop("sha256") == json_checksum(manifest)
-            shard = Shard.read(manifest["shard"])
-        except (ValueError, KeyError, TypeError, AttributeError):
-            whole = False
-        if not whole or shard.manifest(run) != file:
-            raise DamagedError(f"{file}: is damaged; delete it, and make that shard again, which is quick")
-        found[shard] = manifest
-    if not found:
-        raise FileNotFoundError(
-            f"{run}: no shard is complete here; make them with higan-fast sample … --shard i/n"
-        )
-    return found
+    AtOnce(run, shard).note(manifest["at_once"])
+    write_manifest(run, shard, manifest)
 
 
 def _sha256(file: Path) -> str | None:
@@ -261,14 +208,10 @@ def _sha256(file: Path) -> str | None:
         return None
 
 
-def _parts(num: int, size: int) -> list[range]:
-    return [range(start, min(start + size, num)) for start in range(0, num, size)]
-
-
 @contextmanager
 def _among_writers(out: Path, shard: Shard) -> Iterator[None]:
     """Locks one shard; whoever locks the whole folder is kept out, and other shards are not."""
-    with only_writer(out, shared=True), only_writer(out / SHARDS / f"{shard.number}-of-{shard.of}"):
+    with only_writer(out, shared=True), only_writer(shard.folder(out)):
         yield
 
 

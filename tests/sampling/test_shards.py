@@ -6,8 +6,9 @@ import signal
 import pytest
 
 from higan_fast.files import only_writer
+from higan_fast.sampling.manifests import AtOnce, MissingShardsError, Shard, read_manifests, write_manifest
 from higan_fast.sampling.samples import STORE, Samples, sample
-from higan_fast.sampling.shards import MissingShardsError, Shard, merge_shards, sample_shard
+from higan_fast.sampling.shards import merge_shards, sample_shard
 from tests.kills import die_at_write
 from tests.processes import exit_code, start
 from tests.toy import toy_by_name
@@ -96,7 +97,7 @@ def make_and_die(folder, write):
 
 
 def test_a_killed_shard_goes_on(whole, sharded, tmp_path):
-    assert exit_code(make_and_die, tmp_path / "killed", 17) == -signal.SIGKILL
+    assert exit_code(make_and_die, tmp_path / "killed", 18) == -signal.SIGKILL
     done = {path: path.stat().st_mtime_ns for path in (tmp_path / "killed" / STORE / "scores").rglob("c/*/0")}
     assert done and not THREE[0].manifest(tmp_path / "killed").exists()
     for shard in THREE:
@@ -134,19 +135,107 @@ def test_shards_of_another_sampling_are_refused(tmp_path):
     make(one, THREE[1], num=NUM + 1)
     with pytest.raises(ValueError, match=r"has num = 301, and shard 1/3 of .* has 300"):
         merge_shards(one, progress=False)
-    THREE[1].manifest(one).unlink()
-    make(one, Shard(2, 4))
+    THREE[1].manifest(one).write_text('{"shard": "2/3", "sha256": "no"}')
+    with pytest.raises(ValueError, match=r"2-of-3.json: is damaged; delete it"):
+        merge_shards(one, progress=False)
+
+
+def test_shards_of_another_number_are_refused_before_they_are_made(tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    make(one, THREE[0])
+    before = contents(one)
+    with pytest.raises(ValueError, match=r"--shard\): got 2/4, and .*one has shard 1/3; take i/3, or"):
+        make(one, Shard(2, 4))
+    assert contents(one) == before
+    make(other, Shard(2, 4))
     with pytest.raises(ValueError, match=r"has n of --shard = '4', and shard 1/3 of .* has '3'"):
-        merge_shards(one, progress=False)
-    Shard(2, 4).manifest(one).write_text('{"shard": "2/4", "sha256": "no"}')
-    with pytest.raises(ValueError, match=r"2-of-4.json: is damaged; delete it"):
-        merge_shards(one, progress=False)
+        merge_shards(one, [other], progress=False)
+    with (
+        only_writer(tmp_path / "new/shards/1-of-3"),
+        pytest.raises(ValueError, match="new has shard 1/3; take i/3"),
+    ):
+        make(tmp_path / "new", Shard(2, 4))
 
 
-def test_batches_that_differ_are_said(sharded, capsys):
-    make(sharded, THREE[1], batch_size=16)
+def test_images_at_once_are_those_of_whoever_made_the_files(sharded, tmp_path, capsys):
+    make(sharded, THREE[1], batch_size=16)  # makes nothing anew
     merge_shards(sharded, progress=False)
-    assert "shards were made with 16 and 32 images at once" in capsys.readouterr().err
+    assert "images at once" not in capsys.readouterr().err
+    (sharded / STORE / "scores/c/0/0").unlink()
+    make(sharded, THREE[0], batch_size=16)
+    make(sharded, THREE[0])
+    assert AtOnce(sharded, THREE[0]).read() == {"0": 16, "192": 32}
+    said = "shards were made with 16 and 32 images at once"
+    merge_shards(sharded, progress=False)
+    assert said in capsys.readouterr().err
+    make(tmp_path / "here", THREE[1])
+    make(tmp_path / "here", THREE[2])
+    merge_shards(tmp_path / "here", [sharded], progress=False)
+    assert said in capsys.readouterr().err
+    THREE[0].manifest(tmp_path / "here").unlink()  # what was copied is remembered
+    make(tmp_path / "here", THREE[0])
+    merge_shards(tmp_path / "here", progress=False)
+    assert said in capsys.readouterr().err
+
+
+def changed(folder, shard, **entries):
+    """Writes other entries into a manifest, under a checksum that is right."""
+    write_manifest(folder, shard, read_manifests(folder)[shard] | entries)
+
+
+@pytest.mark.parametrize("mine", [False, True])
+def test_names_that_are_no_file_of_the_shard_are_neither_read_nor_written(tmp_path, mine):
+    run, other, victim = tmp_path / "run", tmp_path / "other", tmp_path / "victim.txt"
+    make(run, THREE[0])
+    make(other, THREE[1])
+    victim.write_text("mine")
+    where, shard = (run, THREE[0]) if mine else (other, THREE[1])
+    files = read_manifests(where)[shard]["files"]
+    names = ("../../victim.txt", str(victim), "scores/c/2/0", "scores/zarr.json", "scores/c/1/../0/0", "")
+    for alien in names:
+        changed(where, shard, files=files | {alien: "0" * 64})
+        with pytest.raises(ValueError, match=f"lists '{alien}', which is no file of shard {shard}"):
+            merge_shards(run, [other], progress=False)
+    assert victim.read_text() == "mine" and not THREE[1].manifest(run).exists()
+
+
+def test_a_manifest_lists_every_file_of_its_shard(sharded):
+    files = read_manifests(sharded)[THREE[1]]["files"]
+    changed(sharded, THREE[1], files={})
+    with pytest.raises(ValueError, match=r"2-of-3.json: lists 0 of the 8 files of shard 2/3, and not codes"):
+        merge_shards(sharded, progress=False)
+    changed(sharded, THREE[1], files={name: sha for name, sha in files.items() if name != "z/c/4/0"})
+    with pytest.raises(ValueError, match=r"lists 7 of the 8 files of shard 2/3, and not z/c/4/0"):
+        merge_shards(sharded, progress=False)
+
+
+def test_a_number_of_samples_that_no_store_has_is_refused(tmp_path):
+    make(tmp_path, THREE[0])
+    before = contents(tmp_path)
+    for num in (10**12, 10**40):
+        changed(tmp_path, THREE[0], num=num)
+        with pytest.raises(
+            ValueError, match=r"1-of-3.json: has num = .*, and .*samples.zarr has room for 300;"
+        ):
+            merge_shards(tmp_path, progress=False)
+    assert contents(tmp_path) == before
+
+
+def test_entries_of_a_wrong_type_are_damage(tmp_path):
+    one = Shard(1, 1)
+    make(tmp_path, one, num=64)
+    whole = read_manifests(tmp_path)[one]
+    for name, value in (
+        ("num", 0),
+        ("num", True),
+        ("num", "64"),
+        ("settings", []),
+        ("files", []),
+        ("at_once", 7),
+    ):
+        write_manifest(tmp_path, one, whole | {name: value})
+        with pytest.raises(ValueError, match=r"1-of-1.json: is damaged; delete it"):
+            merge_shards(tmp_path, progress=False)
 
 
 def test_networks_that_cannot_be_told_apart_are_refused(tmp_path):
@@ -156,7 +245,24 @@ def test_networks_that_cannot_be_told_apart_are_refused(tmp_path):
         sample_shard(generator, predictor, NUM, tmp_path, THREE[0], **SIZE)
 
 
-@pytest.mark.parametrize("text", ["0/4", "5/4", "1", "1/0", "a/b", "-1/2", "1/2/3", ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0/4",
+        "5/4",
+        "1",
+        "1/0",
+        "a/b",
+        "-1/2",
+        "1/2/3",
+        "",
+        "01/2",
+        "1/02",
+        "\u0661/\u0662",
+        "1/2\n",
+        "1/1000000",
+    ],
+)
 def test_what_is_no_shard_is_refused(text):
     with pytest.raises(ValueError, match=r"shard \(--shard\): got '.*', expected i/n with 1 <= i <= n"):
         Shard.read(text)
