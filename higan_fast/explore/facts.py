@@ -20,7 +20,7 @@ from higan_fast.sampling.samples import Samples
 
 T = TypeVar("T")
 
-STEP = 3.0  # of a click, and as far as sliders go, where no sweep says otherwise
+STEP = 3.0  # of a click, and as far as sliders go, where nothing that was measured says otherwise
 ENOUGH = 20_000  # samples, that tell between what scores lie
 UNITS = {"norm": "length", "sd": "SD of the codes"}
 
@@ -150,7 +150,7 @@ class Facts:
         elif not scored:
             why = "Nothing scores it, so that its own effect cannot be verified."
         layers, layers_from = self._own_layers(boundary)
-        reach, step = self._steps(name)
+        reach, step, step_from = self._steps(name)
         return {
             "name": name,
             "level": boundary.level,
@@ -162,6 +162,7 @@ class Facts:
             "layers_from": layers_from,
             "range": [-reach, reach],
             "step": step,
+            "step_from": step_from,
             "effect": self._effect(name),
         }
 
@@ -178,6 +179,7 @@ class Facts:
             "layers_from": "all",
             "range": [-STEP, STEP],
             "step": STEP,
+            "step_from": None,
             "effect": None,
         }
 
@@ -195,15 +197,22 @@ class Facts:
                 pass
         return list(range(self.num_layers)), "all"
 
-    def _steps(self, name: str) -> tuple[float, float]:
-        """How far a slider goes either way, and how far a click."""
-        sweep = self.sweep
-        if sweep is None or name not in sweep.boundary_names or sweep.settings["step_unit"] != self.unit:
-            return STEP, STEP
-        curves = [curve for acting in (True, False) if (curve := sweep.curve(name, acting)) is not None]
-        suggested = next(filter(None, map(sweep.suggested_step, curves)), None)
-        reach = float(np.abs(sweep.steps).max())
-        return reach, min(STEP, reach) if suggested is None else suggested
+    def _steps(self, name: str) -> tuple[float, float, str | None]:
+        """How far a slider goes either way, how far a click, and from what: ``dose``, ``verify``, or nothing.
+
+        A sweep suggests a step; where it does not, a click goes as far as the verification did.
+        """
+        sweep, verification, reach = self.sweep, self.verification, STEP
+        if sweep is not None and name in sweep.boundary_names and sweep.settings["step_unit"] == self.unit:
+            curves = [curve for acting in (True, False) if (curve := sweep.curve(name, acting)) is not None]
+            suggested = next(filter(None, map(sweep.suggested_step, curves)), None)
+            reach = float(np.abs(sweep.steps).max())
+            if suggested is not None:
+                return reach, suggested, "dose"
+        if verification is not None and name in verification.boundary_names:
+            verified = abs(float(verification.settings["step"]))
+            return max(reach, verified), verified, "verify"
+        return reach, min(STEP, reach), None
 
     def _effect(self, name: str) -> dict[str, Any] | None:
         """The verified effect of all layers together on its own score."""

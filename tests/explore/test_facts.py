@@ -37,6 +37,20 @@ def test_what_is_missing_is_said(explored, tmp_path):
     assert ["verify" in notes[0], "layers" in notes[1], "dose" in notes[2]] == [True] * 3 and len(notes) == 3
 
 
+def test_a_tick_marks_what_was_suggested_or_verified(explored, tmp_path):
+    def steps(folder):
+        run = RunFolder.open(folder)
+        described = Facts.of(run).described(run.samples)["semantics"]
+        return {each["name"]: (each["step"], each["step_from"], each["range"]) for each in described}
+
+    assert steps(explored)["brightness"] == (6, "verify", [-6, 6])  # which was not swept
+    bare = shutil.copytree(explored, tmp_path / "bare")
+    (bare / "sweep.npz").unlink()
+    assert steps(bare)["warmth"] == (6, "verify", [-6, 6])
+    (bare / "verification.npz").unlink()
+    assert steps(bare)["warmth"] == (3, None, [-3, 3])
+
+
 def test_samples_are_read_one_by_one(explored):
     samples = RunFolder.open(explored).samples
     source = OfRun(samples)

@@ -168,6 +168,29 @@ def test_what_is_expected_stands_beside_what_is_there(open_page):
     assert page.locator("#own b").inner_text() == "Chosen layers"
 
 
+def test_what_was_not_measured_names_its_command(open_page):
+    def undosed(route):
+        run = route.fetch().json()
+        run["confidence"]["dose"], run["notes"] = None, ["Steps were not measured one by one."]
+        moved = next(semantic for semantic in run["semantics"] if semantic["name"] == "brightness")
+        moved |= {"layers": [0, 1], "layers_from": "verified"}  # which nothing has measured together
+        route.fulfill(json=run)
+
+    page = open_page(setup=lambda page: page.route("**/api/run", undosed))
+    painted(page, lambda: page.locator(".semantic[data-semantic='brightness'] .value").click())
+    assert "run higan-fast dose" in page.locator("[data-score='brightness'] + .expectation").inner_text()
+    assert page.locator("#notes").bounding_box()["y"] < page.locator("table.scores").bounding_box()["y"]
+
+
+@pytest.mark.parametrize("layers", [10, 18])
+def test_a_map_fits_beside_the_picture(page_of_addresses, layers):
+    fits = """([map], layers) => {
+        map.classList.toggle("many", layers > 12);
+        map.style.setProperty("--columns", layers);
+        return map.parentElement.clientWidth - map.parentElement.scrollWidth; }"""
+    assert page_of_addresses[0].locator("table.heat").evaluate_all(fits, layers) == 0
+
+
 def test_a_layer_that_is_off_moves_nothing(open_page):
     page = open_page()
     name, still = shown(page), pixels(page)
@@ -304,6 +327,12 @@ def test_a_server_that_was_killed_goes_on_where_it_was(open_page, server):
 def test_two_pictures_stand_side_by_side(open_page):
     page = open_page()
     assert pixels(page) == pixels(page, "all")
+    tops = page.locator("#stage canvas").evaluate_all(
+        "all => all.map((one) => one.getBoundingClientRect().top)"
+    )
+    page.locator("#own figcaption span").evaluate("one => (one.textContent = 'many words '.repeat(30))")
+    page.wait_for_timeout(100)  # as it may be laid out anew
+    assert tops[0] == tops[1] == page.locator("#own canvas").bounding_box()["y"]
     own = painted(page, lambda: page.locator(".map:not([hidden]) .cell").nth(1).click())
     assert pixels(page, "all") != own
     held = painted(page, lambda: page.keyboard.down("h"))
@@ -363,8 +392,13 @@ def test_a_phone_has_one_column_and_room_for_fingers(browser, server):
             .filter(([{ width, height }]) => Math.min(width, height) < 40).map(([, name]) => name)"""
         )
         assert small == []
-        page.evaluate("scrollTo(0, 900)")
-        assert page.locator("#own canvas").bounding_box()["y"] >= 0  # it stays in sight
+        last = page.locator("#sliders .level input[type=range]").last
+        for move in (last, page.locator("#samples")):  # sliders come first
+            page.evaluate("at => scrollTo(0, at)", move.bounding_box()["y"] - 500)
+            picture, below = page.locator("#own canvas").bounding_box(), move.bounding_box()
+            assert 0 <= picture["y"] < picture["y"] + picture["height"] < below["y"] < PHONE["height"]
+        assert "tap" in page.locator("#mixing .note").inner_text()
+        assert "press m" not in page.locator("#mixing .note").inner_text()
         drawn = page.evaluate("document.querySelector('#own canvas').width")
         assert drawn % 16 == 0 and drawn > 64  # whole device pixels for each of the image's
     finally:

@@ -74,10 +74,17 @@ function title(run) {
   document.title = `${run.title} · higan-fast explore`;
   say(at("title"), run.title);
   say(at("about"), [family, `${image[2]}×${image[1]}`, count(layers.length, "layer"), count(run.samples.num, run.samples.kind === "codes" ? "code" : "sample"), run.run].filter(Boolean).join(" · "));
-  say(at("unit"), `Steps are in ${run.unit === "sd" ? "SD of the codes" : "units of length"}; a tick marks the suggested one.`);
+  say(at("unit"), `Steps are in ${run.unit === "sd" ? "SD of the codes" : "units of length"}${tick(run)}.`);
   at("notes").append(...run.notes.map((note) => element("li", { text: note })));
   at("notes").hidden = run.notes.length === 0;
   at("layers").hidden = run.heats.length === 0;
+}
+
+/** Says what the tick on sliders marks: what `dose` suggests; where it suggests nothing, what `verify` moved by. */
+function tick({ semantics }) {
+  const from = new Set(semantics.filter(({ movable }) => movable).map((semantic) => semantic.step_from));
+  if (!from.has("verify")) return from.has("dose") ? "; a tick marks the suggested one" : "";
+  return from.has("dose") ? "; a tick marks the suggested one, or else the one that was verified" : "; a tick marks the step that was verified";
 }
 
 function connection(run, views) {

@@ -22,7 +22,12 @@ export class Mixing {
     this.#announce = announce;
     this.#groups = groupsOf(run);
     this.#brings = this.#groups[0][1];
-    this.#hint = element("p", { class: "note", text: "Drop a sample on the picture, press m on it, or let clicks mix in: these layers take its codes." });
+    this.#hint = element(
+      "p",
+      { class: "note" },
+      element("span", { class: "mouse", text: "Drop a sample on the picture, press m on it, or let clicks mix in: these layers take its codes." }),
+      element("span", { class: "touch", text: "Choose “mixes it in” above, then tap a sample: these layers take its codes." }),
+    );
     root.append(this.#choice(), this.#hint, this.#parts);
     history.follow((state) => this.#show(state));
   }

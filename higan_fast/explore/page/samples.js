@@ -93,7 +93,7 @@ export class Samples {
   #clicks() {
     const option = (text, mixes) =>
       element("label", {}, element("input", { type: "radio", name: "clicks", checked: !mixes, onchange: () => { this.#mixes = mixes; this.#list.classList.toggle("mixes", mixes); } }), text);
-    return element("fieldset", { class: "choice" }, element("legend", { text: "A click" }), option("shows it", false), option("mixes it in", true));
+    return element("fieldset", { class: "choice" }, element("legend", {}, element("span", { class: "mouse", text: "A click" }), element("span", { class: "touch", text: "A tap" })), option("shows it", false), option("mixes it in", true));
   }
 
   #show({ sample, mix }) {

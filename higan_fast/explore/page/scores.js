@@ -2,6 +2,7 @@
 
 import { element, say } from "./dom.js";
 import { interval, plain, signed } from "./format.js";
+import { arePreset } from "./state.js";
 
 const MARGIN = 0.15; // of the typical range, on either side of it in a lane
 
@@ -24,10 +25,10 @@ export class Scores {
   /** Shows an answer's scores; `moves` are the semantics that are moved in it. */
   show(answer, moves) {
     const changed = changes(answer, this.#run);
-    const named = new Set(moves.map(({ semantic }) => semantic.name));
     for (const row of this.#rows) {
       const { name } = row.score;
-      row.show(answer.base?.[name], answer.scores?.[name], changed?.get(name), answer.expected?.[name] ?? null, named.has(name), named.size);
+      const move = moves.find(({ semantic }) => semantic.name === name);
+      row.show(answer.base?.[name], answer.scores?.[name], changed?.get(name), answer.expected?.[name] ?? null, move, moves.length);
     }
   }
 }
@@ -42,10 +43,14 @@ class Row {
   #words = element("td", { colspan: 5, class: "words" });
   #line;
   #confidence;
+  #dosed; // whether steps were measured one by one
+  #layers; // how many there are
 
   constructor(score, run) {
     this.score = score;
     this.#confidence = run.confidence ?? {};
+    this.#dosed = Boolean(this.#confidence.dose);
+    this.#layers = run.network.layers.length;
     this.#parts = new Map(["typical", "expected", "base", "now"].map((part) => [part, element("i", { class: part })]));
     this.#lane = element("span", { class: `lane ${score.level ?? ""}`, "aria-hidden": "true" }, ...this.#parts.values());
     this.#line = element("tr", { class: "expectation", "data-named": score.name, hidden: true }, this.#words);
@@ -54,7 +59,8 @@ class Row {
     this.#place("typical", score.low, score.high);
   }
 
-  show(base, now, change, expected, moved, moves) {
+  /** `move` is that of the score's own semantic, undefined where it is not moved; `moves` is how many are moved. */
+  show(base, now, change, expected, move, moves) {
     const known = base !== undefined && now !== undefined;
     this.#lane.classList.toggle("unknown", !known);
     if (!known) return; // not scored while it moves: the last figures stay, pale
@@ -67,18 +73,25 @@ class Row {
     this.#change.className = `number ${Math.abs(change) >= 0.05 ? (change > 0 ? "up" : "down") : "flat"}`;
     this.#lane.classList.toggle("expects", expected !== null);
     if (expected) this.#place("expected", base + (expected.low ?? expected.mean), base + (expected.high ?? expected.mean));
-    this.#line.hidden = !moved;
-    if (moved) say(this.#words, this.#sentence(change, expected, moves));
+    this.#line.hidden = move === undefined;
+    if (move) say(this.#words, this.#sentence(change, expected, move, moves));
   }
 
-  #sentence(change, expected, moves) {
+  #sentence(change, expected, move, moves) {
     const here = `here ${signed(change)}`;
-    if (!expected) return `No expectation: not measured at this step on just these layers; ${here} SD`;
+    if (!expected) return `No expectation: ${this.#unmeasured(move)}; ${here} SD`;
     const inDeviations = (value) => (value === null ? null : value / this.score.deviation);
     const of = moves > 1 ? " of this move alone" : "";
     const at = !expected.interpolated ? "at this step" : expected.from === "dose" ? "between the steps measured" : "in proportion to the step measured";
     this.#words.title = this.#origin(expected);
     return `Expected${of} ${signed(inDeviations(expected.mean))} SD ${interval(inDeviations(expected.low), inDeviations(expected.high))} over samples ${at}; ${here}`;
+  }
+
+  // `dose` measures all layers, and those that were verified, at many steps.
+  #unmeasured({ semantic, layers }) {
+    const verified = semantic.layers_from === "verified" && arePreset(semantic, layers);
+    if (!this.#dosed && (verified || layers.length === this.#layers)) return "not measured at this step on these layers together: run higan-fast dose";
+    return "not measured at this step on just these layers";
   }
 
   #origin({ from }) {

@@ -65,7 +65,7 @@ class Row {
       ondblclick: () => this.#set(0),
     });
     this.#slider.style.setProperty("--zero", (0 - low) / (high - low));
-    this.#slider.style.setProperty("--suggested", (semantic.step - low) / (high - low));
+    this.#slider.style.setProperty("--tick", ((semantic.step_from ? semantic.step : 0) - low) / (high - low)); // at 0 it is not seen
     this.#value = element("button", { type: "button", class: "value", title: `Set to ${stepText(semantic.step)}, or back to 0`, onclick: () => this.#set(stepOf(history.current, semantic.name) === 0 ? semantic.step : 0) });
     this.#bars = run.network.layers.map((_, layer) => drawn("rect", { x: layer * 4, width: 3, height: 10 }));
     const glyph = drawn("svg", { class: "bars", viewBox: `0 0 ${this.#layers * 4 - 1} 10`, preserveAspectRatio: "none", "aria-hidden": "true" }, ...this.#bars);

@@ -51,11 +51,16 @@ export class Views {
   /** Takes an answer of the server, with what was asked for. */
   async take(answer, blob, asked) {
     const { moves, held } = asked;
-    const view = this.#views.find(({ name }) => name === answer.view);
-    view.caption(answer, moves, held);
+    const shown = this.#views.filter((view) => answer.id > view.latest && (view.name === answer.view || (view.sharing && asked === view.asked)));
+    for (const view of shown) {
+      view.latest = answer.id;
+      view.caption(answer, moves, held);
+    }
     if (answer.view === "a" && !held) this.#scored(answer, moves, answer.format === "png");
-    await view.picture.paint(answer, blob);
-    if (asked === view.asked && answer.format === "png") view.figure.setAttribute("aria-busy", "false");
+    for (const view of shown) {
+      await view.picture.paint(answer, blob);
+      if (asked === view.asked && answer.format === "png") view.figure.setAttribute("aria-busy", "false");
+    }
   }
 
   #changed(state, moving) {
@@ -70,12 +75,12 @@ export class Views {
     const state = this.#held ? unmoved(this.#history.current) : this.#history.current;
     const asked = { moves: active(state, this.#run), held: this.#held };
     for (const view of this.#views) {
-      if (view.allLayers && !state.beside) {
-        this.#connection.forget(view.name);
-        continue;
-      }
+      view.sharing = view.allLayers && asked.moves.length === 0;
+      if (view.sharing || (view.allLayers && !state.beside)) this.#connection.forget(view.name);
+      if (view.allLayers && !state.beside) continue;
       view.asked = asked;
       view.figure.setAttribute("aria-busy", "true");
+      if (view.sharing) continue;
       this.#connection.ask(view.name, toSend(state, this.#run, view.allLayers), moving, asked);
     }
   }
@@ -92,7 +97,8 @@ export class Views {
 
 class View {
   #title;
-  #words;
+  #own; // what was moved
+  #others; // what went with it
   #run;
 
   constructor(figure, run, name, allLayers) {
@@ -100,21 +106,23 @@ class View {
     this.name = name;
     this.allLayers = allLayers;
     this.asked = null; // what was asked for last
+    this.latest = 0; // the answer that it shows
+    this.sharing = false; // whether nothing moves, so that the other view's picture is this one's too
     this.#run = run;
     this.canvas = figure.querySelector("canvas");
     this.picture = new Picture(this.canvas, run.network.image.slice(1));
     this.#title = element("b", { text: allLayers ? "All layers" : "Own layers" });
-    this.#words = element("span");
-    this.#words.title = "Changes against the sample without its moves, in SD of each score; of the others the root mean square";
-    figure.querySelector("figcaption").append(this.#title, this.#words);
+    this.#own = element("span");
+    this.#others = element("p");
+    figure.querySelector("figcaption").append(element("p", {}, this.#title, this.#own), this.#others);
   }
 
   caption(answer, moves, held) {
     if (!this.allLayers) say(this.#title, moves.every(({ semantic, layers }) => arePreset(semantic, layers)) ? "Own layers" : "Chosen layers");
     const changed = changes(answer, this.#run);
-    if (held) say(this.#words, "as it is");
-    else if (moves.length === 0) say(this.#words, "not moved");
-    else if (changed) say(this.#words, this.#summary(changed, moves));
+    if (held) this.#say("as it is");
+    else if (moves.length === 0) this.#say("not moved");
+    else if (changed) this.#summary(changed, moves);
     if (answer.format === "png") this.canvas.setAttribute("aria-label", this.#described(moves, held));
   }
 
@@ -125,7 +133,15 @@ class View {
     const mean = Math.sqrt(others.reduce((sum, change) => sum + change * change, 0) / (others.length || 1));
     const own = [...changed].filter(([name]) => named.has(name)).map(([name, change]) => `${name} ${signed(change)}`);
     const more = own.length > NAMED ? ["…"] : [];
-    return [...own.slice(0, NAMED), ...more, `others ${mean.toFixed(2)} SD`].join(", ");
+    const rest = others.length === 0 ? "" : `other scores by ${mean.toFixed(2)} SD`;
+    this.#say(`${[...own.slice(0, NAMED), ...more].join(", ")} SD`, rest);
+  }
+
+  #say(own, others = "") {
+    say(this.#own, own);
+    say(this.#others, others);
+    this.#own.title = `${own}: against the sample without its moves`;
+    this.#others.title = others && `All ${others} together: the root mean square of their changes, each in its own SD`;
   }
 
   #described(moves, held) {
