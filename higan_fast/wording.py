@@ -37,6 +37,12 @@ def in_words(value: object) -> str:
     return f"a {printable(type(value).__name__)}"
 
 
+def digits_apart(first: float, second: float, least: int = 2) -> int:
+    """Returns how many significant digits tell two numbers apart, at least ``least``, at most 17."""
+    told = (digits for digits in range(least, 17) if f"{first:.{digits}g}" != f"{second:.{digits}g}")
+    return least if first == second else next(told, 17)
+
+
 def listing(names: Sequence[str]) -> str:
     """``a, b and c``."""
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)

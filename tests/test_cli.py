@@ -196,6 +196,11 @@ def test_a_stage_that_is_missing_is_named(files, tmp_path):
     network, predictor = files
     run("sample", "--network", network, "--predictor", predictor, "--out", tmp_path, "--num", 64)
     assert "make it with higan-fast fit" in run("verify", tmp_path, code=1).output
+    few = "32 samples a side, and at least 50 are needed): draw more with higan-fast sample "
+    for stage in ("fit", "verify"):
+        *_, last = run(stage, tmp_path, code=1).output.strip().splitlines()
+        assert last.startswith("Error: no boundary was fitted (") and few in last
+        assert "--num 100" in last and last.endswith(", then fit again")
 
 
 def test_a_probe_with_too_few_samples_still_reports(files, tmp_path):

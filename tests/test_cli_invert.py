@@ -65,7 +65,13 @@ def test_codes_of_others_move_too(fitted, tmp_path):
         tmp_path / "a.gif",
     )
     drawn = run(*moving, "--semantic", "warmth", "--semantic", "brightness", "--frames", 3)
-    assert drawn.stdout.splitlines()[1].startswith("0: warmth ") and "; brightness " in drawn.stdout
+    line = drawn.stdout.splitlines()[1]
+    assert line.startswith("0") and ": warmth " in line and "; brightness " in line
+    far = " (its codes lie farther out than 99 % of samples')"
+    for size, marked in ((0.0, False), (1000.0, True)):
+        np.savez(tmp_path / "projected_w.npz", w=np.full((1, 6, 8), size, np.float32))
+        drawn = run(*moving, "--semantic", "warmth", "--frames", 2)
+        assert drawn.stdout.splitlines()[1].startswith(f"0{far if marked else ''}: warmth ")
     jitter = run(*moving[:-1], tmp_path / "b.png", "--semantic", "warmth", "--jitter", 2)
     assert jitter.stdout.splitlines() == [str(tmp_path / "b.png")]
 
@@ -90,6 +96,11 @@ def test_what_cannot_be_inverted_or_moved_is_said_in_one_line(fitted, files, tmp
             (*moving, tmp_path / "codes.npy"),
             1,
             "codes.npy: holds codes [1, 4, 8], and the generator has 6 layers",
+        ),
+        (
+            (*moving, picture),
+            1,
+            f"a picture; run higan-fast invert {picture} --out RUN first, and give that RUN or its codes.npz",
         ),
         ((*moving, tmp_path / "none.npz"), 1, "none.npz: there is no such file"),
         ((*moving, tmp_path, "--seed", 3), 2, "--codes moves codes of a file, --seed draws fresh samples"),

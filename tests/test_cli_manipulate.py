@@ -116,3 +116,22 @@ def test_animations_go_forth_and_back_along_the_steps(fitted, tmp_path):
     assert "a.png: animations end in .mp4, .gif, .webp" in still.output
     nowhere = ("manipulate", fitted, "--semantic", "warmth", "--frames", 3, "--steps=2")
     assert "an animation goes from one to another" in run(*nowhere, code=1).output
+
+
+def test_an_effect_that_nothing_shows_is_said_beside_the_drawing(fitted, tmp_path):
+    moving = (
+        "manipulate",
+        fitted,
+        "--semantic",
+        "warmth",
+        "--num",
+        1,
+        "--steps=2",
+        "--out",
+        tmp_path / "a.png",
+    )
+    assert f"warmth: its effect was not verified (higan-fast verify {fitted})\n" in run(*moving).stderr
+    few = ("--exhaustive", "--max-samples", 4, "--num-null", 2, "--null", "isotropic", "--quiet")
+    run("verify", fitted, "--semantic", "warmth", *few)
+    assert f"warmth: its effect was not shown (higan-fast show {fitted})\n" in run(*moving).stderr
+    assert run(*moving, "--quiet").stderr == ""

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from higan_fast.cli.commandlines import sampling_command
+from higan_fast.cli.predictor_options import levels_in
 from higan_fast.predictors.color import ColorPredictor
 from higan_fast.probing import Samples
 from higan_fast.run_folder import RunFolder
@@ -125,6 +126,10 @@ def test_a_file_that_has_changed_or_is_gone_is_named(files, tmp_path):
     ("options", "message"),
     [
         (("--levels", "brightness=mood"), "levels (--levels): got 'mood' for 'brightness', expected one of"),
+        (
+            ("--levels", "brightness=layout,mood"),
+            "levels (--levels): got 'mood' without a level, expected NAME=LEVEL,…",
+        ),
         (("--levels", "levels.txt"), "levels.txt: there is no such file"),
         (("--level", "mood=color"), "levels (--levels): got one for 'mood', expected names of its semantics"),
         (("--names", "a,b"), "semantics (--names): none of color takes it"),
@@ -244,3 +249,9 @@ def test_the_kinds_are_listed_with_an_example_each():
     assert {"color", "scenes", "trained", "onnx", "python", "torchscript"} <= {kind["name"] for kind in kinds}
     for kind in kinds:
         assert f"--predictor {kind['example']}" in text and kind["scores"] in text
+
+
+def test_levels_take_commas_as_names_do():
+    expected = {"view": "layout", "depth": "layout"}
+    assert levels_in(["view=layout, depth=layout"]) == levels_in(["view=layout", "depth=layout"]) == expected
+    assert levels_in(["red, white=color"]) == {"red, white": "color"}

@@ -1,6 +1,6 @@
 import pytest
 
-from higan_fast.wording import LONGEST, in_words, printable
+from higan_fast.wording import LONGEST, digits_apart, in_words, printable
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,8 @@ def test_values_in_words():
         "a tuple": tuple(range(9)),
     }
     assert {in_words(value): value for value in values.values()}.keys() == values.keys()
+
+
+def test_numbers_that_round_alike_get_digits_until_they_differ():
+    assert digits_apart(0.0049, 0.00062) == digits_apart(0.5, 0.5) == 2
+    assert digits_apart(0.000163, 0.000156) == 3  # both round to 0.00016

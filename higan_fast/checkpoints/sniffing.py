@@ -86,6 +86,14 @@ def _read_file(path: Path, map_file: bool) -> Content:
     return Content(path, "torch" if by_torch else "pickle", value)
 
 
+def is_picture(path: Path) -> bool:
+    """Whether a file begins as a PNG, JPEG, GIF or WebP does."""
+    with opened(path) as file:
+        begin = file.read(12)
+    pictures = tuple(mark for mark, what in MISTAKEN.items() if what is PICTURE)
+    return begin.lower().startswith(pictures) or begin[8:] == b"WEBP"
+
+
 def _refuse_mistaken(path: Path, begin: bytes) -> None:
     for mistaken, what in MISTAKEN.items():
         if begin.lstrip().lower().startswith(mistaken):

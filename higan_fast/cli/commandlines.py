@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from contextlib import suppress
 from typing import Any
 
+from higan_fast.boundaries.boundary import Boundaries
+from higan_fast.boundaries.sides import MIN_PER_SIDE
 from higan_fast.cli.predictor_options import predictor_words
 from higan_fast.run_folder import RunFolder
 from higan_fast.sampling.manifests import MissingShardsError
@@ -64,6 +67,29 @@ def shard_commands(error: MissingShardsError) -> list[str]:
 def stage_command(stage: str, run: RunFolder) -> str:
     """Returns what runs another stage of a run, such as ``"fit"``."""
     return shlex.join(["higan-fast", stage, str(run.path)])
+
+
+def check_fitted(boundaries: Boundaries, run: RunFolder | None) -> None:
+    """Raises ValueError, which says why and what to run, where no boundary could be fitted."""
+    if len(boundaries):
+        return
+    of_reason: dict[str, list[str]] = {}
+    for name, reason in boundaries.skipped.items():
+        of_reason.setdefault(reason, []).append(name)
+    why = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in of_reason.items())
+    settings = boundaries.settings
+    # Either may be missing: a file tells what it likes.
+    there, asked = settings.get("num_samples", 0), settings.get("chosen_num", 0)
+    needed = 2 * MIN_PER_SIDE if asked > 1 else max(2 * MIN_PER_SIDE, math.ceil(MIN_PER_SIDE / (asked or 1)))
+    if "labels" in settings or run is None:
+        advice = "give more codes with a label or score, high and low"
+    elif there < needed:
+        advice = f"draw more with {sampling_command(run, needed)}, then fit again"
+    elif 1 < asked < MIN_PER_SIDE:
+        advice = f"{stage_command('fit', run)} --chosen-num {MIN_PER_SIDE}"
+    else:
+        advice = f"try another method with {stage_command('fit', run)} --boundary …, or another predictor"
+    raise ValueError(f"no boundary was fitted ({why or 'there is no semantic'}): {advice}")
 
 
 def _verifying(verified: dict[str, Any]) -> list[str]:

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from higan_fast.boundaries.boundary import Boundary
 from higan_fast.checkpoints import load_generator
+from higan_fast.cli.commandlines import stage_command
 from higan_fast.generators.base import Generator
 from higan_fast.inversion import FoundCodes, read_codes
+from higan_fast.inversion.distribution import distribution_of_codes
 from higan_fast.inversion.noise_maps import with_noise
 from higan_fast.probing import Verification
 from higan_fast.probing.moved import Moved, measure_move
@@ -23,6 +26,7 @@ from higan_fast.wording import printable
 
 Array = NDArray[np.float32]
 LONGEST_LABEL = 40
+FAR = 99  # percent of samples
 
 
 class Given(NamedTuple):
@@ -93,9 +97,7 @@ def what_changed(
     run: RunFolder, given: Given, boundaries: Sequence[Boundary], step: float, options: dict[str, Any]
 ) -> Moved:
     """What a step along boundaries changes in all scores of the images, beside what it does in samples."""
-    verification: Verification | None = None
-    with suppress(FileNotFoundError, ValueError):
-        verification = run.verification
+    verification = _verification(run)
     found = [
         measure_move(
             run.generator, run.predictor, codes, boundaries, verification, run.samples.deviation, step=step,
@@ -104,6 +106,33 @@ def what_changed(
         for codes, drawer in given.parts()
     ]  # fmt: skip
     return Moved.joined(found)
+
+
+def rows_with_distance(run: RunFolder, given: Given) -> list[str]:
+    """What calls each row, and says so where its codes lie farther from the mean than 99 % of samples'."""
+    samples = distribution_of_codes(run.generator, run.settings.label)
+    distance = samples.distance(torch.from_numpy(given.codes).to(samples.mean))
+    far = (samples.percentile(distance) >= FAR).tolist()
+    remark = f" (its codes lie farther out than {FAR} % of samples')"
+    return [f"{row}{remark if out else ''}" for row, out in zip(given.rows, far, strict=True)]
+
+
+def not_shown(run: RunFolder, names: Sequence[str]) -> list[str]:
+    """A line for each boundary whose effect no verification shows."""
+    verification, lines = _verification(run), []
+    for name in names:
+        if verification is None or name not in verification.boundary_names:
+            lines.append(f"{name}: its effect was not verified ({stage_command('verify', run)})")
+        elif (status := verification.status(name)) != "shown":
+            how = "is undecided" if status == "undecided" else "was not shown"
+            lines.append(f"{name}: its effect {how} ({stage_command('show', run)})")
+    return lines
+
+
+def _verification(run: RunFolder) -> Verification | None:
+    with suppress(FileNotFoundError, ValueError):
+        return run.verification
+    return None
 
 
 def _of_run(run: RunFolder, samples: Sequence[int]) -> Array:

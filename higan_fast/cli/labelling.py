@@ -52,6 +52,8 @@ def fit(
     labels on each side are needed.
     """
     from higan_fast.cli import stages
+    from higan_fast.cli.commandlines import check_fitted
+    from higan_fast.run_folder import RunFolder
 
     given = [codes, scores, out]
     if run is None and (labels is not None or None in given):
@@ -60,14 +62,18 @@ def fit(
         raise click.UsageError("--codes, --scores, --names and --out stand in place of RUN; give one of both")
     if run is None:
         assert codes is not None and scores is not None and out is not None
-        _fit_codes(codes, scores, names, out, fitting, places.get("device"), quiet=quiet)
-    elif labels is None:
-        stages.fit(run, fitting, places, quiet=quiet)
+        fitted = _fit_codes(codes, scores, names, out, fitting, places.get("device"), quiet=quiet)
+        check_fitted(fitted, None)
+        return
+    if labels is None:
+        fitted = stages.fit(run, fitting, places, quiet=quiet)
     else:
-        _fit_labels(run, labels, fitting, places, quiet=quiet)
+        fitted = _fit_labels(run, labels, fitting, places, quiet=quiet)
+    if not len(fitted):
+        check_fitted(fitted, RunFolder.open(run, **places))
 
 
-def _fit_labels(out: Path, file: Path, fitting: dict[str, Any], places: Places, *, quiet: bool) -> None:
+def _fit_labels(out: Path, file: Path, fitting: dict[str, Any], places: Places, *, quiet: bool) -> Boundaries:
     """Fits to the labels in a file, and leaves the boundaries in the run folder."""
     from higan_fast import probing
     from higan_fast.boundaries.label_files import read_labels
@@ -81,6 +87,7 @@ def _fit_labels(out: Path, file: Path, fitting: dict[str, Any], places: Places, 
     boundaries.settings["labels_file"] = str(file)
     boundaries.save(run.boundaries_file)
     _print_labelled(boundaries)
+    return boundaries
 
 
 def _fit_codes(
@@ -92,7 +99,7 @@ def _fit_codes(
     device: Any,
     *,
     quiet: bool,
-) -> None:
+) -> Boundaries:
     """Fits to codes and scores in files, and writes the boundaries to a file."""
     from higan_fast import probing
     from higan_fast.boundaries.code_files import read_codes_and_scores
@@ -107,6 +114,7 @@ def _fit_codes(
     boundaries.save(out)
     _print_labelled(boundaries)
     click.echo(out)
+    return boundaries
 
 
 def _print_labelled(boundaries: Boundaries) -> None:

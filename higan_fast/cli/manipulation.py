@@ -18,7 +18,7 @@ from torch import Tensor
 from higan_fast import probing
 from higan_fast.boundaries.boundary import Boundary, StepUnit
 from higan_fast.checks import check_count, check_seed
-from higan_fast.cli.given_codes import Given, of_file, of_samples, what_changed
+from higan_fast.cli.given_codes import Given, not_shown, of_file, of_samples, rows_with_distance, what_changed
 from higan_fast.cli.printing import echo_line
 from higan_fast.cli.stages import say_where
 from higan_fast.pictures import (
@@ -170,9 +170,12 @@ def manipulate(
     else:
         save_animation(picture, _frames(drawn, given.columns, title, held=mode == "jitter"))
     click.echo(picture)
+    for line in () if quiet else not_shown(run, names):
+        say(printable(line))
+    rows = rows_with_distance(run, given) if measured else given.rows
     for along_these in ways.values() if measured else ():
         step = max(steps, key=lambda step: (abs(step), step))
-        for line in what_changed(run, given, along_these, step, options).lines(given.rows):
+        for line in what_changed(run, given, along_these, step, options).lines(rows):
             echo_line(line)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial, wraps
 from pathlib import Path
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from higan_fast.predictors import Source
 
 Command = Callable[..., Any]
+
+# One of a list ``NAME=LEVEL,NAME=LEVEL``: a name may hold commas and "=", a level holds neither.
+PAIR = re.compile("(.*?)=([^,=]*)(?:,|$)", re.DOTALL)
 
 LONGEST_FILE = 2**24  # bytes of a file of names or levels
 
@@ -200,9 +204,9 @@ def PREDICTORS(command: Command) -> Command:  # noqa: N802 (a decorator among th
         "--level",
         "levels",
         multiple=True,
-        metavar="NAME=LEVEL|FILE.json",
-        help="layout, object, attribute or color, for semantics whose predictor does not know; a file has "
-        "an object of them. May be repeated.",
+        metavar="NAME=LEVEL,…|FILE.json",
+        help="layout, object, attribute or color, for semantics whose predictor does not know, as "
+        "view=layout,sofa=object; a file has an object of them. May be repeated.",
     )(gathered)
     for setting in reversed(SETTINGS):
         flag = f"--{setting.name.replace('_', '-')}"
@@ -246,7 +250,7 @@ def in_clip(semantics: Sequence[str], versus: Sequence[str]) -> tuple[str, ...]:
 
 
 def levels_in(texts: Sequence[str]) -> dict[str, str]:
-    """``"bed=object"`` and JSON files with an object of such pairs → the levels by name; the last one counts.
+    """``"bed=object,view=layout"`` and JSON files with such pairs → the levels by name; the last one counts.
 
     Raises:
         ValueError: when one cannot be read, or a level is none of the four.
@@ -256,8 +260,7 @@ def levels_in(texts: Sequence[str]) -> dict[str, str]:
 
     found: dict[str, str] = {}
     for text in texts:
-        name, equals, level = text.rpartition("=")
-        more: Any = {name: level} if equals else _json(text, _content(Path(text), "--levels"))
+        more: Any = _pairs(text) if "=" in text else _json(text, _content(Path(text), "--levels"))
         if not isinstance(more, dict):
             raise ValueError(f'{printable(text)}: expected an object such as {{"bed": "object"}}')
         for name, level in more.items():
@@ -268,6 +271,18 @@ def levels_in(texts: Sequence[str]) -> dict[str, str]:
                 )
         found |= more
     return found
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """``"bed=object,view=layout"`` → the levels by name.
+
+    Raises:
+        ValueError: when something without a level stands at the end.
+    """
+    pairs = list(PAIR.finditer(text))
+    if rest := text[pairs[-1].end() :]:
+        raise ValueError(f"levels (--levels): got {in_words(rest)} without a level, expected NAME=LEVEL,…")
+    return {pair[1].strip(): pair[2].strip() for pair in pairs}
 
 
 def predictor_words(given: Sequence[Source], levels: Mapping[str, str]) -> list[str]:

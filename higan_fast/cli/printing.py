@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from higan_fast.image_shapes import channels_in_words
-from higan_fast.wording import LONGEST_MESSAGE, printable
+from higan_fast.wording import LONGEST_MESSAGE, digits_apart, printable
 
 if TYPE_CHECKING:
     from higan_fast.checkpoints import Description
@@ -56,7 +56,9 @@ def print_ranking(verification: Verification) -> None:
         line = (
             f"{row['name']:{width}} {row['level']:9}  {relative:>6}  {figures:26} ±{null.removeprefix('+')}"
         )
-        echo_line(f"{line}  {layer:>10}  {row['p_adjusted']:8.2g}  {row['p_required']:8.2g}  {row['status']}")
+        digits = digits_apart(row["p_adjusted"], row["p_required"])
+        ps = "  ".join(f"{row[name]:8.{digits}g}" for name in ("p_adjusted", "p_required"))
+        echo_line(f"{line}  {layer:>10}  {ps}  {row['status']}")
     for line in notes_of(verification):
         echo_line(line)
     for row in result["semantics"]:
@@ -115,12 +117,8 @@ def _print_hierarchy(verification: Verification) -> None:
         )
         echo_line(f"trend, {' before '.join(trend.levels)}: p = {trend.p:.2g}, {how}")
     for pair in found.pairs:
-        alone = [name for name in (pair.before, pair.after) if name in found.single]
-        why = (
-            f"{' and '.join(alone)}: one semantic"
-            if pair.p is None
-            else f"p = {pair.p_adjusted:.2g} after Holm"
-        )
+        p = "" if pair.p is None else f"p = {pair.p_adjusted:.2g} after Holm"
+        why = "; ".join(filter(None, (p, found.needs(pair))))
         echo_line(f"{pair.before} before {pair.after}: {pair.claim} ({why})")
 
 

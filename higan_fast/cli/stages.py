@@ -14,7 +14,7 @@ from higan_fast.boundaries.fitting import check_fitting
 from higan_fast.boundaries.methods import chooses_weight, method_of
 from higan_fast.checks import check_count
 from higan_fast.cli import sharing
-from higan_fast.cli.commandlines import command_of
+from higan_fast.cli.commandlines import check_fitted, command_of
 from higan_fast.cli.crews import ALONE, Asked, crew_of
 from higan_fast.cli.dose_files import write_dose_files
 from higan_fast.cli.printing import print_boundaries, print_ranking
@@ -204,8 +204,9 @@ def scored(run: RunFolder, semantics: Sequence[str] | None) -> Sequence[str] | N
     Boundaries that were fitted to labels may have others, which are said to be left out.
 
     Raises:
-        ValueError: when none is left.
+        ValueError: when none is left, or there was none.
     """
+    check_fitted(run.boundaries, run)
     left = run.scored_boundaries
     unknown = [name for name in run.boundaries if name not in left]
     if semantics is not None or not unknown:

@@ -20,7 +20,7 @@ from higan_fast.experiments.intervals import interval
 from higan_fast.experiments.paired import Changes, Paired
 from higan_fast.experiments.subject import Subject, Walk
 from higan_fast.probing.results import Verification
-from higan_fast.probing.side_effects import side_effects
+from higan_fast.probing.side_effects import SMALL, side_effects
 from higan_fast.probing.sweep_scores import Curve
 from higan_fast.sampling.samples import Samples
 from higan_fast.statistics.student import DISTINCT
@@ -215,10 +215,16 @@ def _of_all(found: Entanglement, confidence: float) -> list[str]:
     )
     count = Counter(found.reason(*pair) for pair in sure.tolist())
     both, scores, normals, neither = (count[reason] for reason in REASONS.values())
+    said = {
+        "the two scores surely go together in the samples, as the boundary moves them": both + scores,
+        "the two boundaries point more alike than random directions do, but their scores are not shown to go "
+        "together": normals,
+        "neither the scores nor the boundaries explain it": neither,
+    }
+    sentences += [f"In {count} of these {len(sure)}, {why}." for why, count in said.items() if count]
     sentences.append(
-        f"Of these {len(sure)}, the scores surely go together in the data as the boundary moves them for "
-        f"{both + scores}; for {normals} more only the normals do, beyond random directions; for {neither} "
-        "neither is shown to."
+        "This counts the pairs of all boundaries, however little they move. A report begins with fewer: side "
+        f"effects of {SMALL} SD or more, of boundaries whose own effect was shown."
     )
     return sentences
 

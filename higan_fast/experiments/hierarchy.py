@@ -198,7 +198,10 @@ def _order(verification: Verification) -> list[str]:
         )
     claims: dict[str, list[str]] = {}
     for pair in found.pairs:
-        claims.setdefault(pair.claim, []).append(f"{pair.before} before {pair.after}")
+        needs = found.needs(pair)
+        claims.setdefault(pair.claim, []).append(
+            f"{pair.before} before {pair.after}{f' ({needs})' if needs else ''}"
+        )
     sentences += [f"Of two levels alone, {claim}: {', '.join(pairs)}." for claim, pairs in claims.items()]
     without = [
         name

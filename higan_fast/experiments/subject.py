@@ -164,6 +164,10 @@ class Subject:
         check_generator(self.generator)
         check_predictor(self.predictor)
 
+    def __repr__(self) -> str:
+        drawn = f"{type(self.generator).__name__}({self.generator.extra_repr()})"
+        return f"Subject({drawn}, {len(self.predictor.names)} semantics, seed {self.seed})"
+
     @torch.inference_mode()
     def walk(
         self,

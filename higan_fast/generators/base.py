@@ -335,6 +335,10 @@ class Generator(torch.nn.Module, metaclass=_MadeOutside):
             raise ValueError(f"label: got classes {int(label.min())} to {int(label.max())}, {expected}")
         return F.one_hot(label.long(), self.label_dim).to(z)
 
+    def extra_repr(self) -> str:
+        """What a printed generator says of itself: layers, their codes, and its images ``[C, H, W]``."""
+        return f"{self.num_layers} layers, codes of {self.code_dim}, images {list(self.image_shape)}"
+
     def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """Latents → images, without truncation."""
         return self.synthesize(self.map(z, label))

@@ -142,6 +142,9 @@ class Wrapped(Generator):
             w_avg = w_avg.expand(num_layers, code_dim).clone()
         self.register_buffer("w_avg", w_avg)
 
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, identity {self.identity!r}"
+
     @property
     def image_shape(self) -> tuple[int, int, int]:
         channels, height, width = self.expected_shape
@@ -383,9 +386,7 @@ def _check_shape(images: Tensor, num: int, expected: Shape) -> None:
 def _warn_of(first: Tensor, again: Tensor) -> None:
     low, high = float(first.min()), float(first.max())
     if float((first.abs() > 1).float().mean()) > MOST_OUTSIDE:
-        problem = (
-            f"its images reach from {low:.3g} to {high:.3g}, expected about [-1, 1]; the rest is clipped"
-        )
+        problem = f"its images reach from {low:.3g} to {high:.3g}, expected about [-1, 1]; more is clipped"
     elif low >= 0 and high > low:
         problem = (
             "its images have nothing below 0, expected about [-1, 1]; if they are in [0, 1], give 2 * x - 1"

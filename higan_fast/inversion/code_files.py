@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -16,13 +17,13 @@ from torch import Tensor
 
 from higan_fast.checkpoints import read_header
 from higan_fast.checkpoints.pickles.npy_files import numbers_of_npy, read_npy
-from higan_fast.checkpoints.sniffing import read_content
+from higan_fast.checkpoints.sniffing import is_picture, read_content
 from higan_fast.files import checksum, read_arrays
 from higan_fast.fingerprint import fingerprint
 from higan_fast.generators.base import Generator
 from higan_fast.opening import check_file, is_folder
 from higan_fast.refusing import refusing
-from higan_fast.wording import in_words, printable
+from higan_fast.wording import MOST_ENTRIES, in_words, printable
 
 FOLDER, CODES, TUNED = "invert", "codes.npz", "tuned.safetensors"  # in a run folder
 KEYS = ("w", "latents", "latent", "codes", "w_plus")  # of arrays in files, the first that is there
@@ -48,6 +49,14 @@ class FoundCodes(NamedTuple):
     tuned: Path | None = None
     noise: Mapping[str, Array] = {}
 
+    def __repr__(self) -> str:
+        shape = " × ".join(map(str, self.codes.shape[1:]))
+        some = ", ".join(self.names[:MOST_ENTRIES]) + (", …" if len(self.names) > MOST_ENTRIES else "")
+        words = f"{len(self.codes)} codes of {shape}, of {some}"
+        words += "" if self.tuned is None else f"; drawn by {printable(str(self.tuned))}"
+        words += f"; {len(self.noise)} noise maps each" if self.noise else ""
+        return f"FoundCodes({words})"
+
 
 def read_codes(path: str | Path, generator: Generator) -> FoundCodes:
     """Reads codes of a generator.
@@ -60,6 +69,9 @@ def read_codes(path: str | Path, generator: Generator) -> FoundCodes:
     Args:
         path: the file, or the folder.
         generator: whose codes these are.
+
+    Returns:
+        A named tuple ``FoundCodes``: ``codes``, ``names``, ``tuned`` and ``noise``.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -89,6 +101,11 @@ def _content(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         return {"": read_npy(path)}, {}
     if ending == ".npz":
         return _of_npz(path)
+    if is_picture(path):
+        given = printable(shlex.quote(str(path)))
+        raise ValueError(
+            f"a picture; run higan-fast invert {given} --out RUN first, and give that RUN or its codes.npz"
+        )
     value = read_content(path).value
     if isinstance(value, Tensor):
         return {"": value}, {}

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from higan_fast.statistics.effect_test import next_look
 from higan_fast.statistics.student import DISTINCT
+from higan_fast.wording import digits_apart
 
 if TYPE_CHECKING:
     from higan_fast.probing.results import Verification
@@ -28,7 +29,8 @@ def reason_for(verification: Verification, row: int) -> str:
     """Why it has that status, and what is open of a shown one; the figures are those that were compared."""
     p, required = float(verification.p_adjusted[row]), float(verification.p_required[row])
     tested_on, sign = int(verification.tested_on[row]), int(verification.sign[row])
-    figures = f"p = {p:.2g} after Holm, {required:.2g} required, on {tested_on:,} samples"
+    digits = digits_apart(p, required)
+    figures = f"p = {p:.{digits}g} after Holm, {required:.{digits}g} required, on {tested_on:,} samples"
     status = status_of(verification, row)
     if status == "shown":
         return f"above 0, and beyond random directions ({figures}){_left_open(verification, row)}"
@@ -36,7 +38,10 @@ def reason_for(verification: Verification, row: int) -> str:
         return "its effect is below 0: a step along the boundary lowers the score"
     if p > required:
         if status == "undecided":
-            return f"ran out of looks: {figures}; the next look takes max_samples = {next_look(tested_on):,}"
+            return (
+                f"still open at the last comparison with random directions ({figures}); a larger max_samples "
+                f"(--max-samples {next_look(tested_on)}) allows another"
+            )
         return f"not beyond random directions ({figures})"
     samples = int(verification.samples[row, 0])
     if status == "undecided":

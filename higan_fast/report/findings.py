@@ -75,8 +75,8 @@ def economy(verification: Verification | None) -> str:
     )
     if open_ones:
         sentence += (
-            f" For {count(open_ones, 'semantic')} the answer was still open when samples or looks ran out; "
-            "the ranking says why."
+            f" For {count(open_ones, 'semantic')} the answer was still open on the most samples that were "
+            "allowed; the ranking says why."
         )
     return sentence
 

@@ -110,8 +110,7 @@ def heat_map(verification: Verification, anchors: Mapping[tuple[str, int | None]
 def _pairs(found: Hierarchy) -> tuple[PairRow, ...]:
     rows = []
     for pair in found.pairs:
-        alone = [name for name in (pair.before, pair.after) if name in found.single]
-        why = f"one semantic on {listing(alone)}" if alone else ""
+        why = found.needs(pair)
         p, adjusted = (NONE if value is None else p_value(value) for value in (pair.p, pair.p_adjusted))
         rows.append(PairRow(pair.before, pair.after, p, adjusted, pair.claim, why))
     return tuple(rows)

@@ -44,14 +44,14 @@ def interval(low: float | None, high: float | None, places: int, asymptotic: boo
     return f"{ends[0]} to {ends[1]}{' ≈' if asymptotic else ''}"
 
 
-def p_value(p: float) -> str:
+def p_value(p: float, significant: int = 2) -> str:
     """Two significant digits: ``0.0012``, ``7.8 × 10⁻⁵``; what is below 10⁻⁹ is said to be."""
     if p < 1e-9:
         return "< 10⁻⁹"
     if p < 0.0001:
-        digits, power = f"{p:.1e}".split("e-")
+        digits, power = f"{p:.{significant - 1}e}".split("e-")
         return f"{digits} × 10⁻{power.lstrip('0').translate(SUPERSCRIPT)}"
-    return number(p, decimals([p], 2))
+    return number(p, decimals([p], significant))
 
 
 def percent(part: float | None) -> str:

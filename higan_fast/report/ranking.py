@@ -16,6 +16,7 @@ from higan_fast.probing.verification import Verification
 from higan_fast.report.charts import Scale, Tick
 from higan_fast.report.numerals import NONE, decimals, interval, number, p_value, percent
 from higan_fast.statistics.effects import in_deviations
+from higan_fast.wording import digits_apart
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def ranking(verification: Verification, boundaries: Boundaries) -> Ranking:
     rows = []
     for entry, sizes in zip(result, relative, strict=True):
         boundary = boundaries.get(entry["name"])
+        digits = digits_apart(entry["p_adjusted"], entry["p_required"])
         best, places = entry["best_layer"], places_of(verification, entry["name"])
         rows.append(
             Row(
@@ -84,8 +86,8 @@ def ranking(verification: Verification, boundaries: Boundaries) -> Ranking:
                 logit=number(entry["logit_effect"], 2, signed=True),
                 logit_interval=interval(entry["logit_low"], entry["logit_high"], 2, asymptotic=True),
                 null=f"± {number(entry['null_high'], places)}",
-                p=p_value(entry["p_adjusted"]),
-                required=p_value(entry["p_required"]),
+                p=p_value(entry["p_adjusted"], digits),
+                required=p_value(entry["p_required"], digits),
                 status=entry["status"],
                 reason=entry["reason"],
                 explained=entry["undecided"] or not entry["beats_null"],

@@ -99,6 +99,14 @@ class Hierarchy:
         """The levels with one member, which establish nothing."""
         return tuple(level.name for level in self.levels if len(level.members) == 1)
 
+    def needs(self, pair: Pair) -> str:
+        """What must be there before any p-value can establish a pair, in words; empty: it is there."""
+        counts = {level.name: len(level.members) for level in self.levels}
+        few = [
+            f"{name} has {counts[name]}" for name in (pair.before, pair.after) if counts[name] < LEAST_MEMBERS
+        ]
+        return f"needs five semantics of each; {' and '.join(few)}" if few else ""
+
 
 def hierarchy(members: Mapping[str, Mapping[str, Member]], last_layer: int, confidence: float) -> Hierarchy:
     """Tests whether levels come in the order in which they are given.

@@ -45,7 +45,7 @@ def test_the_mixed_boundary_moves_both_and_only_its_normal_is_to_blame(finding):
     assert abs(order.index("view") - order.index("hue")) == 1, "clustering puts them side by side"
 
 
-def test_freed_it_leaves_the_other_alone_and_says_the_cost(finding):
+def test_freed_it_leaves_the_other_alone_and_says_the_cost(finding, probed):
     (freed,) = finding.figures["freed"]
     assert freed["other_before"] > 0.3 and abs(freed["other_after"]) < 0.5 * freed["other_before"]
     assert freed["other_falls"] == "surely" and freed["other_high"] < 0
@@ -58,6 +58,10 @@ def test_freed_it_leaves_the_other_alone_and_says_the_cost(finding):
         "view freed of hue moves hue by" in finding.sentences[-1] and "surely less" in finding.sentences[-1]
     )
     assert finding.images == 64 * 5
+    text = " ".join(finding.sentences)
+    assert "boundaries point more alike than random directions do" in text and "In 0 of" not in text
+    assert "0.25 SD or more" in text and "for 0 more" not in text
+    assert repr(probed.subject).startswith("Subject(") and len(repr(probed.subject)) < 200
 
 
 def test_the_largest_side_effects_are_freed_where_none_is_chosen(probed, mixed):

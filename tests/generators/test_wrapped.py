@@ -243,3 +243,11 @@ def test_images_that_look_wrong_are_warned_of(images, message):
 
 def test_it_is_reached_through_the_package():
     assert higan_fast.generators.wrap is wrap
+
+
+def test_it_prints_what_it_draws():
+    text = repr(wrapped_toy())
+    assert (
+        text.startswith("Wrapped(") and f"{SIZES['num_layers']} layers, codes of {SIZES['code_dim']}" in text
+    )
+    assert ", images [3, " in text and "identity " in text

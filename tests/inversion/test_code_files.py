@@ -38,6 +38,7 @@ def test_files_of_others_are_read(codes, tmp_path):
     ):
         found = read_codes(tmp_path / name, generator)
         assert np.array_equal(found.codes, expected) and found.names == names, name
+        assert repr(found).startswith(f"FoundCodes({len(expected)} codes of ") and names[-1] in repr(found)
         assert found.codes.dtype == np.float32 and found.tuned is None and not found.noise
 
 

@@ -44,9 +44,11 @@ def test_what_is_claimed_of_an_effect_is_said_with_its_reason(verification):
     # What a look requires is less than the level of all together.
     assert claim(p=0.0049, required=0.00062, undecided=True, decide="top-layer") == (
         "undecided",
-        "ran out of looks: p = 0.0049 after Holm, 0.00062 required, on 64 samples; the next look takes "
-        "max_samples = 128",
+        "still open at the last comparison with random directions (p = 0.0049 after Holm, 0.00062 required, "
+        "on 64 samples); a larger max_samples (--max-samples 128) allows another",
     )
+    alike = claim(p=0.000163, required=0.000156, undecided=True)[1]
+    assert "p = 0.000163 after Holm, 0.000156 required" in alike
     assert claim(sign=0, undecided=True, decide="effect")[1].startswith("ran out of samples: beyond random")
     for decide, what in (("top-layer", "best layer"), ("ranking", "place in the ranking")):
         status, reason = claim(shown=True, undecided=True, decide=decide)
