@@ -206,8 +206,8 @@ def scored(run: RunFolder, semantics: Sequence[str] | None) -> Sequence[str] | N
     Raises:
         ValueError: when none is left, or there was none.
     """
-    check_fitted(run.boundaries, run)
     left = run.scored_boundaries
+    check_fitted(run.boundaries, run)
     unknown = [name for name in run.boundaries if name not in left]
     if semantics is not None or not unknown:
         return semantics
