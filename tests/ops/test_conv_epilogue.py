@@ -9,7 +9,7 @@ import torch
 from higan_fast import _native
 from higan_fast.ops import bias_act, setup_filter, upfirdn2d
 from higan_fast.ops.bias_act import tail_numbers
-from tests.ops.cases import arranged
+from tests.ops.calls import arranged
 from tests.ops.implementations import EMULATED, KERNELS
 from tests.tolerances import SINGLE_PASS, assert_near
 

@@ -10,7 +10,7 @@ from higan_fast import _native
 from higan_fast.ops import bias_act, finish_block, modulated_conv2d, setup_filter, to_rgb
 from higan_fast.ops.bias_act import tail_numbers
 from higan_fast.ops.modulated_conv2d import normalize_styles, normalize_weight
-from tests.ops.cases import arranged
+from tests.ops.calls import arranged
 from tests.ops.implementations import KERNELS
 from tests.tolerances import SINGLE_PASS, assert_near
 

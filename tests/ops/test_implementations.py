@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from higan_fast.ops import finish_block, modulated_conv2d, to_rgb
-from tests.ops.cases import CASES, LAYOUTS
+from tests.ops.calls import LAYOUTS
+from tests.ops.cases import CASES
 from tests.ops.implementations import ALL, EMULATED
 from tests.tolerances import REFERENCE_CHAIN, assert_near
 

@@ -7,7 +7,8 @@ import torch
 
 from higan_fast import ops
 from higan_fast.ops import implementation
-from tests.ops.cases import CASES, Case
+from tests.ops.calls import Case
+from tests.ops.cases import CASES
 from tests.ops.implementations import NATIVE
 
 SEEN = [case for case in CASES if not case.only and "odd" not in case.name]
