@@ -253,7 +253,7 @@ KINDS: dict[str, tuple[Callable[[Path], Written], str]] = {
     ),
     "2048² pixels in a header": (
         _images_of_a_header,
-        r"claims images of 2048² pixels, with up to 4194304 values",
+        r"claims images of 2048² pixels, with up to 12582912 values in a layer",
     ),
     "attention at 512² in a header": (
         _attention_of_a_header,
