@@ -12,6 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
+import higan_fast.boundaries.choice as choice
 import higan_fast.probing as probing
 from tests.toy import ToyGenerator, ToyPredictor, of_anyone, toy
 
@@ -56,3 +57,11 @@ def samples() -> probing.Samples:
 @pytest.fixture(scope="session")
 def boundaries(samples) -> probing.Boundaries:
     return of_anyone(probing.fit_boundaries(samples, method="svm", chosen_num=800, progress=False))
+
+
+@pytest.fixture(scope="module")
+def quick_choice():
+    """C is chosen on 8 codes instead of 64: for modules that use what was chosen, and test something else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choice, "NUM_CODES", 8)
+        yield

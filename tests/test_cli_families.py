@@ -23,6 +23,8 @@ from higan_fast.probing import Attribution, Boundaries, Samples, Verification
 from tests.checkpoints.biggan import biggan_pytorch
 from tests.report.page import Page
 
+pytestmark = pytest.mark.usefixtures("quick_choice")
+
 CHANNELS = {4: 8, 8: 8, 16: 4}
 SMALL = {"channels": CHANNELS, "latent_dim": 24, "code_dim": 24, "mapping_depth": 1}
 FAMILIES = {
