@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -66,7 +68,7 @@ def spoil_values(generator):
 
 
 def spoil_shape(generator):
-    generator.resolution = 16
+    generator.config = replace(generator.config, start_size=(8, 8))
 
 
 def spoil_a_layer(generator):

@@ -11,6 +11,8 @@ from higan_fast.generators.biggan_deep import BigGANDeep, BigGANDeepConfig
 from higan_fast.generators.pggan import PGGAN, PGGANConfig
 from higan_fast.generators.stylegan import StyleGAN, StyleGANConfig
 from higan_fast.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from higan_fast.generators.stylegan3 import StyleGAN3
+from higan_fast.generators.stylegan3_config import StyleGAN3Config
 from higan_fast.predictors.color import ColorPredictor
 from higan_fast.probing import Boundary, fit_boundaries, jitter, manipulate, sample, verify
 from higan_fast.sampling.latents import JITTER, VERIFICATION, latents, make_codes
@@ -23,6 +25,7 @@ GENERATORS = {
     "stylegan2": lambda: StyleGAN2(StyleGAN2Config(**STYLED)),
     "stylegan2, classes": lambda: StyleGAN2(StyleGAN2Config(**STYLED, **CLASSES)),
     "stylegan": lambda: StyleGAN(StyleGANConfig(**STYLED)),
+    "stylegan3": lambda: StyleGAN3(StyleGAN3Config(16, (8, 6), 10, 12, num_critical=1)),
     "pggan": lambda: PGGAN(PGGANConfig(CHANNELS, latent_dim=10)),
     "pggan, classes": lambda: PGGAN(PGGANConfig(CHANNELS, latent_dim=10, **CLASSES)),
     "biggan": lambda: BigGAN(BigGANConfig((8, 6, 4), latent_dim=15, embed_dim=2, **CLASSES)),

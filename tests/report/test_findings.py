@@ -71,7 +71,7 @@ def test_what_the_stop_rule_saved_in_words():
     assert economy(answer) == (
         "To decide which semantics have an effect, and on which layer the most, with 99 % confidence for all "
         "of it together, took 50,000 images. Measuring everything on 2,000 samples takes 2,050,000, 41 "
-        "times as many. For 1 semantic the answer was still open when samples or looks ran out; "
+        "times as many. For 1 semantic the answer was still open on the most samples that were allowed; "
         "the ranking says why."
     )
     assert economy(None) == ""
