@@ -38,8 +38,8 @@ def test_those_that_there_are_not_end_the_search(probed, bed):
 
 
 def test_what_was_found_is_kept(probed, bed, tmp_path, monkeypatch):
-    probed.predictor.identity = "toy"
-    probed.generator.identity = "toy"
+    for network in (probed.predictor, probed.generator):  # which other tests share
+        monkeypatch.setattr(network, "identity", "toy")
     subject = replace(probed.subject, out=tmp_path)
     first = subject.find([bed], high_bed, num=10, most=500, doing="looking")
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.npz")}
