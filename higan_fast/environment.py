@@ -87,13 +87,23 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """Returns the commit of the package's checkout, with ``+`` if files were changed; None without one."""
-    folder = Path(__file__).resolve().parent
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--exclude=*"],
-            cwd=folder, capture_output=True, text=True, timeout=5,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired):
+    """Returns the commit of the package's own checkout, None without one.
+
+    ``+`` follows if files other than benchmark results were changed: a benchmark appends to these as it goes.
+    """
+    checkout = Path(__file__).resolve().parent.parent
+    if not (checkout / ".git").exists():  # the repository of somebody who installed the package into it
         return None
-    return described.stdout.strip() or None
+    commit = _git(checkout, "rev-parse", "--short", "HEAD")
+    changed = _git(
+        checkout, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!benchmarks/results"
+    )
+    return f"{commit}+" if commit and changed else commit or None
+
+
+def _git(checkout: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=checkout, capture_output=True, text=True, timeout=5)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip()
