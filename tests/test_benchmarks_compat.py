@@ -12,8 +12,9 @@ from PIL import Image
 from benchmarks import timing
 from benchmarks.compat import __main__ as table
 from benchmarks.compat import scripts
-from benchmarks.compat.__main__ import equal, speed, training
+from benchmarks.compat.__main__ import equal, training
 from benchmarks.compat.networks import PEERS, SETTINGS, Subject
+from benchmarks.compat.speed import speed, speed_row
 from tests.compat.stand_ins import ada
 
 bias_act = ada.bias_act
@@ -41,8 +42,10 @@ def test_rows_say_what_was_measured(monkeypatch, capsys):
     monkeypatch.setattr(timing, "SECONDS", 0.0)
     assert equal(subject())
     assert re.search(r"\| a stand-in \| skip \| 16² \| \d\.\de-0\d \| \d+ \| 0 \|", capsys.readouterr().out)
-    speed(subject(), 1, 1)
-    assert re.search(r"\| 16² \| 1 \| [\d.]+ s \| [\d.]+ s \| [\d.]+ \|", capsys.readouterr().out)
+    plain, patched = speed(subject(), 1, 1)
+    assert plain > 0 and patched > 0
+    row = speed_row(subject(), 1, [(3.0, 2.0), (4.0, 1.0), (8.0, 4.0)])
+    assert row == "| a stand-in | skip | 16² | 1 | 4.000 s | 2.000 s | 2.00 | 1.50 | 4.00 |"
     assert SETTINGS.keys() == PEERS.keys()
 
 

@@ -12,9 +12,9 @@ from torch import Tensor
 
 import higan_fast as hf
 from benchmarks.compat.networks import PEERS, SETTINGS, Subject, main_settings
+from benchmarks.compat.speed import apart, speed_row
 from benchmarks.compat.training import losses
 from benchmarks.parity.row import image_difference
-from benchmarks.timing import in_turn
 
 EXACT, HALF = 1e-4, 0.03  # of the range of images, in float32 and with float16 in it
 LOSSES = 1e-3  # relative, after all steps
@@ -38,6 +38,7 @@ ROUNDINGS = 3  # each layer of a patched network rounds a few times otherwise
 @click.option("--training-size", default=64, show_default=True)
 @click.option("--threads", default=2, show_default=True)
 @click.option("--repeats", default=5, show_default=True, help="Rounds of each timing.")
+@click.option("--processes", default=3, show_default=True, help="One after another, for each row of speed.")
 def main(
     peers: tuple[str, ...],
     sizes: str,
@@ -49,6 +50,7 @@ def main(
     training_size: int,
     threads: int,
     repeats: int,
+    processes: int,
 ) -> None:
     """Draw with public code, plain and patched, and print the differences and the speed."""
     warnings.simplefilter("ignore")  # from peers written for older versions of their dependencies
@@ -67,12 +69,14 @@ def main(
                 for options in SETTINGS[name] if width == "small" else main_settings(name):
                     bad += not equal(subject(size, small=width == "small", **options), images)
             if _numbers(speed_sizes):
-                click.echo("\n| peer | setting | size | batch | plain | patched | ratio |")
-                click.echo("|---|---|---|---|---|---|---|")
+                click.echo("\n| peer | setting | size | batch | plain | patched | ratio | least | largest |")
+                click.echo("|---|---|---|---|---|---|---|---|---|")
             for size in _numbers(speed_sizes):
                 for options in main_settings(name):
                     for batch in _numbers(batches):
-                        speed(subject(size, **options), batch, repeats)
+                        asked = (name, path, size, options, batch, repeats, threads)
+                        found = [apart(*asked) for _ in range(processes)]
+                        click.echo(speed_row(subject(size, **options), batch, found))
             made = subject(training_size, **SETTINGS[name][0])
             if training_steps and made.discriminator is not None:
                 bad += not training(made, training_steps)
@@ -95,21 +99,6 @@ def equal(subject: Subject, num: int = 3) -> bool:
         f"{calls - report.fallbacks} | {report.fallbacks} |"
     )
     return difference <= (HALF if "float16" in subject.setting else EXACT)
-
-
-@torch.no_grad()
-def speed(subject: Subject, batch: int, repeats: int) -> None:
-    """Prints the seconds of both, measured in turn."""
-    plain, z = subject.made(), subject.latents(batch)
-    patched = copy.deepcopy(plain)
-    with hf.patch(patched):
-        found = in_turn(
-            {"plain": lambda: subject.draw(plain, z), "patched": lambda: subject.draw(patched, z)}, repeats
-        )
-    click.echo(
-        f"| {subject.peer} | {subject.setting} | {subject.size}² | {batch} | {found['plain']:.3f} s | "
-        f"{found['patched']:.3f} s | {found['plain'] / found['patched']:.2f} |"
-    )
 
 
 def training(subject: Subject, steps: int, batch: int = 4) -> bool:
