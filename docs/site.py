@@ -39,12 +39,14 @@ PYTHON = (
 )  # fmt: skip
 BENCHMARKS = {
     "generator": "Whole generators",
+    "stylegan3": "StyleGAN3",
     "verify": "Verification",
     "fit": "Fitting boundaries",
     "checkpoints": "Loading files",
     "render": "Rendering rooms",
 }
-STARTS = {"generator": "StyleGAN2", "checkpoints": "load"}  # how their cases begin, where not by the name
+# how their cases begin, where not by the name
+STARTS = {"generator": "StyleGAN2", "stylegan3": "StyleGAN3", "checkpoints": "load"}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -154,11 +156,13 @@ def _benchmarks() -> dict[str, str]:
     rows = []
     for path in sorted((ROOT / "benchmarks" / "results").glob("*.csv")):
         rows += [{"machine": path.stem, **row} for row in csv.DictReader(path.read_text().splitlines())]
-    pages = {"made/benchmarks.md": "# Every row\n\n`python -m benchmarks.run` appends them.\n\n"}
+    about = "`python -m benchmarks.run` appends them; `+` says that files of a commit were changed.\n\n"
+    pages = {"made/benchmarks.md": f"# Every row\n\n{about}"}
     for kind, words in {**BENCHMARKS, "ops": "Single ops"}.items():
         of_kind = [row for row in rows if _kind(row["case"]) == kind]
-        commits = len({row["commit"] for row in of_kind})
-        pages["made/benchmarks.md"] += f"- [{words}]({kind}.md): {len(of_kind)} rows of {commits} commits\n"
+        commits = len({row["commit"].rstrip("+") for row in of_kind})
+        of_commits = f"{commits} commits" if commits > 1 else "one commit"
+        pages["made/benchmarks.md"] += f"- [{words}]({kind}.md): {len(of_kind)} rows of {of_commits}\n"
         pages[f"made/{kind}.md"] = f"# {words}\n\n`python -m benchmarks.run {kind}`\n\n{_tables(of_kind)}"
     return pages
 
