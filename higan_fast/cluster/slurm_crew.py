@@ -126,7 +126,9 @@ def run_job(run: Path, networks: Networks, asked: dict[str, Any], *, index: int,
 
 
 def _line_of(job: Any) -> str:
-    """What ``run_job`` returned; nothing where the job was killed."""
+    """What ``run_job`` returned; nothing where the job was killed, for whose result submitit would wait 15 s."""
+    if not job.paths.result_pickle.exists():
+        return ""
     try:
         return str(job.result())
     except Exception:  # submitit raises all kinds of them

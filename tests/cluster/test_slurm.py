@@ -43,7 +43,8 @@ def test_the_line_of_a_job_is_the_commands(tmp_path, monkeypatch):
     line = run_job(tmp_path, refuse, ASKED, index=1, of=1)
     assert line == "generator.pkl: is damaged"
     crew = SlurmCrew(tmp_path, refuse, 1, ASKED, cluster="local", timeout_min=5)
-    job = SimpleNamespace(done=lambda force_check=False: True, result=lambda: line)  # what the process left
+    paths = SimpleNamespace(result_pickle=ROOT)  # exists
+    job = SimpleNamespace(done=lambda force_check=False: True, result=lambda: line, paths=paths)
     submitting = SimpleNamespace(batch=nullcontext, submit=lambda *_, **__: job)
     monkeypatch.setattr(crew, "_executor", submitting)
     with pytest.raises(ValueError, match=r"^generator.pkl: is damaged$"), crew:
