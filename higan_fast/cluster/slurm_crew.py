@@ -126,7 +126,7 @@ def run_job(run: Path, networks: Networks, asked: dict[str, Any], *, index: int,
 
 
 def _line_of(job: Any) -> str:
-    """What ``run_job`` returned; nothing where the job was killed, for whose result submitit would wait 15 s."""
+    """What ``run_job`` returned; nothing where it was killed: submitit would wait 15 s for its result."""
     if not job.paths.result_pickle.exists():
         return ""
     try:
