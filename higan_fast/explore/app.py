@@ -95,6 +95,10 @@ def app_of(drawing: Drawing, facts: Facts, about: dict[str, Any]) -> FastAPI:
             raise HTTPException(404, f"sample: got {index}, and there are 0 to {len(drawing.source) - 1}")
         return Response(jpeg(await drawn(drawing.thumb, index)), media_type="image/jpeg")
 
+    @app.get("/api/order/{score:int}")
+    async def order(score: int) -> Response:
+        return Response(await drawn(drawing.order, score), media_type="application/octet-stream")
+
     @app.post("/api/png")
     async def save_png(request: Request) -> Response:
         state = await _body(request, State)

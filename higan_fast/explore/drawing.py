@@ -157,6 +157,23 @@ class Drawing:
         """A small picture of a sample as it is."""
         return self._thumbs.get(index, lambda: self.picture(State(sample=index), THUMB))
 
+    def order(self, score: int) -> bytes:
+        """The samples by one of their scores, the lowest first: N indices as uint32, and N scores as float32.
+
+        Both are little-endian. Samples with the same score stay in their order.
+
+        Raises:
+            ValueError: when there is no such score, or the samples have none.
+        """
+        scores = self.source.scores()
+        if scores is None:
+            raise ValueError("order: codes were not scored, and have no order but that of their file")
+        if score >= len(self.names):
+            raise ValueError(f"order: got score {score}, and there are 0 to {len(self.names) - 1}")
+        column = scores[:, score]
+        order = np.argsort(column, kind="stable")
+        return order.astype("<u4").tobytes() + column[order].astype("<f4").tobytes()
+
     def _image(self, state: State) -> Tensor:
         return self._engine.images(self._on_device(self.codes(state)))
 

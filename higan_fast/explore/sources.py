@@ -38,6 +38,9 @@ class Source(Protocol):
     def codes(self, index: int) -> Array:
         """Returns the layer codes of a sample, ``[L, D]``."""
 
+    def scores(self) -> Array | None:
+        """Returns the scores of all samples, ``[N, S]``; None: they were not scored."""
+
 
 class OfRun:
     """The samples of a run; codes are read from its store when they are asked for."""
@@ -56,6 +59,9 @@ class OfRun:
 
     def codes(self, index: int) -> Array:
         return self._kept(index)
+
+    def scores(self) -> Array:
+        return self._samples.scores
 
     def _read(self, index: int) -> Array:
         return self._samples.part(index, index + 1).codes[0]
@@ -91,3 +97,6 @@ class Given:
 
     def codes(self, index: int) -> Array:
         return self._codes[index]
+
+    def scores(self) -> None:
+        return None

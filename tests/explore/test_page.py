@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from higan_fast.run_folder import RunFolder
 from tests import processes
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -237,6 +238,37 @@ def test_samples_are_mixed_by_dropping_one(open_page):
     assert page.url.endswith("#1&s=1&x=3:1-5&b=1")
 
 
+def test_samples_are_sorted_by_a_score(open_page, explored):
+    samples = RunFolder.open(explored).samples
+    column = [semantic.name for semantic in samples.semantics].index("warmth")
+    from_low = np.argsort(samples.scores[:, column], kind="stable").tolist()
+    page = open_page()
+
+    def strip():
+        return [int(one.get_attribute("data-sample")) for one in page.locator(".thumb").all()]
+
+    def first(sample):
+        page.locator(f".thumb[data-sample='{sample}']:first-child").wait_for()
+
+    page.get_by_label("Sorted by").select_option("warmth")
+    first(from_low[-1])
+    assert strip() == from_low[:-25:-1] and page.url.endswith("o=warmth:high&b=1")
+    assert float(page.locator(".thumb .score").first.inner_text().replace("−", "-")) == pytest.approx(
+        samples.scores[from_low[-1], column], abs=1e-3
+    )
+    page.get_by_label("Which come first").select_option("low")
+    page.locator("#sample").blur()
+    first(from_low[0])
+    page.locator("body").press("2")
+    page.locator("body").press("]")
+    assert page.locator("#sample").input_value() == str(from_low[2])
+    page.evaluate("location.hash = ''")
+    first(0)
+    page.evaluate("hash => location.hash = hash", f"#1&s={from_low[60]}&o=warmth:low")
+    first(from_low[48])  # the page of the strip that has it
+    assert page.get_by_label("Sorted by").input_value() == "warmth"
+
+
 def test_undo_and_redo(open_page):
     page = open_page()
     name = shown(page)
@@ -272,7 +304,9 @@ def test_the_address_brings_the_state_back_and_tabs_are_apart(open_page):
         ("#1&m=NAME:1e9", "the step of “NAME” is “1e9”, not a number from"),
         ("#1&m=NAME:1:3-99", "the layers are “3-99”, not of the form 0-2.5, from 0 to"),
         ("#1&m=%ZZ:1", "“%ZZ” is not percent-encoded"),
-        ("#1&s=1&s=2", "it has “s=2” where s=, m=, x= or b= may stand once"),
+        ("#1&s=1&s=2", "it has “s=2” where s=, m=, x=, o= or b= may stand once"),
+        ("#1&o=warmth:up", "“warmth:up” is not "),
+        ("#1&o=beauty:high", "this run has no score of “beauty”"),
     ],
 )
 def test_a_broken_address_is_one_line(page_of_addresses, hash, says):

@@ -221,6 +221,15 @@ def test_a_bad_message_gets_one_line(served):
         assert [found["id"] for found in errors] == [8] and "there may be 8" in errors[0]["error"]
 
 
+def test_samples_come_in_the_order_of_a_score(served, explored):
+    status, content, _ = served.ask("api/order/0")
+    order, scores = np.frombuffer(content, "<u4", 128), np.frombuffer(content, "<f4", offset=4 * 128)
+    assert status == 200 and sorted(order) == [*range(128)] and (np.diff(scores) >= 0).all()
+    np.testing.assert_array_equal(RunFolder.open(explored).samples.scores[order, 0], scores)
+    status, content, _ = served.ask("api/order/99")
+    assert status == 400 and "got score 99, and there are 0 to " in json.loads(content)["error"]
+
+
 def test_what_is_saved(served, explored):
     status, content, headers = served.ask("api/png", STATE)
     assert status == 200 and "explore_sample=5_warmth=+1.5@3-4.png" in headers["Content-Disposition"]

@@ -1,5 +1,6 @@
-// The state in the address, short and versioned: #1&s=12&m=bed:1.5,view:-2:0-3&x=3:0-1.7&b=1
-//   s the sample; m moves, NAME:STEP or NAME:STEP:LAYERS; x mixing, SAMPLE:LAYERS; b two pictures side by side.
+// The state in the address, short and versioned: #1&s=12&m=bed:1.5,view:-2:0-3&x=3:0-1.7&o=bed:high&b=1
+//   s the sample; m moves, NAME:STEP or NAME:STEP:LAYERS; x mixing, SAMPLE:LAYERS; o the order of samples, NAME:high or
+//   NAME:low (which comes first); b two pictures side by side.
 // Names are percent-encoded. What is read is checked piece by piece: an address may come from anybody.
 
 import { ranges } from "./format.js";
@@ -16,6 +17,7 @@ export function written(state, run, beside = false) {
   if (moves.length > 0) parts.push(`m=${moves.join(",")}`);
   const mix = state.mix.map(({ sample, layers }) => `${sample}:${layerText(layers)}`);
   if (mix.length > 0) parts.push(`x=${mix.join(",")}`);
+  if (state.order) parts.push(`o=${encodeURIComponent(state.order.score)}:${state.order.highest ? "high" : "low"}`);
   if (parts.length === 0 && state.beside === beside) return "";
   parts.push(`b=${state.beside ? 1 : 0}`);
   return `#${VERSION}&${parts.join("&")}`;
@@ -34,12 +36,13 @@ export function read(hash, run, beside = false) {
   let state = initial(beside);
   const seen = new Set();
   for (const part of parts) {
-    const [, key, value] = /^([smxb])=(.*)$/.exec(part) ?? [];
-    if (key === undefined || seen.has(key)) throw new Error(`it has ${quoted(part)} where s=, m=, x= or b= may stand once`);
+    const [, key, value] = /^([smxob])=(.*)$/.exec(part) ?? [];
+    if (key === undefined || seen.has(key)) throw new Error(`it has ${quoted(part)} where s=, m=, x=, o= or b= may stand once`);
     seen.add(key);
     if (key === "s") state = { ...state, sample: sampleIn(value, run) };
     else if (key === "m") state = value.split(",").reduce((before, move) => withMove(before, move, run), state);
     else if (key === "x") state = value.split(",").reduce((before, one) => withPart(before, one, run), state);
+    else if (key === "o") state = { ...state, order: orderIn(value, run) };
     else if (value === "0" || value === "1") state = { ...state, beside: value === "1" };
     else throw new Error(`b is ${quoted(value)}, not 0 or 1`);
   }
@@ -78,6 +81,14 @@ function sampleIn(text, run) {
   const last = run.samples.num - 1;
   if (!/^\d{1,9}$/.test(text) || Number(text) > last) throw new Error(`the sample is ${quoted(text)}, not a number from 0 to ${last}`);
   return Number(text);
+}
+
+function orderIn(text, run) {
+  const [score, first, ...more] = text.split(":").map(decoded);
+  if (run.samples.kind === "codes") throw new Error("these codes were not scored, and have no order");
+  if (!run.scores.some(({ name }) => name === score)) throw new Error(`this run has no score of ${quoted(score)}`);
+  if ((first !== "high" && first !== "low") || more.length > 0) throw new Error(`${quoted(text)} is not NAME:high or NAME:low`);
+  return { score, highest: first === "high" };
 }
 
 function layersIn(text, run) {

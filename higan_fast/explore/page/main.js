@@ -60,7 +60,7 @@ function build(run) {
   heatMaps(at("heat"), run, history);
   finding(at("find"), run);
   const mixing = new Mixing(at("mixing"), run, history, announce);
-  const samples = new Samples(at("samples"), run, history, (sample, target) => mixing.mixIn(sample, target));
+  const samples = new Samples(at("samples"), run, history, (sample, target) => mixing.mixIn(sample, target), announce);
   samples.takesDrops(at("stage"), () => history.current.sample);
   saving(at("saves"), run, history, announce);
   const tools = buttons(run, history, views, samples);

@@ -1,12 +1,13 @@
 // What is shown, as plain values that are never changed in place: undo, the address and the server all read them.
 //
-// STATE: { sample, moves: {name: {step, layers}}, mix: [{sample, layers}], beside }
+// STATE: { sample, moves: {name: {step, layers}}, mix: [{sample, layers}], beside, order }
 //   layers of a move: null where they are the preset ones (those that were verified), else a sorted list
 //   beside: whether the same moves on all layers stand in a second picture
+//   order: of the samples in the strip, {score, highest}: by this score, and whether the highest comes first; null: by number
 
 /** Returns the state in which a page opens. */
 export function initial(beside = false) {
-  return { sample: 0, moves: {}, mix: [], beside };
+  return { sample: 0, moves: {}, mix: [], beside, order: null };
 }
 
 /** Returns the step of a semantic; 0 where it is not moved. */
