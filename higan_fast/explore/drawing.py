@@ -163,7 +163,7 @@ class Drawing:
         Both are little-endian. Samples with the same score stay in their order.
 
         Raises:
-            ValueError: when there is no such score, or the samples have none.
+            ValueError: when there is no such score, the samples have none, or they cannot be read any more.
         """
         scores = self.source.scores()
         if scores is None:
@@ -171,6 +171,8 @@ class Drawing:
         if score >= len(self.names):
             raise ValueError(f"order: got score {score}, and there are 0 to {len(self.names) - 1}")
         column = scores[:, score]
+        if not np.isfinite(column).all():
+            raise ValueError("order: scores of samples are missing; was the run's folder moved or removed?")
         order = np.argsort(column, kind="stable")
         return order.astype("<u4").tobytes() + column[order].astype("<f4").tobytes()
 

@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 
 # A chart in pixels: all of it, and the plot within; names stand at its right.
 WIDTH, HEIGHT = 290.0, 190.0
-LEFT, RIGHT, TOP, BOTTOM = 30.0, 208.0, 8.0, 168.0
+LEFT, RIGHT, TOP, BOTTOM = 30.0, 190.0, 8.0, 168.0
 PLOT = {"size": (WIDTH, HEIGHT), "left": LEFT, "right": RIGHT, "top": TOP, "bottom": BOTTOM}
 APART = 12.0  # between names
 NUM_OTHERS = 3  # scores off target in a chart: those that are surely large, and then those that change most

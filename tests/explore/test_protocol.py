@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import time
 
 import numpy as np
@@ -14,6 +15,7 @@ from higan_fast import probing
 from higan_fast.explore import app as application
 from higan_fast.explore import serving
 from higan_fast.explore.drawing import Drawing
+from higan_fast.explore.sources import OfRun
 from higan_fast.pictures import image_grid
 from higan_fast.run_folder import RunFolder
 from tests.explore.conftest import serving_in_a_thread
@@ -228,6 +230,14 @@ def test_samples_come_in_the_order_of_a_score(served, explored):
     np.testing.assert_array_equal(RunFolder.open(explored).samples.scores[order, 0], scores)
     status, content, _ = served.ask("api/order/99")
     assert status == 400 and "got score 99, and there are 0 to " in json.loads(content)["error"]
+
+
+def test_an_order_of_scores_that_are_gone_is_refused(explored, tmp_path):
+    gone = shutil.copytree(explored, tmp_path / "gone")
+    drawing = Drawing(RunFolder.open(gone), OfRun(RunFolder.open(gone).samples), ["warmth"], "norm")
+    shutil.rmtree(gone)
+    with pytest.raises(ValueError, match="order: scores of samples are missing; was the run's folder moved"):
+        drawing.order(0)
 
 
 def test_what_is_saved(served, explored):

@@ -181,7 +181,7 @@ export class Samples {
   #thumb(sample) {
     const name = this.#run.samples.names?.[sample] ?? `${sample}`;
     const score = this.#order.scoreOf(sample);
-    const image = element("img", { src: `api/thumb/${sample}.jpg`, alt: "", width: 64, height: 64, draggable: "false" });
+    const image = element("img", { src: `api/thumb/${sample}.jpg`, alt: "", width: 64, height: 64, draggable: "false", onerror: () => image.classList.add("missing") });
     const thumb = element(
       "button",
       {
