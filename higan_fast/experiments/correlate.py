@@ -209,8 +209,8 @@ def _of_all(found: Entanglement, confidence: float) -> list[str]:
         return sentences
     sizes = np.abs(found.effect[tuple(sure.T)])
     row, column = sure[int(np.argmax(sizes))]
-    sentences[0] = (
-        f"{sentences[0][:-1]}; the largest estimate: {found.names[row]} moves {found.names[column]} by "
+    sentences.append(
+        f"The largest estimate: {found.names[row]} moves {found.names[column]} by "
         f"{shown(float(found.effect[row, column]), '+.2f')} SD."
     )
     count = Counter(found.reason(*pair) for pair in sure.tolist())
@@ -223,7 +223,7 @@ def _of_all(found: Entanglement, confidence: float) -> list[str]:
     }
     sentences += [f"In {count} of these {len(sure)}, {why}." for why, count in said.items() if count]
     sentences.append(
-        "This counts the pairs of all boundaries, however little they move. A report begins with fewer: side "
+        "This counts the pairs of all boundaries, however little they move. A report begins with side "
         f"effects of {SMALL} SD or more, of boundaries whose own effect was shown."
     )
     return sentences

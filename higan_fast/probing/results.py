@@ -165,9 +165,10 @@ class Verification:
         return ranking_table(self).html()
 
     def rank(self) -> list[str]:
-        """Boundaries by effect on their own semantic, in standard deviations of its score, largest first.
+        """Returns all boundaries by effect on their own semantic, in standard deviations of its score.
 
-        Those that beat the null come first. Where a score is the same for all samples, an effect on it has no
+        Those whose effect is shown (``beats_null``) come first, then the others; each from the largest down.
+        ``status`` says which are shown. Where a score is the same for all samples, an effect on it has no
         such unit, and comes last among its like. With HiGAN's recipe, by ``higan_delta`` alone.
         """
         own = [self.in_deviations()[row, 0, column] for row, column in enumerate(self._columns())]
