@@ -20,16 +20,17 @@ constexpr int MAX_RANK = 4;
 // No op computes in int64: it is for indices.
 enum class DType : int { float32 = 0, float16 = 1, bfloat16 = 2, float64 = 3, int64 = 4 };
 
+// inline: without it g++ 16 gives each source an external definition, and they do not link (C++'s issue CWG 2387).
 template <class T>
-constexpr DType dtype_of = DType::float32;
+inline constexpr DType dtype_of = DType::float32;
 template <>
-constexpr DType dtype_of<half_t> = DType::float16;
+inline constexpr DType dtype_of<half_t> = DType::float16;
 template <>
-constexpr DType dtype_of<bfloat16_t> = DType::bfloat16;
+inline constexpr DType dtype_of<bfloat16_t> = DType::bfloat16;
 template <>
-constexpr DType dtype_of<double> = DType::float64;
+inline constexpr DType dtype_of<double> = DType::float64;
 template <>
-constexpr DType dtype_of<std::int64_t> = DType::int64;
+inline constexpr DType dtype_of<std::int64_t> = DType::int64;
 
 // A tensor of any dtype, as the caller passes it. Strides count elements; a broadcast dimension has stride 0. An
 // argument that was not given has null data and rank 0; an empty tensor may have null data as well.
