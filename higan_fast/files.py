@@ -45,7 +45,7 @@ def write_whole(path: str | Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException as error:
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # ValueError: a name that no file can have
             temporary.unlink()
         if isinstance(error, OSError):
             raise _unwritable(error, path) from error

@@ -56,7 +56,8 @@ class Served:
             with urllib.request.urlopen(asked, timeout=30) as found:
                 return found.status, found.read(), found.headers
         except urllib.error.HTTPError as error:
-            return error.code, error.read(), error.headers
+            with error:
+                return error.code, error.read(), error.headers
 
     def json(self, path, body=None):
         return json.loads(self.ask(path, body)[1])
