@@ -68,6 +68,9 @@ def nodes(monkeypatch):
     with tempfile.TemporaryDirectory(
         prefix="ray-", ignore_cleanup_errors=True
     ) as folder:  # sockets want short paths
+        # Into this folder Ray writes the address of the current cluster. A Cluster does not make it.
+        monkeypatch.setenv("RAY_TMPDIR", folder)
+        (Path(folder) / "ray").mkdir()
         made = Nodes(folder)
         yield made
         made.shutdown()
