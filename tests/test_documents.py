@@ -3,7 +3,6 @@
 import ast
 import csv
 import re
-from pathlib import Path
 
 import click
 import pytest
@@ -12,12 +11,8 @@ import torch
 from higan_fast.cli import main
 from higan_fast.probing import verify
 from tests.compat.stand_ins import ada, shaken
+from tests.documents import PAGES, ROOT, written
 from tests.toy import toy
-
-ROOT = Path(__file__).parent.parent
-PAGES = sorted(
-    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "csrc" / "README.md", *(ROOT / "docs").glob("*.md")]
-)
 
 
 def examples(page):
@@ -120,21 +115,10 @@ def test_links_lead_somewhere(page):
             assert anchor in anchors(found), f"{page.name}: {target}: no heading is called so"
 
 
-def documented():
-    """(page, words of a command, as it stands in a block or between backticks), without brackets and bars."""
-    for page in PAGES:
-        fences = re.split(r"^```.*$", page.read_text(), flags=re.MULTILINE)
-        blocks = "\n".join(fences[1::2]).replace("\\\n", " ").splitlines()
-        inline = re.findall(r"`(higan-fast [^`]*)`", "\n".join(fences[::2]))
-        for line in [*blocks, *inline]:
-            for command in re.split(r"(?=\bhigan-fast )", line.split(" # ")[0])[1:]:
-                yield page.name, re.sub(r"[\[\]|]", " ", command).split()[1:]
-
-
 def test_documented_commands_exist_with_their_options():
     seen = set()
-    for page, words in documented():
-        command, path = main, []
+    for page, text in written("higan-fast"):
+        command, path, words = main, [], re.sub(r"[\[\]|]", " ", text).split()
         while isinstance(command, click.Group) and words and re.fullmatch(r"[a-z-]+", words[0]):
             if words[0] not in command.commands:
                 break
