@@ -22,6 +22,8 @@ from higan_fast.scenes.factors import CONTINUOUS, SEMANTICS
 from tests.processes import ended, start
 from tests.report.page import Page
 
+pytestmark = pytest.mark.usefixtures("quick_choice")
+
 
 def run(*arguments, code=0):
     result = CliRunner().invoke(main, [str(argument) for argument in arguments])

@@ -65,6 +65,8 @@ NEEDS_NETWORKS = [
     ("--class", 2, "label (--class): got 2, but this generator is unconditional; leave it out"),
 ]
 
+pytestmark = pytest.mark.usefixtures("quick_choice")
+
 
 def refused(message, *arguments):
     output = run(*arguments, code=1).output.strip()

@@ -17,6 +17,8 @@ from tests.test_cli import files, run
 
 __all__ = ["files"]
 
+pytestmark = pytest.mark.usefixtures("quick_choice")
+
 
 @pytest.fixture(scope="module")
 def made(files, tmp_path_factory):

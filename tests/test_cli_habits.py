@@ -17,6 +17,8 @@ __all__ = ["files"]
 SHORT = ("--exhaustive", "--max-samples", 4, "--num-null", 4)
 QUIET = ("sample", "fit", "verify", "layers", "report", "probe", "demo")
 
+pytestmark = pytest.mark.usefixtures("quick_choice")
+
 
 @pytest.mark.parametrize("command", ["", *sorted(main.commands)])
 def test_h_is_help(command):

@@ -13,6 +13,8 @@ PARTS = ("network", "predictor", "samples", "boundaries", "verification", "repor
 LINES = (*PARTS[:5], "attribution", "comparison", "sweep", "directions", "experiments", "report")
 VERIFY = ("--exhaustive", "--max-samples", 4, "--num-null", 4, "--quiet")
 
+pytestmark = pytest.mark.usefixtures("quick_choice")
+
 
 def described(out):
     return json.loads(run("inspect", out, "--json").stdout)

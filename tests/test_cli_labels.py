@@ -12,6 +12,8 @@ from higan_fast.probing import Boundaries, Samples
 from tests.report.page import Page
 from tests.test_cli import files, probed, run  # noqa: F401
 
+pytestmark = pytest.mark.usefixtures("quick_choice")
+
 
 @pytest.fixture
 def sampled(probed, tmp_path):  # noqa: F811

@@ -16,6 +16,8 @@ from tests.test_cli import files, probed, run
 __all__ = ["files", "probed"]
 NAMES = [semantic.name for semantic in SEMANTICS[::4]]
 
+pytestmark = pytest.mark.usefixtures("quick_choice")
+
 
 @pytest.fixture
 def out(probed, tmp_path):

@@ -19,6 +19,8 @@ from tests.test_run_folder import edit, refused
 __all__ = ["files"]
 LITTLE = ("--exhaustive", "--max-samples", 2, "--num-null", 2, "--semantic", "brightness", "--quiet")
 
+pytestmark = pytest.mark.usefixtures("quick_choice")
+
 
 @pytest.fixture(scope="module")
 def made(files, tmp_path_factory):

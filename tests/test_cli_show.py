@@ -15,6 +15,8 @@ __all__ = ["files", "probed"]
 SHORT = ("--exhaustive", "--max-samples", 4, "--num-null", 4)
 ONE = SEMANTICS[4].name
 
+pytestmark = pytest.mark.usefixtures("quick_choice")
+
 
 @pytest.fixture
 def out(probed, tmp_path):

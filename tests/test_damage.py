@@ -28,6 +28,8 @@ READERS = {
 }
 STAGES = {"sample": (), "fit": FITTING, "verify": VERIFYING, "show": ("--json",)}
 
+pytestmark = pytest.mark.usefixtures("quick_choice")
+
 
 @pytest.fixture(scope="module")
 def networks(tmp_path_factory):

@@ -18,6 +18,8 @@ from higan_fast.scenes.factors import CONTINUOUS, SEMANTICS
 LITTLE = ("--exhaustive", "--max-samples", 2, "--num-null", 2)
 NAME = SEMANTICS[0].name
 
+pytestmark = pytest.mark.usefixtures("quick_choice")
+
 
 def run(*arguments, code=0):
     result = CliRunner().invoke(main, [str(argument) for argument in arguments])
