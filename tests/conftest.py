@@ -1,6 +1,7 @@
 """How tests share a machine; and the toy world with one set of its samples and boundaries, for all tests."""
 
 import fcntl
+import gc
 import os
 import tempfile
 from contextlib import contextmanager
@@ -15,6 +16,13 @@ import pytest
 import higan_fast.boundaries.choice as choice
 import higan_fast.probing as probing
 from tests.toy import ToyGenerator, ToyPredictor, of_anyone, toy
+
+
+def pytest_collection_finish(session):
+    """Thousands of tests and torch's modules stay until the end: garbage is not looked for among them."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.hookimpl(wrapper=True)

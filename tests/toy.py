@@ -74,9 +74,9 @@ class ToyGenerator(Generator):
         centred = code - self.w_avg
         gain = 1 + 0.1 * torch.tanh(painted.flatten(1).sum(1) + 0.1 * centred @ self.tastes[index])
         strength = gain * (centred @ self.directions[index])  # [N]
-        paint = torch.einsum("n,chw->nchw", strength, self.patterns[index])
-        decoration = torch.einsum("nl,lchw->nchw", torch.tanh(centred @ self.tastes.T), self.decorations)
-        return Activation(painted + paint + decoration)
+        paint = strength[:, None] * self.patterns[index].flatten()
+        decoration = torch.tanh(centred @ self.tastes.T) @ self.decorations.flatten(1)
+        return Activation(painted + paint.view_as(painted) + decoration.view_as(painted))
 
     def image(self, activation: Activation) -> Tensor:
         return activation.features

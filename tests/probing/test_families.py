@@ -66,10 +66,10 @@ def test_steps_in_z_leave_every_sample_its_class(conditional, label):
 def test_a_conditional_generator_is_probed_like_any(conditional):
     boundaries = fitted(conditional)
     assert boundaries.settings["space"] == "w"
-    found = verify(*conditional_toy(), boundaries, num=32, confidence=0.95, **QUIET)
+    found = verify(*conditional_toy(), boundaries, num=32, num_null=48, confidence=0.95, **QUIET)
     assert [found.best_layer(name) for name in LAYER_OF] == list(LAYER_OF.values())
     assert found.beats_null.all() and found.settings["label"] is None
-    other = verify(*conditional_toy(), boundaries, num=32, confidence=0.95, batch_size=10, **QUIET)
+    other = verify(*conditional_toy(), boundaries, num=32, num_null=2, batch_size=10, **QUIET)
     np.testing.assert_allclose(other.effect, found.effect, rtol=0, atol=1e-5)
 
 

@@ -143,7 +143,7 @@ def test_in_z_both_are_one_kind():
 def test_a_boundary_must_be_beyond_each_kind(samples):
     # Along the codes' widest direction every score changes by about as much as along such a boundary.
     fitted = fit_boundaries(samples, "view", chosen_num=800, progress=False)
-    options = {"num": 64, "confidence": 0.95, "progress": False}
+    options = {"num": 32, "num_null": 64, "confidence": 0.9, "progress": False}
     p = {
         null: verify(*toy(), fitted, null=null, **options).p_values[0]
         for null in ("isotropic", "covariance", "both")
@@ -184,7 +184,7 @@ def test_a_direction_in_wp_is_compared_with_random_ones_of_its_own_profile(bound
     found = verify(*toy(), {"wood": wood}, num=64, num_null=64, confidence=0.9, progress=False)
     assert np.flatnonzero(found.layer_beats_null[0]).tolist() == [layer]
     each = Boundary("view", "layout", "layers", np.tile(boundaries["view"].normal, (5, 1)))
-    together = verify(*toy(), {"wood": wood, "view": view}, num=4, progress=False)
+    together = verify(*toy(), {"wood": wood, "view": view}, num=4, num_null=2, progress=False)
     assert together.boundary_names == ("wood", "view")
     with pytest.raises(ValueError, match=r"'view' moves the layers by other lengths .* verify one at a time"):
         verify(*toy(), {"wood": wood, "view": each}, num=4, progress=False)
