@@ -1,13 +1,14 @@
 """What sharing costs: ``python -m benchmarks.workers`` runs the same work with 1, 2 and 4 processes.
 
-Each process is a shard of ``higan-fast sample``, then of ``higan-fast verify``, on the embedded generator.
-Processor time is what counts where there are more processes than cores; it is summed over all of them. A
-process that finds nothing to do says what its start takes: Python, torch, both networks.
+Each process is a shard of ``higan-fast sample``, then of ``verify``, on the embedded generator, with one thread.
+What the start of a process takes (Python, torch, networks) is measured by processes that find nothing to do, and
+taken off. The helpers of a verification have started before who leads it begins.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -24,69 +25,110 @@ from higan_fast.sampling.samples import Samples
 COMMAND = (sys.executable, "-c", "from higan_fast.cli import main; main()")
 NETWORKS = ("--network", "scenes", "--predictor", "scenes", "--device", "cpu")
 VERIFYING = ("--exhaustive", "--null", "isotropic", "--num-null", "8", "--device", "cpu")
+IDLE = 0.05  # processor seconds in a second, below which a helper waits for work
+TICK = os.sysconf("SC_CLK_TCK")
 
 
 class Cost(NamedTuple):
-    """What some processes took together, in seconds."""
+    """What some processes took together, in seconds, and what they said."""
 
     processor: float
     wall: float
+    said: str
+
+    def less(self, start: Cost) -> Cost:
+        return Cost(self.processor - start.processor, self.wall - start.wall, self.said)
 
 
-def together(commands: Sequence[Sequence[str]]) -> Cost:
-    """Runs ``higan-fast`` with these arguments, all at once.
+def together(commands: Sequence[Sequence[str]], helpers: Sequence[Sequence[str]] = ()) -> Cost:
+    """Runs ``higan-fast`` with these arguments, all at once, when helpers have started and wait for work.
+
+    The wall time is that of ``commands``; processor time is of all.
 
     Raises:
         RuntimeError: when one of them fails.
     """
+    with tempfile.TemporaryFile("w+") as said:
+        running = [_started(command, said) for command in helpers]
+        while not all(_waits(process) for process in running):
+            pass
+        begun, processor, wall = time.monotonic(), 0.0, 0.0
+        running = [_started(command, said) for command in commands] + running
+        for index, process in enumerate(running):
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            if index < len(commands):
+                wall = time.monotonic() - begun
+            processor += used.ru_utime + used.ru_stime
+        said.seek(0)
+        lines = said.read()
+        if any(process.returncode for process in running):
+            raise RuntimeError(f"higan-fast {commands[0][0]} failed: {lines}")
+        return Cost(processor, wall, lines)
+
+
+def _started(command: Sequence[str], said: object) -> subprocess.Popen[bytes]:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    begun, processor = time.monotonic(), 0.0
-    running = [
-        subprocess.Popen([*COMMAND, *command], env=environment, stdout=subprocess.DEVNULL)
-        for command in commands
-    ]
-    for process in running:
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise RuntimeError(f"higan-fast {commands[0][0]} ended with {process.returncode}")
-        processor += used.ru_utime + used.ru_stime
-    return Cost(processor, time.monotonic() - begun)
+    return subprocess.Popen([*COMMAND, *command], env=environment, stdout=said, stderr=said)
+
+
+def _waits(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a process has done nothing for a second, after it had worked; ends it where it has ended."""
+    before = _used(process.pid)
+    time.sleep(1)
+    return process.poll() is not None or (before > 1 and _used(process.pid) - before < IDLE)
+
+
+def _used(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
 
 
 @click.command()
 @click.option("--counts", default="1,2,4", show_default=True, help="Numbers of processes.")
-@click.option("--num", default=2048, show_default=True, help="Samples.")
-@click.option("--samples", default=32, show_default=True, help="Of the verification.")
+@click.option("--num", default=8192, show_default=True, help="Samples.")
+@click.option("--samples", default=64, show_default=True, help="Of the verification.")
 @click.option("--semantic", "semantics", multiple=True, default=("lighting",), show_default=True)
 def main(counts: str, num: int, samples: int, semantics: tuple[str, ...]) -> None:
     """Prints what sampling and verifying take with each number of processes, and whether results agree."""
     known: list[Samples] = []
     chosen = [word for name in semantics for word in ("--semantic", name)]
-    click.echo("processes  work    processor s  of it starts  per image, ms  wall s")
+    click.echo("| processes | work | wall s | speed | processor ms an image | units of helpers | starts, s |")
+    click.echo("|---|---|---|---|---|---|---|")
+    alone: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         for count in map(int, counts.split(",")):
             run = Path(folder) / str(count)
             shards = [f"{index + 1}/{count}" for index in range(count)]
             sampling = ["sample", *NETWORKS, "--out", str(run), "--num", str(num), "--quiet"]
-            made = together([[*sampling, "--shard", shard] for shard in shards])
-            start = together([[*sampling, "--shard", shards[0]]]).processor * count  # finds nothing to do
+            sharing = [[*sampling, "--shard", shard] for shard in shards]
+            made, start = together(sharing), together(sharing)  # the second time they find nothing to do
             together([["merge", str(run), "--quiet"]])
-            _print(count, "sample", made, start, num)
+            _print(count, "sample", made, start, num, alone)
             known.append(Samples.open(run))
             assert (known[0].scores == known[-1].scores).all(), "shards make other scores"
             together([["fit", str(run), "--boundary", "difference", "--chosen-num", "400", "--quiet"]])
-            verifying = ["verify", str(run), *VERIFYING, "--max-samples", str(samples), *chosen, "--quiet"]
-            verified = together([[*verifying, "--shard", shard] for shard in shards])
-            start = together([[*verifying, "--shard", shards[0]]]).processor * count
+            verifying = ["verify", str(run), *VERIFYING, "--max-samples", str(samples), *chosen]
+            sharing = [[*verifying, "--shard", shard] for shard in shards]
+            verified = together(sharing[:1], helpers=sharing[1:])
+            start = together(sharing[:1])
             layers = int(known[-1].settings["num_layers"])
             assert len(Boundaries.load(run / "boundaries.safetensors")) >= len(semantics)
-            _print(count, "verify", verified, start, samples * 2 * (len(semantics) + 8) * (1 + layers))
+            waiting = Cost(start.processor * count, start.wall, "")
+            images = samples * 2 * (len(semantics) + 8) * (1 + layers)
+            _print(count, "verify", verified, waiting, images, alone)
 
 
-def _print(count: int, work: str, cost: Cost, start: float, images: int) -> None:
-    each = (cost.processor - start) / images * 1000
-    click.echo(f"{count:9}  {work}  {cost.processor:11.1f}  {start:12.1f}  {each:13.2f}  {cost.wall:6.1f}")
+def _print(count: int, work: str, cost: Cost, start: Cost, images: int, alone: dict[str, float]) -> None:
+    """A line; ``alone`` keeps the wall seconds of one process for the lines below."""
+    taken = cost.less(start)
+    alone.setdefault(work, taken.wall)
+    units = [int(number.replace(",", "")) for number in re.findall(r"did ([\d,]+) units", cost.said)]
+    did = ", ".join(map(str, units)) or "–"
+    click.echo(
+        f"| {count} | `{work}`, {images:,} images | {taken.wall:.1f} | {alone[work] / taken.wall:.2f} | "
+        f"{taken.processor / images * 1000:.2f} | {did} | {start.processor:.1f} |"
+    )
 
 
 if __name__ == "__main__":
