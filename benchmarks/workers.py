@@ -1,8 +1,8 @@
 """What sharing costs: ``python -m benchmarks.workers`` runs the same work with 1, 2 and 4 processes.
 
-Each process is a shard of ``higan-fast sample``, then of ``verify``, on the embedded generator, with one thread.
-What the start of a process takes (Python, torch, networks) is measured by processes that find nothing to do, and
-taken off. The helpers of a verification have started before who leads it begins.
+Each process is a shard of ``higan-fast sample``, then of ``verify``, on the embedded generator, with one
+thread. What a process takes to start (Python, torch, networks) is measured by processes that find nothing to
+do, and taken off. The helpers of a verification have started before who leads it begins.
 """
 
 from __future__ import annotations

@@ -22,10 +22,12 @@ def linear(rgb: Tensor) -> Tensor:
 def lab(rgb: Tensor) -> Tensor:
     """Returns L* in [0, 100], a* and b* (CIE 15, under D65) of sRGB in [0, 1], both ``[N, 3, …]``.
 
-    Grays have a* and b* 0 up to rounding.
+    Grays have a* and b* 0 without a rounding error, by which scores of color would vary: each share is green
+    and what red and blue differ from it.
     """
     red, green, blue = linear(rgb).unbind(1)
-    x, y, z = (_root((a * red + b * green + c * blue) / (a + b + c)) for a, b, c in TO_XYZ)
+    from_red, from_blue = red - green, blue - green
+    x, y, z = (_root(green + (a * from_red + c * from_blue) / (a + b + c)) for a, b, c in TO_XYZ)
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=1)
 
 

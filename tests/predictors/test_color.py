@@ -10,6 +10,7 @@ import torch
 from higan_fast.fingerprint import fingerprint
 from higan_fast.predictors import load_predictor
 from higan_fast.predictors.color import HUES, RANGES, SHARPNESS, WINDOW, ColorPredictor
+from higan_fast.sampling.samples import deviation_of
 
 CORNERS = [np.array(corner, dtype=np.float64) for corner in itertools.product((0, 1), repeat=3)]
 RED, BLUE, CYAN = np.array([1.0, 0, 0]), np.array([0, 0, 1.0]), np.array([0, 1.0, 1.0])
@@ -169,3 +170,13 @@ def test_its_fingerprint_tells_its_definition():
     assert fingerprint(predictor) == fingerprint(other) and fingerprint(predictor).complete
     other.definition += 1
     assert fingerprint(predictor) != fingerprint(other)
+
+
+def test_scores_of_color_are_the_same_for_all_gray_images():
+    predictor = load_predictor("color")
+    gray = (torch.rand(16, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1).expand(-1, 3, -1, -1)
+    varies = deviation_of(predictor(gray).numpy()) > 0
+    assert [name for name, does in zip(predictor.names, varies, strict=True) if does] == [
+        "brightness",
+        "contrast",
+    ]
