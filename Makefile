@@ -40,9 +40,10 @@ $(READY): pyproject.toml setup.py constraints.txt $(SOURCES)
 demo: setup
 	$(BIN)/higan-fast demo --out runs/demo
 
-# A file's tests stay together, and so do their fixtures. More than eight would wait for the longest file.
+# A file's tests stay together, and so do their fixtures. One process more than cores, for some tests wait; more than eight
+# would wait for the longest file.
 test: setup emulated
-	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
+	$(BIN)/python -m pytest -n $$(( $$(nproc) + 1 )) --maxprocesses 8 --dist loadfile
 
 # The CUDA kernels compiled for the host, for the tests.
 emulated: setup

@@ -73,15 +73,17 @@ def _started(command: Sequence[str], said: object) -> subprocess.Popen[bytes]:
 
 
 def _waits(process: subprocess.Popen[bytes]) -> bool:
-    """Whether a process has done nothing for a second, after it had worked; ends it where it has ended."""
+    """Whether a process has done nothing for a second, after it had worked, or has ended."""
     before = _used(process.pid)
     time.sleep(1)
-    return process.poll() is not None or (before > 1 and _used(process.pid) - before < IDLE)
+    after = _used(process.pid)
+    return after is None or before is None or (before > 1 and after - before < IDLE)
 
 
-def _used(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
+def _used(pid: int) -> float | None:
+    """Processor seconds of a child; None where it has ended."""
+    state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return None if state == "Z" else (int(fields[10]) + int(fields[11])) / TICK
 
 
 @click.command()

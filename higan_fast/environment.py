@@ -66,6 +66,8 @@ def _cuda(extension: Any) -> dict[str, Any]:
         return {"compiled": f"no, CPU kernels only: {_native.HOW_TO_GET_CUDA}"}
     devices, problem = extension.cuda.devices()
     driver = extension.cuda.driver_version()
+    if not driver:
+        problem = "none"  # CUDA itself speaks of a driver that is too old
     return {
         "compiled": f"for {extension.cuda.architectures}",
         "runtime": _dotted(extension.cuda.runtime_version()),

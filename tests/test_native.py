@@ -44,6 +44,16 @@ def test_a_build_without_cuda_says_how_to_get_it():
     assert "CPU kernels only" in compiled and "pip install --no-binary higan_fast" in compiled
 
 
+def test_a_machine_without_a_driver_has_no_devices():
+    cuda = SimpleNamespace(
+        devices=lambda: ([], "CUDA driver version is insufficient"), driver_version=lambda: 0,
+        runtime_version=lambda: 13000, architectures="80",
+    )  # fmt: skip
+    assert _cuda(SimpleNamespace(cuda=cuda))["devices"] == "none"
+    cuda.driver_version = lambda: 12040
+    assert _cuda(SimpleNamespace(cuda=cuda))["devices"] == "CUDA driver version is insufficient"
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [

@@ -195,4 +195,5 @@ def print_nested(values: Mapping[str, Any], depth: int = 0) -> None:
             continue
         if isinstance(value, list):
             value = ", ".join(value) or "none"
-        echo_line(f"{label} {'not installed' if value is None else value}")
+        absent = "none: not a checkout" if name == "commit" else "not installed"
+        echo_line(f"{label} {absent if value is None else value}")

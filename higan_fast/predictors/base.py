@@ -189,6 +189,8 @@ def as_weights(images: Tensor, network: torch.nn.Module) -> Tensor:
 
 def check_predictor(predictor: object) -> None:
     """Raises a TypeError, which says what to write, when this is no ``Predictor`` yet."""
+    if isinstance(predictor, str):
+        raise TypeError(f"predictor: got {predictor!r}; write higan_fast.load_predictor({predictor!r})")
     if not isinstance(predictor, Predictor):
         raise TypeError(
             f"predictor: got {described(predictor)}, expected what load_predictor gives: write "

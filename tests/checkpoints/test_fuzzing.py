@@ -5,7 +5,7 @@ import pytest
 from tests.checkpoints.fuzzing import main
 from tests.processes import exit_code
 
-PROCESSES, EACH = 4, 500
+PROCESSES, EACH = 2, 1000
 
 
 def fuzz(folder, seed):

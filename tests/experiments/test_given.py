@@ -44,6 +44,10 @@ def test_all_experiments_are_checked():
 def test_a_subject_and_a_probe_say_what_they_are_made_of(probed):
     with pytest.raises(TypeError, match="generator: got a ToyPredictor, expected a Generator; use load_gen"):
         Subject(probed.predictor, probed.generator)
+    with pytest.raises(
+        TypeError, match=r"predictor: got 'color'; write higan_fast.load_predictor\('color'\)"
+    ):
+        Subject(probed.generator, "color")
     with pytest.raises(TypeError, match="predictor: got a function, expected what load_predictor gives"):
         Subject(probed.generator, lambda images: images)
     with pytest.raises(TypeError, match=r"^subject: got a ToyGenerator, expected higan_fast.experiments.Sub"):
