@@ -20,7 +20,9 @@ def test_texts_become_one_printable_line(text, expected):
     printable(text).encode()
 
 
-@pytest.mark.parametrize("text", ["x" * 201, "\x1b" * 60, "\ud800" * 10**6])
+@pytest.mark.parametrize(
+    "text", ["x" * 201, "\x1b" * 60, "\ud800" * 10**6], ids=["letters", "escapes", "surrogates"]
+)
 def test_long_texts_are_cut(text):
     assert len(printable(text)) == LONGEST and printable(text).endswith("…")
     assert len(in_words(text)) <= LONGEST
