@@ -136,10 +136,9 @@ def leaf(words):
     return command, " ".join(path), words
 
 
-def run_elsewhere(text):
-    return next(
-        (found for start, found in ELSEWHERE.items() if text.startswith(start) or f" {start}" in text), None
-    )
+def elsewhere(text):
+    """By which entry of ``ELSEWHERE`` a text is run somewhere else; None where it runs here."""
+    return next((entry for entry in ELSEWHERE if text.startswith(entry) or f" {entry}" in text), None)
 
 
 def is_a_name(text):
@@ -149,7 +148,7 @@ def is_a_name(text):
     return not words and (needed or isinstance(command, click.Group))
 
 
-RUN_HERE = [text for text in commands() if not is_a_name(text) and not run_elsewhere(text)]
+RUN_HERE = [text for text in commands() if not is_a_name(text) and not elsewhere(text)]
 
 
 def arguments(text, words):
@@ -286,14 +285,11 @@ def served(typed, monkeypatch):
 
 
 def test_what_runs_elsewhere_does():
-    for text in commands():
-        if found := run_elsewhere(text):
-            path, shows = found
-            assert shows in (ROOT / path).read_text(), f"higan-fast {text}: {path} does not run it"
-    used = {
-        start for start in ELSEWHERE for text in commands() if text.startswith(start) or f" {start}" in text
-    }
-    assert used == set(ELSEWHERE), "what no page shows any more"
+    entries = {text: entry for text in commands() if (entry := elsewhere(text))}
+    for text, entry in entries.items():
+        path, shows = ELSEWHERE[entry]
+        assert shows in (ROOT / path).read_text(), f"higan-fast {text}: {path} does not run it"
+    assert set(entries.values()) == set(ELSEWHERE), "what no page shows any more"
 
 
 def test_every_command_is_run_and_a_name_is_one_of_them():
