@@ -50,10 +50,17 @@ def write_whole(path: str | Path) -> Iterator[BinaryIO]:
         if isinstance(error, OSError):
             raise _unwritable(error, path) from error
         raise
-    try:
+    with writing(path):
         sync_folder(path.parent)
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Errors of the operating system within name what is written, and the remedy; they keep their class."""
+    try:
+        yield
     except OSError as error:
-        raise _unwritable(error, path) from error
+        raise _unwritable(error, Path(path)) from error
 
 
 def sync_folder(folder: Path) -> None:
@@ -132,11 +139,9 @@ def only_writer(folder: str | Path, *, shared: bool = False) -> Iterator[None]:
         OSError: if the folder is not writable.
     """
     folder = Path(folder)
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "writer.lock").open("a")
-    except OSError as error:
-        raise _unwritable(error, folder) from error
     with lock:
         try:
             fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)

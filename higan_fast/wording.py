@@ -48,6 +48,14 @@ def listing(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
 
 
+def line_of(error: BaseException) -> str:
+    """Returns what an error says, on one printable line."""
+    message = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    if isinstance(error, OSError) and error.strerror:
+        message = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+    return printable(message or type(error).__name__, LONGEST_MESSAGE)
+
+
 def _is_plain(value: object) -> bool:
     return isinstance(value, str | bool | int | float | None)
 

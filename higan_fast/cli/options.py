@@ -16,7 +16,7 @@ from typing import Any, Literal
 import click
 
 from higan_fast.cli.predictor_options import PREDICTORS
-from higan_fast.wording import LONGEST_MESSAGE, printable
+from higan_fast.wording import line_of
 
 Command = Callable[..., Any]
 
@@ -87,7 +87,7 @@ class FriendlyGroup(click.Group):
             if ctx.params["debug"] or isinstance(error, BrokenPipeError | click.exceptions.Exit):
                 raise
             _echo_missing_shards(error)
-            raise click.ClickException(_one_line(error)) from error
+            raise click.ClickException(_said(error)) from error
         except KeyboardInterrupt:
             logging.getLogger("asyncio").disabled = True  # a write cut short would complain after this line
             click.echo("\ninterrupted; run the same command again to go on from here", err=True)
@@ -107,14 +107,10 @@ def _echo_missing_shards(error: Exception) -> None:
             click.echo(command)
 
 
-def _one_line(error: Exception) -> str:
-    """Returns what an error says, on one printable line."""
+def _said(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "there is not enough memory; take a smaller --batch, or close other programs"
-    message = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
-    if isinstance(error, OSError) and error.strerror:
-        message = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
-    return printable(message or type(error).__name__, LONGEST_MESSAGE)
+    return line_of(error)
 
 
 def _interrupt(*_: object) -> None:

@@ -41,6 +41,7 @@ def leading(run: RunFolder, shard: Shard, asked: dict[str, Any]) -> FolderCrew:
 
 def serve(run: Path, shard: Shard, *, places: Places, quiet: bool, **options: Any) -> None:
     """Works for whoever leads a verification."""
+    RunFolder.open(run)  # before a folder is made in what is none
     asked = asked_for(options) | {"n of --shard": shard.of}
     leader = f"higan-fast verify {run} --shard 1/{shard.of}, with the same options"
     networks = partial(networks_of, run.absolute(), dict(places))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -16,13 +17,15 @@ from typing import Any, BinaryIO, Self
 
 from higan_fast.cluster.worker import Networks, Worker
 from higan_fast.engine.crew import ENDING
-from higan_fast.files import TEMPORARY, only_writer, write_whole
+from higan_fast.files import TEMPORARY, only_writer, write_whole, writing
 from higan_fast.progress import say
+from higan_fast.wording import line_of
 
 WORK = "work"  # in a run folder
 _LED_BY, _LEADER_LOCK = "led.json", "leader.lock"
 _SECONDS = 0.05, 1.0  # between two looks at the folder, at first and at last
-_BETWEEN_LINES = 60.0  # seconds between two lines of a worker that has nothing to do
+_FIRST_LINE, _BETWEEN_LINES = 5.0, 60.0  # seconds before the lines of a worker that nobody leads
+_NOTE = 4096  # bytes that are kept free for what a worker could not do
 
 
 class FolderCrew:
@@ -51,7 +54,8 @@ class FolderCrew:
         self._asked, self._worker, self._watch = asked, worker, watch
 
     def __enter__(self) -> Self:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         lock = _locked(self.folder / _LEADER_LOCK)
         if lock is None:
             raise RuntimeError(f"{self.folder}: another process leads the work here; wait until it is done")
@@ -62,13 +66,16 @@ class FolderCrew:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._say(ended=kind is None)
-        self._lock.close()
+        try:
+            if kind is None:
+                self._say(ended=True)
+        finally:
+            self._lock.close()
 
     def do(self, task: Path, num: int, done: Callable[[int], None]) -> None:
         """See ``Crew.do``."""
         place, seen = _Place(task), set[int]()
-        place.done.mkdir()
+        place.lay()
         pauses, watched = _pauses(), time.monotonic()
         try:
             while True:
@@ -128,7 +135,7 @@ def serve(
     folder, count = run / WORK, 0
     with only_writer(folder / f"{index}-of-{of}"):
         worker = Worker(networks)
-        pauses, waited, said = _pauses(), 0.0, 0.0
+        pauses, waited, next_line = _pauses(), 0.0, _FIRST_LINE
         while True:
             if (state := _state(folder)) is not None and state["ended"] and state["asked"] == asked:
                 return count
@@ -142,25 +149,38 @@ def serve(
                     f"this worker for {asked.get(name)!r}; use the same options"
                 )
             if led and any(_do_one(worker, _Place(task), index, of) for task in folder.glob(f"*{ENDING}")):
-                count, pauses, waited, said = count + 1, _pauses(), 0.0, 0.0
+                count, pauses, waited, next_line = count + 1, _pauses(), 0.0, _FIRST_LINE
                 continue
             pause = next(pauses)
             time.sleep(pause)
             waited = 0.0 if led else waited + pause
             if patience is not None and waited > patience:
                 raise RuntimeError(f"{run}: nobody led the work for {patience:g} s; this worker ends")
-            if not quiet and waited >= said + _BETWEEN_LINES:
-                said = waited
+            if not quiet and waited >= next_line:
+                next_line = waited + _BETWEEN_LINES
                 say(f"worker {index}/{of}: waits for who leads the work{f': {leader}' if leader else ''}")
 
 
 class _Place:
-    """What lies beside a task while its units are done: locks, marks of what is done, and a failure."""
+    """What lies beside a task while its units are done: locks, marks of what is done, and a failure.
+
+    The file of the failure has its size from the beginning: a disk that is full takes the line of who found
+    it full.
+    """
 
     def __init__(self, task: Path) -> None:
         self.task = task
         self.done = task.with_name(f"{task.name}.done")
         self.failure = task.with_name(f"{task.name}.failure")
+
+    def lay(self) -> None:
+        """Makes all of it, of which nothing says anything yet; workers begin now."""
+        with writing(self.failure), self.failure.open("xb") as file:
+            file.write(bytes(_NOTE))
+            file.flush()
+            os.fsync(file.fileno())
+        with writing(self.done):
+            self.done.mkdir()
 
     def marked(self) -> set[int]:
         """The units that are done."""
@@ -169,10 +189,31 @@ class _Place:
         except FileNotFoundError:
             return set()
 
+    def mark(self, unit: int) -> None:
+        """Says that a unit is done."""
+        with writing(self.done / str(unit)):
+            (self.done / str(unit)).touch()
+
+    def fail(self, error: Exception) -> None:
+        """Leaves the line of a worker for who leads; removes the file where not even that can be written."""
+        line = line_of(error).encode()[: _NOTE - 1]
+        try:
+            with self.failure.open("r+b", buffering=0) as file:
+                file.write(line.ljust(_NOTE - 1) + b"\n")
+                os.fsync(file.fileno())
+        except OSError:
+            with suppress(OSError):
+                self.failure.unlink(missing_ok=True)
+
     def check(self) -> None:
         """Raises ValueError with the line of a worker that could not do a unit."""
-        with suppress(FileNotFoundError):
-            raise ValueError(self.failure.read_text())
+        try:
+            line = self.failure.read_bytes()
+        except FileNotFoundError:
+            why = "a worker could not do a unit, nor write why; is the disk full?"
+            line = f"{self.task.parent}: {why}\n".encode()
+        if line.endswith(b"\n"):
+            raise ValueError(line.decode(errors="replace").strip())
 
     def remove(self) -> None:
         for path in (self.done, self.failure):
@@ -196,13 +237,12 @@ def _do_one(worker: Worker, place: _Place, index: int, of: int) -> bool:
                 if (place.done / str(unit)).exists():
                     continue
                 worker.do(place.task, unit)
-                (place.done / str(unit)).touch()
+                place.mark(unit)
                 return True
     except (ValueError, RuntimeError, OSError) as error:
         if not place.task.exists():
             return False  # whoever led has left, and its task with it
-        with write_whole(place.failure) as file:
-            file.write(str(error).encode())
+        place.fail(error)
         raise
     return False
 
@@ -210,7 +250,8 @@ def _do_one(worker: Worker, place: _Place, index: int, of: int) -> bool:
 def _locked(path: Path, how: int = fcntl.LOCK_EX) -> BinaryIO | None:
     """Locks a file until it is closed; returns None where another process holds it, or its folder is gone."""
     try:
-        file = path.open("a+b")
+        with writing(path):
+            file = path.open("a+b")
     except FileNotFoundError:
         return None
     try:
@@ -237,9 +278,15 @@ def _pauses() -> Iterator[float]:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    """Removes a file, or a folder of files. A folder goes out of the way of workers first.
+
+    What such a worker still holds stays where a file system keeps open files (NFS), until the next leader.
+    """
+    if not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+    with suppress(OSError):
+        path = path.rename(path.with_name(f"{path.name}.gone"))
         for file in path.iterdir():
             file.unlink(missing_ok=True)
         path.rmdir()
-    else:
-        path.unlink(missing_ok=True)

@@ -1,13 +1,16 @@
 """Processes that meet in a run folder: whoever does a unit, and whoever dies, the result is that of one."""
 
+import errno
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
 from higan_fast.cluster.folder import FolderCrew, serve
 from higan_fast.cluster.worker import Worker
+from higan_fast.files import TEMPORARY
 from higan_fast.probing import shared_walks, verify
 from higan_fast.sampling.samples import sample
 from tests.probing.same import same
@@ -141,6 +144,49 @@ def test_the_line_of_a_worker_is_the_leaders(tmp_path):
     ):
         sample(*toy_by_name(), 300, tmp_path, shard_size=64, progress=False, crew=crew)
     assert ended(worker) == 0
+
+
+def full(folder, says_why):
+    """A worker on a disk that has room for nothing new."""
+    opened = Path.open
+
+    def refusing(path, mode="r", *options, **others):
+        if path.name.endswith(TEMPORARY) or (mode == "r+b" and not says_why):
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return opened(path, mode, *options, **others)
+
+    Path.open = refusing
+    with pytest.raises(OSError, match="No space left on device; free some space and run it again"):
+        serve(folder, toy_by_name, ASKED, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("says_why", "line"),
+    [
+        (True, r"^cannot write .*: No space left on device; free some space and run it again$"),
+        (False, r"work: a worker could not do a unit, nor write why; is the disk full\?$"),
+    ],
+    ids=["why", "that"],
+)
+def test_a_worker_whose_disk_is_full_still_says_so(tmp_path, says_why, line):
+    worker = start(full, tmp_path, says_why)
+    with pytest.raises(ValueError, match=line), FolderCrew(tmp_path, ASKED) as crew:
+        sample(*toy_by_name(), 300, tmp_path, shard_size=64, progress=False, crew=crew)
+    assert ended(worker) == 0
+
+
+def test_a_leader_that_cannot_write_says_so_in_one_line(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(OSError, match=r"^\[Errno 20\] cannot write .*work: Not a directory; choose another"),
+        FolderCrew(tmp_path / "file", ASKED),
+    ):
+        pass
+    with pytest.raises(KeyboardInterrupt), FolderCrew(tmp_path, ASKED) as crew:
+        monkeypatch.setattr(crew, "_say", lambda ended: pytest.fail("an end that is none"))
+        raise KeyboardInterrupt
+    with FolderCrew(tmp_path, ASKED):
+        pass  # its lock was free
 
 
 def test_who_does_not_belong_here_is_refused(tmp_path):
