@@ -9,18 +9,26 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+import torch
+
 from higan_fast.cluster.folder import WORK
+from higan_fast.cluster.signals import undisturbed
 from higan_fast.cluster.worker import Networks, Worker
+from higan_fast.files import writing
 from higan_fast.progress import say
+from higan_fast.wording import line_of
 
 # What is sent through Ray's store of objects are names of files and numbers: the least that it takes.
 OBJECT_STORE = 80 * 2**20  # bytes
 MOST_DEATHS = 3  # of workers in one unit
-_REACHED_IN = 5.0  # seconds
+_ANSWERS_IN = 10.0  # seconds
+# What begins HTTP/2, on which gRPC and Ray stand, and settings without a word (RFC 9113, 3.4 and 6.5).
+_PREFACE, _SETTINGS = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 _BETWEEN_LINES = 60.0  # seconds between two lines while no worker is there
 
 
@@ -56,56 +64,80 @@ class RayCrew:
         self._ray: Any = ray
         self.folder = run.absolute() / WORK
         self._networks, self._address, self._num, self._cuda = networks, address, num, cuda
+        self._connected = False
         self._idle: list[Any] = []
         self._starting: dict[Any, Any] = {}
 
     def __enter__(self) -> Self:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        on_term = signal.getsignal(signal.SIGTERM)
-        try:
-            self._connect()
-        finally:
-            if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGTERM, on_term)  # Ray has put its own there
+        """Checks what costs nothing; workers start when there is something to do.
+
+        Raises:
+            ConnectionError: when no Ray cluster answers at the address.
+            OSError: when the run folder cannot be written to.
+            ValueError: when it is no address, or this machine has not so many GPUs or CPUs.
+        """
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        if self._address == "local":
+            self._check_room((torch.cuda.device_count() if self._cuda else os.cpu_count()) or 0)
+        else:
+            check_reachable(self._address)
         return self
 
     def _connect(self) -> None:
+        self._connected = True
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "configure_logging": False}
         if self._address == "local":
             os.environ.setdefault("RAY_worker_niceness", "0")  # they are the work, not something beside it
             own = {"include_dashboard": False, "object_store_memory": OBJECT_STORE}
-            self._ray.init(address="local", _node_ip_address="127.0.0.1", **own, **quiet)
+            with undisturbed():
+                self._ray.init(address="local", _node_ip_address="127.0.0.1", **own, **quiet)
         else:
             host = check_reachable(self._address)
             if host.startswith("127.") and host != "127.0.0.1":  # which Ray takes for the machine's own
                 quiet["_node_ip_address"] = host
-            try:
-                self._ray.init(address=self._address, **quiet)
-            except (ConnectionError, RuntimeError, TimeoutError) as error:
-                raise ConnectionError(
-                    f"ray (--ray): no Ray cluster answers at {self._address} ({type(error).__name__}); start "
-                    "one with ray start --head, or take --ray local"
-                ) from error
-        there = self._ray.cluster_resources()
-        what = "GPU" if self._cuda else "CPU"
-        num = self._num or int(there.get(what, 0))
-        if num > there.get(what, 0) or num == 0:
-            self.__exit__()
-            raise ValueError(
-                f"workers (--workers): got {num}, and the Ray cluster has {int(there.get(what, 0))} {what}s; "
-                f"each worker takes one"
-            )
-        for _ in range(num):
+            self._join(quiet)
+        there = int(self._ray.cluster_resources().get("GPU" if self._cuda else "CPU", 0))
+        self._check_room(there)
+        for _ in range(self._num or there):
             self._start()
+
+    def _join(self, quiet: dict[str, Any]) -> None:
+        """Connects to a cluster that is there."""
+        before = signal.getsignal(signal.SIGTERM)
+        try:
+            self._ray.init(address=self._address, **quiet)
+        except (ConnectionError, RuntimeError, TimeoutError) as error:
+            raise ConnectionError(
+                f"ray (--ray): no Ray cluster answers at {self._address} ({type(error).__name__}); start "
+                "one with ray start --head, or take --ray local"
+            ) from error
+        except SystemExit:  # so ends Ray's own handler of SIGTERM
+            raise KeyboardInterrupt from None
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, before)
+
+    def _check_room(self, there: int) -> None:
+        num = there if self._num is None else self._num
+        if num > there or num == 0:
+            raise ValueError(
+                f"workers (--workers): got {num}, and the Ray cluster has {there} "
+                f"{'GPU' if self._cuda else 'CPU'}s; each worker takes one"
+            )
 
     def __exit__(self, *_: object) -> None:
         self._idle.clear()
         self._starting.clear()
-        self._ray.shutdown()
+        if self._connected:
+            with undisturbed():
+                self._ray.shutdown()
 
     def do(self, task: Path, num: int, done: Callable[[int], None]) -> None:
         """See ``Crew.do``."""
         ray = self._ray
+        if not self._connected:
+            self._connect()
         waiting, deaths = deque(range(num)), Counter[int]()
         busy: dict[Any, tuple[Any, int]] = {}
         alone = time.monotonic()
@@ -172,7 +204,8 @@ def check_reachable(address: str) -> str:
     """Returns the host of an address.
 
     Raises:
-        ConnectionError: when nothing listens at ``HOST:PORT``; Ray itself would try again for minutes.
+        ConnectionError: when nothing listens at ``HOST:PORT``, or what cannot be Ray; Ray itself would try
+            again for minutes.
         ValueError: when it is no address.
     """
     host, _, port = address.rpartition(":")
@@ -180,19 +213,34 @@ def check_reachable(address: str) -> str:
         return ""
     if not host or not port.isdecimal():
         raise ValueError(f"ray (--ray): got {address!r}, expected HOST:PORT, auto or local")
+    advice = "start a cluster with ray start --head, or take --ray local"
     try:
-        socket.create_connection((host, int(port)), _REACHED_IN).close()
+        with socket.create_connection((host, int(port)), _ANSWERS_IN) as connection:
+            is_ray = _speaks_http2(connection)
     except (OSError, OverflowError) as error:
+        raise ConnectionError(f"ray (--ray): nothing answers at {address} ({error}); {advice}") from error
+    if not is_ray:
         raise ConnectionError(
-            f"ray (--ray): nothing answers at {address} ({error}); start a cluster with ray start --head, or "
-            "take --ray local"
-        ) from error
+            f"ray (--ray): what answers at {address} is no Ray cluster; give the port that ray start --head "
+            f"printed, or {advice}"
+        )
     return host
+
+
+def _speaks_http2(connection: socket.socket) -> bool:
+    """Whether settings of HTTP/2 come back; True where they would be encrypted."""
+    if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+        return True
+    connection.sendall(_PREFACE + _SETTINGS)
+    answer = b""
+    with suppress(ConnectionError):
+        while len(answer) < len(_SETTINGS) and (more := connection.recv(len(_SETTINGS))):
+            answer += more
+    return answer[3:4] == _SETTINGS[3:4] and len(answer) >= len(_SETTINGS)
 
 
 def _of_the_worker(error: Any) -> Exception:
     """The error of a worker, with its own line."""
     cause = error.cause
-    line = str(cause.args[0] if isinstance(cause, KeyError) and cause.args else cause)
     kinds = ValueError, OSError, ImportError, MemoryError
-    return next((kind for kind in kinds if isinstance(cause, kind)), RuntimeError)(line)
+    return next((kind for kind in kinds if isinstance(cause, kind)), RuntimeError)(line_of(cause))

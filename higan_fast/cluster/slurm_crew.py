@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 from higan_fast.cluster.folder import WORK, FolderCrew, serve
+from higan_fast.cluster.signals import undisturbed
 from higan_fast.cluster.worker import Networks
-from higan_fast.files import first_line
+from higan_fast.files import writing
 from higan_fast.progress import say
+from higan_fast.wording import line_of
 
 MOST_ENDS = 3  # of the jobs of one worker, without a unit that was done in between
-PATIENCE = 600.0  # seconds that a job waits while nobody leads
-_ENDING = 30.0  # seconds in which jobs are to leave by themselves
+PATIENCE = 60.0  # seconds that a job waits while nobody leads
+_ENDING, _CANCELLED = 30.0, 5.0  # seconds in which jobs are to leave by themselves, and when they must
+_PR_SET_PDEATHSIG = 1  # prctl(2): a signal for the death of the parent
 
 
 class SlurmCrew:
@@ -57,6 +64,9 @@ class SlurmCrew:
             ) from error
         run = run.absolute()
         self.folder = run / WORK
+        self._local = cluster == "local"
+        with writing(self.folder):
+            (self.folder / "jobs").mkdir(parents=True, exist_ok=True)
         try:
             self._executor = submitit.AutoExecutor(self.folder / "jobs", cluster=cluster)
             self._executor.update_parameters(name="higan-fast", **job)
@@ -71,18 +81,19 @@ class SlurmCrew:
 
     def __enter__(self) -> Self:
         self._crew.__enter__()
-        with self._executor.batch():
-            self._jobs = [self._executor.submit(self._job, index=1 + row) for row in range(self._num)]
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *others: object) -> None:
         self._crew.__exit__(kind, *others)
         until = time.monotonic() + (_ENDING if kind is None else 0.0)
-        while time.monotonic() < until and not all(job.done() for job in self._jobs):
+        while time.monotonic() < until and self._running():
             time.sleep(0.05)
-        for job in self._jobs:
-            if not job.done():
+        with undisturbed():
+            for job in self._running():
                 job.cancel(check=False)
+            until = time.monotonic() + _CANCELLED
+            while self._local and time.monotonic() < until and self._running():
+                time.sleep(0.05)
 
     def do(self, task: Path, num: int, done: Callable[[int], None]) -> None:
         """See ``Crew.do``."""
@@ -91,7 +102,19 @@ class SlurmCrew:
             self._done += 1
             done(unit)
 
+        if not self._jobs:
+            with undisturbed():
+                self._jobs = self._submit(*range(self._num))
         self._crew.do(task, num, counted)
+
+    def _submit(self, *rows: int) -> list[Any]:
+        """Jobs of some workers."""
+        aside = _stderr_into(self.folder / "jobs" / "local.err") if self._local else nullcontext()
+        with aside, self._executor.batch():
+            return [self._executor.submit(self._job, index=1 + row) for row in rows]
+
+    def _running(self) -> list[Any]:
+        return [job for job in self._jobs if not job.done()]
 
     def _watch(self) -> None:
         """Replaces jobs that ended while there is work.
@@ -113,16 +136,34 @@ class SlurmCrew:
                     f"{who} like {MOST_ENDS - 1} before it, and nothing was done; see {job.paths.stderr}"
                 )
             say(f"{who}; another takes over")
-            self._jobs[row] = self._executor.submit(self._job, index=1 + row)
+            [self._jobs[row]] = self._submit(row)
 
 
 def run_job(run: Path, networks: Networks, asked: dict[str, Any], *, index: int, of: int) -> str:
     """What a job runs; returns the line with which it ended on bad input, and else nothing."""
+    if os.environ.get("SUBMITIT_EXECUTOR") == "local":  # its parent is no daemon of SLURM, and may be killed
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     try:
         serve(run, networks, asked, index, of, patience=PATIENCE, quiet=True)
     except (ValueError, KeyError, OSError, ImportError) as error:
-        return first_line(error)
+        return line_of(error)
     return ""
+
+
+@contextmanager
+def _stderr_into(path: Path) -> Iterator[None]:
+    """Processes that are started within write their errors into a file.
+
+    So do those of submitit that hold a job on this machine: a traceback is all that they say when they end.
+    """
+    own = os.dup(2)
+    try:
+        with writing(path), path.open("ab") as file:
+            os.dup2(file.fileno(), 2)
+        yield
+    finally:
+        os.dup2(own, 2)
+        os.close(own)
 
 
 def _line_of(job: Any) -> str:

@@ -1,13 +1,16 @@
 """Workers on Ray: two nodes as processes, of which one is killed; the result is that of one process."""
 
 import os
+import socket
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from higan_fast.cluster import ray_crew
 from higan_fast.cluster.ray_crew import OBJECT_STORE, RayCrew
 from higan_fast.probing import verify
 from higan_fast.sampling.samples import sample
@@ -113,9 +116,42 @@ def test_a_node_is_killed_and_the_rest_makes_the_same(nodes, boundaries, tmp_pat
             sample(*toy_by_name(), 64, tmp_path / "other", crew=crew, **SAMPLING)
     with (
         pytest.raises(ValueError, match=r"workers \(--workers\): got 99, and the Ray cluster has [23] CPUs"),
-        RayCrew(run, toy_by_name, nodes.address, 99),
+        RayCrew(run, toy_by_name, nodes.address, 99) as crew,
     ):
-        pass
+        crew.do(broken, 1, lambda unit: None)
+
+
+def test_nothing_starts_where_nothing_is_to_do(tmp_path):
+    ray = pytest.importorskip("ray", reason="Ray is not installed (extra ray)")
+    sample(*toy_by_name(), 64, tmp_path, **SAMPLING)
+    with RayCrew(tmp_path, toy_by_name, "local", 1) as crew:
+        sample(*toy_by_name(), 64, tmp_path, crew=crew, **SAMPLING)
+        assert not ray.is_initialized()
+    with pytest.raises(ValueError, match=r"got 9999, and the Ray cluster has \d+ CPUs"):
+        RayCrew(tmp_path, toy_by_name, "local", 9999).__enter__()
+
+
+@pytest.mark.parametrize("says", [b"HTTP/1.1 400 Bad Request\r\n\r\n", None], ids=["something", "nothing"])
+def test_a_port_that_is_not_rays_is_refused_at_once(tmp_path, monkeypatch, says):
+    monkeypatch.setattr(ray_crew, "_ANSWERS_IN", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+
+        def answer():
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(1000)
+                if says:
+                    connection.sendall(says)
+                else:
+                    connection.recv(1)  # until the other side gives up
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        line = "what answers at .* is no Ray cluster" if says else r"nothing answers at .* \(timed out\)"
+        with pytest.raises(ConnectionError, match=line):
+            RayCrew(tmp_path, toy_by_name, address).__enter__()
+        thread.join()
 
 
 def test_what_is_no_cluster_is_refused(tmp_path, monkeypatch):
