@@ -2,7 +2,8 @@
 
 Each process is a shard of ``higan-fast sample``, then of ``verify``, on the embedded generator, with one
 thread. What a process takes to start (Python, torch, networks) is measured by processes that find nothing to
-do, and taken off. The helpers of a verification have started before who leads it begins.
+do, and taken off; it has a row of its own. The helpers of a verification have started before who leads it
+begins. Processor time is summed over all processes. Results must be those of one process, to the bit.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import click
+import torch
 
-from higan_fast.boundaries.boundary import Boundaries
+from benchmarks import rows
+from higan_fast.probing import Verification
 from higan_fast.sampling.samples import Samples
 
 COMMAND = (sys.executable, "-c", "from higan_fast.cli import main; main()")
@@ -91,13 +94,16 @@ def _used(pid: int) -> float | None:
 @click.option("--num", default=8192, show_default=True, help="Samples.")
 @click.option("--samples", default=64, show_default=True, help="Of the verification.")
 @click.option("--semantic", "semantics", multiple=True, default=("lighting",), show_default=True)
-def main(counts: str, num: int, samples: int, semantics: tuple[str, ...]) -> None:
-    """Prints what sampling and verifying take with each number of processes, and whether results agree."""
-    known: list[Samples] = []
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder of the rows.  [default: benchmarks/results]"
+)
+def main(counts: str, num: int, samples: int, semantics: tuple[str, ...], out: Path | None) -> None:
+    """Appends rows of what sampling and verifying take with each number of processes."""
+    torch.set_num_threads(1)  # as in the processes, for the rows
+    known: list[tuple[Samples, Verification]] = []
     chosen = [word for name in semantics for word in ("--semantic", name)]
-    click.echo("| processes | work | wall s | speed | processor ms an image | units of helpers | starts, s |")
-    click.echo("|---|---|---|---|---|---|---|")
-    alone: dict[str, float] = {}
+    click.echo(rows.header())
+    table = Rows(out)
     with tempfile.TemporaryDirectory() as folder:
         for count in map(int, counts.split(",")):
             run = Path(folder) / str(count)
@@ -106,31 +112,46 @@ def main(counts: str, num: int, samples: int, semantics: tuple[str, ...]) -> Non
             sharing = [[*sampling, "--shard", shard] for shard in shards]
             made, start = together(sharing), together(sharing)  # the second time they find nothing to do
             together([["merge", str(run), "--quiet"]])
-            _print(count, "sample", made, start, num, alone)
-            known.append(Samples.open(run))
-            assert (known[0].scores == known[-1].scores).all(), "shards make other scores"
+            table.add("sample", count, made, start, num)
             together([["fit", str(run), "--boundary", "difference", "--chosen-num", "400", "--quiet"]])
             verifying = ["verify", str(run), *VERIFYING, "--max-samples", str(samples), *chosen]
             sharing = [[*verifying, "--shard", shard] for shard in shards]
             verified = together(sharing[:1], helpers=sharing[1:])
             start = together(sharing[:1])
-            layers = int(known[-1].settings["num_layers"])
-            assert len(Boundaries.load(run / "boundaries.safetensors")) >= len(semantics)
+            known.append((Samples.open(run), Verification.load(run / "verification.npz")))
+            assert (known[0][0].scores == known[-1][0].scores).all(), "shards make other scores"
+            assert (known[0][1].effect == known[-1][1].effect).all(), "shards measure other effects"
+            layers = int(known[-1][0].settings["num_layers"])
             waiting = Cost(start.processor * count, start.wall, "")
-            images = samples * 2 * (len(semantics) + 8) * (1 + layers)
-            _print(count, "verify", verified, waiting, images, alone)
+            table.add("verify", count, verified, waiting, samples * 2 * (len(semantics) + 8) * (1 + layers))
 
 
-def _print(count: int, work: str, cost: Cost, start: Cost, images: int, alone: dict[str, float]) -> None:
-    """A line; ``alone`` keeps the wall seconds of one process for the lines below."""
-    taken = cost.less(start)
-    alone.setdefault(work, taken.wall)
-    units = [int(number.replace(",", "")) for number in re.findall(r"did ([\d,]+) units", cost.said)]
-    did = ", ".join(map(str, units)) or "–"
-    click.echo(
-        f"| {count} | `{work}`, {images:,} images | {taken.wall:.1f} | {alone[work] / taken.wall:.2f} | "
-        f"{taken.processor / images * 1000:.2f} | {did} | {start.processor:.1f} |"
-    )
+class Rows:
+    """Rows of wall time, processor time and the starts, with what each is of one process."""
+
+    def __init__(self, out: Path | None) -> None:
+        self._out, self._alone = out, dict[str, float]()
+
+    def add(self, work: str, count: int, whole: Cost, start: Cost, images: int) -> None:
+        """Appends three rows; ``start`` is what ``whole`` would take with nothing to do."""
+        taken, case = whole.less(start), f"workers {work} {images:,} images"
+        self._append(f"{case}, wall", count, taken.wall, images)
+        self._append(f"{case}, processor", count, taken.processor, images)
+        self._append(f"{case}, processor of starts", count, start.processor)
+        if units := re.findall(r"did ([\d,]+) units", whole.said):
+            click.echo(f"units of helpers: {', '.join(units)}")
+
+    def _append(self, case: str, count: int, seconds: float, images: int | None = None) -> None:
+        row: dict[str, object] = {
+            "case": case,
+            "dtype": "float32",
+            "backend": f"{count} process{'es' if count > 1 else ''}",
+            "ms": f"{seconds * 1e3:.0f}",
+            "ratio": f"{self._alone.setdefault(case, seconds) / seconds:.2f}",
+        }
+        if images is not None:
+            row |= {"images_per_s": f"{images / seconds:.1f}", "max_error": "0.0e+00"}
+        rows.record(row, "cpu", self._out)
 
 
 if __name__ == "__main__":

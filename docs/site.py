@@ -44,7 +44,10 @@ BENCHMARKS = {
     "fit": "Fitting boundaries",
     "checkpoints": "Loading files",
     "render": "Rendering rooms",
+    "workers": "Several processes",
 }
+# what appends their rows, where not python -m benchmarks.run
+RUN_BY = {"workers": "python -m benchmarks.workers"}
 # how their cases begin, where not by the name
 STARTS = {"generator": "StyleGAN2", "stylegan3": "StyleGAN3", "checkpoints": "load"}
 
@@ -163,7 +166,8 @@ def _benchmarks() -> dict[str, str]:
         commits = len({row["commit"].rstrip("+") for row in of_kind})
         of_commits = f"{commits} commits" if commits > 1 else "one commit"
         pages["made/benchmarks.md"] += f"- [{words}]({kind}.md): {len(of_kind)} rows of {of_commits}\n"
-        pages[f"made/{kind}.md"] = f"# {words}\n\n`python -m benchmarks.run {kind}`\n\n{_tables(of_kind)}"
+        command = RUN_BY.get(kind, f"python -m benchmarks.run {kind}")
+        pages[f"made/{kind}.md"] = f"# {words}\n\n`{command}`\n\n{_tables(of_kind)}"
     return pages
 
 

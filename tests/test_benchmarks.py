@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 
 import higan_fast as hf
-from benchmarks import decisions, peers, roofline, rows, run, timing
+from benchmarks import decisions, peers, roofline, rows, run, timing, workers
 from benchmarks.cases import generator, ops, shapes, stylegan3, verification
 from benchmarks.cases.case import Backend, Case, error, exact_result
 from benchmarks.cases.rendering import render_rooms
@@ -59,6 +59,26 @@ def test_rows_are_appended(results, monkeypatch):
     assert [row["backend"] for row in found] == ["a", "b"] * 2
     assert all(float(row["images_per_s"]) > 0 and row["threads"] == "1" for row in found)
     assert all(row["roofline_share"] == "" for row in found)
+
+
+def test_rows_of_several_processes(results, capsys):
+    table = workers.Rows(None)
+    for count, whole in ((1, (30.0, 25.0, "")), (2, (33.0, 15.0, "shard 2/2: did 1,234 units; …"))):
+        table.add("sample", count, workers.Cost(*whole), workers.Cost(5.0 * count, 5.0, ""), 2000)
+    (file,) = results.iterdir()
+    found = [
+        (row["case"].removeprefix("workers sample 2,000 images, "), row["backend"], row["ms"], row["ratio"])
+        for row in csv.DictReader(file.read_text().splitlines())
+    ]
+    assert found == [
+        ("wall", "1 process", "20000", "1.00"),
+        ("processor", "1 process", "25000", "1.00"),
+        ("processor of starts", "1 process", "5000", "1.00"),
+        ("wall", "2 processes", "10000", "2.00"),
+        ("processor", "2 processes", "23000", "1.09"),
+        ("processor of starts", "2 processes", "10000", "0.50"),
+    ]
+    assert "units of helpers: 1,234" in capsys.readouterr().out
 
 
 def test_rows_of_several_kinds_share_one_file(results, monkeypatch):

@@ -20,7 +20,7 @@ from tests.toy import toy_by_name
 
 ROOT = Path(__file__).parents[2]
 VERIFYING = {"num": 64, "null": "isotropic", "num_null": 8, "progress": False}
-# 500,000 by hand (docs/cluster.md): a second node that dies after half of them
+# by hand, for docs/cluster.md: HIGAN_FAST_RAY_SAMPLES=500000 python -m pytest --timeout 2400 THIS -k node
 NUM = int(os.environ.get("HIGAN_FAST_RAY_SAMPLES", 1500))
 SIZE = 64 if NUM < 10_000 else 256
 UNITS = -(-NUM // SIZE)
