@@ -115,7 +115,8 @@ def progress(
         try:
             yield lines.advance
         finally:
-            if _overall.get() is None:  # which has a last line of its own
+            # an overall job has a last line of its own
+            if _overall.get() is None and lines.said != lines.done:
                 lines.write()
 
 
@@ -166,6 +167,7 @@ class _Lines:
     def __init__(self, label: str, total: int, unit: str, done: int) -> None:
         self.label, self.total, self.unit, self.earlier, self.done = label, total, unit, done, done
         self.begin = self.last = time.monotonic()
+        self.said: int | None = None  # how many were done, in the last line
 
     def advance(self, count: int) -> None:
         self.done += count
@@ -173,7 +175,7 @@ class _Lines:
             self.write()
 
     def write(self) -> None:
-        self.last = time.monotonic()
+        self.last, self.said = time.monotonic(), self.done
         seconds = max(self.last - self.begin, 1e-9)
         rate = (self.done - self.earlier) / seconds
         left = f"{_clock((self.total - self.done) / rate)} left" if rate > 0 else "time left unknown"

@@ -37,6 +37,13 @@ def test_a_log_gets_a_line_every_few_seconds_and_one_at_the_end(monkeypatch, cap
     ]
 
 
+def test_the_last_line_is_said_once(monkeypatch, capsys):
+    with clock(monkeypatch) as now, progress("sampling", 100) as advance:
+        now[0] += 10.0
+        advance(100)
+    assert capsys.readouterr().err == "sampling: 100 of 100 images, 10.0 images/s, took 0:10\n"
+
+
 def test_what_an_earlier_run_did_does_not_count_for_the_rate(monkeypatch, capsys):
     with clock(monkeypatch) as now, progress("fitting", 20_000, unit="steps", done=10_000) as advance:
         now[0] += 6.0
