@@ -25,6 +25,7 @@ from higan_fast.wording import line_of
 
 # What is sent through Ray's store of objects are names of files and numbers: the least that it takes.
 OBJECT_STORE = 80 * 2**20  # bytes
+LOCAL = "local"  # in the place of an address
 MOST_DEATHS = 3  # of workers in one unit
 _ANSWERS_IN = 10.0  # seconds
 # What begins HTTP/2, on which gRPC and Ray stand, and settings without a word (RFC 9113, 3.4 and 6.5).
@@ -56,6 +57,8 @@ class RayCrew:
         """
         try:
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+            if address == LOCAL:  # else it takes the machine's own address for 127.0.0.1, and listens on all
+                os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
             import ray
         except ImportError as error:
             raise ImportError(
@@ -78,7 +81,7 @@ class RayCrew:
         """
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        if self._address == "local":
+        if self._address == LOCAL:
             self._check_room((torch.cuda.device_count() if self._cuda else os.cpu_count()) or 0)
         else:
             check_reachable(self._address)
@@ -87,11 +90,11 @@ class RayCrew:
     def _connect(self) -> None:
         self._connected = True
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "configure_logging": False}
-        if self._address == "local":
+        if self._address == LOCAL:
             os.environ.setdefault("RAY_worker_niceness", "0")  # they are the work, not something beside it
             own = {"include_dashboard": False, "object_store_memory": OBJECT_STORE}
             with undisturbed():
-                self._ray.init(address="local", _node_ip_address="127.0.0.1", **own, **quiet)
+                self._ray.init(address=LOCAL, _node_ip_address="127.0.0.1", **own, **quiet)
         else:
             host = check_reachable(self._address)
             if host.startswith("127.") and host != "127.0.0.1":  # which Ray takes for the machine's own

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from higan_fast.cluster.ray_crew import OBJECT_STORE, RayCrew
 from higan_fast.probing import verify
 from higan_fast.sampling.samples import sample
 from tests.probing.same import same
+from tests.processes import exit_code
 from tests.sampling.test_shards import contents
 from tests.toy import toy_by_name
 
@@ -61,26 +63,72 @@ def running(folder):
 
 
 @pytest.fixture
-def nodes(monkeypatch):
-    """Two nodes; none of their processes may be left."""
+def environment():
+    """What Ray reads; none of its processes may be left."""
     pytest.importorskip("ray", reason="Ray is not installed (extra ray)")
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # of workers, who import the toy
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # else it writes a token into the home folder
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    monkeypatch.setenv("RAY_worker_niceness", "0")  # else other tests starve the workers
     with tempfile.TemporaryDirectory(
         prefix="ray-", ignore_cleanup_errors=True
     ) as folder:  # sockets want short paths
         # Into this folder Ray writes the address of the current cluster. A Cluster does not make it.
-        monkeypatch.setenv("RAY_TMPDIR", folder)
         (Path(folder) / "ray").mkdir()
-        made = Nodes(folder)
-        yield made
-        made.shutdown()
+        yield {
+            "PYTHONPATH": str(ROOT),  # of workers, who import the toy
+            "RAY_AUTH_MODE": "disabled",  # else it writes a token into the home folder
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_worker_niceness": "0",  # else other tests starve the workers
+            "RAY_TMPDIR": folder,
+        }
         until = time.monotonic() + 20
         while (left := running(folder)) and time.monotonic() < until:
             time.sleep(0.1)
         assert not left
+
+
+@pytest.fixture
+def nodes(environment, monkeypatch):
+    """Two nodes."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    made = Nodes(environment["RAY_TMPDIR"])
+    yield made
+    made.shutdown()
+
+
+def local(run, environment, heard):
+    """``--ray local``, as a process; it writes where it and its processes listen."""
+    os.environ.update(environment)
+    with RayCrew(run, toy_by_name, "local", 1) as crew:
+        sample(*toy_by_name(), 64, run, crew=crew, **SAMPLING)
+        heard.write_text("\n".join(listening(os.getpid())))
+
+
+def listening(process):
+    """Local addresses, as the kernel writes them, at which a process and its descendants listen."""
+    sockets, parents = set(), {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    family = {process}
+    while more := {child for child, parent in parents.items() if parent in family} - family:
+        family |= more
+    for one in family:
+        for descriptor in Path(f"/proc/{one}/fd").glob("*"):
+            with suppress(OSError):
+                sockets.add(str(descriptor.readlink()))
+    tables = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
+    lines = [line.split() for line in tables.splitlines()]
+    return [line[1].split(":")[0] for line in lines if line[3] == "0A" and f"socket:[{line[9]}]" in sockets]
+
+
+@pytest.mark.slow
+def test_a_local_cluster_listens_on_the_loopback_alone(environment, tmp_path):
+    heard = tmp_path / "heard"
+    assert exit_code(local, tmp_path / "run", environment, heard) == 0
+    addresses = heard.read_text().splitlines()
+    assert len(addresses) > 3
+    assert all(address.endswith("0100007F") for address in addresses), addresses
+    sample(*toy_by_name(), 64, tmp_path / "alone", **SAMPLING)
+    assert contents(tmp_path / "run") == contents(tmp_path / "alone")
 
 
 @pytest.mark.slow
