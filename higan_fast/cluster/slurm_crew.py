@@ -15,7 +15,7 @@ from typing import Any, Self
 from higan_fast.cluster.folder import WORK, FolderCrew, serve
 from higan_fast.cluster.signals import undisturbed
 from higan_fast.cluster.worker import Networks
-from higan_fast.files import writing
+from higan_fast.files import first_line, writing
 from higan_fast.progress import say
 from higan_fast.wording import line_of
 
@@ -108,10 +108,17 @@ class SlurmCrew:
         self._crew.do(task, num, counted)
 
     def _submit(self, *rows: int) -> list[Any]:
-        """Jobs of some workers."""
+        """Jobs of some workers.
+
+        Raises:
+            RuntimeError: when SLURM refuses them.
+        """
         aside = _stderr_into(self.folder / "jobs" / "local.err") if self._local else nullcontext()
-        with aside, self._executor.batch():
-            return [self._executor.submit(self._job, index=1 + row) for row in rows]
+        try:
+            with aside, self._executor.batch():
+                return [self._executor.submit(self._job, index=1 + row) for row in rows]
+        except RuntimeError as error:
+            raise RuntimeError(f"slurm (--slurm): no job is taken: {first_line(error)}") from error
 
     def _running(self) -> list[Any]:
         return [job for job in self._jobs if not job.done()]

@@ -115,7 +115,7 @@ def listening(process):
         for descriptor in Path(f"/proc/{one}/fd").glob("*"):
             with suppress(OSError):
                 sockets.add(str(descriptor.readlink()))
-    tables = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
+    tables = "".join(path.read_text() for path in Path("/proc/net").glob("tcp*"))
     lines = [line.split() for line in tables.splitlines()]
     return [line[1].split(":")[0] for line in lines if line[3] == "0A" and f"socket:[{line[9]}]" in sockets]
 

@@ -19,6 +19,10 @@ SAMPLING = {"shard_size": 64, "progress": False}
 ASKED = {"session": "a test"}
 
 
+class FailedSubmissionError(RuntimeError):
+    """As submitit's."""
+
+
 def refuse():
     raise ValueError("generator.pkl: is damaged\nand more")
 
@@ -57,6 +61,19 @@ def test_no_job_where_nothing_is_to_do(tmp_path, monkeypatch):
     crew = SlurmCrew(tmp_path, toy_by_name, 2, ASKED, cluster="local")
     monkeypatch.setattr(crew, "_executor", None)
     with crew:
+        sample(*toy_by_name(), 64, tmp_path, crew=crew, **SAMPLING)
+
+
+def test_a_job_that_slurm_refuses_is_said_in_one_line(tmp_path, monkeypatch):
+    def submit(*_, **__):
+        raise FailedSubmissionError(
+            "sbatch: error: invalid partition specified: gpuu\nsbatch: error: and more"
+        )
+
+    crew = SlurmCrew(tmp_path, toy_by_name, 2, ASKED, cluster="local")
+    monkeypatch.setattr(crew, "_executor", SimpleNamespace(batch=nullcontext, submit=submit))
+    line = r"^slurm \(--slurm\): no job is taken: sbatch: error: invalid partition specified: gpuu$"
+    with pytest.raises(RuntimeError, match=line), crew:
         sample(*toy_by_name(), 64, tmp_path, crew=crew, **SAMPLING)
 
 
