@@ -75,7 +75,9 @@ def overall(
 
     def report(done: int, note: str) -> None:
         nonlocal last, said
-        said = f"{label}: {done:,} of {total:,} {unit}; {note}"
+        said = f"{label}: {done:,} of {total:,} {unit}"
+        if note and done < total:  # what was left to do, and is not once all is done
+            said += f"; {note}"
         if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
             last = time.monotonic()
             print(f"{said}, {_clock(last - begin)} so far", file=sys.stderr, flush=True)

@@ -56,9 +56,12 @@ class RunNetworks:
         """
         file = Path(path) / "run.json"
         if not file.is_file():
-            raise FileNotFoundError(
-                f"{path}: no probe was begun here (no run.json); begin with higan-fast sample"
-            )
+            advice = "begin with higan-fast sample"
+            if (
+                Path(path) / "samples.zarr"
+            ).exists():  # of hf.sample, which takes networks and not their names
+                advice = f"what hf.sample left is read by hf.Samples.open from Python; or {advice} elsewhere"
+            raise FileNotFoundError(f"{path}: no probe was begun here (no run.json); {advice}")
         stored = read_begun(file).settings
         here = stored.found_from(Path(path)).elsewhere(
             {**places, "device": device_here(places, stored.device)}

@@ -211,7 +211,20 @@ def test_a_probe_with_too_few_samples_still_reports(files, tmp_path):
     result = run("probe", "--network", network, "--predictor", predictor, "--out", tmp_path, *few)
     assert "skipped: 32 samples a side" in result.output and "4/5 attributing to layers" in result.output
     assert (tmp_path / "report.html").exists() and not (tmp_path / "verification.npz").exists()
-    assert "Layers without a direction" in Page((tmp_path / "report.html").read_text()).text
+    page = Page((tmp_path / "report.html").read_text()).text
+    assert "Layers without a direction" in page and "between which the boundary was fitted" not in page
+    lines = result.output.splitlines()
+    assert sum("skipped" in line for line in lines) == 1, "all four have the same reason"
+    (left,) = [line for line in lines if line.startswith("3/5")]
+    assert "verifying: left out: no boundary was fitted (" in left and "--num 100" in left
+    shown = run("show", tmp_path).output
+    assert shown.startswith("verification: none") and "Layers without a direction" in shown
+    assert json.loads(run("show", tmp_path, "--json").output)["attribution"]["semantics"]
+    assert (
+        "higan-fast sample" in (told := run("inspect", tmp_path).output.splitlines()[-1])
+        and "--num 100" in told
+    )
+    assert "there is none at all" in run("manipulate", tmp_path, "--semantic", "view", code=1).output
 
 
 def as_a_command(arguments):

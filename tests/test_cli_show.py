@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 import higan_fast.cli.stages as stages
+from higan_fast.probing import Verification
 from higan_fast.scenes.factors import SEMANTICS
 from tests.test_cli import files, probed, run
 
@@ -90,6 +91,10 @@ def test_csv_has_a_row_for_each_boundary_set_of_layers_and_semantic(out):
 def test_bad_requests_end_in_one_line(out, tmp_path):
     assert "got both, expected one" in run("show", out, "--json", "--csv", code=2).output
     assert "no probe was begun here" in run("show", tmp_path / "nowhere", code=1).output
+    (tmp_path / "samples.zarr").mkdir()
+    assert "is read by hf.Samples.open from Python" in run("show", tmp_path, code=1).output
+    with pytest.raises(FileNotFoundError, match=r"none.npz: there is no such file"):
+        Verification.load(tmp_path / "none.npz")
     (out / "verification.npz").unlink()
     output = run("show", out, code=1).output
     assert "make it with higan-fast verify" in output and len(output.splitlines()) == 1

@@ -31,6 +31,7 @@ Space = Literal["w", "layers", "z"]
 SPACES: tuple[Space, ...] = get_args(Space)
 StepUnit = Literal["norm", "sd"]
 STEP_UNITS: tuple[StepUnit, ...] = get_args(StepUnit)
+NO_BETTER = "no better than chance (0.5)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +88,11 @@ class Boundary:
             )
         if not (has_unit_layers(self.normal) or is_unit(np.linalg.norm(self.normal))):
             raise ValueError(f"normal of {self.name!r}: its length is not 1; divide it by its length")
+
+    @property
+    def no_better_than_chance(self) -> bool:
+        """Whether its held-out accuracy is at most that of a guess: both sides are equally large."""
+        return self.accuracy is not None and self.accuracy <= 0.5
 
     @property
     def layer_lengths(self) -> Array:
@@ -215,7 +221,8 @@ class Boundaries(Mapping[str, Boundary]):
     def __getitem__(self, name: str) -> Boundary:
         if name in self._by_name:
             return self._by_name[name]
-        raise KeyError(f"{name!r}: {self.skipped.get(name, 'no such boundary')}; there are {', '.join(self)}")
+        there = f"there are {', '.join(self)}" if self.boundaries else "there is none at all"
+        raise KeyError(f"{name!r}: {self.skipped.get(name, 'no such boundary')}; {there}")
 
     def __iter__(self) -> Iterator[str]:
         return (boundary.name for boundary in self.boundaries)
@@ -290,6 +297,14 @@ class Boundaries(Mapping[str, Boundary]):
             return cls(tuple(boundaries), *beside(header))
 
 
+def by_reason(skipped: Mapping[str, str]) -> dict[str, list[str]]:
+    """The semantics without a boundary, by the reason that they share."""
+    found: dict[str, list[str]] = {}
+    for name, reason in skipped.items():
+        found.setdefault(reason, []).append(name)
+    return found
+
+
 def fingerprint_of(boundaries: Mapping[str, Boundary]) -> str:
     """A hash of all that results tell of boundaries, by which these know of which boundaries they are.
 
@@ -318,11 +333,12 @@ def _table(boundaries: tuple[Boundary, ...], skipped: Mapping[str, str]) -> Tabl
         remarks = [f"freed from {', '.join(one.conditions)}"] if one.conditions else []
         remarks += [f"for layers {one.layers}"] if one.layers else []
         remarks += ["not converged"] if one.converged is False else []
+        remarks += [NO_BETTER] if one.no_better_than_chance else []
         accuracies = shown(one.accuracy), shown(one.remaining_accuracy)
         per_side = "–" if one.num_per_side is None else f"{one.num_per_side:,}"
         rows.append((one.name, one.level, one.space, *accuracies, per_side, "; ".join(remarks)))
     num = len(boundaries)
-    notes = [f"no boundary for {name}: {reason}" for name, reason in skipped.items()]
+    notes = [f"no boundary for {', '.join(names)}: {reason}" for reason, names in by_reason(skipped).items()]
     return Table(f"{num} boundar{'y' if num == 1 else 'ies'}", head, rows, notes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -144,7 +145,14 @@ def read_header(path: str | Path) -> Header:
 
 def generator_file(network: str | Path) -> Path:
     """``"scenes"`` or a path → the file or folder with the weights."""
-    return embedded("generator") if str(network) == "scenes" else Path(network)
+    if str(network) == "scenes":
+        return embedded("generator")
+    path = Path(network)
+    if (
+        not path.suffix and len(path.parts) == 1 and not os.path.lexists(path)
+    ):  # a name, and not the right one
+        raise FileNotFoundError(f"{path}: there is no such file; the embedded network is called 'scenes'")
+    return path
 
 
 def sha256(path: Path) -> str:

@@ -7,7 +7,7 @@ import shlex
 from contextlib import suppress
 from typing import Any
 
-from higan_fast.boundaries.boundary import Boundaries
+from higan_fast.boundaries.boundary import Boundaries, by_reason
 from higan_fast.boundaries.sides import MIN_PER_SIDE
 from higan_fast.cli.predictor_options import predictor_words
 from higan_fast.run_folder import RunFolder
@@ -73,14 +73,12 @@ def check_fitted(boundaries: Boundaries, run: RunFolder | None) -> None:
     """Raises ValueError, which says why and what to run, where no boundary could be fitted."""
     if len(boundaries):
         return
-    of_reason: dict[str, list[str]] = {}
-    for name, reason in boundaries.skipped.items():
-        of_reason.setdefault(reason, []).append(name)
-    why = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in of_reason.items())
+    why = "; ".join(
+        f"{', '.join(names)}: {reason}" for reason, names in by_reason(boundaries.skipped).items()
+    )
     settings = boundaries.settings
-    # Either may be missing: a file tells what it likes.
-    there, asked = settings.get("num_samples", 0), settings.get("chosen_num", 0)
-    needed = 2 * MIN_PER_SIDE if asked > 1 else max(2 * MIN_PER_SIDE, math.ceil(MIN_PER_SIDE / (asked or 1)))
+    there, asked = settings.get("num_samples", 0), settings.get("chosen_num", 0)  # where the file says so
+    needed = samples_needed(boundaries)
     if "labels" in settings or run is None:
         advice = "give more codes with a label or score, high and low"
     elif there < needed:
@@ -90,6 +88,12 @@ def check_fitted(boundaries: Boundaries, run: RunFolder | None) -> None:
     else:
         advice = f"try another method with {stage_command('fit', run)} --boundary …, or another predictor"
     raise ValueError(f"no boundary was fitted ({why or 'there is no semantic'}): {advice}")
+
+
+def samples_needed(boundaries: Boundaries) -> int:
+    """Returns how many samples it takes at least to fit boundaries with the settings of these."""
+    asked = boundaries.settings.get("chosen_num", 0)
+    return 2 * MIN_PER_SIDE if asked > 1 else max(2 * MIN_PER_SIDE, math.ceil(MIN_PER_SIDE / (asked or 1)))
 
 
 def _verifying(verified: dict[str, Any]) -> list[str]:

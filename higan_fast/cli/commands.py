@@ -234,9 +234,9 @@ def show(run: Path, as_json: bool, as_csv: bool) -> None:
         for name in ("attribution", "comparison", "sweep"):
             others[name] = (found := getattr(results, name)) and found.to_json()
         others["experiments"] = {finding.stem: finding.to_json() for finding in results.findings}
-        click.echo(json.dumps(current.to_json() | others, indent=2))
+        click.echo(json.dumps((current.to_json() if current else {}) | others, indent=2))
     elif as_csv:
-        click.echo(to_csv([current, *beside]), nl=False)
+        click.echo(to_csv([*filter(None, [current]), *beside]), nl=False)
     else:
         print_results(current, beside, results)
 

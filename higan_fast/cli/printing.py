@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from higan_fast.boundaries.boundary import NO_BETTER, by_reason
 from higan_fast.image_shapes import channels_in_words
 from higan_fast.wording import LONGEST_MESSAGE, digits_apart, printable
 
@@ -26,10 +27,12 @@ def print_boundaries(boundaries: Boundaries) -> None:
     width = max([16, *map(len, boundaries)])
     for name, boundary in boundaries.items():
         how = "" if boundary.origin is None else f"  {boundary.origin.described}"
-        echo_line(f"{name:{width}} held-out accuracy {boundary.accuracy:.3f}{how}")
-    for name, reason in boundaries.skipped.items():
-        echo_line(f"{name:{width}} skipped: {reason}")
-    echo_line(boundaries.fitted_to)
+        remark = f"  {NO_BETTER}" if boundary.no_better_than_chance else ""
+        echo_line(f"{name:{width}} held-out accuracy {boundary.accuracy:.3f}{how}{remark}")
+    for reason, names in by_reason(boundaries.skipped).items():
+        echo_line(f"{', '.join(names):{width}} skipped: {reason}")
+    if boundaries:
+        echo_line(boundaries.fitted_to)
 
 
 def print_ranking(verification: Verification) -> None:
@@ -37,6 +40,7 @@ def print_ranking(verification: Verification) -> None:
 
     First stands the effect by which semantics are ranked: in standard deviations (SD) of each one's score.
     """
+    from higan_fast.probing.claims import reason_lines
     from higan_fast.probing.ranking_table import notes_of
 
     result = verification.to_json()
@@ -61,9 +65,8 @@ def print_ranking(verification: Verification) -> None:
         echo_line(f"{line}  {layer:>10}  {ps}  {row['status']}")
     for line in notes_of(verification):
         echo_line(line)
-    for row in result["semantics"]:
-        if row["status"] != "shown" or row["undecided"]:
-            echo_line(f"{row['name']}: {row['status']}: {row['reason']}")
+    for line in reason_lines(verification):
+        echo_line(line)
     _print_side_effects(verification)
     if any(row["asymptotic"] for row in result["semantics"]):
         echo_line(
@@ -102,7 +105,8 @@ def _print_hierarchy(verification: Verification) -> None:
         return
     found = verification.hierarchy
     levels = {level.name: level for level in found.levels}
-    for name in verification.mean_layer_by_level():
+    verified = {each.level for each in verification.semantics if each.name in verification.boundary_names}
+    for name in filter(verified.__contains__, verification.mean_layer_by_level()):
         line = f"mean layer, {name:9} "
         if (level := levels.get(name)) is None:
             echo_line(f"{line}–")
@@ -122,12 +126,16 @@ def _print_hierarchy(verification: Verification) -> None:
         echo_line(f"{pair.before} before {pair.after}: {pair.claim} ({why})")
 
 
-def print_results(current: Verification, beside: Sequence[Verification], results: Results) -> None:
+def print_results(current: Verification | None, beside: Sequence[Verification], results: Results) -> None:
     """The current verification, layers, methods, sweep, experiments; then the other verifications, apart."""
-    print_ranking(current)
+    if current is not None:
+        print_ranking(current)
+    else:
+        echo_line("verification: none, for there is no boundary that could be verified")
     for found in filter(None, (*results[1:-1], *results.findings)):
         click.echo(found)
     for other in beside:
+        assert current is not None  # beside which these were kept
         same = set(other.boundary_names) == set(current.boundary_names)
         whose = "the same semantics" if same else ", ".join(other.boundary_names)
         echo_line()

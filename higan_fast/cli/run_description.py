@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from higan_fast.cli.commandlines import sampling_command, shard_commands, stage_command
+from higan_fast.cli.commandlines import samples_needed, sampling_command, shard_commands, stage_command
 from higan_fast.cli.printing import echo_line
 from higan_fast.image_shapes import shape_in_words
 from higan_fast.predictors.source import named
@@ -304,6 +304,11 @@ def _next(run: RunFolder, found: dict[str, Any]) -> str | None:
         return str(samples["commands"][0])
     if samples["state"] != COMPLETE:
         return sampling_command(run, samples.get("num_asked"))
+    fitted = found["boundaries"]
+    if fitted["state"] == COMPLETE and not fitted["names"] and "labels" not in run.boundaries.settings:
+        needed = samples_needed(run.boundaries)
+        if samples["num"] < needed:
+            return sampling_command(run, needed)
     stages = {"boundaries": "fit", "verification": "verify", "attribution": "layers", "comparison": "methods"}
     stages |= {"sweep": "dose", "report": "report"}
     for name, stage in stages.items():

@@ -97,6 +97,12 @@ def probe(
         with stage(3, of=num_stages):
             verification = verify(out, places=places, batch=batch, quiet=quiet, **verifying)
         print_ranking(verification)
+    else:
+        try:
+            check_fitted(boundaries, RunFolder.open(out, **places))
+        except ValueError as error:
+            with stage(3, of=num_stages):
+                say(f"verifying: left out: {error}")
     with stage(4, of=num_stages):
         if RunFolder.open(out).samples.settings["num_layers"] == 1:
             if not quiet:
@@ -311,10 +317,14 @@ def dose(
     return found
 
 
-def show(out: Path) -> tuple[Verification, list[Verification], Results]:
-    """The current verification, all others, and what other stages and experiments found; reads alone."""
+def show(out: Path) -> tuple[Verification | None, list[Verification], Results]:
+    """The current verification, all others, and what other stages and experiments found; reads alone.
+
+    There is no verification where no boundary was fitted that could be verified.
+    """
     run = RunFolder.open(out)
-    return run.verification, run.kept_beside, results_of(run)
+    results = results_of(run)
+    return results.verification, run.kept_beside if results.verification else [], results
 
 
 def results_of(run: RunFolder) -> Results:

@@ -125,15 +125,16 @@ class Inversion:
             )
             for i, name in enumerate(self.names)
         ]  # fmt: skip
-        notes = [
-            f"mean PSNR {self.psnr.mean():.2f} dB, the least {self.psnr.min():.2f}; "
-            f"{int((self.percentile > 99).sum())} of {len(self)} codes lie farther from the mean than 99 % "
+        num, far = len(self), int((self.percentile > 99).sum())
+        notes = [f"mean PSNR {self.psnr.mean():.2f} dB, the least {self.psnr.min():.2f}"] if num > 1 else []
+        notes.append(
+            f"{far} of {num} {'code lies' if num == 1 else 'codes lie'} farther from the mean than 99 % "
             "of samples"
-        ]
+        )
         where = "in w" if self.settings.get("space") == "w" else "in W+"
         if "tuned" in self.settings:
             where += f", drawn by the network that was tuned for {self.settings['tuned']} steps"
-        return Table(f"{len(self):,} images inverted {where}", HEAD, rows, notes)
+        return Table(f"{num:,} {'image' if num == 1 else 'images'} inverted {where}", HEAD, rows, notes)
 
 
 def psnr_of(images: Tensor, targets: Tensor) -> Tensor:

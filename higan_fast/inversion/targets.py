@@ -67,8 +67,8 @@ def read_pictures(paths: Sequence[Path], image_shape: tuple[int, int, int], crop
 
     Raises:
         FileNotFoundError: when there is no such file.
-        ValueError: when one is no picture, or of another size; when it has alpha and the generator none; or
-            when no picture has as many channels as the generator.
+        ValueError: when one is no picture, several in one file, or of another size; when it has alpha and the
+            generator none; or when no picture has as many channels as the generator.
     """
     if image_shape[0] not in MODES:
         raise ValueError(
@@ -87,6 +87,12 @@ def _read(path: Path, image_shape: tuple[int, int, int], crop: bool) -> Tensor:
                 if picture.width * picture.height > MOST_PIXELS:
                     raise ValueError(
                         f"{path}: has {picture.width} by {picture.height} pixels, not {width} by {height}"
+                    )
+                num = getattr(picture, "n_frames", 1)
+                if num > 1 and picture.format != "MPO":  # a JPEG with a preview in it, as cameras write
+                    raise ValueError(
+                        f"{path}: has {num} pictures in it (an animation, or pages), expected one; save the "
+                        "one that is meant as PNG"
                     )
                 found = ImageOps.exif_transpose(picture)
                 found.load()
@@ -128,7 +134,7 @@ def _in_channels(path: Path, picture: Image.Image, channels: int, crop: bool) ->
 
 def _reason(error: Exception) -> str:
     return (
-        "it is of no format that is known"
+        f"expected one of these formats: {', '.join(FORMATS)}; save it as PNG"
         if isinstance(error, UnidentifiedImageError)
         else printable(str(error))
     )

@@ -148,7 +148,7 @@ def rows_for(capability: Capability, dtype: torch.dtype) -> tuple[Row, ...]:
 def describe(device: torch.device) -> str:
     """Returns in words how the convolution is chosen on this device."""
     if device.type != "cuda":
-        return "the library's, and Winograd's for 3×3 in float32"
+        return "PyTorch's own, and Winograd's for 3×3 in float32"
     if _always is not None:
         return f"{_always} for all layers ({VARIABLE})"
     capability = torch.cuda.get_device_capability(device)
@@ -161,7 +161,7 @@ def describe(device: torch.device) -> str:
             own = "" if rows[0].capability == capability else ", the nearest that was measured"
             parts.append(f"{name}: by {len(rows)} layers timed on {of}{own}, ours faster in {num}")
         else:
-            parts.append(f"{name}: the library's, nothing was timed on this card")
+            parts.append(f"{name}: PyTorch's own, for nothing was timed on this card")
     return "; ".join(parts)
 
 

@@ -25,12 +25,36 @@ def status_of(verification: Verification, row: int) -> Status:
     return "undecided" if verification.undecided[row] else "not shown"
 
 
-def reason_for(verification: Verification, row: int) -> str:
+def reasons_of(verification: Verification) -> list[tuple[list[str], Status, str]]:
+    """Whatever is not shown, or open: all that have the same status for the same reason, this, and why.
+
+    Those that share a reason have p-values of their own, which it leaves out.
+    """
+    groups: dict[tuple[Status, str], list[str]] = {}
+    for name in verification.rank():
+        row = verification.row(name)
+        if status_of(verification, row) != "shown" or verification.undecided[row]:
+            same = status_of(verification, row), reason_for(verification, row, with_p=False)
+            groups.setdefault(same, []).append(name)
+    return [
+        (names, status, reason if len(names) > 1 else reason_for(verification, verification.row(names[0])))
+        for (status, reason), names in groups.items()
+    ]
+
+
+def reason_lines(verification: Verification) -> list[str]:
+    """``reasons_of`` as lines of text."""
+    return [f"{', '.join(names)}: {status}: {reason}" for names, status, reason in reasons_of(verification)]
+
+
+def reason_for(verification: Verification, row: int, with_p: bool = True) -> str:
     """Why it has that status, and what is open of a shown one; the figures are those that were compared."""
     p, required = float(verification.p_adjusted[row]), float(verification.p_required[row])
     tested_on, sign = int(verification.tested_on[row]), int(verification.sign[row])
     digits = digits_apart(p, required)
-    figures = f"p = {p:.{digits}g} after Holm, {required:.{digits}g} required, on {tested_on:,} samples"
+    figures = f"on {tested_on:,} samples"
+    if with_p:
+        figures = f"p = {p:.{digits}g} after Holm, {required:.{digits}g} required, {figures}"
     status = status_of(verification, row)
     if status == "shown":
         return f"above 0, and beyond random directions ({figures}){_left_open(verification, row)}"

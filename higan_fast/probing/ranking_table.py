@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from higan_fast.probing.claims import reason_lines
 from higan_fast.probing.wide import too_wide_in_words
 from higan_fast.tables import Table, shown
 
@@ -27,7 +28,7 @@ def ranking_table(found: Verification) -> Table:
                 f"{shown(low)} to {shown(high)}{mark}",
                 f"± {shown(float(found.null_high[0, column]))}",
                 "–" if layer is None or not found.layers else f"{layer} ({found.layers[layer].name})",
-                "shown" if found.beats_null[row] else f"{found.status(name)}: {found.reason(name)}",
+                found.status(name),
             )
         )  # fmt: skip
     num, beating = len(found.boundary_names), int(found.beats_null.sum())
@@ -40,7 +41,7 @@ def ranking_table(found: Verification) -> Table:
     note = (
         "Ranked by effect in standard deviations (SD) of each semantic's score; the others are in its unit."
     )
-    return Table(caption, head, rows, [note, *notes_of(found)])
+    return Table(caption, head, rows, [note, *notes_of(found), *reason_lines(found)])
 
 
 def notes_of(found: Verification) -> list[str]:

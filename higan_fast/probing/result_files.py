@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from higan_fast.files import DamagedError, checksum, json_checksum, read_arrays, write_arrays, write_whole
 from higan_fast.generators.base import Layer
+from higan_fast.opening import check_file
 from higan_fast.predictors.base import Semantic
 from higan_fast.probing.effect_files import load_arrays, name_of, stored_keys, undamaged
 from higan_fast.progress import say
@@ -235,6 +236,7 @@ def _of_this_version(path: Path) -> bool:
 
 def _read(path: str | Path) -> dict[str, NDArray[Any]]:
     """Reads the file of a verification, as ``write_fields`` made it."""
+    check_file(Path(path))
     try:
         arrays = read_arrays(path)
         _ = arrays["key"], arrays["json"]

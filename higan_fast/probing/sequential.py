@@ -70,7 +70,8 @@ def measure_until_decided(
         say(f"verifying: {outlook(measurement, directions, num, goal, max_samples)}")
     on_first = np.zeros((num, sets - 1))  # effects of layers alone on the first samples
     first = range(min(LAYER_NULL_SAMPLES, max_samples))
-    with overall("verifying", num, "boundaries decided", enabled=progress) as report:
+    unit = "boundaries decided" if num > 1 else "boundary decided"
+    with overall("verifying", num, unit, enabled=progress) as report:
         while samples := decisions.next_samples:
             chosen = np.zeros((num + num_null, sets), np.bool_)
             chosen[:num], chosen[num:, 0] = decisions.active, decisions.null_active
@@ -78,7 +79,7 @@ def measure_until_decided(
             own = found.own
             decisions.update(own, found.null)
             decided = num - int(_undecided(goal, decisions.verdict()).sum())
-            what = "layers alone: " if chosen[:num, 1:].any() else ""
+            what = "each layer alone, " if chosen[:num, 1:].any() else ""
             report(decided, f"{what}{samples.stop:,} of at most {max_samples:,} samples")
             if samples.start == 0 and chosen[:num, 1:].any():
                 on_first = own[: len(first), :, 1:].mean(axis=0)
@@ -88,7 +89,7 @@ def measure_until_decided(
     if known.any():
         chosen = np.zeros((num + num_null, sets), np.bool_)
         chosen[num:, 1:] = True
-        rounds.measure(first, chosen)
+        rounds.measure(first, chosen, "comparing layers with random directions")
     assert rounds.effects is not None  # there is a first round
     figures = _figures(rounds.effects, columns, geometry, decisions, known, on_first, measurement, confidence)
     return figures | {
@@ -123,8 +124,8 @@ class Rounds:
         chosen[:, 1:] = goal == "top-layer"
         return chosen
 
-    def measure(self, samples: range, chosen: BoolArray) -> Measured:
-        """A round: which directions on which sets of layers, ``[M, sets]``, on which samples."""
+    def measure(self, samples: range, chosen: BoolArray, doing: str | None = None) -> Measured:
+        """A round: which directions on which sets of layers, ``[M, sets]``, on which samples; what for."""
         self.num_base = max(self.num_base, samples.stop)
         asked = {"first": samples.start, "last": samples.stop - 1, "chosen": hash_of(chosen)}
         key = key_of(settings=self.settings, **asked)
@@ -132,7 +133,7 @@ class Rounds:
         each = 2 * int(chosen.sum())
         done = self.measurement.images_kept(file, key, samples, each)
         what = "layers on samples" if chosen[:, 1:].any() else "samples"
-        label = f"verifying {what} {samples.start} to {samples.stop - 1}"
+        label = doing or f"verifying {what} {samples.start} to {samples.stop - 1}"
         total = each * len(samples)
         with show_progress(label, total, done=done, enabled=self.progress) as advance:
             found = self.measurement.measure(

@@ -128,10 +128,9 @@ class Curves:
                 path = folder / f"{name_of(key)}.npz" if folder else None
                 row.append((some, curves, key, path, Scores.load(path, key)))
             work.append(row)
-        each = len(self._steps)
         missing = [part for row in work for part in row if part[-1] is None]
-        total = len(samples) * len(self.names) * each
-        done = total - sum(len(some) * len(curves) * each for some, curves, *_ in missing)
+        total = len(samples) * (1 + len(self.names) * len(self._steps))
+        done = total - sum(self._images_of(some, curves) for some, curves, *_ in missing)
         if progress and missing:
             say(f"{self.doing}: {self._estimate(missing)}")
         rows = []
@@ -202,6 +201,7 @@ class Curves:
         if curves:
             plan = self._plan(curves)
             start = self._start(drawn, plan)
+            advance(len(samples) if curves.start == 0 else 0)
             for found in self.engine.perturbed_scores(start, plan, self._to_codes, journal):
                 moved[found.samples, found.directions.to(moved.device)] = found.values
                 num = found.values[..., 0].numel()
@@ -250,10 +250,15 @@ class Curves:
             of_curves["samples"] = list(samples)
         return key_of(settings=kept | other, first=first, last=last, **of_curves)
 
+    def _images_of(self, samples: Sequence[int], curves: range) -> int:
+        """What a part adds; samples as they are count once, though every part of curves scores them."""
+        return len(samples) * ((curves.start == 0) + len(curves) * len(self._steps))
+
     def _estimate(self, missing: Sequence[tuple[Sequence[int], range, Any, Any, Any]]) -> str:
         """What is missing takes: images, and time by a short probe of the machine."""
         rate, found = Rate(self.engine), None
         for samples, curves, *_ in missing:
             part = rate.estimate(self._plan(curves), len(samples))
+            part = part._replace(images=self._images_of(samples, curves))
             found = part if found is None else found.plus(part)
         return str(found)

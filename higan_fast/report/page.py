@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import jinja2
 
-from higan_fast.boundaries.boundary import Boundaries, fingerprint_of
+from higan_fast.boundaries.boundary import Boundaries, by_reason, fingerprint_of
 from higan_fast.boundaries.methods import IN_WORDS, is_recipe
 from higan_fast.boundaries.origin import Origin
 from higan_fast.experiments.finding import Finding
@@ -124,6 +124,7 @@ def write_report(
         "wrecks": wrecks(large_even_parts(verification) if verification else ()),
         "samples": samples,
         "boundaries": boundaries,
+        "skipped": by_reason(boundaries.skipped),
         "method": IN_WORDS.get(str(boundaries.settings.get("method")), "The boundary lies between them."),
         "is_recipe": is_recipe(boundaries.settings),
         "levels": LEVELS,

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from higan_fast.boundaries.boundary import Boundaries
+from higan_fast.probing.claims import reasons_of
 from higan_fast.probing.verification import Verification
 from higan_fast.report.charts import Scale, Tick
 from higan_fast.report.numerals import NONE, decimals, interval, number, p_value, percent
 from higan_fast.statistics.effects import in_deviations
-from higan_fast.wording import digits_apart
+from higan_fast.wording import digits_apart, listing
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,6 @@ class Row:
     required: str
     status: str
     reason: str
-    explained: bool  # the reason is worth a line: something was not shown, or is undecided
     higan_delta: str
     best_layer: str
     step: str  # in standard deviations of the codes along the boundary
@@ -58,6 +58,7 @@ class Ranking:
     """The rows as ranked, and their common axis."""
 
     rows: tuple[Row, ...]
+    reasons: tuple[tuple[str, str], ...]  # of what is not shown or open: the semantics, and what is said
     asymptotic: bool  # whether any interval is
     with_logits: bool  # whether any score has one
     ticks: tuple[Tick, ...]
@@ -90,7 +91,6 @@ def ranking(verification: Verification, boundaries: Boundaries) -> Ranking:
                 required=p_value(entry["p_required"], digits),
                 status=entry["status"],
                 reason=entry["reason"],
-                explained=entry["undecided"] or not entry["beats_null"],
                 higan_delta=number(entry["higan_delta"], places),
                 best_layer=NONE if best is None else layer_name(verification, best),
                 step=number(entry["step_in_sd"], 1),
@@ -104,7 +104,11 @@ def ranking(verification: Verification, boundaries: Boundaries) -> Ranking:
         )
     asymptotic = any(entry["asymptotic"] for entry in result)
     with_logits = any(entry["logit_effect"] is not None for entry in result)
-    return Ranking(tuple(rows), asymptotic, with_logits, tuple(scale.ticks()), scale(0.0))
+    reasons = tuple(
+        (listing(names), f"{'is' if len(names) == 1 else 'are'} {status}: {why}")
+        for names, status, why in reasons_of(verification)
+    )
+    return Ranking(tuple(rows), reasons, asymptotic, with_logits, tuple(scale.ticks()), scale(0.0))
 
 
 def places_of(verification: Verification, name: str) -> int:

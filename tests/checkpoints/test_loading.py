@@ -79,6 +79,8 @@ def test_settings_come_as_a_file_or_not_at_all(tmp_path):
             load_generator(path, config=config)
     with pytest.raises(FileNotFoundError, match=r"none\.json: there is no such file"):
         load_generator(path, config=tmp_path / "none.json")
+    with pytest.raises(FileNotFoundError, match=r"^scenez: .* the embedded network is called 'scenes'"):
+        load_generator("scenez")
 
 
 VALUES = {

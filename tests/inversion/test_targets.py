@@ -56,8 +56,15 @@ def test_what_is_no_such_picture_is_refused(folder):
         read_pictures([path / "floats.tif"], RGB, crop=True)
     Image.fromarray(pixels).save(path / "printed.eps")
     (path / "printed.eps").rename(path / "printed.png")  # Pillow would have Ghostscript draw it
-    with pytest.raises(ValueError, match=r"printed.png: is no picture .* of no format that is known"):
+    with pytest.raises(
+        ValueError, match=r"printed.png: is no picture .* formats: PNG, JPEG, WEBP, BMP, TIFF"
+    ):
         read_pictures([path / "printed.png"], RGB)
+    frames = [Image.new("RGB", (16, 16), (shade, 0, 0)) for shade in (0, 90)]
+    for name in ("moving.png", "moving.webp", "pages.tif"):
+        frames[0].save(path / name, save_all=True, append_images=frames[1:])
+        with pytest.raises(ValueError, match=f"{name}: has 2 pictures in it .*, expected one; save the one"):
+            read_pictures([path / name], RGB)
     whole = (path / "b.png").read_bytes()
     (path / "half.png").write_bytes(whole[: len(whole) // 2])
     for name in ("notes.txt", "half.png"):

@@ -142,8 +142,8 @@ def test_doctor_says_which_rows_count(card):
     said = choice.describe(CUDA)
     assert said == (
         "16 bits: by 10 layers timed on sm_90, the nearest that was measured, ours faster in 4; "
-        "float32: the library's, nothing was timed on this card"
+        "float32: PyTorch's own, for nothing was timed on this card"
     )
     card(*H100)
     assert "on sm_90, ours faster in 4" in choice.describe(CUDA)
-    assert native()["convolution"] == {"cpu": "the library's, and Winograd's for 3×3 in float32"}
+    assert native()["convolution"] == {"cpu": "PyTorch's own, and Winograd's for 3×3 in float32"}

@@ -8,6 +8,7 @@ import pytest
 
 from higan_fast.files import read_arrays, write_arrays
 from higan_fast.probing import Verification
+from higan_fast.probing.claims import reasons_of
 from higan_fast.statistics.corrections import holm
 from tests.toy import LAYER_OF, NUM_LAYERS, SEMANTICS
 
@@ -54,6 +55,21 @@ def test_what_is_claimed_of_an_effect_is_said_with_its_reason(verification):
         status, reason = claim(shown=True, undecided=True, decide=decide)
         assert status == "shown"
         assert reason.endswith(f"; its {what} is undecided: ran out of samples, on 64")
+
+
+def test_those_that_have_the_same_reason_share_a_line(verification):
+    """Each has a p-value of its own, which the tables have; a reason that is nobody else's says it."""
+    alike = {"beats_null": np.zeros(4, bool), "undecided": np.ones(4, bool), "sign": np.full(4, 1)}
+    p = np.array([0.02, 0.03, 0.04, 1e-9])
+    found = replace(verification, p_adjusted=p, p_required=np.full(4, 0.01), **alike)
+    last = found.boundary_names[3]
+    (names, status, reason), own = sorted(reasons_of(found), key=lambda group: -len(group[0]))
+    assert names == [name for name in found.rank() if name != last] and status == "undecided"
+    assert reason == (
+        "still open at the last comparison with random directions (on 64 samples); a larger max_samples "
+        "(--max-samples 128) allows another"
+    )
+    assert own == ([last], "undecided", found.reason(last)) and "p = 1e-09" in own[2]
 
 
 def test_an_interval_above_0_beside_not_surely_says_both_levels(verification):
