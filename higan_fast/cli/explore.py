@@ -9,12 +9,14 @@ import click
 
 from higan_fast.cli.options import ELSEWHERE, PATH, QUIET, RUN, option
 from higan_fast.run_settings import Places
+from higan_fast.wording import listing
 
 if TYPE_CHECKING:
     from higan_fast.explore.sources import Given
     from higan_fast.run_folder import RunFolder
 
 LOOPBACK, PORT = "127.0.0.1", 8765
+MOST_NAMES = 3  # of codes, in a note
 
 
 @click.command()
@@ -74,6 +76,7 @@ def explore(
 def _source(folder: RunFolder, file: Path) -> Given:
     """Codes in a file, and the network that was tuned around them where there is one."""
     from higan_fast.checkpoints import load_generator
+    from higan_fast.cli.given_codes import FAR, far_out
     from higan_fast.explore.sources import Given
     from higan_fast.inversion import read_codes
 
@@ -81,5 +84,13 @@ def _source(folder: RunFolder, file: Path) -> Given:
     notes = (
         [f"{file} has noise maps for each picture; here all have the network's own."] if found.noise else []
     )
+    far = [name for name, out in zip(found.names, far_out(folder, found.codes), strict=True) if out]
+    if far:
+        more = [f"{len(far) - MOST_NAMES} more"] if len(far) > MOST_NAMES else []
+        some = listing([*far[:MOST_NAMES], *more])
+        notes.append(
+            f"Farther from the mean than {FAR} % of samples: {some}. Boundaries were verified on samples: "
+            "what they do so far out is not known."
+        )
     tuned = None if found.tuned is None else load_generator(found.tuned, folder.generator.device)
     return Given(found.codes, found.names, folder.generator, tuned, notes)

@@ -110,11 +110,17 @@ def what_changed(
 
 def rows_with_distance(run: RunFolder, given: Given) -> list[str]:
     """What calls each row, and says so where its codes lie farther from the mean than 99 % of samples'."""
-    samples = distribution_of_codes(run.generator, run.settings.label)
-    distance = samples.distance(torch.from_numpy(given.codes).to(samples.mean))
-    far = (samples.percentile(distance) >= FAR).tolist()
     remark = f" (its codes lie farther out than {FAR} % of samples')"
+    far = far_out(run, given.codes)
     return [f"{row}{remark if out else ''}" for row, out in zip(given.rows, far, strict=True)]
+
+
+def far_out(run: RunFolder, codes: Array) -> list[bool]:
+    """Whether codes ``[N, L, D]`` lie farther from the mean than 99 % of samples'."""
+    samples = distribution_of_codes(run.generator, run.settings.label)
+    distance = samples.distance(torch.from_numpy(codes).to(samples.mean))
+    found: list[bool] = (samples.percentile(distance) >= FAR).tolist()
+    return found
 
 
 def not_shown(run: RunFolder, names: Sequence[str]) -> list[str]:

@@ -27,6 +27,7 @@ from higan_fast.wording import MOST_ENTRIES, in_words, printable
 
 FOLDER, CODES, TUNED = "invert", "codes.npz", "tuned.safetensors"  # in a run folder
 KEYS = ("w", "latents", "latent", "codes", "w_plus")  # of arrays in files, the first that is there
+ENDINGS = (".npz", ".npy", ".pt", ".pth")
 LARGEST = 2**30  # bytes of a file, and of an array in it
 MOST = 100_000  # codes
 
@@ -80,6 +81,10 @@ def read_codes(path: str | Path, generator: Generator) -> FoundCodes:
     path = Path(path)
     if is_folder(path):
         path = path / FOLDER / CODES if (path / FOLDER).exists() else path / CODES
+        if not path.exists():
+            raise FileNotFoundError(
+                f"{path}: there is no such file; higan-fast invert IMAGE … --out RUN leaves it"
+            )
     check_file(path)
     with refusing(path):
         parts, about = _content(path)
@@ -106,6 +111,8 @@ def _content(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise ValueError(
             f"a picture; run higan-fast invert {given} --out RUN first, and give that RUN or its codes.npz"
         )
+    if ending not in ENDINGS:
+        raise ValueError(f"ends in {ending or 'nothing'}, expected codes in a file of {', '.join(ENDINGS)}")
     value = read_content(path).value
     if isinstance(value, Tensor):
         return {"": value}, {}

@@ -98,5 +98,9 @@ def test_the_command_takes_codes(explored, tmp_path, monkeypatch):
     monkeypatch.setattr(serving, "serve", lambda *given: served.append(given[-1]))
     run("explore", explored, "--port", 0, "--codes", tmp_path / "projected_w.npz", "--quiet")
     assert np.array_equal(served[0].codes(0), codes[0]) and served[0].names == ("0",)
+    np.savez(tmp_path / "far.npz", w=np.concatenate([codes, 9 * codes]))
+    run("explore", explored, "--port", 0, "--codes", tmp_path / "far.npz", "--quiet")
+    (note,) = served[1].notes
+    assert note.startswith("Farther from the mean than 99 % of samples: 1. ") and not served[0].notes
     refused = run("explore", explored, "--port", 0, "--codes", tmp_path / "none.npz", code=1).output
     assert "none.npz: there is no such file" in refused

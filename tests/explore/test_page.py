@@ -1,5 +1,7 @@
 """The page of ``explore`` in a real browser: what a hand does, and what a connection suffers."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -238,6 +240,32 @@ def test_a_dropped_connection_goes_on(open_page):
     page.locator("[data-kind=connection]").wait_for(state="hidden")
     assert pixels(page) == moved and len(sockets) == 2
     assert painted(page, lambda: page.keyboard.press("]")) != moved
+
+
+def test_what_is_refused_leaves_nothing_that_looks_like_its_answer(open_page):
+    def refusing(page):
+        def connected(socket):
+            server = socket.connect_to_server()
+
+            def passed(message):
+                asked = json.loads(message)
+                if not asked["state"]["moves"]:
+                    return server.send(message)
+                return socket.send(json.dumps({"id": asked["id"], "view": asked["view"], "error": "no room"}))
+
+            socket.on_message(passed)
+
+        page.route_web_socket("**/ws", connected)
+
+    page = open_page(setup=refusing)
+    name, still = shown(page), pixels(page)
+    before = figures(page, name)
+    slider(page, name).press("PageUp")
+    page.locator("#own.refused").wait_for()
+    assert page.locator("[data-kind=refused]").inner_text() == "The server cannot draw this: no room"
+    assert figures(page, name) == ["–"] * 3 and "not drawn" in page.locator("#own figcaption").inner_text()
+    assert painted(page, lambda: slider(page, name).press("Delete")) == still
+    assert page.locator(".refused").count() == 0 and figures(page, name) == before
 
 
 def test_a_server_that_was_killed_goes_on_where_it_was(open_page, server):

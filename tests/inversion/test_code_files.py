@@ -103,5 +103,10 @@ def test_what_holds_no_codes_of_this_generator_is_refused(codes, tmp_path):
     torch.save({"state": 1}, tmp_path / "state.pt")
     with pytest.raises(ValueError, match=r"state.pt: holds a dict, expected codes"):
         read_codes(tmp_path / "state.pt", generator)
-    with pytest.raises(FileNotFoundError, match=r"codes.npz: there is no such file"):
+    with pytest.raises(FileNotFoundError, match=r"codes.npz: there is no such file; higan-fast invert"):
         read_codes(tmp_path, generator)
+    (tmp_path / "mine.py").write_text("import torch")
+    with pytest.raises(
+        ValueError, match=r"mine.py: ends in .py, expected codes in a file of .npz, .npy, .pt"
+    ):
+        read_codes(tmp_path / "mine.py", generator)

@@ -19,7 +19,7 @@ export class Connection {
   /**
    * @param {string} url
    * @param {object} handlers
-   *   picture(answer, blob, context): an answer, its picture, and what `ask` gave; refused(answer): one with an error
+   *   picture(answer, blob, context): an answer, its picture, and what `ask` gave; refused(answer, context): one with an error
    *   status(what, detail): "open", "slow", or "lost" with {everOpen, wait} (ms until it is tried again)
    */
   constructor(url, handlers) {
@@ -102,7 +102,7 @@ export class Connection {
     if (typeof data === "string") {
       const answer = JSON.parse(data);
       if (answer.error === undefined) this.#headers.push(answer);
-      else this.#answered(answer, () => this.#handlers.refused(answer));
+      else this.#answered(answer, (context) => this.#handlers.refused(answer, context));
     } else if (this.#headers.length > 0) {
       const answer = this.#headers.shift();
       this.#answered(answer, (context) => this.#handlers.picture(answer, data, context));

@@ -66,7 +66,7 @@ function build(run) {
   const tools = buttons(run, history, views, samples);
   listen(tools);
   address(run, history, wide, problem);
-  views.connection = connection(run, views);
+  views.connection = connection(run, views, scores);
 }
 
 function title(run) {
@@ -87,7 +87,7 @@ function tick({ semantics }) {
   return from.has("dose") ? "; a tick marks the suggested one, or else the one that was verified" : "; a tick marks the step that was verified";
 }
 
-function connection(run, views) {
+function connection(run, views, scores) {
   const url = new URL("ws", location.href);
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   url.hash = "";
@@ -97,7 +97,10 @@ function connection(run, views) {
       notice("refused", "");
       views.take(answer, blob, asked);
     },
-    refused: (answer) => notice("refused", `The server cannot draw this: ${answer.error}`),
+    refused(answer, asked) {
+      notice("refused", `The server cannot draw this: ${answer.error}`);
+      if (views.refuse(answer, asked)) scores.forget();
+    },
     status(what, detail) {
       document.body.dataset.connection = what;
       if (what === "open") {

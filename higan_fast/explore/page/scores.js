@@ -22,6 +22,11 @@ export class Scores {
     table.append(...this.#rows.flatMap((row) => row.nodes));
   }
 
+  /** Shows none: what was there is of another picture. */
+  forget() {
+    for (const row of this.#rows) row.forget();
+  }
+
   /** Shows an answer's scores; `moves` are the semantics that are moved in it. */
   show(answer, moves) {
     const changed = changes(answer, this.#run);
@@ -75,6 +80,13 @@ class Row {
     if (expected) this.#place("expected", base + (expected.low ?? expected.mean), base + (expected.high ?? expected.mean));
     this.#line.hidden = move === undefined;
     if (move) say(this.#words, this.#sentence(change, expected, move, moves));
+  }
+
+  forget() {
+    this.#lane.classList.remove("scored", "expects");
+    for (const cell of [this.#base, this.#now, this.#change]) say(cell, "–");
+    this.#change.className = "number flat";
+    this.#line.hidden = true;
   }
 
   #sentence(change, expected, move, moves) {

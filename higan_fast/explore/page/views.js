@@ -63,6 +63,13 @@ export class Views {
     }
   }
 
+  /** Leaves no picture standing as the answer to what was refused. Returns whether the scores were of that picture. */
+  refuse(answer, asked) {
+    const refused = this.#views.filter((view) => asked === view.asked && (view.name === answer.view || view.sharing));
+    for (const view of refused) view.refuse();
+    return refused.length > 0 && answer.view === "a";
+  }
+
   #changed(state, moving) {
     this.#views[1].figure.hidden = !state.beside;
     this.#ask(moving);
@@ -124,6 +131,15 @@ class View {
     else if (moves.length === 0) this.#say("not moved");
     else if (changed) this.#summary(changed, moves);
     if (answer.format === "png") this.canvas.setAttribute("aria-label", this.#described(moves, held));
+    this.figure.classList.remove("refused");
+  }
+
+  // The picture that was there before is of something else.
+  refuse() {
+    this.figure.classList.add("refused");
+    this.figure.setAttribute("aria-busy", "false");
+    this.canvas.setAttribute("aria-label", "Not drawn");
+    this.#say("not drawn");
   }
 
   // What was moved, and how far the rest went with it: the fewer layers, the less, as a rule.
