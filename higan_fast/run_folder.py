@@ -10,7 +10,9 @@ from typing import Any
 from higan_fast.boundaries.boundary import fingerprint_of
 from higan_fast.experiments import ORDER, Finding, Results
 from higan_fast.files import DamagedError
-from higan_fast.fingerprint import first_difference
+from higan_fast.fingerprint import fingerprint, first_difference
+from higan_fast.inversion import Inversion
+from higan_fast.inversion.code_files import CODES, FOLDER
 from higan_fast.probing import Attribution, Boundaries, Comparison, Directions, Sweep, Verification
 from higan_fast.probing.directions_results import DIRECTIONS_FILES
 from higan_fast.probing.result_files import ResultFiles, fingerprint_of_result
@@ -35,7 +37,8 @@ class RunFolder(RunNetworks):
     methods, and ``comparison.npz`` how the methods compare; ``sweep/`` scores at many steps, and
     ``sweep.npz`` what they say, which ``dose.csv``, ``.json``, ``.svg``, ``.png`` and ``.pictures.png`` show;
     ``directions.npz`` what directions from elsewhere do, and ``channels.npz`` single channels;
-    ``experiments/`` what experiments found, and measured for that; ``report.html`` with ``report.csv``,
+    ``experiments/`` what experiments found, and measured for that; ``invert/`` codes of pictures, and how
+    near they come; ``report.html`` with ``report.csv``,
     ``report.layers.csv``, ``report.methods.csv`` and ``report.dose.csv``.
     """
 
@@ -194,6 +197,24 @@ class RunFolder(RunNetworks):
         except (OSError, ValueError) as error:
             reason = f"cannot be read any more ({error})"
         raise ValueError(f"{file}: compares with {other}, which {reason}; run higan-fast {stage} RUN {other}")
+
+    @cached_property
+    def inversion(self) -> Inversion | None:
+        """Codes of somebody's pictures, if ``invert`` has left some here for this network.
+
+        Raises:
+            DamagedError: when the file is damaged.
+            ValueError: when they are of another network.
+        """
+        folder = self.path / FOLDER
+        if not (folder / CODES).exists():
+            return None
+        found = Inversion.load(folder)
+        if found.settings["generator"] != fingerprint(self.generator):
+            raise ValueError(
+                f"{folder / CODES}: are codes of another network; higan-fast invert finds those of this"
+            )
+        return found
 
     def results(self) -> tuple[Results, list[str]]:
         """What stages and experiments found, and why some of it is left out: it is of something else.

@@ -47,14 +47,14 @@ MAY_KNOW = {
     "probing": {"statistics", "engine", "sampling", "boundaries", "generators", "predictors"} | TOOLS,
     # scenes: for calibrate, which needs generators whose truth is known
     "experiments": {"scenes", "probing", *PROBE, "generators", "predictors"} | TOOLS,
-    "report": {"experiments", "probing", *PROBE, "generators", "predictors"} | TOOLS,
+    "report": {"experiments", "probing", "inversion", *PROBE, "generators", "predictors"} | TOOLS,
     "scenes": {"generators", "predictors", "ops", "checkpoints", "weights", "probing", *PROBE} | TOOLS,
     "environment": {"_native", "ops"},
     "run_settings": {"predictors"} | TOOLS,
     "run_networks": {"run_settings", "checkpoints", "predictors", "generators", "probing", "environment"}
     | {*PROBE, *TOOLS},
     "cluster": {"run_networks", "run_settings", "probing", *PROBE, "generators", "predictors"} | TOOLS,
-    "run_folder": {"run_networks", "experiments", "probing", *PROBE} | TOOLS,
+    "run_folder": {"run_networks", "experiments", "probing", "inversion", *PROBE} | TOOLS,
     "explore": {"run_folder", "probing", *PROBE, "generators", "predictors"} | TOOLS,
     "cli": {
         "explore",

@@ -67,8 +67,8 @@ def invert(
 ) -> None:
     """Find the codes whose images come nearest to pictures; a folder stands for the pictures in it.
 
-    Writes RUN/invert/codes.npz, invert.csv, invert.json, and progress.png. manipulate --codes RUN then moves
-    the pictures along boundaries.
+    Writes RUN/invert/codes.npz, invert.csv, invert.json, and progress.png; how near they came step by step is
+    curves.csv and curves.svg. manipulate --codes RUN then moves the pictures along boundaries.
     """
     from higan_fast import inversion
     from higan_fast.devices import describe_device
@@ -98,7 +98,7 @@ def invert(
         _, found = inversion.tune_around(generator, found, images, tune, seed=options["seed"], **common)
     click.echo(json.dumps(found.to_json(), indent=2) if as_json else found)
     if not quiet:
-        say(f"written: {out / FOLDER}/codes.npz, invert.csv, invert.json and progress.png")
+        say(f"written: {out / FOLDER}/codes.npz, invert.csv, invert.json, progress.png, curves.csv and .svg")
 
 
 def _networks(

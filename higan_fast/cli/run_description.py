@@ -292,7 +292,11 @@ def _experiments(run: RunFolder) -> Part:
 def _report(run: RunFolder, file: Path) -> Part:
     """A page says in its head what it was made from."""
     results, _ = run.results()
-    if made_from(run.samples, run.boundaries, results) not in file.read_text(errors="replace"):
+    try:
+        inversion = run.inversion
+    except ValueError:  # of another network: the report has none then
+        inversion = None
+    if made_from(run.samples, run.boundaries, results, inversion) not in file.read_text(errors="replace"):
         raise ValueError(f"{file}: is of other results; run {stage_command('report', run)}")
     return {"what": str(file)}
 

@@ -21,6 +21,7 @@ from higan_fast.cli.printing import print_boundaries, print_ranking
 from higan_fast.devices import describe_device, usable_device
 from higan_fast.engine.precision import Precision, Wish, chosen_precision
 from higan_fast.experiments import Results
+from higan_fast.inversion import Inversion
 from higan_fast.probing import Attribution, Boundaries, Comparison, Sweep, Verification
 from higan_fast.probing.attribution import check_attributing
 from higan_fast.probing.comparison import METHODS_COMPARED, check_comparing
@@ -335,6 +336,15 @@ def results_of(run: RunFolder) -> Results:
     return results
 
 
+def inversion_of(run: RunFolder) -> Inversion | None:
+    """Codes of pictures; says where they are another network's, and left out."""
+    try:
+        return run.inversion
+    except ValueError as error:
+        say(f"left out: {error}")
+        return None
+
+
 def _check_verifying(
     boundaries: Boundaries | None, *, exhaustive: bool, max_samples: int, batch: int | None, **options: Any
 ) -> None:
@@ -358,6 +368,7 @@ def report(out: Path, places: Places, *, quiet: bool) -> None:
         samples=run.samples,
         boundaries=run.boundaries,
         **results._asdict(),
+        inversion=inversion_of(run),
         progress=not quiet,
     )
     click.echo(path)

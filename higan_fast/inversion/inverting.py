@@ -28,6 +28,7 @@ from higan_fast.files import DamagedError, only_writer
 from higan_fast.fingerprint import fingerprint, warn_of_unseen
 from higan_fast.generators.base import Generator, check_generator
 from higan_fast.inversion.code_files import CODES
+from higan_fast.inversion.curves import Curves
 from higan_fast.inversion.distances import Distance, chosen_distance
 from higan_fast.inversion.distribution import distribution_of_codes, distribution_of_w
 from higan_fast.inversion.kept import Keeper
@@ -210,6 +211,9 @@ class _Job:
     def run(self, progress: bool) -> Inversion:
         """Goes through the stages."""
         stages, kept = self._stages(), self.keeper.found()
+        self.curves = Curves(len(self.targets), len(stages) - 1, self.settings["steps"], self.targets)
+        if kept is not None:
+            self.curves.restore(kept)
         done = 0 if kept is None else int(kept.pop("stage"))
         state = self._first() if kept is None else State.of(kept, self.generator.device)
         sizes = [len(stage.problem.targets) * stage.schedule.steps for stage in stages]
@@ -280,10 +284,14 @@ class _Job:
         while len(rows := unfinished(state, stage.schedule, self.at_once)):
             with _saying_what_is_too_much(len(rows)):
                 step(state, rows, stage.schedule, stage.problem, noise, possible)
+            if number:  # before, every image has several starts
+                assert stage.problem.images_drawn is not None
+                reached = psnr_of(stage.problem.images_drawn, self.targets[rows])
+                self.curves.record(number - 1, rows, state.taken[rows], reached)
             gone, before = int(state.clock.sum()), gone
             advance(gone - before)
             if self.keeper.is_due:
-                self.keeper.keep({"stage": np.array(number), **state.arrays()})
+                self.keeper.keep({"stage": np.array(number), **state.arrays(), **self.curves.arrays()})
                 if number:
                     self._show(stage, state)
 
@@ -324,6 +332,7 @@ class _Job:
         maps = {name: value for name, value in state.variables.items() if name.startswith(MAP)}
         return Inversion(
             found.float().cpu().numpy(), self.names, steps=state.taken.cpu().numpy(), settings=self.settings,
+            curves=self.curves.arrays()["curves"],
             noise={name.removeprefix(MAP): value.float().cpu().numpy() for name, value in maps.items()},
             **{name: column.float().cpu().numpy() for name, column in columns.items()},
         )  # fmt: skip

@@ -27,6 +27,7 @@ class Problem:
         to_codes: whitened coordinates ``[n, P, D]`` → layer codes ``[n, L, D]``.
         pull: weight of the mean square of the coordinates.
         spread: weight of the mean square of what layers have of their own.
+        images_drawn: those of the last call.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Problem:
         self.generator, self.targets, self.distance = generator, targets, distance
         self.to_codes, self.pull, self.spread = to_codes, pull, spread
         self._features: tuple[list[int], Features] | None = None
+        self.images_drawn: Tensor | None = None
 
     def images(self, variables: Variables) -> Tensor:
         maps = {name.removeprefix(MAP): value for name, value in variables.items() if name.startswith(MAP)}
@@ -52,7 +54,9 @@ class Problem:
         Raises:
             ValueError: when no gradient comes back to the codes.
         """
-        distance = self.distance(self.images(variables), self._target(rows))
+        images = self.images(variables)
+        self.images_drawn = images.detach()
+        distance = self.distance(images, self._target(rows))
         own = variables["codes"]
         if own.requires_grad and not distance.requires_grad:
             raise ValueError(

@@ -18,6 +18,7 @@ from torch import Tensor
 from higan_fast.files import read_arrays, write_arrays, write_whole
 from higan_fast.image_shapes import as_rgb
 from higan_fast.inversion.code_files import CODES
+from higan_fast.inversion.curves import figure, rows_of
 from higan_fast.pictures import labelled_grid, shrunk
 from higan_fast.tables import Table, shown
 
@@ -44,6 +45,7 @@ class Inversion:
         settings: how they were found: the fingerprint of the generator, the space, the distance, …
         noise: noise maps ``[N, 1, H, W]`` that were found with the codes, by the name of the buffer of the
             generator that each replaces; none where its own were left.
+        curves: PSNR over the steps in w, and then in W+ (``inversion.curves``); None: not known.
     """
 
     codes: Array
@@ -55,31 +57,39 @@ class Inversion:
     steps: NDArray[np.int64]
     settings: dict[str, Any]
     noise: Mapping[str, Array] = field(default_factory=dict)
+    curves: Array | None = None
 
     def __len__(self) -> int:
         return len(self.codes)
 
     def __repr__(self) -> str:
-        return self._table().text()
+        return self.table().text()
 
     def _repr_html_(self) -> str:
-        return self._table().html()
+        return self.table().html()
 
     def save(self, folder: str | Path) -> None:
         """Writes ``codes.npz``, whose ``w`` is read as NVlabs' ``projected_w.npz`` is, and a table.
 
-        The table is ``invert.csv`` and ``invert.json``.
+        The table is ``invert.csv`` and ``invert.json``; how PSNR rose is ``curves.csv`` and ``curves.svg``.
         """
         folder = Path(folder)
         with write_whole(folder / "invert.csv") as file:
             file.write(self.to_csv().encode())
         with write_whole(folder / "invert.json") as file:
             file.write(json.dumps(self.to_json(), indent=2).encode())
+        if self.curves is not None:
+            points = list(rows_of(self.names, self.curves, self.settings))
+            with write_whole(folder / "curves.csv") as file:
+                file.write(_csv(("image", "space", "step", "psnr"), points).encode())
+            with write_whole(folder / "curves.svg") as file:
+                file.write(figure(self.names, self.curves, self.settings).encode())
         columns = {name: getattr(self, name) for name in COLUMNS}
         noise = {f"noise.{name}": each for name, each in self.noise.items()}
+        curves = {} if self.curves is None else {"curves": self.curves}
         about = {"names": np.array(self.names), "settings": np.array(json.dumps(self.settings))}
         write_arrays(
-            folder / CODES, {"w": self.codes, **columns, **noise, **about}
+            folder / CODES, {"w": self.codes, **columns, **noise, **curves, **about}
         )  # last: it says that all is
 
     @classmethod
@@ -97,7 +107,7 @@ class Inversion:
         columns: dict[str, Any] = {name: arrays[name] for name in COLUMNS}
         return cls(
             arrays["w"], tuple(map(str, arrays["names"])), settings=json.loads(str(arrays["settings"])),
-            noise=noise, **columns,
+            noise=noise, curves=arrays.get("curves"), **columns,
         )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
@@ -110,13 +120,9 @@ class Inversion:
 
     def to_csv(self) -> str:
         """A row for each image."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, ("image", *COLUMNS), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.to_json()["images"])
-        return text.getvalue()
+        return _csv(("image", *COLUMNS), self.to_json()["images"])
 
-    def _table(self) -> Table:
+    def table(self) -> Table:
         rows = [
             (
                 name, shown(float(self.psnr[i]), ".2f"), shown(float(self.distance[i]), ".5f"),
@@ -135,6 +141,14 @@ class Inversion:
         if "tuned" in self.settings:
             where += f", drawn by the network that was tuned for {self.settings['tuned']} steps"
         return Table(f"{num:,} {'image' if num == 1 else 'images'} inverted {where}", HEAD, rows, notes)
+
+
+def _csv(head: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, head, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def psnr_of(images: Tensor, targets: Tensor) -> Tensor:

@@ -20,6 +20,8 @@ from higan_fast.experiments.results import Results
 from higan_fast.files import write_whole
 from higan_fast.fingerprint import fingerprint
 from higan_fast.generators.base import Generator
+from higan_fast.inversion import Inversion
+from higan_fast.inversion.code_files import FOLDER
 from higan_fast.predictors.base import LEVELS
 from higan_fast.probing.attribution import Attribution
 from higan_fast.probing.comparison import Comparison
@@ -38,6 +40,7 @@ from higan_fast.report.entanglement import entanglement, left_alone
 from higan_fast.report.experiments import experiment
 from higan_fast.report.findings import beside, economy, finding, order, wrecks
 from higan_fast.report.histograms import histograms
+from higan_fast.report.inversions import inverted
 from higan_fast.report.layers import heat_map
 from higan_fast.report.numerals import UNITS, count, number, p_value, percent
 from higan_fast.report.ranking import ranking
@@ -72,6 +75,7 @@ def write_report(
     comparison: Comparison | None = None,
     sweep: Sweep | None = None,
     findings: Sequence[Finding] = (),
+    inversion: Inversion | None = None,
     progress: bool = True,
 ) -> Path:
     """Writes the report of a probe, with pictures that the generator makes for it, and its figures beside it.
@@ -91,6 +95,7 @@ def write_report(
         comparison: of methods with the one of these boundaries; None where that was not measured.
         sweep: of the boundaries, the dose-response; None likewise.
         findings: of experiments; their figures and pictures lie in ``experiments`` beside the page.
+        inversion: codes of pictures; their files lie in ``invert`` beside the page. None: there are none.
         progress: whether to show it.
 
     Returns:
@@ -113,7 +118,8 @@ def write_report(
         "layer_figures": (quote(layer_figures.name), layer_figures.name),
         "method_figures": (quote(method_figures.name), method_figures.name),
         "dose_figures": (quote(dose_figures.name), dose_figures.name),
-        "made_from": made_from(samples, boundaries, results),
+        "made_from": made_from(samples, boundaries, results, inversion),
+        "inverted": inversion and inverted(inversion, path.parent / FOLDER),
         "experiments": [experiment(finding, path.parent / "experiments") for finding in findings],
         "today": date.today(),
         "about": about(settings, generator, samples, results),
@@ -196,11 +202,15 @@ def dose_figure(sweep: Sweep) -> str:
     return _environment().get_template("dose.svg").render(context)
 
 
-def made_from(samples: Samples, boundaries: Boundaries, results: Results) -> str:
+def made_from(
+    samples: Samples, boundaries: Boundaries, results: Results, inversion: Inversion | None = None
+) -> str:
     """Returns a hash of what a report shows; the page carries it in its head."""
     digest = hashlib.sha256(json.dumps([len(samples), samples.settings, boundaries.settings]).encode())
     digest.update(fingerprint_of(boundaries).encode())
     digest.update(results.fingerprint().encode())
+    if inversion is not None:
+        digest.update(json.dumps([inversion.names, inversion.settings]).encode() + inversion.psnr.tobytes())
     return digest.hexdigest()[:32]
 
 

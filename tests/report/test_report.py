@@ -7,6 +7,7 @@ import pytest
 
 from higan_fast.boundaries.boundary import Boundaries, fingerprint_of
 from higan_fast.boundaries.fitting import fit_boundaries
+from higan_fast.inversion import Inversion
 from higan_fast.pictures import to_uint8
 from higan_fast.predictors.base import Semantic
 from higan_fast.probing.manipulation import manipulate
@@ -324,3 +325,18 @@ def test_captions_of_strips_give_the_even_part(write, run):
         effect, even = (float(part[found.row(name), 0, column]) for part in (found.effect, found.even))
         effect, even = (number(value, places_of(found, name), signed=True) for value in (effect, even))
         assert f"All layers effect {effect} , even part {even}" in page.text
+
+
+def test_pictures_of_somebody_have_a_section(write):
+    numbers = {name: np.array([31.5, 24.5], "f") for name in ("psnr", "distance", "from_mean")}
+    curves = np.full((2, 1, 10), 20, np.float32)
+    found = Inversion(
+        np.zeros((2, 5, 4), "f"), ("a.png", "<b>.png"), percentile=np.array([3.0, 99.5], "f"),
+        steps=np.array([9, 9]), settings={"space": "w", "steps": 10}, curves=curves, **numbers,
+    )  # fmt: skip
+    text = write(inversion=found)
+    section = text[text.index('<section id="pictures">') :]
+    section = section[: section.index("</section>")]
+    assert "28.0&nbsp;dB" in section and "99&nbsp;% of samples: &lt;b&gt;.png." in section
+    assert section.count("<svg") == 1 and section.count('<th scope="row">') == 2 and "<b>.png" not in section
+    assert 'href="#pictures"' in text and 'href="#pictures"' not in write()
