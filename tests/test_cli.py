@@ -38,7 +38,7 @@ def files(tmp_path_factory):
     torch.manual_seed(0)
     config = StyleGAN2Config(channels={4: 8, 8: 8, 16: 8}, latent_dim=8, code_dim=8, mapping_depth=1)
     save_generator(StyleGAN2(config), folder / "generator.safetensors", {"origin": "a test"})
-    predictor = ScenePredictor(SEMANTICS[::4], CONTINUOUS)
+    predictor = ScenePredictor(SEMANTICS[::4], CONTINUOUS, widths=(8, 8, 8, 8))
     save_scene_predictor(predictor, folder / "predictor.safetensors", {})
     return folder / "generator.safetensors", folder / "predictor.safetensors"
 

@@ -41,7 +41,7 @@ def write_networks(folder, seed):
     torch.manual_seed(seed)
     config = StyleGAN2Config(channels={4: 8, 8: 8}, latent_dim=8, code_dim=8, mapping_depth=1)
     save_generator(StyleGAN2(config), folder / "generator.safetensors", {"origin": "a test"})
-    predictor = ScenePredictor(SEMANTICS[::4], CONTINUOUS)
+    predictor = ScenePredictor(SEMANTICS[::4], CONTINUOUS, widths=(8, 8, 8, 8))
     save_scene_predictor(predictor, folder / "predictor.safetensors", {})
 
 

@@ -49,7 +49,9 @@ class ToyGenerator(Generator):
         patterns = patterns.reshape(2, NUM_LAYERS, 3, RESOLUTION, RESOLUTION).contiguous()  # orthonormal
         self.register_buffer("directions", directions.contiguous())  # [L, D], orthonormal
         self.register_buffer("patterns", patterns[0])
-        self.register_buffer("decorations", patterns[1])
+        decorations = patterns[1].flatten(1).expand(NUM_LAYERS, -1, -1)
+        # [L, 1 + L, 3R²]: a layer's pattern, and the decorations that all of them paint
+        self.register_buffer("painted", torch.cat([patterns[0].flatten(1)[:, None], decorations], dim=1))
         self.register_buffer("tastes", 0.1 * torch.randn(NUM_LAYERS, CODE_DIM, generator=random))
         with torch.no_grad():
             z = torch.randn(4096, self.latent_dim, generator=random)
@@ -74,9 +76,8 @@ class ToyGenerator(Generator):
         centred = code - self.w_avg
         gain = 1 + 0.1 * torch.tanh(painted.flatten(1).sum(1) + 0.1 * centred @ self.tastes[index])
         strength = gain * (centred @ self.directions[index])  # [N]
-        paint = strength[:, None] * self.patterns[index].flatten()
-        decoration = torch.tanh(centred @ self.tastes.T) @ self.decorations.flatten(1)
-        return Activation(painted + paint.view_as(painted) + decoration.view_as(painted))
+        strengths = torch.cat([strength[:, None], torch.tanh(centred @ self.tastes.T)], dim=1)
+        return Activation(torch.addmm(painted.flatten(1), strengths, self.painted[index]).view_as(painted))
 
     def image(self, activation: Activation) -> Tensor:
         return activation.features

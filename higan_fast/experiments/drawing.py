@@ -153,6 +153,7 @@ def write_figures(finding: Finding, folder: Path) -> list[Path]:
             content = io.BytesIO()
             undated = {"Date": None} if path.suffix == ".svg" else None  # the same finding, the same file
             figure.savefig(content, format=path.suffix[1:], dpi=DOTS_PER_INCH, metadata=undated)
+            figure.set_layout_engine("none")  # what it found for the first file stays
             with write_whole(path) as file:
                 file.write(content.getvalue())
     return paths

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch import Tensor
 from higan_fast import _native
 
 Impl = Literal["auto", "reference", "native"]
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 # (op, device) → why its kernel is disabled, after a failed self-test.
 _disabled: dict[tuple[str, torch.device], str] = {}
@@ -97,7 +98,17 @@ def _is_transformed() -> bool:
     return not torch.compiler.is_compiling() and torch._C._functorch.peek_interpreter_stack() is not None
 
 
-@torch.compiler.assume_constant_result
+def constant_in_graphs(function: _Function) -> _Function:
+    """Decorates a function that ``torch.compile`` shall call once and take the result for a constant.
+
+    It is ``torch.compiler.assume_constant_result`` without its import of the compiler, which would be half of
+    the start of every command.
+    """
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
+
+
+@constant_in_graphs
 def why_not_native(op: str, device: torch.device, dtype: torch.dtype) -> str:
     """Returns why ``op`` runs its reference on this device and dtype; empty if it runs its kernel."""
     kernels, problem = _native.backend(device)

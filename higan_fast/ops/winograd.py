@@ -16,7 +16,7 @@ from torch import Tensor
 
 from higan_fast import _native
 from higan_fast.ops.bias_act import tail_numbers
-from higan_fast.ops.implementation import is_turned_off, why_reference
+from higan_fast.ops.implementation import constant_in_graphs, is_turned_off, why_reference
 from higan_fast.ops.layout import empty_image, is_channels_last, to_channels_last
 from higan_fast.ops.registration import register
 
@@ -60,7 +60,7 @@ def runs_on(x: Tensor) -> bool:
     return x.dtype == torch.float32 and _has_kernel(x.device)
 
 
-@torch.compiler.assume_constant_result
+@constant_in_graphs
 def _has_kernel(device: torch.device) -> bool:
     return hasattr(_native.backend(device)[0], "winograd_conv2d")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from higan_fast.refusing import refusing
 
 FEATURES = 128
 RESOLUTION = 64
+WIDTHS = (32, 64, 96, 128)
 PARTS = ("semantics", "continuous")  # of a header
 
 
@@ -33,25 +34,29 @@ class ScenePredictor(Predictor):
     Args:
         semantics: what each column means.
         continuous: names of those that are not binary.
+        widths: channels at 32², 16², 8² and 4².
     """
 
     is_binary: Tensor
 
-    def __init__(self, semantics: Sequence[Semantic], continuous: Sequence[str]) -> None:
+    def __init__(
+        self, semantics: Sequence[Semantic], continuous: Sequence[str], widths: Sequence[int] = WIDTHS
+    ) -> None:
         super().__init__()
         self.semantics, self.continuous = tuple(semantics), tuple(continuous)
         measured = set(self.continuous)
         is_binary = torch.tensor([name not in measured for name in self.names])
         self.register_buffer("is_binary", is_binary, persistent=False)
+        first, second, third, last = widths
         self.body = nn.Sequential(
-            nn.Conv2d(3, 32, 3, padding=1, stride=2, bias=False),  # 32²
-            nn.BatchNorm2d(32),
+            nn.Conv2d(3, first, 3, padding=1, stride=2, bias=False),  # 32²
+            nn.BatchNorm2d(first),
             nn.ReLU(),
-            Residual(32, 64),  # 16²
-            Residual(64, 96),  # 8²
-            Residual(96, 128),  # 4²
+            Residual(first, second),  # 16²
+            Residual(second, third),  # 8²
+            Residual(third, last),  # 4²
             nn.Flatten(),
-            nn.Linear(128 * 16, FEATURES),
+            nn.Linear(last * 16, FEATURES),
             nn.ReLU(),
         )
         self.head = nn.Linear(FEATURES, len(self.semantics))
@@ -120,16 +125,24 @@ def load_scene_predictor(path: Path) -> ScenePredictor:
             header = json.loads((file.metadata() or {}).get("scene_predictor", "null"))
             if header is None:
                 raise ValueError(f"{path}: no scene predictor; expected a file that train_predictor wrote")
-            names = set(file.keys())
-            rows = file.get_slice("head.weight").get_shape()[0] if "head.weight" in names else 0
-            predictor = ScenePredictor(*_scored(header, rows))
-            if names != set(predictor.state_dict()):
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            given = *_scored(header, shapes.get("head.weight", (0,))[0]), _widths(shapes)
+            with torch.device("meta"):  # before memory is taken for what a file only claims
+                expected = ScenePredictor(*given).state_dict()
+            if shapes != {name: tuple(tensor.shape) for name, tensor in expected.items()}:
                 raise ValueError(f"{path}: holds other tensors than a scene predictor; it is damaged")
-            predictor.load_state_dict({name: file.get_tensor(name) for name in names})
+            predictor = ScenePredictor(*given)
+            predictor.load_state_dict({name: file.get_tensor(name) for name in shapes})
         predictor.eval().requires_grad_(False)
         if not predictor(torch.zeros(1, 3, RESOLUTION, RESOLUTION)).isfinite().all():
             raise ValueError(f"{path}: gives scores that are not finite; it is damaged")
     return predictor
+
+
+def _widths(shapes: Mapping[str, tuple[int, ...]]) -> list[int]:
+    """Channels at each resolution, by the shapes of the weights; 1 where there is none, which is refused."""
+    weights = ("body.0.weight", *(f"body.{index}.conv0.weight" for index in (3, 4, 5)))
+    return [shapes.get(name, (1,))[0] for name in weights]
 
 
 def _scored(header: Any, num: int) -> tuple[list[Semantic], list[str]]:

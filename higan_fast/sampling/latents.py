@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -59,8 +59,7 @@ def latents(seed: int, start: int, stop: int, latent_dim: int, stream: int = SAM
     """
     _check_range(seed, start, stop)
     z = np.empty((stop - start, latent_dim), np.float32)
-    for row, index in enumerate(range(start, stop)):
-        philox = _philox(seed, stream, index, _LATENT)
+    for row, philox in enumerate(_philox_of_each(seed, stream, start, stop, _LATENT)):
         np.random.Generator(philox).standard_normal(out=z[row], dtype=np.float32)
     return z
 
@@ -75,10 +74,9 @@ def labels(seed: int, start: int, stop: int, num_classes: int, stream: int = SAM
         ValueError: as ``latents``.
     """
     _check_range(seed, start, stop)
-    drawn = (int(_philox(seed, stream, index, _LABEL).random_raw()) for index in range(start, stop))
-    return np.array(
-        [number * num_classes >> 64 for number in drawn], np.int64
-    )  # [0, 2^64) → [0, num_classes)
+    drawn = (int(philox.random_raw()) for philox in _philox_of_each(seed, stream, start, stop, _LABEL))
+    # [0, 2^64) → [0, num_classes)
+    return np.array([number * num_classes >> 64 for number in drawn], np.int64)
 
 
 def make_codes(
@@ -176,10 +174,19 @@ def _check_range(seed: int, start: int, stop: int) -> None:
         raise ValueError(f"latents: got the range {start} to {stop}, expected 0 <= start <= stop")
 
 
-def _philox(seed: int, stream: int, index: int, what: int) -> np.random.Philox:
-    """The random numbers for one thing that is drawn for one sample."""
-    key, counter = np.array([seed, stream], np.uint64), np.array([0, index, what, 0], np.uint64)
-    return np.random.Philox(key=key, counter=counter)
+def _philox_of_each(
+    seed: int, stream: int, start: int, stop: int, what: int
+) -> Iterator[np.random.Philox]:
+    """Yields the random numbers for one thing that is drawn, of each sample, until the next is asked for.
+
+    It is one object, set anew for every sample: to make one takes longer than to draw a latent from it.
+    """
+    philox = np.random.Philox(key=np.array([seed, stream], np.uint64))
+    fresh = philox.state  # nothing was drawn
+    for index in range(start, stop):
+        fresh["state"]["counter"][:] = 0, index, what, 0
+        philox.state = fresh
+        yield philox
 
 
 def _classes(generator: Generator, label: int | None, seed: int, first: int, stream: int) -> Tensor | None:

@@ -13,7 +13,7 @@ from tests.ops.implementations import NATIVE
 
 SEEN = [case for case in CASES if not case.only and "odd" not in case.name]
 FIRST = list({case.op: case for case in reversed(SEEN)}.values())  # one of each op
-DYNAMIC = {*map(str, FIRST), "modulated_conv2d-up", "upfirdn2d-up", "finish_block-upsampled"}
+TRACED = {*map(str, FIRST), "modulated_conv2d-up", "upfirdn2d-up", "finish_block-upsampled"}
 
 
 def capture(case: Case, layout: str, monkeypatch):
@@ -43,16 +43,17 @@ def capture(case: Case, layout: str, monkeypatch):
 def test_opcheck(case, layout, monkeypatch):
     """Schema, fake tensors (shape, dtype, strides), autograd's registration, tracing with dynamic shapes.
 
-    The trace has dynamic shapes for one case of each op and for those that change the size, else fixed ones:
-    that takes a tenth of the time, and the first three see the other cases and layouts.
+    One case of each op is traced, and those that change the size: a trace takes ten times the rest. The first
+    three see the other cases and layouts, and ``test_compiles_into_one_graph`` traces all cases forward.
     """
     op, args = capture(case, layout, monkeypatch)
     args = tuple(
         arg.detach().requires_grad_() if isinstance(arg, torch.Tensor) and arg.is_floating_point() else arg
         for arg in args
     )
-    traced = "dynamic" if layout == "channels_last" and str(case) in DYNAMIC else "static"
-    utils = ("test_schema", "test_autograd_registration", "test_faketensor", f"test_aot_dispatch_{traced}")
+    utils = ["test_schema", "test_autograd_registration", "test_faketensor"]
+    if layout == "channels_last" and str(case) in TRACED:
+        utils.append("test_aot_dispatch_dynamic")
     torch.library.opcheck(op._opoverload, args, test_utils=utils, rtol=1e-4, atol=1e-4)
 
 
