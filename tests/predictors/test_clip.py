@@ -12,7 +12,10 @@ import higan_fast as hf
 from higan_fast.cli.predictor_options import in_clip
 from higan_fast.engine.scoring import score
 from higan_fast.predictors.kinds.clip import parse_words
+from tests.test_cli import files as networks
 from tests.test_cli import run
+
+__all__ = ["networks"]
 
 WORDS = "cosy=a cosy room|an empty room; bright=a bright room"
 TINY = {
@@ -84,7 +87,7 @@ def test_gradients_reach_the_images(files):
     assert not any(parameter.requires_grad for parameter in predictor.parameters())
 
 
-def test_words_from_the_command_line(files, tmp_path):
+def test_words_from_the_command_line(files, networks, tmp_path):
     out = tmp_path / "run"
     words = (
         "--semantic",
@@ -98,7 +101,7 @@ def test_words_from_the_command_line(files, tmp_path):
     )
     arguments = (*words, "--clip-model", files["clip_model"])
     arguments += ("--clip-weights", files["clip_weights"], "--levels", "bright=color", "--out", out)
-    run("sample", "--network", "scenes", *arguments, "--num", 128, "--device", "cpu", "--quiet")
+    run("sample", "--network", networks[0], *arguments, "--num", 128, "--device", "cpu", "--quiet")
     run("fit", out, "--chosen-num", 50, "--boundary", "gradient", "--quiet")
     samples = hf.Samples.open(out)
     (kept,) = json.loads((out / "run.json").read_text())["settings"]["predictor"]
