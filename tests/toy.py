@@ -48,7 +48,6 @@ class ToyGenerator(Generator):
         patterns = torch.linalg.qr(torch.randn(3 * RESOLUTION**2, 2 * NUM_LAYERS, generator=random)).Q.T
         patterns = patterns.reshape(2, NUM_LAYERS, 3, RESOLUTION, RESOLUTION).contiguous()  # orthonormal
         self.register_buffer("directions", directions.contiguous())  # [L, D], orthonormal
-        self.register_buffer("patterns", patterns[0])
         decorations = patterns[1].flatten(1).expand(NUM_LAYERS, -1, -1)
         # [L, 1 + L, 3R²]: a layer's pattern, and the decorations that all of them paint
         self.register_buffer("painted", torch.cat([patterns[0].flatten(1)[:, None], decorations], dim=1))
@@ -57,6 +56,11 @@ class ToyGenerator(Generator):
             z = torch.randn(4096, self.latent_dim, generator=random)
             average = ToyGenerator.mapping(self, z).mean(0)  # whatever a subclass makes of it
         self.register_buffer("w_avg", average)
+
+    @property
+    def patterns(self) -> Tensor:
+        """That of each layer, ``[L, 3, R, R]``; what is written here is painted."""
+        return self.painted[:, 0].view(NUM_LAYERS, 3, RESOLUTION, RESOLUTION)
 
     def mapping(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         return self.second(torch.nn.functional.leaky_relu(self.first(z), 0.2))
