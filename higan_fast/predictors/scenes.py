@@ -126,7 +126,7 @@ def load_scene_predictor(path: Path) -> ScenePredictor:
             if header is None:
                 raise ValueError(f"{path}: no scene predictor; expected a file that train_predictor wrote")
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-            given = *_scored(header, shapes.get("head.weight", (0,))[0]), _widths(shapes)
+            given = *_scored(header, _outputs(shapes, "head.weight")), _widths(shapes)
             with torch.device("meta"):  # before memory is taken for what a file only claims
                 expected = ScenePredictor(*given).state_dict()
             if shapes != {name: tuple(tensor.shape) for name, tensor in expected.items()}:
@@ -142,7 +142,12 @@ def load_scene_predictor(path: Path) -> ScenePredictor:
 def _widths(shapes: Mapping[str, tuple[int, ...]]) -> list[int]:
     """Channels at each resolution, by the shapes of the weights; 1 where there is none, which is refused."""
     weights = ("body.0.weight", *(f"body.{index}.conv0.weight" for index in (3, 4, 5)))
-    return [shapes.get(name, (1,))[0] for name in weights]
+    return [max(1, _outputs(shapes, name)) for name in weights]
+
+
+def _outputs(shapes: Mapping[str, tuple[int, ...]], weight: str) -> int:
+    """Of how many outputs a weight is; 0 where there is no such weight."""
+    return next(iter(shapes.get(weight, ())), 0)
 
 
 def _scored(header: Any, num: int) -> tuple[list[Semantic], list[str]]:

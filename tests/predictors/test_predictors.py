@@ -89,10 +89,26 @@ def test_scores_that_are_not_finite_are_refused(tmp_path, value):
         load_predictor(path)
 
 
-def test_tensors_of_something_else_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"extra": torch.zeros(1)},
+        {"body.0.weight": torch.zeros(0, 3, 3, 3)},
+        {"body.5.conv0.weight": torch.zeros(10**6)},  # channels that would take terabytes
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_tensors_of_something_else_are_refused(tmp_path, changed):
     header = {"semantics": SEMANTICS, "continuous": []}
     with pytest.raises(ValueError, match=r"/p: holds other tensors than a scene predictor"):
-        load_predictor(written(tmp_path / "p", header, extra=torch.zeros(1)))
+        load_predictor(written(tmp_path / "p", header, **changed))
+
+
+def test_other_numbers_of_channels_are_read_from_the_file(tmp_path):
+    predictor = ScenePredictor([Semantic(*row) for row in SEMANTICS], [], widths=(4, 6, 8, 10)).eval()
+    save_scene_predictor(predictor, tmp_path / "p", {})
+    images = torch.rand(2, 3, 16, 16) * 2 - 1
+    torch.testing.assert_close(load_predictor(tmp_path / "p")(images), predictor(images))
 
 
 def test_what_is_no_file_is_named(tmp_path):
