@@ -166,8 +166,6 @@ def test_what_is_not_python_travels_with_the_package():
     assert sum(path.stat().st_size for path in taken if path.suffix == ".safetensors") < 12e6
 
 
-
-
 def test_includes_point_downwards():
     for path in SOURCES:
         part = path.relative_to(CSRC).parts[0]

@@ -174,9 +174,7 @@ def _check_range(seed: int, start: int, stop: int) -> None:
         raise ValueError(f"latents: got the range {start} to {stop}, expected 0 <= start <= stop")
 
 
-def _philox_of_each(
-    seed: int, stream: int, start: int, stop: int, what: int
-) -> Iterator[np.random.Philox]:
+def _philox_of_each(seed: int, stream: int, start: int, stop: int, what: int) -> Iterator[np.random.Philox]:
     """Yields the random numbers for one thing that is drawn, of each sample, until the next is asked for.
 
     It is one object, set anew for every sample: to make one takes longer than to draw a latent from it.
