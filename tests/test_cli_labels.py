@@ -34,7 +34,7 @@ def table(file, samples, names):
     return file
 
 
-def test_pictures_and_scores_are_exported_labelled_and_fitted(sampled, tmp_path):
+def test_pictures_and_scores_are_exported_labelled_and_fitted(sampled, probed, tmp_path):  # noqa: F811
     images, scores = tmp_path / "pictures", tmp_path / "scores.csv"
     run("export", sampled, "--images", images, "--csv", scores, "--samples", "0-2,9", "--quiet")
     rows = list(csv.DictReader(scores.read_text().splitlines()))
@@ -49,9 +49,17 @@ def test_pictures_and_scores_are_exported_labelled_and_fitted(sampled, tmp_path)
     empty = run("fit", sampled, "--labels", scores, code=1).stderr
     assert f"{scores}: holds no label" in empty
 
+    shutil.copy(probed[0] / "boundaries.safetensors", sampled)
+    before = (sampled / "boundaries.safetensors").read_bytes()
+    (tmp_path / "few.csv").write_text("sample,semantic,value\n1,cosy,1\n")
+    run("fit", sampled, "--labels", tmp_path / "few.csv", code=1)
+    assert (sampled / "boundaries.safetensors").read_bytes() == before, "what fitted nothing replaces nothing"
+
     known = samples.semantics[0].name
     labels = table(tmp_path / "labels.csv", samples, (known, "cosy"))
-    said = run("fit", sampled, "--labels", labels, "--quiet").stdout
+    fitted = run("fit", sampled, "--labels", labels, "--quiet")
+    said = fitted.stdout
+    assert "replaces the boundaries of " in fitted.stderr and known not in fitted.stderr.partition(";")[0]
     assert "on 38 high and 38 low; 128 of each were used, of 256 labels" in said
     assert "both sides are equally large, so that chance is 0.5" in said
     assert list(Boundaries.load(sampled / "boundaries.safetensors")) == [known, "cosy"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 from collections import Counter
@@ -221,8 +222,10 @@ class Boundaries(Mapping[str, Boundary]):
     def __getitem__(self, name: str) -> Boundary:
         if name in self._by_name:
             return self._by_name[name]
+        near = [] if name in self.skipped else difflib.get_close_matches(str(name), self, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
         there = f"there are {', '.join(self)}" if self.boundaries else "there is none at all"
-        raise KeyError(f"{name!r}: {self.skipped.get(name, 'no such boundary')}; {there}")
+        raise KeyError(f"{name!r}: {self.skipped.get(name, 'no such boundary')}{hint}; {there}")
 
     def __iter__(self) -> Iterator[str]:
         return (boundary.name for boundary in self.boundaries)

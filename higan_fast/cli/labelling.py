@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from higan_fast.cli.options import ELSEWHERE, FITTING, PATH, QUIET, RUN, indices, option
+from higan_fast.wording import listing
 
 if TYPE_CHECKING:
     from higan_fast.probing import Boundaries
+    from higan_fast.run_folder import RunFolder
     from higan_fast.run_settings import Places
 
 IMAGES_AT_ONCE = 8
+MOST_NAMED = 4  # boundaries, in a line
 CODES = click.option("--codes", type=PATH, help="Without RUN: codes, a .npy of [N, D] or [N, L, D].")
 SCORES = click.option("--scores", type=PATH, help="With --codes: their scores, a .npy of [N] or [N, S].")
 NAMES = click.option("--names", help="With --codes: a name for each score.  [default: of the file]")
@@ -85,9 +89,24 @@ def _fit_labels(out: Path, file: Path, fitting: dict[str, Any], places: Places, 
         run.samples, labels, device=run.settings.device, progress=not quiet, **fitting
     )
     boundaries.settings["labels_file"] = str(file)
-    boundaries.save(run.boundaries_file)
+    if boundaries:  # else those that are there stay
+        _say_what_goes(run, boundaries)
+        boundaries.save(run.boundaries_file)
     _print_labelled(boundaries)
     return boundaries
+
+
+def _say_what_goes(run: RunFolder, boundaries: Boundaries) -> None:
+    """Says which boundaries the new ones replace, unless these were fitted to labels too."""
+    from higan_fast.cli.commandlines import stage_command
+    from higan_fast.progress import say
+
+    with suppress(OSError, ValueError):
+        before = run.boundaries
+        if gone := [name for name in before if name not in boundaries and "labels" not in before.settings]:
+            more = [f"{len(gone) - MOST_NAMED} more"] if len(gone) > MOST_NAMED else []
+            which = listing([*gone[:MOST_NAMED], *more])
+            say(f"replaces the boundaries of {which}; {stage_command('fit', run)} fits these again")
 
 
 def _fit_codes(
