@@ -171,7 +171,7 @@ def test_a_semantic_is_known_and_named_once(probed, no_networks):  # noqa: F811
     message = f"semantics (--semantic): got {name!r} twice, expected each name once"
     refused(message, "verify", probed[0], "--semantic", name, "--semantic", name)
     refused("'cellar': no such boundary; there are ", "manipulate", probed[0], "--semantic", "cellar")
-    near = f"'{name}x': no such boundary; did you mean {name!r}?; there are "
+    near = f"'{name}x': no such boundary (did you mean {name!r}?); there are "
     refused(near, "manipulate", probed[0], "--semantic", f"{name}x")
 
 

@@ -223,7 +223,7 @@ class Boundaries(Mapping[str, Boundary]):
         if name in self._by_name:
             return self._by_name[name]
         near = [] if name in self.skipped else difflib.get_close_matches(str(name), self, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
         there = f"there are {', '.join(self)}" if self.boundaries else "there is none at all"
         raise KeyError(f"{name!r}: {self.skipped.get(name, 'no such boundary')}{hint}; {there}")
 

@@ -42,6 +42,7 @@ from higan_fast.generators.base import Generator
 from higan_fast.predictors.base import Predictor, Semantic
 from higan_fast.progress import progress as show_progress
 from higan_fast.sampling.samples import Samples
+from higan_fast.wording import in_words
 
 Weight = float | Literal["auto"]
 
@@ -152,8 +153,14 @@ def fit_boundaries(
         The boundaries that can be fitted, and in ``skipped`` the reasons why others cannot.
 
     Raises:
+        TypeError: when the samples are something else.
         ValueError: when an argument is out of range, a semantic is unknown, or a code or score is not finite.
     """
+    if not isinstance(samples, Samples):
+        got = in_words(type(samples).__name__)
+        raise TypeError(
+            f"samples: got {got}, expected what sample gives; fit_to_labels fits to scores of yours"
+        )
     known = tuple(semantic.name for semantic in samples.semantics)
     names = known if semantics is None else (semantics,) if isinstance(semantics, str) else tuple(semantics)
     check_names(names, known, "the predictor of these samples")

@@ -9,16 +9,25 @@ from torch import Tensor
 
 from higan_fast.generators.base import Generator, check_generator
 from higan_fast.predictors.base import Predictor, check_predictor
+from higan_fast.wording import in_words
 
 
 def as_codes(codes: Any, generator: Generator) -> Tensor:
     """Layer codes from torch, NumPy or CuPy → a tensor ``[N, L, D]`` as the generator wants it.
 
     Raises:
+        TypeError: when they are no array.
         ValueError: when the shape is not the generator's or a code is not finite.
     """
     check_generator(generator)
-    tensor = torch.as_tensor(codes).to(next(generator.parameters()))
+    try:
+        tensor = torch.as_tensor(codes)
+    except (TypeError, ValueError, RuntimeError):
+        shape = f"[N, {generator.num_layers}, {generator.code_dim}]"
+        raise TypeError(
+            f"codes: got {in_words(codes)}, expected an array {shape}; take samples.codes or generator.map(z)"
+        ) from None
+    tensor = tensor.to(next(generator.parameters()))
     if tensor.ndim != 3 or tensor.shape[1:] != (generator.num_layers, generator.code_dim):
         raise ValueError(
             f"codes: got shape {tuple(tensor.shape)}, expected [N, {generator.num_layers}, "

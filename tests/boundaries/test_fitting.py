@@ -201,6 +201,8 @@ def test_samples_that_are_not_finite_are_refused(array, what):
     getattr(samples, array)[3, 0] = np.nan
     with pytest.raises(ValueError, match=f"{what} are not all finite"):
         fit(samples, progress=False)
+    with pytest.raises(TypeError, match=r"samples: got 'ndarray', expected what sample gives"):
+        fit(samples.w)
 
 
 def test_a_whole_set_is_fitted_in_seconds():

@@ -371,6 +371,8 @@ def test_codes_come_from_numpy_and_torch_and_are_checked(generator):
     assert as_codes(torch.from_numpy(codes), generator).shape == codes.shape
     with pytest.raises(ValueError, match=r"codes: got shape \(2, 32\), expected \[N, 5, 32\]"):
         as_codes(codes[:, 0], generator)
+    with pytest.raises(TypeError, match=r"codes: got 'x', expected an array \[N, "):
+        as_codes("x", generator)
     codes[1, 2, 3] = np.nan
     with pytest.raises(ValueError, match="sample 1 has a code that is not finite"):
         as_codes(codes, generator)
