@@ -13,11 +13,16 @@ from typing import Any
 
 import numpy as np
 
+MOST = 10**9  # of anything that is counted: more ends in no time and in no memory
 
-def check_count(name: str, count: int, at_least: int = 1) -> None:
-    """Raises ValueError when ``count`` is no whole number, or too small."""
+
+def check_count(name: str, count: int, at_least: int = 1, at_most: int = MOST) -> None:
+    """Raises ValueError when ``count`` is no whole number, too small, or more than anybody can mean."""
     if not _is_whole(count) or count < at_least:
         raise ValueError(f"{name}: got {count!r}, expected a whole number of at least {at_least}")
+    if count > at_most:
+        got = count if count < 10**30 else "more than 10^30"  # Python refuses to write very long numbers
+        raise ValueError(f"{name}: got {got}, expected a whole number of at most {at_most:,}")
 
 
 def check_number(

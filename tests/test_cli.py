@@ -183,6 +183,18 @@ def test_bad_input_ends_in_one_line(files, probed, tmp_path):
         (("sample", *networks, "--out", tmp_path / "x", "--device", "cuda:99"), "got 'cuda:99'"),
         (("sample", *networks, "--out", tmp_path / "x", "--device", "abacus"), "expected auto, cpu, cuda or"),
         (("manipulate", out, "--semantic", SEMANTICS[0].name, "--layers", "4-9"), "layers"),
+        (("manipulate", out, "--semantic", SEMANTICS[0].name, "--layers", "1-99999999999"), "no layer 6"),
+        (("manipulate", out, "--semantic", SEMANTICS[0].name, "--num", 10**20), "num (--num): got 1000000"),
+        (("manipulate", out, "--semantic", SEMANTICS[0].name, "--num", 10**9), "got 256, and"),
+        (("manipulate", out, "--semantic", SEMANTICS[0].name, "--jitter", 10**9), "at most 10,000"),
+        (("manipulate", out, "--semantic", SEMANTICS[0].name, "--frames", 10**9), "at most 10,000"),
+        (("dose", out, "--num", 10**20), "num (--num): got 1000000"),
+        (
+            ("verify", out, "--num-null", 10**9),
+            "--num-null): got 1000000000, expected a whole number of at most",
+        ),
+        (("fit", out, "--chosen-num", "1e-320"), "chosen_num (--chosen-num): got 1e-320, expected"),
+        (("sample", *networks, "--out", tmp_path / "x", "--levels", ""), "levels (--levels): got an empty"),
     ]
     for arguments, message in cases:
         result = run(*arguments, code=1)

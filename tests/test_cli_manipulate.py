@@ -73,7 +73,17 @@ def test_what_cannot_be_drawn_is_refused(fitted, tmp_path):
 
 def test_indices_are_read():
     assert indices("--samples", "3, 17,0-2,1") == [3, 17, 0, 1, 2], "in the order given"
-    for text in ("", "a", "-3", "3,", "5-3", "1.5"):
+    for text in (
+        "",
+        "a",
+        "-3",
+        "3,",
+        "5-3",
+        "1.5",
+        "0-99999999999",
+        "1-10000000000000000000000",
+        "0-1000000",
+    ):
         with pytest.raises(Exception, match="--samples: got"):
             indices("--samples", text)
 

@@ -46,6 +46,7 @@ from higan_fast.wording import in_words
 
 Weight = float | Literal["auto"]
 
+LEAST_RATIO = 1e-9  # of samples per side
 ROWS_AT_ONCE = 8192  # of codes, when the samples are classified
 
 Array = NDArray[np.float64]
@@ -64,8 +65,8 @@ def check_fitting(
     seed: int = 0,
 ) -> None:
     """Raises ValueError when ``fit_boundaries`` would refuse these arguments, whatever the samples are."""
-    expected = "a positive whole number, or a ratio in (0, 1]"
-    check_number("chosen_num (--chosen-num)", chosen_num, expected, above=0)
+    expected = "a positive whole number, or a ratio in (0, 1], from a billionth on"
+    check_number("chosen_num (--chosen-num)", chosen_num, expected, at_least=LEAST_RATIO)
     if chosen_num > 1 and chosen_num != int(chosen_num):
         raise ValueError(f"chosen_num (--chosen-num): got {chosen_num!r}, expected {expected}")
     if space is not None:

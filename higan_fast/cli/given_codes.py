@@ -142,10 +142,10 @@ def _verification(run: RunFolder) -> Verification | None:
 
 
 def _of_run(run: RunFolder, samples: Sequence[int]) -> Array:
-    outside = [index for index in samples if index >= len(run.samples)]
-    if outside:
+    outside = next((index for index in samples if index >= len(run.samples)), None)
+    if outside is not None:
         raise ValueError(
-            f"--samples: got {outside[0]}, and {run.path} has the samples 0 to {len(run.samples) - 1}; "
+            f"--samples: got {outside}, and {run.path} has the samples 0 to {len(run.samples) - 1}; "
             "--seed N draws fresh ones"
         )
     return run.samples.codes[list(samples)]

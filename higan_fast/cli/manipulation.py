@@ -44,6 +44,7 @@ STEP = 3.0  # either way, as HiGAN's, where no sweep suggests another
 
 MODES = ("independent", "joint", "jitter")
 VARIANTS = 4  # of each sample, in jitter
+MOST_FRAMES = 10_000
 
 # A variant is shown for so many frames; steps go by one a frame, in images of at most so many pixels a side.
 HOLD, FRAMES, SIDE = 5, 24, 256
@@ -107,7 +108,7 @@ def manipulate(
     if frames is None and picture is not None and picture.suffix.lower() in (".mp4", ".gif"):
         frames = FRAMES
     if frames is not None:
-        check_count("frames (--frames)", frames, 2)
+        check_count("frames (--frames)", frames, 2, MOST_FRAMES)
     if mode == "jitter":
         variants = VARIANTS if variants is None else variants
         check_jitter(variants, scale)

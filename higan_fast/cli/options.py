@@ -16,13 +16,16 @@ from typing import Any, Literal
 import click
 
 from higan_fast.cli.predictor_options import PREDICTORS
-from higan_fast.wording import line_of
+from higan_fast.wording import line_of, printable
 
 Command = Callable[..., Any]
 
 INTERRUPTED = 130
 LONGEST_HELP = 300  # characters; the first sentence of every command is shorter
 MOST_STEPS = 1000
+REPORTED = ValueError, KeyError, OSError, RuntimeError, MemoryError, ImportError, OverflowError
+MOST_INDICES = 1_000_000
+MOST_DIGITS = 9  # of an index
 
 
 class SomePath(click.Path):
@@ -83,7 +86,7 @@ class FriendlyGroup(click.Group):
                 stream.reconfigure(errors="backslashreplace")  # a name that it cannot encode ends no output
         try:
             return super().invoke(ctx)
-        except (ValueError, KeyError, OSError, RuntimeError, MemoryError, ImportError) as error:
+        except REPORTED as error:
             if ctx.params["debug"] or isinstance(error, BrokenPipeError | click.exceptions.Exit):
                 raise
             _echo_missing_shards(error)
@@ -110,6 +113,8 @@ def _echo_missing_shards(error: Exception) -> None:
 def _said(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "there is not enough memory; take a smaller --batch, or close other programs"
+    if isinstance(error, OverflowError):
+        return f"a number is too large to go on with ({line_of(error)}); give smaller ones"
     return line_of(error)
 
 
@@ -145,6 +150,10 @@ def indices(option: str, text: str) -> list[int]:
     found: dict[int, None] = {}  # in order
     for part in text.replace(" ", "").split(","):
         first, _, last = part.partition("-")
+        if max(len(first), len(last)) > MOST_DIGITS or int(last or first) - int(first) >= MOST_INDICES:
+            raise click.UsageError(
+                f"{option}: got {printable(part)!r}, expected at most {MOST_INDICES:,} indices, below 10^9"
+            )
         found |= dict.fromkeys(range(int(first), int(last or first) + 1))
     if not found:
         raise click.UsageError(f"{option}: got {text!r}, which runs backwards; expected such as 0-3")
@@ -172,9 +181,9 @@ def numbers(option: str, text: str) -> list[float]:
     try:
         for part in text.split(","):
             first, dots, last = part.partition("..")
-            if dots and len(run := range(int(first), int(last) + 1)) > MOST_STEPS:
+            if dots and int(last) - int(first) >= MOST_STEPS:
                 raise click.UsageError(f"{option}: got {part!r}, expected at most {MOST_STEPS} steps")
-            found += map(float, run if dots else [first])
+            found += map(float, range(int(first), int(last) + 1) if dots else [first])
     except (ValueError, OverflowError):
         raise click.UsageError(
             f"{option}: got {text!r}, expected numbers with commas, such as -3,0,3, or -6..6"

@@ -260,6 +260,8 @@ def levels_in(texts: Sequence[str]) -> dict[str, str]:
 
     found: dict[str, str] = {}
     for text in texts:
+        if not text.strip():
+            raise ValueError("levels (--levels): got an empty text, expected NAME=LEVEL,… or a JSON file")
         more: Any = _pairs(text) if "=" in text else _json(text, _content(Path(text), "--levels"))
         if not isinstance(more, dict):
             raise ValueError(f'{printable(text)}: expected an object such as {{"bed": "object"}}')

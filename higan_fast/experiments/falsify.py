@@ -19,6 +19,7 @@ from higan_fast.experiments.sabotage import Sabotaged
 from higan_fast.experiments.subject import Subject, Walk
 from higan_fast.generators.base import Generator
 from higan_fast.probing.layers import format_layers
+from higan_fast.probing.null import MOST_NULL
 from higan_fast.probing.results import Verification
 from higan_fast.probing.shuffled import FITTING
 from higan_fast.probing.sweep_scores import Curve
@@ -105,7 +106,7 @@ def falsify(
     """
     check_count("num (--num)", num, 2)
     check_count("max_samples (--max-samples)", max_samples, 4)
-    check_count("num_null (--num-null)", num_null, 2)
+    check_count("num_null (--num-null)", num_null, 2, MOST_NULL)
     check_confidence(confidence)
     shown = [name for name in verification.boundary_names if verification.status(name) == "shown"]
     if not shown:

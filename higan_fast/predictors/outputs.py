@@ -62,6 +62,14 @@ def _tensor(output: Any, what: str, images: Tensor) -> Tensor:
             f"the predictor gave {what} as a {type(output).__module__}.{type(output).__name__}, "
             "expected a tensor or a NumPy array of numbers"
         )
+    if output.layout != torch.strided:
+        raise ValueError(
+            f"the predictor gave {what} as a sparse tensor, expected a dense one; take .to_dense()"
+        )
+    if output.is_meta:
+        raise ValueError(
+            f"the predictor gave {what} without values (on torch's device 'meta'); expected numbers"
+        )
     return output.to(images.device)
 
 

@@ -65,7 +65,7 @@ def _parse_text(text: str, num_layers: int) -> list[int]:
             ) from None
         if stop < start:
             raise ValueError(f"layers (--layers): got {text!r}, where {part.strip()!r} runs backwards")
-        indices.extend(range(start, stop + 1))
+        indices.extend(range(start, min(stop, start + num_layers) + 1))  # one beyond the last is refused
     return indices
 
 

@@ -21,6 +21,8 @@ from higan_fast.generators.base import Generator
 from higan_fast.probing.layers import Layers, parse_layers
 from higan_fast.sampling.latents import JITTER, latents
 
+MOST_VARIANTS = 10_000
+
 
 def check_steps(steps: Sequence[float]) -> None:
     """Raises ValueError when there are no steps, or one is not finite."""
@@ -32,7 +34,7 @@ def check_steps(steps: Sequence[float]) -> None:
 
 def check_jitter(num: int, scale: float) -> None:
     """Raises ValueError when there are no variants, or their scale is negative or not finite."""
-    check_count("num (--jitter)", num)
+    check_count("num (--jitter)", num, at_most=MOST_VARIANTS)
     check_number("scale (--scale)", scale, "a number of at least 0", at_least=0)
 
 

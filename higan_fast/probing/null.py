@@ -27,6 +27,7 @@ IN_WORDS: Mapping[Kind, str] = {
     "shuffled": "fitted in the same way to shuffled scores",
 }
 
+MOST_NULL = 100_000  # random directions; each is walked like a boundary
 NUM_TO_SPREAD = 1024  # codes that give a standard deviation to 2 %
 
 

@@ -19,7 +19,7 @@ from higan_fast.checks import (
 )
 from higan_fast.engine.precision import WISHES, Wish
 from higan_fast.probing.choosing import chosen_names
-from higan_fast.probing.null import NULLS, Null
+from higan_fast.probing.null import MOST_NULL, NULLS, Null
 from higan_fast.statistics.decisions import GOALS, Goal
 
 
@@ -61,7 +61,7 @@ def check_verifying(
     check_number("step (--step)", step, "a positive number", above=0)
     check_choice("step_unit (--step-unit)", step_unit, STEP_UNITS)
     check_choice("null (--null)", null, NULLS)
-    check_count("num_null (--num-null)", num_null, 2)
+    check_count("num_null (--num-null)", num_null, 2, MOST_NULL)
     check_choice("precision (--precision)", precision, WISHES)
     check_count("screening (--screening)", screening, 0)
     check_batch_size(batch_size)

@@ -53,6 +53,8 @@ def test_one_semantic_needs_no_second_axis(output):
     ("output", "message"),
     [
         ({"red": RED}, r"dict with the keys \['red'\], expected one for each of \['red', 'blue'\].*lambda"),
+        (BOTH.to_sparse(), r"gave scores as a sparse tensor, expected a dense one; take .to_dense"),
+        (BOTH.to("meta"), r"gave scores without values .on torch's device 'meta'.; expected numbers"),
         ({}, r"dict with the keys \[\]"),
         (
             (BOTH, None),
