@@ -73,7 +73,7 @@ def made(out: Path, network: str, predictor: str, device: str) -> Path:
     return out
 
 
-HIGAN_FAST = (sys.executable, "-c", "from higan_fast.cli import main; main()")
+HIGAN_FAST = (sys.executable, "-m", "higan_fast")
 
 
 @contextmanager

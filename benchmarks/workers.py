@@ -25,7 +25,7 @@ from benchmarks import rows
 from higan_fast.probing import Verification
 from higan_fast.sampling.samples import Samples
 
-COMMAND = (sys.executable, "-c", "from higan_fast.cli import main; main()")
+COMMAND = (sys.executable, "-m", "higan_fast")
 NETWORKS = ("--network", "scenes", "--predictor", "scenes", "--device", "cpu")
 VERIFYING = ("--exhaustive", "--null", "isotropic", "--num-null", "8", "--device", "cpu")
 IDLE = 0.05  # processor seconds in a second, below which a helper waits for work

@@ -62,7 +62,7 @@ def main(folder: str | None = None) -> None:
 
 
 def _higan_fast(*arguments: str) -> str:
-    command = [sys.executable, "-c", "from higan_fast.cli import main; main()", *arguments]
+    command = [sys.executable, "-m", "higan_fast", *arguments]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, f"higan-fast {' '.join(arguments)}: {done.stdout}{done.stderr}"
     return done.stdout

@@ -70,6 +70,7 @@ MAY_KNOW = {
     }
     | {"environment", "weights"}
     | TOOLS,
+    "__main__": {"cli"},
     "__init__": {
         "report",
         "probing",
@@ -110,7 +111,7 @@ def imported_parts(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute"
             names += [f"{node.module}.{alias.name}" for alias in node.names]
-    known = set(MAY_KNOW) - {"__init__"}
+    known = set(MAY_KNOW) - {"__init__", "__main__"}
     inside = [name.split(".")[1] for name in names if name.startswith("higan_fast.")]
     return {name for name in inside if name in known}
 
