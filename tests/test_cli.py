@@ -1,5 +1,7 @@
 """The command line, stage by stage, on small networks with random weights."""
 
+import errno
+import io
 import json
 import os
 import shutil
@@ -237,6 +239,32 @@ def test_a_probe_with_too_few_samples_still_reports(files, tmp_path):
         and "--num 100" in told
     )
     assert "there is none at all" in run("manipulate", tmp_path, "--semantic", "view", code=1).output
+
+
+class Full(io.StringIO):
+    """A stream on a full disk."""
+
+    def write(self, _text):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_closed_streams_and_a_full_output_end_well(monkeypatch):
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    with pytest.raises(SystemExit) as ended_well:
+        main(["--help"])
+    assert ended_well.value.code == 0
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        assert str(stream.name) == os.devnull, "no file of a run gets the number of a stream"
+        stream.close()
+    told = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", Full())
+    monkeypatch.setattr(sys, "stderr", told)
+    with pytest.raises(SystemExit) as ended_full:
+        main(["--help"])
+    assert ended_full.value.code == 1
+    line = "Error: cannot write the output: No space left on device; free some space and run it again\n"
+    assert told.getvalue() == line
 
 
 def as_a_command(arguments):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
+import os
 import re
 import signal
 import sys
@@ -23,6 +25,7 @@ Command = Callable[..., Any]
 INTERRUPTED = 130
 LONGEST_HELP = 300  # characters; the first sentence of every command is shorter
 MOST_STEPS = 1000
+FULL = errno.ENOSPC, errno.EDQUOT
 REPORTED = ValueError, KeyError, OSError, RuntimeError, MemoryError, ImportError, OverflowError
 MOST_INDICES = 1_000_000
 MOST_DIGITS = 9  # of an index
@@ -79,6 +82,19 @@ class FriendlyGroup(click.Group):
                         [(name, each.get_short_help_str(LONGEST_HELP)) for name, each in commands]
                     )
 
+    def main(self, *arguments: Any, **settings: Any) -> Any:
+        """As click's; where a stream is closed (``2>&-``), nothing that is opened later takes its place."""
+        for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+            if getattr(sys, name) is None:
+                setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
+        try:
+            return super().main(*arguments, **settings)
+        except OSError as error:  # in printing a help text
+            if error.errno not in FULL or "--debug" in sys.argv:
+                raise
+            click.echo(f"Error: {_said(error)}", err=True)
+            sys.exit(1)
+
     def invoke(self, ctx: click.Context) -> Any:
         previous = signal.signal(signal.SIGTERM, _interrupt)
         for stream in (sys.stdout, sys.stderr):
@@ -115,6 +131,9 @@ def _said(error: Exception) -> str:
         return "there is not enough memory; take a smaller --batch, or close other programs"
     if isinstance(error, OverflowError):
         return f"a number is too large to go on with ({line_of(error)}); give smaller ones"
+    if isinstance(error, OSError) and error.errno in FULL and error.strerror == os.strerror(error.errno):
+        where = error.filename or "the output"
+        return f"cannot write {where}: {error.strerror}; free some space and run it again"
     return line_of(error)
 
 
