@@ -18,6 +18,7 @@ from higan_fast.probing.directions_results import DIRECTIONS_FILES
 from higan_fast.probing.result_files import ResultFiles, fingerprint_of_result
 from higan_fast.probing.sweep import acting_layers
 from higan_fast.run_networks import DRAWN, RunNetworks
+from higan_fast.wording import argument
 
 # What a stale result is of, where the values tell nobody anything.
 OTHERS = {
@@ -55,11 +56,15 @@ class RunFolder(RunNetworks):
         if (differing := first_difference(fitted_to, self.samples.settings)) is not None:
             name, old, new = differing
             reason = f"to samples with {name} = {old!r}, and those here have {new!r}"
-            raise ValueError(f"{self.boundaries_file}: was fitted {reason}; run higan-fast fit {self.path}")
+            raise ValueError(
+                f"{self.boundaries_file}: was fitted {reason}; run higan-fast fit {argument(self.path)}"
+            )
         num = boundaries.settings.get("num_samples", len(self.samples))
         if num != len(self.samples):
             reason = f"to {num:,} samples, and there are {len(self.samples):,} now"
-            raise ValueError(f"{self.boundaries_file}: was fitted {reason}; run higan-fast fit {self.path}")
+            raise ValueError(
+                f"{self.boundaries_file}: was fitted {reason}; run higan-fast fit {argument(self.path)}"
+            )
         return boundaries
 
     @property
@@ -262,7 +267,7 @@ class RunFolder(RunNetworks):
             found = settings.get(name)
             if found != value:
                 what = OTHERS.get(name, f"{name} = {found!r}, not {value!r}")
-                raise ValueError(f"{file}: is of {what}; run higan-fast {stage} {self.path}")
+                raise ValueError(f"{file}: is of {what}; run higan-fast {stage} {argument(self.path)}")
 
     @cached_property
     def kept_beside(self) -> list[Verification]:
@@ -277,4 +282,6 @@ class RunFolder(RunNetworks):
 
     def _need(self, file: Path, stage: str) -> None:
         if not file.exists():
-            raise FileNotFoundError(f"{file}: is not there yet; make it with higan-fast {stage} {self.path}")
+            raise FileNotFoundError(
+                f"{file}: is not there yet; make it with higan-fast {stage} {argument(self.path)}"
+            )

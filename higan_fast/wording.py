@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 LONGEST = 200  # characters of one value
@@ -35,6 +36,11 @@ def in_words(value: object) -> str:
     if isinstance(value, list | tuple) and len(value) < MOST_ENTRIES and all(map(_is_plain, value)):
         return printable(f"[{', '.join(map(in_words, value))}]")
     return f"a {printable(type(value).__name__)}"
+
+
+def argument(path: object) -> str:
+    """Returns a path as the argument of a command that a message tells a reader to run: quoted, no option."""
+    return shlex.quote(f"./{path}" if str(path).startswith("-") else str(path))
 
 
 def digits_apart(first: float, second: float, least: int = 2) -> int:

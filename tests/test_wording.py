@@ -1,6 +1,8 @@
+import shlex
+
 import pytest
 
-from higan_fast.wording import LONGEST, digits_apart, in_words, printable
+from higan_fast.wording import LONGEST, argument, digits_apart, in_words, printable
 
 
 @pytest.mark.parametrize(
@@ -53,3 +55,10 @@ def test_values_in_words():
 def test_numbers_that_round_alike_get_digits_until_they_differ():
     assert digits_apart(0.0049, 0.00062) == digits_apart(0.5, 0.5) == 2
     assert digits_apart(0.000163, 0.000156) == 3  # both round to 0.00016
+
+
+def test_a_path_in_a_command_is_one_argument_and_no_option():
+    assert argument("runs/first") == "runs/first"
+    assert argument("my run") == "'my run'"
+    assert argument("-x") == "./-x", "an option it would be"
+    assert shlex.split(argument("-it's\na $HOME")) == ["./-it's\na $HOME"]

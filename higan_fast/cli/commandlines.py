@@ -12,6 +12,7 @@ from higan_fast.boundaries.sides import MIN_PER_SIDE
 from higan_fast.cli.predictor_options import predictor_words
 from higan_fast.run_folder import RunFolder
 from higan_fast.sampling.manifests import MissingShardsError
+from higan_fast.wording import argument
 
 
 def command_of(run: RunFolder) -> str:
@@ -33,11 +34,11 @@ def command_of(run: RunFolder) -> str:
 def _with_labels(run: RunFolder) -> str:
     """Returns what makes a run again whose boundaries are fitted to labels, command by command."""
     settings = run.boundaries.settings
-    labels = ["higan-fast", "fit", str(run.path), "--labels", settings.get("labels_file", "LABELS.csv")]
-    commands = [sampling_command(run, len(run.samples)), shlex.join([*labels, *_fitting(run)])]
+    labels = ["--labels", settings.get("labels_file", "LABELS.csv"), *_fitting(run)]
+    commands = [sampling_command(run, len(run.samples)), f"{stage_command('fit', run)} {shlex.join(labels)}"]
     if run.scored_boundaries:
-        verifying = ["higan-fast", "verify", str(run.path), *_verifying(run.verification.settings)]
-        commands.append(shlex.join(verifying))
+        options = shlex.join(_verifying(run.verification.settings))
+        commands.append(f"{stage_command('verify', run)} {options}")
     return " && ".join([*commands, stage_command("report", run)])
 
 
@@ -66,7 +67,7 @@ def shard_commands(error: MissingShardsError) -> list[str]:
 
 def stage_command(stage: str, run: RunFolder) -> str:
     """Returns what runs another stage of a run, such as ``"fit"``."""
-    return shlex.join(["higan-fast", stage, str(run.path)])
+    return f"higan-fast {stage} {argument(run.path)}"
 
 
 def check_fitted(boundaries: Boundaries, run: RunFolder | None) -> None:

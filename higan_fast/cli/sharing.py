@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,12 +17,13 @@ from higan_fast.run_folder import RunFolder
 from higan_fast.run_settings import Places
 from higan_fast.sampling.manifests import Shard
 from higan_fast.sampling.shards import merge_shards, sample_shard
+from higan_fast.wording import argument
 
 
 def sample(run: RunFolder, shard: Shard, num: int, options: dict[str, Any]) -> None:
     """Makes a shard of the samples."""
     manifest = sample_shard(run.generator, run.predictor, num, run.path, shard, **options)
-    merging = shlex.join(["higan-fast", "merge", str(run.path)])
+    merging = f"higan-fast merge {argument(run.path)}"
     click.echo(f"{manifest}: shard {shard} is complete; when all are: {merging}")
 
 
@@ -43,7 +43,7 @@ def serve(run: Path, shard: Shard, *, places: Places, quiet: bool, **options: An
     """Works for whoever leads a verification."""
     RunFolder.open(run)  # before a folder is made in what is none
     asked = asked_for(options) | {"n of --shard": shard.of}
-    leader = f"higan-fast verify {run} --shard 1/{shard.of}, with the same options"
+    leader = f"higan-fast verify {argument(run)} --shard 1/{shard.of}, with the same options"
     networks = partial(networks_of, run.absolute(), dict(places))
     count = serve_units(run.absolute(), networks, asked, shard.number, shard.of, leader=leader, quiet=quiet)
     say(f"shard {shard}: did {count:,} units; shard 1/{shard.of} has the result")

@@ -32,6 +32,7 @@ from higan_fast.report import write_report
 from higan_fast.run_folder import RunFolder
 from higan_fast.run_settings import Places, Settings
 from higan_fast.sampling.samples import check_sampling, sampling_precision
+from higan_fast.wording import argument
 
 FITTING = ("chosen_num", "space", "method", "C", "recipe")
 VERIFYING = (
@@ -222,7 +223,8 @@ def scored(run: RunFolder, semantics: Sequence[str] | None) -> Sequence[str] | N
     if not left:
         raise ValueError(
             f"{run.boundaries_file}: {which}, so that their own effect cannot be measured; what they do "
-            f"to others is: higan-fast directions {run.path} --file {run.boundaries_file}"
+            f"to others is: higan-fast directions {argument(run.path)} --file "
+            f"{argument(run.boundaries_file)}"
         )
     say(f"left out: {which}")
     return left

@@ -17,6 +17,7 @@ from higan_fast.probing import Attribution, Sweep, Verification
 from higan_fast.probing.layers import parse_layers
 from higan_fast.run_folder import RunFolder
 from higan_fast.sampling.samples import Samples
+from higan_fast.wording import argument
 
 T = TypeVar("T")
 
@@ -57,7 +58,8 @@ class Facts:
         if not boundaries:
             why = "".join(f" ({name}: {reason})" for name, reason in [*boundaries.skipped.items()][:1])
             raise ValueError(
-                f"{run.boundaries_file}: has no boundaries{why}; run higan-fast fit {run.path} otherwise"
+                f"{run.boundaries_file}: has no boundaries{why}; "
+                f"run higan-fast fit {argument(run.path)} otherwise"
             )
         notes: list[str] = []
 
@@ -74,13 +76,14 @@ class Facts:
         verification = known(lambda: run.verification, "") if run.scored_boundaries else None
         if not run.scored_boundaries:
             notes.append("The predictor scores none of the boundaries, so that no effect is verified.")
-        layers = f"Layers were not measured without a direction; higan-fast layers {run.path} does."
-        dose = f"Steps were not measured one by one; higan-fast dose {run.path} does."
+        layers = f"Layers were not measured without a direction; higan-fast layers {argument(run.path)} does."
+        dose = f"Steps were not measured one by one; higan-fast dose {argument(run.path)} does."
         attribution = known(lambda: run.attribution, layers) if num_layers > 1 else None
         sweep = known(lambda: run.sweep, dose) if run.scored_boundaries else None
         if verification is not None and verification.layers and not verification.layers_measured:
             notes.append(
-                f"No layer was moved alone; higan-fast verify {run.path} --decide top-layer does that."
+                "No layer was moved alone; "
+                f"higan-fast verify {argument(run.path)} --decide top-layer does that."
             )
         facts = cls(boundaries, num_layers, verification, attribution, sweep, notes)
         if not facts.movable:
