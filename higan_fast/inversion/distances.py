@@ -179,5 +179,9 @@ def distance_of(text: str, device: torch.device) -> Distance:
             f"distance (--distance): {text} runs outside of torch and carries no gradient; take pixels, or a "
             "TorchScript file"
         )
-    names = "features" if "names" in options_of(text) else None  # none is asked for a score
+    try:
+        names = "features" if "names" in options_of(text) else None  # none is asked for a score
+    except (ValueError, FileNotFoundError) as error:
+        message = str(error).replace("predictor (--predictor)", "distance (--distance)", 1)
+        raise type(error)(message) from error
     return NetworkFeatures(load_predictor(text, names, device), text)

@@ -131,8 +131,11 @@ def load_scene_predictor(path: Path) -> ScenePredictor:
                 expected = ScenePredictor(*given).state_dict()
             if shapes != {name: tuple(tensor.shape) for name, tensor in expected.items()}:
                 raise ValueError(f"{path}: holds other tensors than a scene predictor; it is damaged")
+            tensors = {name: file.get_tensor(name) for name in shapes}
+            if any(tensor.is_complex() for tensor in tensors.values()):
+                raise ValueError(f"{path}: holds complex numbers, expected real ones; it is damaged")
             predictor = ScenePredictor(*given)
-            predictor.load_state_dict({name: file.get_tensor(name) for name in shapes})
+            predictor.load_state_dict(tensors)
         predictor.eval().requires_grad_(False)
         if not predictor(torch.zeros(1, 3, RESOLUTION, RESOLUTION)).isfinite().all():
             raise ValueError(f"{path}: gives scores that are not finite; it is damaged")

@@ -96,3 +96,9 @@ def test_what_measures_nothing_is_refused(tmp_path):
         distance_of("nowhere", CPU)
     with pytest.raises(ValueError, match=r"distance \(--distance\): color shows no features"):
         distance_of("color", CPU).features(torch.zeros(1, 3, 16, 16))
+
+
+@pytest.mark.parametrize("text", ["", "nan"])
+def test_what_names_no_network_is_refused_under_its_own_name(text):
+    with pytest.raises(FileNotFoundError, match=rf"^distance \(--distance\): got '{text}', expected "):
+        distance_of(text, torch.device("cpu"))

@@ -104,6 +104,13 @@ def test_tensors_of_something_else_are_refused(tmp_path, changed):
         load_predictor(written(tmp_path / "p", header, **changed))
 
 
+def test_complex_numbers_are_refused(tmp_path):
+    header = {"semantics": SEMANTICS, "continuous": []}
+    changed = {"head.bias": torch.zeros(2, dtype=torch.complex64)}
+    with pytest.raises(ValueError, match=r"/p: holds complex numbers, expected real ones"):
+        load_predictor(written(tmp_path / "p", header, **changed))
+
+
 def test_other_numbers_of_channels_are_read_from_the_file(tmp_path):
     predictor = ScenePredictor([Semantic(*row) for row in SEMANTICS], [], widths=(4, 6, 8, 10)).eval()
     save_scene_predictor(predictor, tmp_path / "p", {})
