@@ -195,6 +195,7 @@ def test_bad_input_ends_in_one_line(files, probed, tmp_path):
             ("verify", out, "--num-null", 10**9),
             "--num-null): got 1000000000, expected a whole number of at most",
         ),
+        (("methods", out, "--gradients", 0), "num_gradients (--gradients): got 0"),
         (("fit", out, "--chosen-num", "1e-320"), "chosen_num (--chosen-num): got 1e-320, expected"),
         (("sample", *networks, "--out", tmp_path / "x", "--levels", ""), "levels (--levels): got an empty"),
     ]

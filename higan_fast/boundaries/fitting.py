@@ -79,7 +79,7 @@ def check_fitting(
     if C is not None and C != "auto":
         check_number("C (--C)", C, "a positive number, or 'auto'", above=0)
     check_choice("loss", loss, LOSSES)
-    check_count("num_gradients", num_gradients)
+    check_count("num_gradients (--gradients)", num_gradients)
     check_seed(seed)
     if recipe is not None:
         check_choice("recipe (--recipe)", recipe, RECIPES)

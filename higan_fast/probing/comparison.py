@@ -84,7 +84,7 @@ def check_comparing(
     check_confidence(confidence)
     check_choice("precision (--precision)", precision, WISHES)
     check_batch_size(batch_size)
-    check_count("num_gradients", num_gradients)
+    check_count("num_gradients (--gradients)", num_gradients)
     if out is not None:
         check_folder(out)
 

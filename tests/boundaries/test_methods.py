@@ -278,7 +278,7 @@ def test_gradients_need_the_networks_of_the_samples(samples):
         ),
         ({"recipe": "higan", "C": 0.5}, r"recipe \(--recipe\): 'higan' is the method 'svm' with C = 1"),
         ({"recipe": "other"}, r"recipe \(--recipe\): got 'other', expected one of higan"),
-        ({"num_gradients": 0}, "num_gradients: got 0"),
+        ({"num_gradients": 0}, r"num_gradients \(--gradients\): got 0"),
     ],
 )
 def test_bad_arguments_are_named(samples, arguments, message):
