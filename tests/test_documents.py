@@ -84,16 +84,45 @@ def test_the_example_of_an_experiment(boundaries, capsys):
     assert capsys.readouterr().out.startswith("Which layers decide which level")
 
 
+def committed_rows():
+    files = (ROOT / "benchmarks" / "results").glob("*.csv")
+    return [row for path in files for row in csv.DictReader(path.read_text().splitlines())]
+
+
 def test_every_speed_is_that_of_a_committed_row():
-    rows = []
-    for path in (ROOT / "benchmarks" / "results").glob("*.csv"):
-        rows += csv.DictReader(path.read_text().splitlines())
+    rows = committed_rows()
     section = (ROOT / "docs" / "speed.md").read_text()
     quoted = re.findall(r"^\|.*\| ([\d.]+) \| ([0-9a-f]{7}) \|$", section, re.MULTILINE)
     assert len(quoted) == 10
     for ratio, commit in quoted:
         found = [row for row in rows if row["commit"].startswith(commit) and row["ratio"] == ratio]
         assert found, f"speed.md: no row of {commit} has the ratio {ratio}"
+
+
+def test_what_sharing_costs_is_of_committed_rows():
+    rows = committed_rows()
+    section = (ROOT / "docs" / "cluster.md").read_text()
+    (commit,) = re.findall(r"benchmarks\.workers.*` at ([0-9a-f]{7})", section)
+    quoted = re.findall(r"^\| `(\w+)`, ([\d,]+) images \| (\d) \|(.*)\|$", section, re.MULTILINE)
+    assert len(quoted) == 6
+    for work, images, processes, figures in quoted:
+        case, backend = f"workers {work} {images} images", f"{processes} process{'es' * (processes > '1')}"
+        wall, processor, starts = (
+            next(
+                row
+                for row in rows
+                if (row["commit"], row["case"], row["backend"]) == (commit, f"{case}, {kind}", backend)
+            )
+            for kind in ("wall", "processor", "processor of starts")
+        )
+        each = float(processor["ms"]) / int(images.replace(",", ""))
+        expected = (
+            f"{float(wall['ms']) / 1000:.1f}",
+            wall["ratio"],
+            f"{each:.2f}",
+            f"{float(starts['ms']) / 1000:.1f}",
+        )
+        assert tuple(figures.replace(" ", "").split("|")) == expected, f"cluster.md: {work}, {processes}"
 
 
 def anchors(page):
