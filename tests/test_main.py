@@ -15,6 +15,7 @@ class Interrupting:
         if name == "higan_fast.cli":
             os.kill(os.getpid(), signal.SIGINT)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background
 sys.meta_path.insert(0, Interrupting())
 from higan_fast.__main__ import main
 main()
@@ -29,6 +30,9 @@ def test_an_interruption_while_it_is_imported_is_silent():
 def test_commands_are_interrupted_as_python_is(monkeypatch):
     seen = []
     monkeypatch.setattr(higan_fast.cli, "main", lambda **_: seen.append(signal.getsignal(signal.SIGINT)))
-    before = signal.getsignal(signal.SIGINT)
-    main()
-    assert seen == [before] == [signal.default_int_handler]
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        main()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert seen == [signal.default_int_handler]

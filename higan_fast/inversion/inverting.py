@@ -155,11 +155,8 @@ def check_inverting(
     """
     check_choice("space (--space)", space, SPACES)
     for name, count, at_least in (("steps", steps, 4), ("starts", starts, 1)):
-        check_count(f"{name} (--{name})", count, at_least)
-    check_count("samples (--samples)", samples, max(starts - 1, 1))
-    for name, count in (("steps", steps), ("starts", starts), ("samples", samples)):
-        if count > STEPS_AT_MOST:
-            raise ValueError(f"{name} (--{name}): got {in_words(count)}, expected at most {STEPS_AT_MOST}")
+        check_count(f"{name} (--{name})", count, at_least, STEPS_AT_MOST)
+    check_count("samples (--samples)", samples, max(starts - 1, 1), STEPS_AT_MOST)
     check_label(label)
     check_seed(seed)
     check_batch_size(batch_size)
