@@ -97,7 +97,8 @@ def test_every_error_is_one_line(tmp_path, monkeypatch):
         return found.stderr
 
     assert fail(ValueError("a\nError: b\x1b[31m")) == "Error: a\\nError: b\\x1b[31m\n"
-    assert fail(OSError(28, "No space left on device", "x")) == "Error: x: No space left on device\n"
+    full = "Error: cannot write x: No space left on device; free some space and run it again\n"
+    assert fail(OSError(28, "No space left on device", "x")) == full
     assert fail(OSError(28, "cannot write x")) == "Error: cannot write x\n"
     assert fail(MemoryError()).startswith("Error: there is not enough memory; take a smaller --batch")
     assert fail(ValueError()) == "Error: ValueError\n"
