@@ -14,8 +14,9 @@ if(NOT EXISTS "${STUBS}/libc.so.6")
     if(NOT ZIG)
         message(FATAL_ERROR "HIGAN_FAST_GLIBC=${HIGAN_FAST_GLIBC} needs zig on PATH: pip install ziglang")
     endif()
+    # pip hides the packages of the Python that runs it, and python-zig may be one of them.
     execute_process(
-        COMMAND ${CMAKE_COMMAND} -E env "ZIG_GLOBAL_CACHE_DIR=${STUBS}/zig" "ZIG_LOCAL_CACHE_DIR=${STUBS}/zig"
+        COMMAND ${CMAKE_COMMAND} -E env --unset=PYTHONPATH "ZIG_GLOBAL_CACHE_DIR=${STUBS}/zig" "ZIG_LOCAL_CACHE_DIR=${STUBS}/zig"
                 ${ZIG} cc -target ${TARGET} -shared "${STUBS}/empty.c" -o "${STUBS}/empty.so"
         RESULT_VARIABLE FAILED ERROR_VARIABLE WHY)
     file(GLOB_RECURSE LIBC "${STUBS}/zig/libc.so.6")
