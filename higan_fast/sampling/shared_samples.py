@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from higan_fast.engine.crew import Crew, Task, task_in
 from higan_fast.engine.engine import Engine
 from higan_fast.engine.workbench import Workbench, check_memory
+from higan_fast.files import remove_leftovers
 from higan_fast.sampling.filling import Lack, fill
 from higan_fast.sampling.store import Store
 
@@ -28,6 +29,7 @@ def share(
     counts = [stop - start if lacks == "scores" else 0 for start, stop, lacks in shards]
     with task_in(crew.folder, "samples", len(shards), about) as task:
         crew.do(task, len(shards), lambda unit: advance(counts[unit]))
+    remove_leftovers(store.path)  # of workers that were killed while they wrote
 
 
 class SampleUnits:

@@ -97,6 +97,16 @@ def test_workers_sample_and_one_is_killed(tmp_path):
     assert contents(tmp_path / "run") == contents(tmp_path / "alone")
 
 
+def test_what_a_killed_worker_was_writing_does_not_stay(tmp_path):
+    networks, run = Counting(after=64, then=lambda: half.touch()), tmp_path / "run"
+    half = run / "samples.zarr" / f"zarr.json.0{TEMPORARY}"
+    sample(*toy_by_name(), 128, tmp_path / "alone", shard_size=64, progress=False)
+    with FolderCrew(run, ASKED, Worker(networks)) as crew:
+        sample(*toy_by_name(), 128, run, crew=crew, shard_size=64, progress=False)
+    assert networks.seen == 128
+    assert contents(run) == contents(tmp_path / "alone")
+
+
 def test_one_process_goes_on_where_several_were(boundaries, found, tmp_path):
     """Units beyond a gap are found again too."""
     networks, total = Counting(2000, interrupt), 0
