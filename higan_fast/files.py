@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from higan_fast.wording import printable
 
 TEMPORARY = ".partial"
+FULL = errno.ENOSPC, errno.EDQUOT  # numbers of errors
 CHECKSUM = "sha256"
 
 
@@ -48,7 +49,7 @@ def write_whole(path: str | Path) -> Iterator[BinaryIO]:
         with suppress(OSError, ValueError):  # ValueError: a name that no file can have
             temporary.unlink()
         if isinstance(error, OSError):
-            raise _unwritable(error, path) from error
+            raise unwritable(error, path) from error
         raise
     with writing(path):
         sync_folder(path.parent)
@@ -60,7 +61,7 @@ def writing(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _unwritable(error, Path(path)) from error
+        raise unwritable(error, path) from error
 
 
 def sync_folder(folder: Path) -> None:
@@ -161,7 +162,7 @@ def remove_leftovers(path: Path) -> None:
             leftover.unlink(missing_ok=True)
 
 
-def _unwritable(error: OSError, path: Path) -> OSError:
+def unwritable(error: OSError, what: str | Path) -> OSError:
     """Returns the same error, of the same class, with a message that says what to do."""
-    advice = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose another folder"
-    return OSError(error.errno, f"cannot write {path}: {error.strerror or error}; {advice} and run it again")
+    advice = "free some space" if error.errno in FULL else "choose another folder"
+    return OSError(error.errno, f"cannot write {what}: {error.strerror or error}; {advice} and run it again")

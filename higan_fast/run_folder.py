@@ -10,7 +10,7 @@ from typing import Any
 from higan_fast.boundaries.boundary import fingerprint_of
 from higan_fast.experiments import ORDER, Finding, Results
 from higan_fast.files import DamagedError
-from higan_fast.fingerprint import fingerprint, first_difference
+from higan_fast.fingerprint import first_difference
 from higan_fast.inversion import Inversion
 from higan_fast.inversion.code_files import CODES, FOLDER
 from higan_fast.probing import Attribution, Boundaries, Comparison, Directions, Sweep, Verification
@@ -205,7 +205,7 @@ class RunFolder(RunNetworks):
 
     @cached_property
     def inversion(self) -> Inversion | None:
-        """Codes of somebody's pictures, if ``invert`` has left some here for this network.
+        """Codes of somebody's pictures, if ``invert`` has left some here for the network of the samples.
 
         Raises:
             DamagedError: when the file is damaged.
@@ -215,7 +215,7 @@ class RunFolder(RunNetworks):
         if not (folder / CODES).exists():
             return None
         found = Inversion.load(folder)
-        if found.settings["generator"] != fingerprint(self.generator):
+        if found.settings["generator"] != self.samples.settings["generator"]:
             raise ValueError(
                 f"{folder / CODES}: are codes of another network; higan-fast invert finds those of this"
             )

@@ -57,9 +57,7 @@ class RunNetworks:
         file = Path(path) / "run.json"
         if not file.is_file():
             advice = "begin with higan-fast sample"
-            if (
-                Path(path) / "samples.zarr"
-            ).exists():  # of hf.sample, which takes networks and not their names
+            if file.with_name("samples.zarr").exists():  # of hf.sample, which takes no names
                 advice = f"what hf.sample left is read by hf.Samples.open from Python; or {advice} elsewhere"
             raise FileNotFoundError(f"{path}: no probe was begun here (no run.json); {advice}")
         stored = read_begun(file).settings

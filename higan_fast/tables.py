@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 STYLE = "text-align:left;font-variant-numeric:tabular-nums;padding:2px 10px 2px 0;white-space:nowrap"
 
@@ -41,6 +43,15 @@ class Table(NamedTuple):
         caption = f'<caption style="text-align:left;white-space:normal">{escape(self.caption)}</caption>'
         body = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>" if self.rows else ""
         return f"<div><table>{caption}{body}</table>{notes}</div>"
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """CSV text with a header; None, and what a row does not have, are empty."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def shown(value: float | None, layout: str = ".3f") -> str:

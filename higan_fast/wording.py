@@ -49,8 +49,10 @@ def digits_apart(first: float, second: float, least: int = 2) -> int:
     return least if first == second else next(told, 17)
 
 
-def listing(names: Sequence[str]) -> str:
-    """``a, b and c``."""
+def listing(names: Sequence[str], most: int | None = None) -> str:
+    """``a, b and c``; of more than ``most`` the first, ``a, b and 3 more``."""
+    if most is not None and len(names) > most:
+        names = [*names[:most], f"{len(names) - most} more"]
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
 
 

@@ -2,7 +2,7 @@ import shlex
 
 import pytest
 
-from higan_fast.wording import LONGEST, argument, digits_apart, in_words, printable
+from higan_fast.wording import LONGEST, argument, digits_apart, in_words, listing, printable
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,10 @@ def test_a_path_in_a_command_is_one_argument_and_no_option():
     assert argument("my run") == "'my run'"
     assert argument("-x") == "./-x", "an option it would be"
     assert shlex.split(argument("-it's\na $HOME")) == ["./-it's\na $HOME"]
+
+
+def test_of_a_long_listing_the_first_are_named():
+    names = ["a", "b", "c", "d"]
+    assert listing(names) == listing(names, 4) == "a, b, c and d"
+    assert listing(names, 2) == "a, b and 2 more"
+    assert (listing(names[:1], 2), listing([], 2)) == ("a", "")

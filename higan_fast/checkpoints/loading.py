@@ -148,9 +148,8 @@ def generator_file(network: str | Path) -> Path:
     if str(network) == "scenes":
         return embedded("generator")
     path = Path(network)
-    if (
-        not path.suffix and len(path.parts) == 1 and not os.path.lexists(path)
-    ):  # a name, and not the right one
+    is_name = not path.suffix and len(path.parts) == 1
+    if is_name and not os.path.lexists(path):
         raise FileNotFoundError(f"{path}: there is no such file; the embedded network is called 'scenes'")
     return path
 

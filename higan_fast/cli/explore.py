@@ -76,9 +76,10 @@ def explore(
 def _source(folder: RunFolder, file: Path) -> Given:
     """Codes in a file, and the network that was tuned around them where there is one."""
     from higan_fast.checkpoints import load_generator
-    from higan_fast.cli.given_codes import FAR, far_out
+    from higan_fast.cli.given_codes import far_out
     from higan_fast.explore.sources import Given
     from higan_fast.inversion import read_codes
+    from higan_fast.inversion.distribution import FAR
 
     found = read_codes(file, folder.generator)
     notes = (
@@ -86,11 +87,9 @@ def _source(folder: RunFolder, file: Path) -> Given:
     )
     far = [name for name, out in zip(found.names, far_out(folder, found.codes), strict=True) if out]
     if far:
-        more = [f"{len(far) - MOST_NAMES} more"] if len(far) > MOST_NAMES else []
-        some = listing([*far[:MOST_NAMES], *more])
         notes.append(
-            f"Farther from the mean than {FAR} % of samples: {some}. Boundaries were verified on samples: "
-            "what they do so far out is not known."
+            f"Farther from the mean than {FAR} % of samples: {listing(far, MOST_NAMES)}. Boundaries were "
+            "verified on samples: what they do so far out is not known."
         )
     tuned = None if found.tuned is None else load_generator(found.tuned, folder.generator.device)
     return Given(found.codes, found.names, folder.generator, tuned, notes)

@@ -16,7 +16,7 @@ from higan_fast.checkpoints import load_generator
 from higan_fast.cli.commandlines import stage_command
 from higan_fast.generators.base import Generator
 from higan_fast.inversion import FoundCodes, read_codes
-from higan_fast.inversion.distribution import distribution_of_codes
+from higan_fast.inversion.distribution import FAR, distribution_of_codes
 from higan_fast.inversion.noise_maps import with_noise
 from higan_fast.probing import Verification
 from higan_fast.probing.moved import Moved, measure_move
@@ -26,7 +26,6 @@ from higan_fast.wording import printable
 
 Array = NDArray[np.float32]
 LONGEST_LABEL = 40
-FAR = 99  # percent of samples
 
 
 class Given(NamedTuple):

@@ -104,9 +104,8 @@ def _say_what_goes(run: RunFolder, boundaries: Boundaries) -> None:
     with suppress(OSError, ValueError):
         before = run.boundaries
         if gone := [name for name in before if name not in boundaries and "labels" not in before.settings]:
-            more = [f"{len(gone) - MOST_NAMED} more"] if len(gone) > MOST_NAMED else []
-            which = listing([*gone[:MOST_NAMED], *more])
-            say(f"replaces the boundaries of {which}; {stage_command('fit', run)} fits these again")
+            again = f"{stage_command('fit', run)} fits these again"
+            say(f"replaces the boundaries of {listing(gone, MOST_NAMED)}; {again}")
 
 
 def _fit_codes(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import logging
 import os
@@ -18,6 +17,7 @@ from typing import Any, Literal
 import click
 
 from higan_fast.cli.predictor_options import PREDICTORS
+from higan_fast.files import FULL, unwritable
 from higan_fast.wording import line_of, printable
 
 Command = Callable[..., Any]
@@ -25,7 +25,6 @@ Command = Callable[..., Any]
 INTERRUPTED = 130
 LONGEST_HELP = 300  # characters; the first sentence of every command is shorter
 MOST_STEPS = 1000
-FULL = errno.ENOSPC, errno.EDQUOT
 REPORTED = ValueError, KeyError, OSError, RuntimeError, MemoryError, ImportError, OverflowError
 MOST_INDICES = 1_000_000
 MOST_DIGITS = 9  # of an index
@@ -132,8 +131,7 @@ def _said(error: Exception) -> str:
     if isinstance(error, OverflowError):
         return f"a number is too large to go on with ({line_of(error)}); give smaller ones"
     if isinstance(error, OSError) and error.errno in FULL and error.strerror == os.strerror(error.errno):
-        where = error.filename or "the output"
-        return f"cannot write {where}: {error.strerror}; free some space and run it again"
+        return line_of(unwritable(error, error.filename or "the output"))
     return line_of(error)
 
 

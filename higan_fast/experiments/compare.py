@@ -275,10 +275,7 @@ def _verdicts(names: Sequence[str], found: Differences, more: str, less: str, un
         chosen = sorted(np.flatnonzero(signs == sign).tolist(), key=lambda place: -abs(found.mean[0, place]))
         each = [f"{names[place]} ({shown(float(found.mean[0, place]), '+.2f')}{unit})" for place in chosen]
         if each:
-            named = (
-                each if len(each) <= MOST_NAMED else [*each[:MOST_NAMED], f"{len(each) - MOST_NAMED} more"]
-            )
-            parts.append(f"surely {word}: {listing(named)}")
+            parts.append(f"surely {word}: {listing(each, MOST_NAMED)}")
     unknown = int((signs == 0).sum())
     parts += [f"undecided for {unknown}" if parts else f"undecided for all {unknown}"] if unknown else []
     return "; ".join(parts)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import importlib
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -14,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from higan_fast.files import DamagedError, json_checksum, write_whole
-from higan_fast.tables import Table, shown
+from higan_fast.tables import Table, csv_text, shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -102,13 +100,7 @@ class Finding:
 
     def to_csv(self) -> str:
         """CSV text with a header; what has no value is empty."""
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, list(self.rows[0]) if self.rows else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(
-            {name: "" if value is None else value for name, value in row.items()} for row in self.rows
-        )
-        return text.getvalue()
+        return csv_text(list(self.rows[0]) if self.rows else [], self.rows)
 
     def save(self, folder: str | Path) -> None:
         """Writes STEM.csv and STEM.json into a folder."""

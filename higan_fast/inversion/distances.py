@@ -12,7 +12,7 @@ from higan_fast.fingerprint import fingerprint
 from higan_fast.image_shapes import with_channels
 from higan_fast.predictors import load_predictor
 from higan_fast.predictors.base import Predictor
-from higan_fast.predictors.loading import options_of
+from higan_fast.predictors.kinds import kind_of
 from higan_fast.wording import in_words
 
 Features = tuple[Tensor, ...]
@@ -179,9 +179,6 @@ def distance_of(text: str, device: torch.device) -> Distance:
             f"distance (--distance): {text} runs outside of torch and carries no gradient; take pixels, or a "
             "TorchScript file"
         )
-    try:
-        names = "features" if "names" in options_of(text) else None  # none is asked for a score
-    except (ValueError, FileNotFoundError) as error:
-        message = str(error).replace("predictor (--predictor)", "distance (--distance)", 1)
-        raise type(error)(message) from error
+    kind, _ = kind_of(text, "distance (--distance)")
+    names = "features" if "names" in kind.options else None  # none is asked for a score
     return NetworkFeatures(load_predictor(text, names, device), text)

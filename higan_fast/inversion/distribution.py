@@ -11,6 +11,7 @@ from higan_fast.generators.base import Generator
 from higan_fast.sampling.latents import INVERSION, make_codes
 
 NUM = 10_000  # samples, as in StyleGAN2's projection
+FAR = 99  # percent of samples: what lies farther from the mean than so many is said to
 FLOOR = 1e-4  # of the largest deviation: axes along which samples hardly vary count as having this one
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,8 +17,9 @@ from higan_fast.files import read_arrays, write_arrays, write_whole
 from higan_fast.image_shapes import as_rgb
 from higan_fast.inversion.code_files import CODES
 from higan_fast.inversion.curves import figure, rows_of
+from higan_fast.inversion.distribution import FAR
 from higan_fast.pictures import labelled_grid, shrunk
-from higan_fast.tables import Table, shown
+from higan_fast.tables import Table, csv_text, shown
 
 Array = NDArray[np.float32]
 COLUMNS = ("psnr", "distance", "from_mean", "percentile", "steps")
@@ -79,9 +78,9 @@ class Inversion:
         with write_whole(folder / "invert.json") as file:
             file.write(json.dumps(self.to_json(), indent=2).encode())
         if self.curves is not None:
-            points = list(rows_of(self.names, self.curves, self.settings))
+            points = rows_of(self.names, self.curves, self.settings)
             with write_whole(folder / "curves.csv") as file:
-                file.write(_csv(("image", "space", "step", "psnr"), points).encode())
+                file.write(csv_text(("image", "space", "step", "psnr"), points).encode())
             with write_whole(folder / "curves.svg") as file:
                 file.write(figure(self.names, self.curves, self.settings).encode())
         columns = {name: getattr(self, name) for name in COLUMNS}
@@ -120,9 +119,15 @@ class Inversion:
 
     def to_csv(self) -> str:
         """A row for each image."""
-        return _csv(("image", *COLUMNS), self.to_json()["images"])
+        return csv_text(("image", *COLUMNS), self.to_json()["images"])
+
+    @property
+    def far(self) -> list[str]:
+        """The images whose codes lie farther from the mean than nearly all samples: ``FAR`` percent."""
+        return [name for name, nearer in zip(self.names, self.percentile, strict=True) if nearer > FAR]
 
     def table(self) -> Table:
+        """A row for each image, for people."""
         rows = [
             (
                 name, shown(float(self.psnr[i]), ".2f"), shown(float(self.distance[i]), ".5f"),
@@ -131,24 +136,16 @@ class Inversion:
             )
             for i, name in enumerate(self.names)
         ]  # fmt: skip
-        num, far = len(self), int((self.percentile > 99).sum())
+        num, far = len(self), len(self.far)
         notes = [f"mean PSNR {self.psnr.mean():.2f} dB, the least {self.psnr.min():.2f}"] if num > 1 else []
         notes.append(
-            f"{far} of {num} {'code lies' if num == 1 else 'codes lie'} farther from the mean than 99 % "
+            f"{far} of {num} {'code lies' if num == 1 else 'codes lie'} farther from the mean than {FAR} % "
             "of samples"
         )
         where = "in w" if self.settings.get("space") == "w" else "in W+"
         if "tuned" in self.settings:
             where += f", drawn by the network that was tuned for {self.settings['tuned']} steps"
         return Table(f"{num:,} {'image' if num == 1 else 'images'} inverted {where}", HEAD, rows, notes)
-
-
-def _csv(head: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, head, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def psnr_of(images: Tensor, targets: Tensor) -> Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,7 @@ from higan_fast.generators.base import Layer
 from higan_fast.predictors.base import LEVELS, Semantic
 from higan_fast.probing.layers import format_layers
 from higan_fast.probing.result_files import kept_result, load_result, replace_result
-from higan_fast.tables import Table, shown
+from higan_fast.tables import Table, csv_text, shown
 
 Array = NDArray[np.float64]
 
@@ -131,16 +129,14 @@ class Attribution:
 
     def to_csv(self) -> str:
         """CSV text with a header, and a row for each semantic and layer; what there is not is empty."""
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
+        rows: list[dict[str, Any]] = []
         for semantic in self.to_json()["semantics"]:
             for entry in semantic["profile"]:
-                figures = {name: "" if entry[name] is None else entry[name] for name in FIGURES}
+                figures = {name: entry[name] for name in FIGURES}
                 row = {"semantic": semantic["name"], "level": semantic["level"], "samples": self.samples}
                 may_be_top = "true" if entry["may_be_top"] else "false"
-                writer.writerow(row | {"layer": entry["layer"], **figures, "may_be_top": may_be_top})
-        return text.getvalue()
+                rows.append(row | {"layer": entry["layer"], **figures, "may_be_top": may_be_top})
+        return csv_text(COLUMNS, rows)
 
     def save(self, path: str | Path, key: str = "") -> None:
         """Writes an .npz file with every field, and a key; says what is lost of one that was there."""

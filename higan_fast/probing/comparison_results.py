@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,7 @@ from numpy.typing import NDArray
 
 from higan_fast.predictors.base import Semantic
 from higan_fast.probing.result_files import kept_result, load_result, replace_result
-from higan_fast.tables import Table, shown
+from higan_fast.tables import Table, csv_text, shown
 
 Array = NDArray[np.float64]
 
@@ -157,12 +155,10 @@ class Comparison:
         standard deviations of the scores; ``deviation`` is that of the semantic's. What there is not is
         empty.
         """
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
-        writer.writeheader()
+        rows: list[dict[str, Any]] = []
         for place, name in enumerate(self.methods):
             about = {"method": name, "codes": self.codes}
-            writer.writerow(about | {key: _cell(value) for key, value in self._means(place).items()})
+            rows.append(about | {key: _cell(value) for key, value in self._means(place).items()})
             for row, semantic in enumerate(self.boundary_names):
                 figures = {key: _cell(getattr(self, key)[place, row]) for key in OF_EACH}
                 of = {
@@ -170,8 +166,8 @@ class Comparison:
                     "level": self.level_of[semantic],
                     "deviation": self.deviation[row],
                 }
-                writer.writerow(about | of | figures)
-        return text.getvalue()
+                rows.append(about | of | figures)
+        return csv_text(COLUMNS, rows)
 
     def _means(self, method: int) -> dict[str, float]:
         """The figures of a method over all semantics, as columns of a row."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,7 @@ from higan_fast.generators.base import Layer
 from higan_fast.predictors.base import Semantic
 from higan_fast.probing.result_files import load_result, replace_result
 from higan_fast.statistics.effects import in_deviations
-from higan_fast.tables import Table, shown
+from higan_fast.tables import Table, csv_text, shown
 
 Array = NDArray[np.float64]
 
@@ -125,11 +123,7 @@ class Directions:
 
     def to_csv(self) -> str:
         """A row for each direction, set of layers and semantic."""
-        text = io.StringIO()
-        table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        table.writeheader()
-        table.writerows({k: "" if v is None else v for k, v in row.items()} for row in self.rows())
-        return text.getvalue()
+        return csv_text(COLUMNS, self.rows())
 
     @property
     def of_styles(self) -> bool:

@@ -125,8 +125,7 @@ class Extent(NamedTuple):
         lacking = [part for part in self.parts if part not in later.parts]
         if self.made_from != later.made_from or (self.images <= later.images and not lacking):
             return None
-        named = [*lacking[:MOST_NAMED], *[f"{len(lacking) - MOST_NAMED} more"] * (len(lacking) > MOST_NAMED)]
-        without = f", without {listing(named)}" if named else ""
+        without = f", without {listing(lacking, MOST_NAMED)}" if lacking else ""
         return (
             f"it replaces one of {self.images:,} images, and has {later.images:,}{without}; what those gave "
             "is kept, so that the command with its options brings it back at once"

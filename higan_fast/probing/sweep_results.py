@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from higan_fast.probing.layers import format_layers
 from higan_fast.probing.result_files import kept_result, load_result, replace_result
 from higan_fast.statistics.dose import LARGE_OFF_TARGET, SIDES, estimated_saturation
 from higan_fast.statistics.effects import in_deviations
+from higan_fast.tables import csv_text
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -215,31 +214,26 @@ class Sweep:
 
         An end that an interval does not have is empty, and so is what has no unit.
         """
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
+        rows: list[dict[str, Any]] = []
         relative = self.in_deviations()
         for c, name in enumerate(self.boundary_names):
             for t, step in enumerate(self.steps):
                 for k, semantic in enumerate(self.semantics):
                     figures = {figure: getattr(self, figure)[c, t, k] for figure in FIGURES}
                     figures |= {"deviation": self.deviation[k], "change_in_deviations": relative[c, t, k]}
-                    writer.writerow(
+                    rows.append(
                         {
                             "boundary": name,
                             "layers": self.layers_in_words(c),
                             "step": float(step),
                             "step_unit": self.settings["step_unit"],
                             "semantic": semantic.name,
-                            **{
-                                key: "" if (found := _plain(value)) is None else found
-                                for key, value in figures.items()
-                            },
+                            **{key: _plain(value) for key, value in figures.items()},
                             "asymptotic": "true" if self.asymptotic[k] else "false",
                             "samples": self.samples,
                         }
                     )
-        return text.getvalue()
+        return csv_text(COLUMNS, rows)
 
     def layers_in_words(self, curve: int) -> str:
         """``"all"``, or those that move: ``"0-2"``."""

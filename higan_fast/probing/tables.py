@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from higan_fast.probing.results import FIGURES, Verification
+from higan_fast.tables import csv_text
 
 COLUMNS = (
     *("verification", "boundary", "step", "step_unit", "step_in_sd", "layers", "semantic", *FIGURES),
@@ -27,12 +26,14 @@ def to_csv(verifications: Sequence[Verification]) -> str:
     ``beats_null`` is true or false where a boundary's effect on its own semantic was tested, corrected for
     the boundaries of the same verification, and empty elsewhere.
     """
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for number, verification in enumerate(verifications):
-        writer.writerows({"verification": number, **row} for row in table(verification))
-    return text.getvalue()
+    return csv_text(
+        COLUMNS,
+        (
+            {"verification": number, **row}
+            for number, verification in enumerate(verifications)
+            for row in table(verification)
+        ),
+    )
 
 
 def table(verification: Verification) -> Iterator[dict[str, Any]]:

@@ -103,8 +103,7 @@ def wrecks(parts: Sequence[EvenPart]) -> str:
 
 def _pairs(effects: Sequence[SideEffect | EvenPart]) -> str:
     pairs = [f"{e.boundary} → {e.semantic} ({number(e.size, 1, signed=True)})" for e in effects]
-    more = len(pairs) - NUM_PAIRS
-    return listing([*pairs[:NUM_PAIRS], f"{more} more"] if more > 0 else pairs)
+    return listing(pairs, NUM_PAIRS)
 
 
 def _order(found: Hierarchy) -> str:

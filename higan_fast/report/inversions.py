@@ -14,7 +14,6 @@ from higan_fast.tables import Table
 from higan_fast.wording import listing
 
 MOST_NAMED = 6
-FAR = 99  # percent of samples
 
 
 @dataclass(frozen=True)
@@ -32,15 +31,13 @@ class Inverted:
 
 def inverted(found: Inversion, folder: Path) -> Inverted:
     """Returns the section of an inversion whose files lie in ``folder``."""
-    far = [name for name, percent in zip(found.names, found.percentile, strict=True) if percent > FAR]
-    more = [f"{len(far) - MOST_NAMED} more"] if len(far) > MOST_NAMED else []
     drawn = folder / "progress.png"
     encoded = base64.b64encode(drawn.read_bytes()).decode() if drawn.is_file() else ""
     return Inverted(
         num=len(found),
         space="w" if found.settings.get("space") == "w" else "W+",
         mean=f"{float(found.psnr.mean()):.1f}",
-        far=listing([*far[:MOST_NAMED], *more]),
+        far=listing(found.far, MOST_NAMED),
         table=found.table(),
         svg=Markup() if found.curves is None else Markup(figure(found.names, found.curves, found.settings)),
         picture=encoded and f"data:image/png;base64,{encoded}",

@@ -15,11 +15,11 @@ KINDS: tuple[Kind, ...] = tuple(
 )
 
 
-def kind_of(text: str) -> tuple[Kind, str]:
+def kind_of(text: str, called: str = "predictor (--predictor)") -> tuple[Kind, str]:
     """What names a predictor → its kind, and the argument that the kind reads.
 
     ``"color"`` and ``"kind:argument"`` are of the kind that they name; any other text is a path, perhaps with
-    more after a colon, whose suffix says the kind.
+    more after a colon, whose suffix says the kind. An error says what the text is ``called``.
 
     Raises:
         FileNotFoundError: when it names neither a kind nor a file that is there.
@@ -37,7 +37,7 @@ def kind_of(text: str) -> tuple[Kind, str]:
     suffixes = ", ".join(suffix for kind in KINDS for suffix in kind.suffixes)
     expected = f"expected {words}, or a {suffixes} file; higan-fast predictors lists all, with examples"
     if not os.path.lexists(text):  # which is False, too, of what can be no path
-        raise FileNotFoundError(f"predictor (--predictor): got {in_words(text)}, {expected}")
+        raise FileNotFoundError(f"{called}: got {in_words(text)}, {expected}")
     if not Path(text).suffix:
         return next(kind for kind in KINDS if kind.name == "trained"), text
     raise ValueError(f"{printable(text)}: is of no kind of predictor that is known; {expected}")
